@@ -1,0 +1,317 @@
+"""The one backward pass: walk the record from young to old, hand each input its share, add up.
+
+What flows may be NumPy arrays, recorded tensors or symbols; a ``Reading`` says which. Nothing else
+in this project differentiates.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import primitives as op
+from .arrays import SLAB, sum_in_slabs
+from .errors import (
+    DTypeError,
+    GradientError,
+    InPlaceError,
+    MissingPullbackError,
+    ShapeError,
+    UnreachableError,
+    describe,
+)
+from .state import no_grad
+from .tensor import Tensor
+
+# The record ---------------------------------------------------------------------------------------------
+
+
+def history(*outputs: Tensor) -> list[Tensor]:
+    """Everything the outputs came from, and the outputs, oldest first.
+
+    Sorting by birth is enough: inputs are older than outputs, so birth order is a topological order.
+    """
+    seen = set(outputs)
+    stack = list(outputs)
+    while stack:
+        node = stack.pop()
+        for x in node.inputs:
+            if type(x) is Tensor and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return sorted(seen, key=operator.attrgetter("birth"))
+
+
+def between(output: Tensor, targets: Collection[Tensor]) -> list[Tensor]:
+    """The nodes on some way from a target to the output, oldest first: all that a backward pass visits."""
+    wanted = set(targets)
+    needed: dict[Tensor, None] = {}
+    for node in history(output):
+        if node in wanted or any(type(x) is Tensor and x in needed for x in node.inputs):
+            needed[node] = None
+    return list(needed)
+
+
+# Reading the rules ----------------------------------------------------------------------------------------
+
+
+class Reading:
+    """What flows through the backward pass: ``value`` says what stands for a recorded tensor."""
+
+    def __init__(self, value: Callable[[Tensor], Any]) -> None:
+        self.value = value
+
+    def operands(self, node: Tensor) -> tuple[Any, ...]:
+        return tuple([self.value(x) if type(x) is Tensor else x for x in node.inputs])
+
+    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
+        """The chain rule along one edge: the node's cotangent in, its share for one input out.
+
+        The share stands for a value of the input's shape and may be smaller: what does not vary along
+        an axis need not be spread along it until somebody asks.
+        """
+        x = operands[position]
+        if g.shape != out.shape and (x.shape != out.shape or not node.op.elementwise):  # type: ignore[union-attr]
+            g = op.broadcast_to(g, shape=out.shape)
+        return self.fit(self.apply(node, position, g, out, operands), x)
+
+    def apply(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
+        return _rule(node, position)(g, out, *operands, **node.params)
+
+    def fit(self, g: Any, x: Any) -> Any:
+        """The adjoint of broadcasting, here and nowhere else: sum over the axes along which x was spread."""
+        lead = len(g.shape) - len(x.shape)
+        if lead or any(n == 1 and m != 1 for n, m in zip(x.shape, g.shape)):
+            g = op.unbroadcast(g, shape=tuple(1 if n == 1 else m for n, m in zip(x.shape, g.shape[lead:])))
+        return g if g.dtype == x.dtype else op.astype(g, dtype=x.dtype)
+
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Iterator[tuple[int, Any, bool]]:
+        """For each wanted input: its position, its share, and whether nobody else holds that array."""
+        out, operands = self.value(node), self.operands(node)
+        for position in positions:
+            yield position, self.pull(node, position, g, out, operands), False
+
+    def add(self, a: Any, b: Any, into: Any = None) -> Any:
+        """Two routes meet: their shares add up. ``into``: which of them may be overwritten."""
+        return a + b
+
+
+class ArrayReading(Reading):
+    """The numbers themselves. The same rules, with two liberties that no rule can notice:
+
+    a result that is only wanted summed is computed slab by slab, and an addition writes into an array
+    that nobody else holds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(operator.attrgetter("_data"))
+
+    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
+        x = operands[position]
+        if out.size > SLAB and x.shape != out.shape and node.op.elementwise and out.ndim > 1 and out.shape[0] > 1:  # type: ignore[union-attr]
+            rule = _rule(node, position)
+            if g.shape != out.shape:
+                g = np.broadcast_to(g, out.shape)
+            share = sum_in_slabs(rule, (g, out, *operands), node.params, out.shape, x.shape)
+            return share if share.dtype == x.dtype else share.astype(x.dtype)
+        return super().pull(node, position, g, out, operands)
+
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Iterator[tuple[int, Any, bool]]:
+        out, operands = self.value(node), self.operands(node)
+        kernel = node.op.kernel  # type: ignore[union-attr]
+        if kernel is not None:
+            if g.shape != out.shape:
+                g = np.broadcast_to(g, out.shape)
+            for position, share in zip(positions, kernel(positions, g, out, *operands, **node.params)):
+                yield position, share, False
+            return
+        for position in positions:
+            share = self.pull(node, position, g, out, operands)
+            fresh = type(share) is np.ndarray and share.base is None and share is not g and share is not out
+            yield position, share, fresh and all(share is not x for x in operands)
+
+    def add(self, a: Any, b: Any, into: Any = None) -> Any:
+        if into is not None and into.dtype == np.result_type(a, b) and into.shape == np.broadcast_shapes(a.shape, b.shape):
+            return np.add(a, b, out=into)
+        return a + b
+
+
+TENSORS = Reading(lambda tensor: tensor)
+"""The gradient as one more graph: the rules record, and can be differentiated again."""
+
+ARRAYS = ArrayReading()
+"""The gradient's numbers."""
+
+
+def _rule(node: Tensor, position: int) -> Callable[..., Any]:
+    """The pullback of one input, with errors that say whose rule it was."""
+    rule = node.op.rule(position)  # type: ignore[union-attr]
+    assert rule is not None
+    return rule
+
+
+# The pass ---------------------------------------------------------------------------------------------------
+
+
+def pull_back(
+    output: Tensor, cotangent: Any, targets: Collection[Tensor], reading: Reading = ARRAYS, keep: bool = False
+) -> dict[Tensor, Any]:
+    """The cotangent of every target (with ``keep``, of every node on the way), by node.
+
+    A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
+    it does not vary along an axis.
+    """
+    wanted = set(targets)
+    nodes = between(output, wanted)
+    needed = set(nodes)
+    cotangents: dict[Tensor, Any] = {output: cotangent}
+    ours: set[Tensor] = set()  # nodes whose cotangent is an array that only this pass holds
+    for node in reversed(nodes):
+        if node.op is None or node not in cotangents:
+            continue
+        positions = [i for i, x in enumerate(node.inputs) if type(x) is Tensor and x in needed and _flows(node, i)]
+        kept = keep or node in wanted
+        g = cotangents[node] if kept else cotangents.pop(node)
+        passed_on, shared = [], False
+        for i, share, fresh in reading.shares(node, positions, g):
+            x = node.inputs[i]
+            if x in cotangents:
+                before = cotangents[x]
+                into = before if x in ours else share if fresh else None
+                cotangents[x] = reading.add(before, share, into)
+                fresh = True
+            else:
+                cotangents[x] = share
+                if share is g:
+                    passed_on.append(x)
+                    continue
+            if fresh:
+                ours.add(x)
+            else:
+                shared = True  # it may be a view of g
+        if len(passed_on) == 1 and not shared and not kept and node in ours:
+            ours.add(passed_on[0])  # the node's own array, handed on whole
+    return cotangents
+
+
+def _flows(node: Tensor, position: int) -> bool:
+    """Whether anything flows to that input; where nothing may, the record must not have changed since."""
+    operation, x = node.op, node.inputs[position]
+    assert operation is not None
+    if not operation.pullbacks:
+        raise MissingPullbackError(
+            f"{operation.name}: the op has no pullback, so nothing can flow back from {describe(node)}. "
+            "Give it one rule per input, or detach what it computes."
+        )
+    if x.birth > node.birth:
+        raise InPlaceError(
+            f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the gradient "
+            "would be that of other numbers. Compute the output again, then go backward."
+        )
+    return operation.rule(position) is not None
+
+
+# For users --------------------------------------------------------------------------------------------------
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor, ...]:
+    """d(outputs)/d(inputs), weighted by ``grad_outputs``: one tensor per input, of its shape and dtype.
+
+    outputs:       one tensor or several; without ``grad_outputs`` each must hold one element
+    inputs:        leaves or intermediate tensors
+    grad_outputs:  the cotangents, one per output, of its shape
+    create_graph:  record the gradient too, so that it can be differentiated again, to any order
+    allow_unused:  give ``None`` for an input the outputs do not depend on, instead of ``UnreachableError``
+    """
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seeds = (
+        [None] * len(ys) if grad_outputs is None else grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs]
+    )
+    if len(seeds) != len(ys):
+        raise GradientError(f"grad: {len(ys)} outputs but {len(seeds)} grad_outputs; give one per output.")
+    for x in xs:
+        if not isinstance(x, Tensor):
+            raise GradientError(
+                f"grad: inputs must be tensors, not {type(x).__name__}. Record the output from tn.tensor(..., requires_grad=True)."
+            )
+    reading = TENSORS if create_graph else ARRAYS
+    sums: dict[Tensor, Any] = {}
+    checked = [_seed(y, seed, create_graph) for y, seed in zip(ys, seeds)]
+    for y, seed in zip(ys, checked):
+        found = pull_back(y, seed, xs, reading)
+        for x in dict.fromkeys(xs):
+            if x in found:
+                sums[x] = reading.add(sums[x], found[x]) if x in sums else found[x]
+    missing = [x for x in xs if x not in sums]
+    if missing and not allow_unused:
+        raise UnreachableError(
+            f"grad: {describe(ys[0])} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
+            "outside no_grad, and not detached? allow_unused=True gives None instead."
+        )
+    return tuple(_finish(sums[x], x, checked, create_graph) if x in sums else None for x in xs)  # type: ignore[misc]
+
+
+def backward(output: Tensor, gradient: Any = None) -> None:
+    """Add the gradient of ``output`` into ``.grad`` of every leaf that requires it."""
+    leaves = [t for t in history(output) if t.is_leaf and t.requires_grad]
+    if not leaves:
+        raise GradientError(
+            f"backward: {describe(output)} was not recorded from any tensor that requires a gradient. "
+            "Make the inputs with requires_grad=True and compute outside no_grad."
+        )
+    seed = _seed(output, gradient, False)
+    found = pull_back(output, seed, leaves)
+    for leaf in leaves:
+        if leaf in found:
+            new = _finish(found[leaf], leaf, [seed], False)
+            with no_grad():
+                leaf.grad = new if leaf.grad is None else leaf.grad + new
+
+
+def _seed(output: Tensor, gradient: Any, record: bool) -> Any:
+    """The cotangent the pass starts from, checked: shape and dtype of the output."""
+    if not isinstance(output, Tensor):
+        raise GradientError(f"backward: expected a tensor, got {type(output).__name__}.")
+    if output.dtype.kind != "f":
+        raise DTypeError(f"backward: {describe(output)} is not floating point, so it has no gradient.")
+    if gradient is None:
+        if output.size != 1:
+            raise GradientError(
+                f"backward: {describe(output)} is not a scalar, so a cotangent is needed: y.backward(dy) or "
+                "tn.grad(y, x, grad_outputs=dy), dy of y's shape. (Ones would give the gradient of the sum, "
+                "which for a normalization is zero.)"
+            )
+        gradient = np.ones(output.shape, output.dtype)
+    data = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
+    if data.shape != output.shape:
+        raise ShapeError(
+            f"backward: cotangent {describe(gradient if isinstance(gradient, Tensor) else data)} for {describe(output)}; the shapes must be equal."
+        )
+    if data.dtype != output.dtype and not (isinstance(gradient, (int, float)) or data.dtype.kind in "iu"):
+        raise DTypeError(
+            f"backward: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
+            f"Cast it: dy.astype('{output.dtype}')."
+        )
+    data = data.astype(output.dtype, copy=False)
+    if record:
+        return gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
+    return data
+
+
+def _finish(g: Any, x: Tensor, seeds: Sequence[Any], record: bool) -> Tensor:
+    """A cotangent as the user gets it: of the input's full shape, and not the user's own array."""
+    if record:
+        return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
+    if g.shape != x.shape or type(g) is not np.ndarray or any(np.may_share_memory(g, seed) for seed in seeds):
+        g = np.array(np.broadcast_to(g, x.shape))
+    return Tensor(g)

@@ -1,0 +1,111 @@
+"""NumPy functions on tensors: record where an op of ours means the same, else say what to do instead.
+
+Never a bare array in silence: that would end the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import primitives as op
+from .arrays import Array
+from .errors import HistoryLostError, InPlaceError
+from .tensor import Tensor, concatenate, lift, matmul
+
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: op.add,
+    np.subtract: op.sub,
+    np.multiply: op.mul,
+    np.true_divide: op.div,
+    np.negative: op.neg,
+    np.exp: op.exp,
+    np.log: op.log,
+    np.sqrt: op.sqrt,
+    np.tanh: op.tanh,
+    np.absolute: op.abs,
+    np.maximum: op.maximum,
+    np.minimum: op.minimum,
+    np.sign: op.sign,
+    np.greater: op.greater,
+    np.greater_equal: op.greater_equal,
+    np.less: op.less,
+    np.less_equal: op.less_equal,
+    np.equal: op.equal,
+    np.not_equal: op.not_equal,
+    np.matmul: matmul,
+    np.square: lambda x: x**2,
+    np.reciprocal: lambda x: 1 / x,
+    np.power: lambda x, n: x**n if isinstance(x, Tensor) else n.__rpow__(x),
+}
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.sum: lambda a, axis=None, keepdims=False: a.sum(axis, keepdims),
+    np.mean: lambda a, axis=None, keepdims=False: a.mean(axis, keepdims),
+    np.max: lambda a, axis=None, keepdims=False: a.max(axis, keepdims),
+    np.reshape: lambda a, shape: a.reshape(shape),
+    np.transpose: lambda a, axes=None: a.transpose(*(() if axes is None else (axes,))),
+    np.broadcast_to: lambda array, shape: array.broadcast_to(shape),
+    np.concatenate: lambda arrays, axis=0: concatenate(arrays, axis),
+    np.where: lambda condition, x, y: op.where(*(lift(v, op.where) for v in (condition, x, y))),
+    np.shape: lambda a: a.shape,
+    np.ndim: lambda a: a.ndim,
+    np.size: lambda a: a.size,
+}
+
+
+def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if "out" in kwargs:
+        raise InPlaceError(
+            f"np.{ufunc.__name__}: out= (or +=, *= on an array) would write a tensor's result into a bare array and lose its "
+            "history. Write a = a + t instead of a += t."
+        )
+    if method != "__call__" or kwargs or ufunc not in UFUNCS:
+        return _outside(
+            f"np.{ufunc.__name__}{'' if method == '__call__' else '.' + method}", getattr(ufunc, method), inputs, kwargs
+        )
+    return UFUNCS[ufunc](*inputs)
+
+
+def apply_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    name = f"np.{func.__name__}"
+    if func in FUNCTIONS:
+        try:
+            return FUNCTIONS[func](*args, **kwargs)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+    return _outside(name, func, args, kwargs)
+
+
+def _outside(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A NumPy function that no op of ours stands for: fine on constants, refused where history would be lost."""
+    if any(t.requires_grad for t in _tensors((args, tuple(kwargs.values())))):
+        raise HistoryLostError(
+            f"{name}: no recorded operation stands for this call, and on the bare array the record would end. Use the tensor's own "
+            "methods and operators, or pass x.data to compute outside the record on purpose."
+        )
+    return func(*_bare(args), **{k: _bare(v) for k, v in kwargs.items()})
+
+
+def as_array(tensor: Tensor, dtype: Any, copy: bool | None) -> Array:
+    if tensor.requires_grad:
+        raise HistoryLostError(
+            "np.asarray: the tensor requires a gradient, and as a bare array its history would be lost. Use x.data (or x.numpy()) to "
+            "leave the record on purpose."
+        )
+    return np.array(tensor.data, dtype=dtype, copy=copy)
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for v in value for t in _tensors(v)] if isinstance(value, (list, tuple)) else []
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.data
+    return type(value)(_bare(v) for v in value) if type(value) in (list, tuple) else value

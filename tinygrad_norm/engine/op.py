@@ -1,0 +1,67 @@
+"""An operation as a value: what it is called, what it computes, and one pullback per input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Pullback = Callable[..., Any]
+"""``(g, out, *inputs, **params) -> cotangent of one input``, written with operators and ops only.
+
+Because nothing in it says what ``g`` is, the same line can be read over NumPy arrays (numbers),
+over recorded tensors (the gradient as one more graph) and over symbols (the gradient as a formula).
+It may return its result in the broadcast shape; the engine sums it to the input's shape.
+"""
+
+
+class Op:
+    """One primitive, or one analytic node: there is no difference to the engine.
+
+    name:        what pictures and messages call it
+    text:        how it prints, a format string over its inputs and params: ``"{0} + {1}"``
+    forward:     its value over NumPy arrays
+    pullbacks:   one rule per input; ``None`` where nothing flows (a condition, an index). Empty: no
+                 rule is known, and going backward through it is an error. With ``variadic`` the one
+                 rule serves every input and is told which by the keyword ``position``.
+    elementwise: broadcasting its inputs is all that ties their shapes to the output's
+    smooth:      complex step may go through it (no comparison, no modulus inside)
+    kernel:      optional, arrays only: ``(wanted, g, out, *inputs, **params)`` returns what the rules
+                 at the positions ``wanted`` would, in that order, faster. The rules stay the truth:
+                 tests hold a kernel to them.
+
+    Calling an op computes: over arrays it runs ``forward``; anything else (a tensor, a symbol) brings
+    its own meaning as a method ``apply_op(op, inputs, params)``.
+    """
+
+    __slots__ = ("constant", "elementwise", "forward", "kernel", "name", "pullbacks", "smooth", "text", "variadic")
+
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        forward: Callable[..., Any],
+        pullbacks: tuple[Pullback | None, ...] = (),
+        *,
+        elementwise: bool = False,
+        smooth: bool = True,
+        variadic: bool = False,
+        kernel: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks
+        self.elementwise, self.smooth, self.variadic, self.kernel = elementwise, smooth, variadic, kernel
+        self.constant = bool(pullbacks) and all(rule is None for rule in pullbacks)
+
+    def rule(self, position: int) -> Pullback | None:
+        """The pullback of one input (``None``: nothing flows there)."""
+        if self.variadic:
+            return lambda *a, **params: self.pullbacks[0](*a, position=position, **params)  # type: ignore[misc]
+        return self.pullbacks[position]
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        for value in inputs:
+            if hasattr(value, "apply_op"):
+                return value.apply_op(self, inputs, params)
+        return self.forward(*inputs, **params)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}: {self.text}>"

@@ -1,0 +1,168 @@
+"""The table of operations: what each computes, and the chain rule for each of its inputs.
+
+Read a line as a textbook page: ``mul`` prints as ``a·b``; its value is ``np.multiply``; the cotangent
+``g`` of its output becomes ``g·b`` for ``a`` and ``g·a`` for ``b``. The rules are written with
+operators and with the ops of this table, so they hold for whatever flows through them.
+
+What the rules leave to the engine: summing a result over the axes along which the input was
+broadcast, and spreading a result that does not vary along an axis. Reductions keep their axes.
+
+Choices at kinks are PyTorch's: relu'(0) = 0, abs'(0) = 0; a tie in maximum or minimum shares
+half and half; a tie in a max over axes shares evenly.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, sum_to, total
+from .op import Op
+
+# Rules below name these before their line in the table
+astype: Op
+getitem: Op
+reshape: Op
+scatter: Op
+sign: Op
+sum: Op
+transpose: Op
+where: Op
+
+# Values and slopes that need more than a name ---------------------------------------------------------
+
+
+def _mean(x: Array, axis: tuple[int, ...]) -> Any:
+    if x.dtype == np.float16:  # the sum may overflow where the mean does not
+        return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
+    return total(x, axis) / math.prod(x.shape[a] for a in axis)
+
+
+def _sigmoid(x: Array) -> Any:
+    side = np.copysign(1, np.real(x))
+    z = np.exp(-side * x)  # never overflows
+    return np.where(side > 0, 1 / (1 + z), z / (1 + z))
+
+
+def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    out = np.zeros(shape, g.dtype)
+    np.add.at(out, index, g)  # an entry picked twice receives twice
+    return out
+
+
+def _power_rule(g: Any, out: Any, x: Any, n: float) -> Any:
+    """g·n·xⁿ⁻¹, with the exponents spelled out for which xⁿ⁻¹ is no number at 0 or no work at all."""
+    if n == 0:
+        return g * 0.0
+    if n == 1:
+        return g
+    return n * g * (x if n == 2 else x ** (n - 1))
+
+
+def _tie(g: Any, mine: Any, other: Any, loses: Any) -> Any:
+    return where(mine == other, g * 0.5, where(loses, 0.0, g))
+
+
+def _max_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...]) -> Any:
+    best = astype(x == out, dtype=out.dtype)
+    return g * best / sum(best, axis=axis)
+
+
+def _piece(g: Any, out: Any, *xs: Any, axis: int, position: int) -> Any:
+    start = builtins.sum(x.shape[axis] for x in xs[:position])
+    index = (slice(None),) * axis + (slice(start, start + xs[position].shape[axis]),)
+    return getitem(g, index=index)
+
+
+def _count(x: Any, axis: tuple[int, ...]) -> Any:
+    """How many entries a reduction reduces; for symbols, the product of its axes' sizes."""
+    return math.prod(x.shape[a] for a in axis)
+
+
+def _swap_last(x: Any) -> Any:
+    n = len(x.shape)
+    return transpose(x, axes=(*range(n - 2), n - 1, n - 2))
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(a) for a in np.argsort(axes))
+
+
+# fmt: off
+# The table ---------------------------------------------------------------- pullbacks, one per input --
+
+# Arithmetic
+add = Op("add", "{0} + {1}", np.add,         (lambda g, out, a, b: g,
+                                              lambda g, out, a, b: g), elementwise=True)
+sub = Op("sub", "{0} − {1}", np.subtract,    (lambda g, out, a, b: g,
+                                              lambda g, out, a, b: -g), elementwise=True)
+mul = Op("mul", "{0}·{1}", np.multiply,      (lambda g, out, a, b: g * b,
+                                              lambda g, out, a, b: g * a), elementwise=True)
+div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
+                                              lambda g, out, a, b: -g * out / b), elementwise=True)
+neg = Op("neg", "−{0}", np.negative,         (lambda g, out, x: -g,), elementwise=True)
+pow = Op("pow", "{0}^{n}", lambda x, n: x**n, (_power_rule,), elementwise=True)
+
+# Functions
+exp     = Op("exp", "exp({0})", np.exp,       (lambda g, out, x: g * out,), elementwise=True)
+log     = Op("log", "log({0})", np.log,       (lambda g, out, x: g / x,), elementwise=True)
+sqrt    = Op("sqrt", "sqrt({0})", np.sqrt,    (lambda g, out, x: g * 0.5 / out,), elementwise=True)
+rsqrt   = Op("rsqrt", "rsqrt({0})", lambda x: 1 / np.sqrt(x),
+                                              (lambda g, out, x: g * -0.5 * out**3,), elementwise=True)
+tanh    = Op("tanh", "tanh({0})", np.tanh,    (lambda g, out, x: g * (1 - out**2),), elementwise=True)
+sigmoid = Op("sigmoid", "sigmoid({0})", _sigmoid,
+                                              (lambda g, out, x: g * out * (1 - out),), elementwise=True)
+
+# Kinks: complex step may not cross them
+relu    = Op("relu", "relu({0})", lambda x: np.maximum(x, 0),
+                                              (lambda g, out, x: where(x > 0, g, 0.0),), elementwise=True, smooth=False)
+abs     = Op("abs", "|{0}|", np.abs,          (lambda g, out, x: g * sign(x),), elementwise=True, smooth=False)
+maximum = Op("maximum", "max({0}, {1})", np.maximum,
+                                              (lambda g, out, a, b: _tie(g, a, b, a < b),
+                                               lambda g, out, a, b: _tie(g, b, a, b < a)), elementwise=True, smooth=False)
+minimum = Op("minimum", "min({0}, {1})", np.minimum,
+                                              (lambda g, out, a, b: _tie(g, a, b, a > b),
+                                               lambda g, out, a, b: _tie(g, b, a, b > a)), elementwise=True, smooth=False)
+where   = Op("where", "{1} if {0} else {2}", np.where,
+                                              (None,
+                                               lambda g, out, c, a, b: where(c, g, 0.0),
+                                               lambda g, out, c, a, b: where(c, 0.0, g)), elementwise=True)
+
+# Reductions
+sum  = Op("sum", "sum({0})", total,           (lambda g, out, x, axis: g,))
+mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g / _count(x, axis),))
+max  = Op("max", "max({0})", lambda x, axis: np.max(x, axis=axis, keepdims=True), (_max_rule,), smooth=False)
+
+# Products of matrices; vectors arrive here as matrices
+matmul = Op("matmul", "{0} @ {1}", np.matmul, (lambda g, out, a, b: g @ _swap_last(b),
+                                               lambda g, out, a, b: _swap_last(a) @ g))
+
+# Form
+reshape      = Op("reshape", "reshape({0})", np.reshape,
+                                              (lambda g, out, x, shape: reshape(g, shape=x.shape),))
+transpose    = Op("transpose", "transpose({0})", np.transpose,
+                                              (lambda g, out, x, axes: transpose(g, axes=_inverse(axes)),))
+broadcast_to = Op("broadcast_to", "spread({0})", np.broadcast_to, (lambda g, out, x, shape: g,))
+getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],
+                                              (lambda g, out, x, index: scatter(g, index=index, shape=x.shape),))
+scatter      = Op("scatter", "scatter({0})", _scatter,
+                                              (lambda g, out, x, index, shape: getitem(g, index=index),))
+concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), (_piece,), variadic=True)
+astype       = Op("astype", "cast({0})", lambda x, dtype: x.astype(dtype), (lambda g, out, x, dtype: g,), elementwise=True)
+unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: g,))
+
+# Questions: nothing flows through an answer
+sign          = Op("sign", "sign({0})", np.sign, (None,), elementwise=True)
+greater       = Op("greater", "{0} > {1}", np.greater, (None, None), elementwise=True)
+greater_equal = Op("greater_equal", "{0} ≥ {1}", np.greater_equal, (None, None), elementwise=True)
+less          = Op("less", "{0} < {1}", np.less, (None, None), elementwise=True)
+less_equal    = Op("less_equal", "{0} ≤ {1}", np.less_equal, (None, None), elementwise=True)
+equal         = Op("equal", "{0} = {1}", np.equal, (None, None), elementwise=True)
+not_equal     = Op("not_equal", "{0} ≠ {1}", np.not_equal, (None, None), elementwise=True)
+# fmt: on
+
+TABLE: dict[str, Op] = {value.name: value for value in list(globals().values()) if isinstance(value, Op)}
+"""Every primitive by name."""
