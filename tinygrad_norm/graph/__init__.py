@@ -1,0 +1,5 @@
+"""A recorded computation as a plain value: nodes, edges, scopes, routes."""
+
+from .graph import Edge, Graph, Node, axis_names, graph, lend_writer, pad, replay, shape_text, width
+
+__all__ = ["Edge", "Graph", "Node", "axis_names", "graph", "lend_writer", "pad", "replay", "shape_text", "width"]

@@ -1,0 +1,315 @@
+"""A recorded computation as a plain value: its nodes, its edges, where they belong, what they are for."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+import tempfile
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine import GradientError, Op, ShapeError, Tensor, describe, history, pull_back
+from ..engine.arrays import Array
+from .terms import Term
+
+_AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One recorded tensor.
+
+    id:     its place in birth order, from 0
+    label:  its name, or a short formula of its inputs
+    op:     the name of the operation, None for a leaf
+    text:   its formula: ``c·rstd``
+    role:   "input", "parameter", "constant", "statistic" (fewer entries than what it was computed from),
+            "value" or "output"
+    """
+
+    id: int
+    label: str
+    op: str | None
+    text: str
+    shape: tuple[int, ...]
+    dtype: str
+    scope: tuple[str, ...]
+    role: str
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Input number ``position`` of ``target`` is ``source`` (node ids). ``a·a`` has two.
+
+    rule:    the local derivative, as its pullback reads over words: ``×rstd``
+    summed:  the input was broadcast, so its share of the cotangent is summed
+    """
+
+    source: int
+    target: int
+    position: int
+    rule: str
+    summed: bool
+
+
+Writer = Callable[..., "str | bytes"]
+_WRITERS: dict[str, Writer] = {}
+
+
+def lend_writer(suffix: str, writer: Writer) -> None:
+    """Teach every graph to be saved as ``.suffix``. The drawing room does, so that this one needs no pens."""
+    _WRITERS[suffix] = writer
+
+
+class Graph:
+    """What ``output`` was computed from. Make one with ``tn.graph(y)``."""
+
+    def __init__(self, output: Tensor) -> None:
+        if not isinstance(output, Tensor):
+            raise GradientError(f"graph: expected a recorded tensor, got {type(output).__name__}.")
+        if output.op is None:
+            raise GradientError(
+                f"graph: {describe(output)} has no history. Compute it from tensors with requires_grad=True, outside no_grad."
+            )
+        self.output = output
+        self.tensors = history(output)
+
+    @cached_property
+    def ids(self) -> dict[Tensor, int]:
+        return {t: i for i, t in enumerate(self.tensors)}
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        names: dict[Tensor, str] = {}
+        nodes = []
+        for i, t in enumerate(self.tensors):
+            text = _formula(t, names)
+            names[t] = label = _label(t, i, text, t is self.output)
+            nodes.append(Node(i, label, t.op and t.op.name, text, t.shape, str(t.dtype), t.scope, self._role(t), t))
+        return nodes
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        names = {t: self.nodes[i].label for t, i in self.ids.items()}
+        return [
+            Edge(self.ids[x], i, position, local_rule(t, position, names), _is_summed(t, x))
+            for i, t in enumerate(self.tensors)
+            for position, x in enumerate(t.inputs)
+            if isinstance(x, Tensor)
+        ]
+
+    def _role(self, t: Tensor) -> str:
+        if t is self.output:
+            return "output"
+        if t.op is None:
+            if not t.requires_grad:
+                return "constant"
+            return "parameter" if t.size < self._largest else "input"
+        return "statistic" if t.size < self._largest else "value"
+
+    @cached_property
+    def _largest(self) -> int:
+        return max((t.size for t in self.tensors if t.op is None and t.requires_grad), default=0)
+
+    def node(self, tensor: Tensor) -> Node:
+        """The node of a tensor; ``GradientError`` when the output does not depend on it."""
+        if tensor not in self.ids:
+            raise GradientError(f"graph: {describe(tensor)} is not part of this graph of {describe(self.output)}.")
+        return self.nodes[self.ids[tensor]]
+
+    # Gradients ------------------------------------------------------------------------------------------
+
+    def cotangent(self, grad_output: Any = None) -> Array:
+        """The cotangent of the output as an array; by default 1 for a scalar and else random, seed 0.
+
+        Not ones: the gradient of a normalization's sum is zero, and would show nothing.
+        """
+        y = self.output
+        if grad_output is None:
+            return np.ones(y.shape, y.dtype) if y.size == 1 else np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
+        data = grad_output.data if isinstance(grad_output, Tensor) else np.asarray(grad_output, dtype=y.dtype)
+        if data.shape != y.shape:
+            raise ShapeError(f"graph: cotangent of shape {data.shape} for {describe(y)}; the shapes must be equal.")
+        return data
+
+    def gradients(self, grad_output: Any = None) -> dict[int, Array]:
+        """d(output)/d(node), weighted by ``grad_output``, by node id, for every node that requires a gradient."""
+        leaves = [t for t in self.tensors if t.op is None and t.requires_grad]
+        found = pull_back(self.output, self.cotangent(grad_output), leaves, keep=True)
+        return {self.ids[t]: np.broadcast_to(g, t.shape) for t, g in found.items()}
+
+    # Routes ------------------------------------------------------------------------------------------
+
+    def count_routes(self, source: Tensor) -> int:
+        """How many routes lead from ``source`` to the output; counted node by node, not walked."""
+        self.node(source)
+        count = dict.fromkeys(self.tensors, 0)
+        count[source] = 1
+        for t in self.tensors:
+            if t is not source:
+                count[t] = sum(count[x] for x in t.inputs if isinstance(x, Tensor))
+        return count[self.output]
+
+    def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Any:
+        """The routes from ``source`` to the output, each with its share of the gradient. See ``Routes``."""
+        from .routes import find_routes
+
+        return find_routes(self, source, grad_output, limit)
+
+    # Going out -----------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        if "txt" in _WRITERS:
+            return str(_WRITERS["txt"](self))
+        return self.listing()
+
+    def __repr__(self) -> str:
+        return f"<graph of {self.nodes[-1].label}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
+
+    def listing(self) -> str:
+        """One line per node: name, formula, shape."""
+        columns = max(width(n.label) for n in self.nodes)
+        lines = []
+        for n in self.nodes:
+            what = n.role if n.op is None else ("" if n.text == n.label else f"= {n.text}")
+            lines.append(f"{pad(n.label, columns)}  {pad(what, 28)} {shape_text(n.shape):<12} {n.dtype}")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """Nodes and edges, without values."""
+        nodes = [{k: v for k, v in vars(n).items() if k != "tensor"} for n in self.nodes]
+        return json.dumps({"nodes": nodes, "edges": [vars(e) for e in self.edges]}, ensure_ascii=False, indent=1)
+
+    def to_dot(self, **options: Any) -> str:
+        """The graph in Graphviz's language."""
+        return str(self._writer("dot")(self, **options))
+
+    def to_svg(self, **options: Any) -> str:
+        """The picture as SVG text."""
+        return str(self._writer("svg")(self, **options))
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write the picture; the format is the path's suffix. Options as ``tn.draw`` has them (``engine``, ``values``, …).
+
+        svg, dot, json and txt always work; png and pdf need Graphviz's ``dot``. The file is written whole or not at all.
+        """
+        path = Path(path)
+        text = self._writer(path.suffix.lstrip("."))(self, **options)
+        data = text.encode() if isinstance(text, str) else text
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(beside, 0o644)
+            os.replace(beside, path)
+        except BaseException:
+            os.unlink(beside)
+            raise
+        return path
+
+    def _writer(self, suffix: str) -> Writer:
+        if suffix == "json":
+            return lambda graph: graph.to_json()
+        if suffix not in _WRITERS:
+            known = ", ".join(sorted({"json", *_WRITERS}))
+            raise ValueError(f"graph: cannot write {'.' + suffix if suffix else 'a file without a suffix'}. Known: {known}.")
+        return _WRITERS[suffix]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """For notebooks: a picture and a text, whatever happens."""
+        try:
+            bundle = {"text/plain": str(self)}
+        except Exception as error:
+            bundle = {"text/plain": f"<graph that cannot be shown: {html.escape(str(error))}>"}
+        try:
+            bundle["image/svg+xml"] = self.to_svg()
+        except Exception:
+            pass
+        return bundle
+
+
+def graph(output: Tensor) -> Graph:
+    """The recorded computation behind a tensor, as a value to look at, to save and to ask for routes."""
+    return Graph(output)
+
+
+def replay(graph: Graph, inputs: Mapping[Tensor, Any], meanings: Mapping[str, Callable[..., Any]] | None = None) -> Any:
+    """Compute a recorded graph again with other leaves, and, if asked, with another meaning of its ops.
+
+    inputs:    what stands for which leaf; any other leaf keeps its recorded array
+    meanings:  what each op means, by name; without them an op means itself, over whatever its inputs are
+    """
+    values: dict[Tensor, Any] = {}
+    for t in graph.tensors:
+        if t.op is None:
+            values[t] = inputs.get(t, t._data)
+        else:
+            meaning: Op | Callable[..., Any] = t.op if meanings is None else meanings[t.op.name]
+            values[t] = meaning(*(values[x] if isinstance(x, Tensor) else x for x in t.inputs), **t.params)
+    return values[graph.output]
+
+
+# Words --------------------------------------------------------------------------------------------------
+
+
+def axis_names(ndim: int) -> tuple[str, ...]:
+    """What formulas call the axes of an array: B and N for a table, B, C, H, W for images."""
+    return _AXES.get(ndim) or tuple(f"N{i}" for i in range(ndim))
+
+
+def _words(t: Tensor, names: Mapping[Tensor, str]) -> Term:
+    return Term(names.get(t) or t.name or "x", shape=[Term(n) for n in axis_names(t.ndim)])
+
+
+def _formula(t: Tensor, names: Mapping[Tensor, str]) -> str:
+    if t.op is None:
+        return names.get(t) or t.name or ""
+    return str(t.op(*(_words(x, names) if isinstance(x, Tensor) else x for x in t.inputs), **t.params))
+
+
+def _label(t: Tensor, i: int, text: str, is_output: bool) -> str:
+    if t.name:
+        return t.name
+    if is_output:
+        return "y"
+    return text if text and len(text) <= 14 else f"t{i}"
+
+
+def local_rule(t: Tensor, position: int, names: Mapping[Tensor, str]) -> str:
+    """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``; ``""`` where it is no factor."""
+    assert t.op is not None
+    rule = t.op.rule(position) if t.op.pullbacks else None
+    if rule is None:
+        return "no gradient"
+    words = [_words(x, names) if isinstance(x, Tensor) else x for x in t.inputs]
+    if not (t.op.elementwise or t.op.name in ("sum", "mean", "max", "matmul")):
+        return ""
+    return f"×{rule(Term(''), _words(t, names), *words, **t.params)}".replace("×@ ", "@ ")
+
+
+def _is_summed(t: Tensor, x: Tensor) -> bool:
+    assert t.op is not None
+    spreads = t.op.elementwise or t.op.name == "broadcast_to"
+    return spreads and math.prod(x.shape) < math.prod(t.shape)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def width(text: str) -> int:
+    """How many columns a text takes in a terminal; x̂ takes one."""
+    return sum(not unicodedata.combining(c) for c in text)
+
+
+def pad(text: str, columns: int) -> str:
+    return text + " " * max(0, columns - width(text))

@@ -1,0 +1,148 @@
+"""Rules and values read over words: ``g * (2 * c)`` becomes the text ``2c``.
+
+One more thing that can flow through an op or a pullback. It writes the labels of pictures, so that
+a label cannot say anything else than the rule does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from ..engine import Op
+
+SUM, PRODUCT, POWER, ATOM = range(4)
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_FRACTIONS = {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(3, 4): "¾"}
+_QUESTIONS = {"greater": ">", "greater_equal": "≥", "less": "<", "less_equal": "≤", "equal": "=", "not_equal": "≠"}
+
+
+class Term:
+    """A text that knows how tightly its parts hold together: a number times ``text``."""
+
+    dtype = None
+
+    def __init__(self, text: str, level: int = ATOM, factor: float | Fraction = 1, shape: Sequence[Any] = ()) -> None:
+        self.text, self.level, self.factor, self.shape = text, level, factor, tuple(shape)
+
+    def __str__(self) -> str:
+        if not self.text:
+            return _number(self.factor)
+        sign = "−" if self.factor < 0 else ""
+        size = abs(self.factor)
+        if isinstance(size, Fraction) and size.denominator > 1 and size not in _FRACTIONS:
+            return f"{sign}{'' if size.numerator == 1 else size.numerator}{self.within(PRODUCT)}/{size.denominator}"
+        return sign + ("" if size == 1 else _number(size)) + (self.within(PRODUCT) if size != 1 or sign else self.text)
+
+    def within(self, level: int) -> str:
+        """The text without its number, in parentheses where it would fall apart next to ``level``."""
+        return f"({self.text})" if self.level < level else self.text
+
+    def whole(self, level: int) -> str:
+        """Number and text as one operand."""
+        bound = self.level if self.factor == 1 else PRODUCT if self.text or self.factor >= 0 else SUM
+        return f"({self})" if bound < level else str(self)
+
+    # Operators -----------------------------------------------------------------------------------------
+
+    def __mul__(self, other: Any) -> Term:
+        other = term(other)
+        texts = [t.within(PRODUCT) for t in (self, other) if t.text]
+        level = PRODUCT if len(texts) > 1 else max(self.level, other.level) if not texts else (self if self.text else other).level
+        return Term("·".join(texts), level, self.factor * other.factor)
+
+    def __rmul__(self, other: Any) -> Term:
+        return term(other) * self
+
+    def __truediv__(self, other: Any) -> Term:
+        other = term(other)
+        if not other.text:
+            return self * (1 / other.factor)
+        return Term(f"{self.within(PRODUCT) or 1}/{other.within(POWER)}", PRODUCT, self.factor / other.factor)
+
+    def __neg__(self) -> Term:
+        return Term(self.text, self.level, -self.factor)
+
+    def __add__(self, other: Any) -> Term:
+        return Term(f"{self} + {term(other)}", SUM)
+
+    def __radd__(self, other: Any) -> Term:
+        return term(other) + self
+
+    def __sub__(self, other: Any) -> Term:
+        return Term(f"{self} − {term(other).whole(PRODUCT)}", SUM)
+
+    def __rsub__(self, other: Any) -> Term:
+        return term(other) - self
+
+    def __pow__(self, n: float) -> Term:
+        if n == 1:
+            return self
+        raised = str(n).translate(_SUPERSCRIPT) if isinstance(n, int) else f"^{n:g}"
+        return Term(self.whole(ATOM) + raised, POWER)
+
+    def __matmul__(self, other: Any) -> Term:
+        return Term(f"{self.whole(PRODUCT) if self.text else ''} @ {term(other).whole(PRODUCT)}".strip(), PRODUCT)
+
+    def __rmatmul__(self, other: Any) -> Term:
+        return term(other) @ self
+
+    def _ask(self, sign: str, other: Any) -> Term:
+        return Term(f"[{self} {sign} {term(other)}]", ATOM)
+
+    def __gt__(self, other: Any) -> Term:
+        return self._ask(">", other)
+
+    def __lt__(self, other: Any) -> Term:
+        return self._ask("<", other)
+
+    def __eq__(self, other: object) -> Term:  # type: ignore[override]
+        return self._ask("=", other)
+
+    __hash__ = object.__hash__
+
+    def apply_op(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Term:
+        """An op over words: its own way of printing."""
+        words = [term(x) for x in inputs]
+        if op.name == "where":
+            condition, yes, no = words
+            return yes * condition if not no.factor else no * Term(f"[not {str(condition).strip('[]')}]")
+        if op.name in ("broadcast_to", "unbroadcast", "astype"):
+            return words[0]
+        if op.name == "transpose":
+            return Term(words[0].whole(ATOM) + "ᵀ", ATOM)
+        if op.name == "pow":
+            return words[0] ** params["n"]
+        if op.name in _ARITHMETIC:
+            return _ARITHMETIC[op.name](*words)
+        if op.name in _QUESTIONS:
+            return words[0]._ask(_QUESTIONS[op.name], words[1])
+        return Term(op.text.format(*words, **params), ATOM)
+
+
+_ARITHMETIC = {
+    "add": Term.__add__,
+    "sub": Term.__sub__,
+    "mul": Term.__mul__,
+    "div": Term.__truediv__,
+    "neg": Term.__neg__,
+    "matmul": Term.__matmul__,
+}
+
+
+def term(value: Any) -> Term:
+    if isinstance(value, Term):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, float):
+        exact = Fraction(value)
+        value = exact if exact.denominator <= 16 else value
+    return Term("", ATOM, value)
+
+
+def _number(value: float | Fraction) -> str:
+    size = abs(value)
+    text = _FRACTIONS.get(size) if isinstance(size, Fraction) else None
+    return ("−" if value < 0 else "") + (text or (str(size) if isinstance(size, (int, Fraction)) else f"{size:g}"))
