@@ -1,9 +1,13 @@
-"""NumPy as the engine uses it: sums that neither lose small addends nor wait for memory."""
+"""NumPy as the engine uses it: sums that neither lose small addends nor wait for memory.
+
+Nothing here knows of gradients; everything here must give what the plain NumPy expression gives, to rounding.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -13,7 +17,32 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 SLAB = 1 << 16  # elements worked on at a time: 256 kB of float32 stay in a core's cache
+_SMALL = 1 << 12  # below this, one call into NumPy beats any cleverness
 _DOT = 1 << 14  # longer rows go to NumPy's pairwise sum, whose error does not grow with the length
+_COLUMN = 256  # rows added up in the array's own dtype before they join a float64 sum
+
+
+@contextmanager
+def by_rows() -> Iterator[None]:
+    """NumPy broadcasts row by row inside: it else copies a broadcast operand first, at half the speed.
+
+    The buffer size is part of NumPy's error state, so it ends with the context and no other thread sees it.
+    """
+    with np.errstate():
+        np.setbufsize(512)
+        yield
+
+
+def broadcasting(ufunc: np.ufunc) -> Callable[..., Any]:
+    """A binary ufunc, quick for large operands too."""
+
+    def forward(a: Any, b: Any, out: Any = None) -> Any:
+        if getattr(a, "size", 0) > SLAB or getattr(b, "size", 0) > SLAB:
+            with by_rows():
+                return ufunc(a, b, out=out)
+        return ufunc(a, b, out=out)
+
+    return forward
 
 
 @lru_cache(maxsize=64)
@@ -23,47 +52,100 @@ def _ones(n: int, dtype: str) -> Array:
     return ones
 
 
+# Sums ---------------------------------------------------------------------------------------------------
+
+
 def total(x: Array, axis: tuple[int, ...]) -> Array:
     """The sum over ``axis`` (canonical, sorted), kept as axes of size 1; the dtype of ``x``.
 
-    float16 adds up in float32. Long float32 columns are summed slab by slab and the slabs in
-    float64, because NumPy adds rows one after the other there: 2²⁵ ones would give 2²⁴.
+    float16 adds up in float32. float32 adds up in float64, or in blocks that do, unless it is rows that
+    are summed: anywhere else NumPy adds one after the other, and 2²⁵ ones would give 2²⁴.
     """
     if x.dtype == np.float16:
-        return np.add.reduce(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
-    if x.size > 256 and x.dtype.kind == "f" and x.flags.c_contiguous:
-        first, last = axis[0], axis[-1]
-        if last - first + 1 == len(axis):
-            shape = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-            if last == x.ndim - 1 and (n := math.prod(x.shape[first:])) <= _DOT:
-                sums: Array = np.vecdot(x.reshape(-1, n), _ones(n, x.dtype.char)).reshape(shape)
-                return sums
-            if first == 0 and last < x.ndim - 1:
-                rows = x.reshape(-1, math.prod(x.shape[last + 1 :]))
-                return _column_sums(rows).astype(x.dtype, copy=False).reshape(shape)
-    return np.add.reduce(x, axis=axis, keepdims=True)
+        return np.add.reduce(x, axis, np.float32, keepdims=True).astype(np.float16)
+    if x.size > _SMALL:
+        folded = _fold(x, axis)
+        if folded is not None:
+            rows, leading = folded
+            sums = _column_sums(rows) if leading else np.vecdot(rows, _ones(rows.shape[1], rows.dtype.char))
+            return sums.reshape(_reduced(x.shape, axis))
+        if x.dtype == np.float32 and not (axis == (x.ndim - 1,) and x.flags.c_contiguous):
+            return np.add.reduce(x, axis, np.float64, keepdims=True).astype(np.float32)
+    return np.add.reduce(x, axis, keepdims=True)
 
 
-def _column_sums(rows: Array) -> Array:
-    n, width = rows.shape
-    step = max(1, min(256, SLAB // max(1, width)))
-    ones = _ones(step, rows.dtype.char)
-    if n <= step:
-        return ones[:n] @ rows
-    sums = np.zeros(width, np.float64)
-    for start in range(0, n, step):
-        slab = rows[start : start + step]
-        sums += ones[: len(slab)] @ slab
-    return sums
+def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
+    """``sum_to(a * b, shape)`` without the product in memory, for a and b of one shape and dtype."""
+    if a.size > _SMALL:
+        axis = _spread(a.shape, shape)
+        left, right = _fold(a, axis), _fold(b, axis)
+        if left is not None and right is not None:
+            (u, leading), (v, _) = left, right
+            return (_column_sums(u, v) if leading else np.vecdot(u, v)).reshape(shape)
+    return sum_to(a * b, shape)
+
+
+def _fold(x: Array, axis: tuple[int, ...]) -> tuple[Array, bool] | None:
+    """A contiguous float array as a table whose columns (True) or rows (False) are to be summed, if ``axis`` allows."""
+    if not axis or x.dtype.kind != "f" or x.itemsize < 4 or not x.flags.c_contiguous or axis[-1] - axis[0] + 1 != len(axis):
+        return None
+    if axis[-1] == x.ndim - 1:
+        n = math.prod(x.shape[axis[0] :])
+        return (x.reshape(-1, n), False) if 0 < n <= _DOT else None
+    if axis[0] == 0:
+        n = math.prod(x.shape[axis[-1] + 1 :])
+        return (x.reshape(-1, n), True) if n else None
+    return None
+
+
+def _column_sums(rows: Array, times: Array | None = None) -> Array:
+    """Σ rows, or Σ rows·times, over the first axis; in the rows' dtype, carried in float64."""
+    ones = _ones(_COLUMN, rows.dtype.char)
+
+    def some(part: slice) -> Array:
+        a = rows[part]
+        sums: Array = ones[: len(a)] @ a if times is None else np.einsum("ij,ij->j", a, times[part])
+        return sums
+
+    if len(rows) <= _COLUMN:
+        return some(slice(None))
+    sums = np.zeros(rows.shape[1], np.float64)
+    for start in range(0, len(rows), _COLUMN):
+        sums += some(slice(start, start + _COLUMN))
+    return sums.astype(rows.dtype, copy=False)
+
+
+# Undoing a broadcast ----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def fitted(full: tuple[Any, ...], shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What ``full`` becomes when summed over the axes along which ``shape`` was spread.
+
+    It is ``shape``, except where ``full`` has 1 already: there nothing varies, and nothing is summed.
+    """
+    return tuple(n if n == 1 else m for n, m in zip(shape, full[len(full) - len(shape) :]))
+
+
+@lru_cache(maxsize=1024)
+def _spread(full: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    lead = len(full) - len(shape)
+    return (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 and full[lead + i] != 1))
+
+
+@lru_cache(maxsize=1024)
+def _reduced(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if a in axis else n for a, n in enumerate(shape))
 
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """The adjoint of broadcasting ``shape`` to ``x.shape``, for arrays."""
-    lead = x.ndim - len(shape)
-    axis = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1))
+    if x.shape == shape:
+        return x
+    axis = _spread(x.shape, shape)
     if axis:
         x = total(x, axis)
-    return x.reshape(shape) if lead else x
+    return x if x.shape == shape else x.reshape(shape)
 
 
 def sum_in_slabs(

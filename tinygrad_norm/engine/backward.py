@@ -7,13 +7,13 @@ in this project differentiates.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import primitives as op
-from .arrays import SLAB, sum_in_slabs
+from .arrays import SLAB, broadcasting, by_rows, fitted, sum_in_slabs, sum_to
 from .errors import (
     DTypeError,
     GradientError,
@@ -45,14 +45,18 @@ def history(*outputs: Tensor) -> list[Tensor]:
     return sorted(seen, key=operator.attrgetter("birth"))
 
 
-def between(output: Tensor, targets: Collection[Tensor]) -> list[Tensor]:
+def between(output: Tensor, targets: Collection[Tensor]) -> dict[Tensor, None]:
     """The nodes on some way from a target to the output, oldest first: all that a backward pass visits."""
-    wanted = set(targets)
     needed: dict[Tensor, None] = {}
     for node in history(output):
-        if node in wanted or any(type(x) is Tensor and x in needed for x in node.inputs):
+        if node in targets:
             needed[node] = None
-    return list(needed)
+            continue
+        for x in node.inputs:
+            if type(x) is Tensor and x in needed:
+                needed[node] = None
+                break
+    return needed
 
 
 # Reading the rules ----------------------------------------------------------------------------------------
@@ -73,26 +77,23 @@ class Reading:
         The share stands for a value of the input's shape and may be smaller: what does not vary along
         an axis need not be spread along it until somebody asks.
         """
-        x = operands[position]
-        if g.shape != out.shape and (x.shape != out.shape or not node.op.elementwise):  # type: ignore[union-attr]
+        operation, x = node.op, operands[position]
+        assert operation is not None
+        if g.shape != out.shape and (x.shape != out.shape or not operation.elementwise):
             g = op.broadcast_to(g, shape=out.shape)
-        return self.fit(self.apply(node, position, g, out, operands), x)
-
-    def apply(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
-        return _rule(node, position)(g, out, *operands, **node.params)
+        share = operation.pullbacks[position](g, out, *operands, **node.params)  # type: ignore[misc]
+        return share if share.shape == x.shape and share.dtype == x.dtype else self.fit(share, x)
 
     def fit(self, g: Any, x: Any) -> Any:
         """The adjoint of broadcasting, here and nowhere else: sum over the axes along which x was spread."""
-        lead = len(g.shape) - len(x.shape)
-        if lead or any(n == 1 and m != 1 for n, m in zip(x.shape, g.shape)):
-            g = op.unbroadcast(g, shape=tuple(1 if n == 1 else m for n, m in zip(x.shape, g.shape[lead:])))
+        shape = fitted(g.shape, x.shape)
+        g = g if g.shape == shape else op.unbroadcast(g, shape=shape)
         return g if g.dtype == x.dtype else op.astype(g, dtype=x.dtype)
 
-    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Iterator[tuple[int, Any, bool]]:
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> list[tuple[int, Any, bool]]:
         """For each wanted input: its position, its share, and whether nobody else holds that array."""
         out, operands = self.value(node), self.operands(node)
-        for position in positions:
-            yield position, self.pull(node, position, g, out, operands), False
+        return [(position, self.pull(node, position, g, out, operands), False) for position in positions]
 
     def add(self, a: Any, b: Any, into: Any = None) -> Any:
         """Two routes meet: their shares add up. ``into``: which of them may be overwritten."""
@@ -103,54 +104,65 @@ class ArrayReading(Reading):
     """The numbers themselves. The same rules, with two liberties that no rule can notice:
 
     a result that is only wanted summed is computed slab by slab, and an addition writes into an array
-    that nobody else holds.
+    that nobody else holds. An op's kernel stands in for its rules where it has one.
     """
 
     def __init__(self) -> None:
         super().__init__(operator.attrgetter("_data"))
 
     def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
-        x = operands[position]
-        if out.size > SLAB and x.shape != out.shape and node.op.elementwise and out.ndim > 1 and out.shape[0] > 1:  # type: ignore[union-attr]
-            rule = _rule(node, position)
-            if g.shape != out.shape:
-                g = np.broadcast_to(g, out.shape)
-            share = sum_in_slabs(rule, (g, out, *operands), node.params, out.shape, x.shape)
+        x, operation = operands[position], node.op
+        assert operation is not None
+        if out.size > SLAB and x.shape != out.shape and operation.elementwise and out.ndim > 1 and out.shape[0] > 1:
+            g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
+            share = sum_in_slabs(operation.pullbacks[position], (g, out, *operands), node.params, out.shape, x.shape)  # type: ignore[arg-type]
             return share if share.dtype == x.dtype else share.astype(x.dtype)
         return super().pull(node, position, g, out, operands)
 
-    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Iterator[tuple[int, Any, bool]]:
-        out, operands = self.value(node), self.operands(node)
-        kernel = node.op.kernel  # type: ignore[union-attr]
-        if kernel is not None:
-            if g.shape != out.shape:
-                g = np.broadcast_to(g, out.shape)
-            for position, share in zip(positions, kernel(positions, g, out, *operands, **node.params)):
-                yield position, share, False
-            return
-        for position in positions:
-            share = self.pull(node, position, g, out, operands)
-            fresh = type(share) is np.ndarray and share.base is None and share is not g and share is not out
-            yield position, share, fresh and all(share is not x for x in operands)
+    def fit(self, g: Any, x: Any) -> Any:
+        g = sum_to(g, fitted(g.shape, x.shape))
+        return g if g.dtype == x.dtype else g.astype(x.dtype)
+
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> list[tuple[int, Any, bool]]:
+        out = node._data
+        if out.size <= SLAB:  # too small for sparing memory to pay
+            return [(i, share, False) for i, share in zip(positions, self._shares(node, positions, g, self.operands(node)))]
+        operands = self.operands(node)
+        held = (g, out, *operands)
+        with by_rows():
+            return [
+                (i, share, type(share) is np.ndarray and share.base is None and not any(share is h for h in held))
+                for i, share in zip(positions, self._shares(node, positions, g, operands))
+            ]
+
+    def _shares(self, node: Tensor, positions: Sequence[int], g: Any, operands: tuple[Any, ...]) -> Sequence[Any]:
+        out, operation = node._data, node.op
+        assert operation is not None
+        if operation.kernel is None:
+            return [self.pull(node, i, g, out, operands) for i in positions]
+        g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
+        shares = operation.kernel(positions, g, out, *operands, **node.params)
+        return [
+            share if share.dtype == operands[i].dtype else share.astype(operands[i].dtype) for i, share in zip(positions, shares)
+        ]
 
     def add(self, a: Any, b: Any, into: Any = None) -> Any:
-        if into is not None and into.dtype == np.result_type(a, b) and into.shape == np.broadcast_shapes(a.shape, b.shape):
-            return np.add(a, b, out=into)
+        if (
+            type(into) is np.ndarray
+            and into.dtype == np.result_type(a, b)
+            and into.shape == np.broadcast_shapes(a.shape, b.shape)
+        ):
+            return _ADD(a, b, out=into)
         return a + b
 
+
+_ADD = broadcasting(np.add)
 
 TENSORS = Reading(lambda tensor: tensor)
 """The gradient as one more graph: the rules record, and can be differentiated again."""
 
 ARRAYS = ArrayReading()
 """The gradient's numbers."""
-
-
-def _rule(node: Tensor, position: int) -> Callable[..., Any]:
-    """The pullback of one input, with errors that say whose rule it was."""
-    rule = node.op.rule(position)  # type: ignore[union-attr]
-    assert rule is not None
-    return rule
 
 
 # The pass ---------------------------------------------------------------------------------------------------
@@ -165,18 +177,16 @@ def pull_back(
     it does not vary along an axis.
     """
     wanted = set(targets)
-    nodes = between(output, wanted)
-    needed = set(nodes)
+    needed = between(output, wanted)
     cotangents: dict[Tensor, Any] = {output: cotangent}
     ours: set[Tensor] = set()  # nodes whose cotangent is an array that only this pass holds
-    for node in reversed(nodes):
+    for node in reversed(needed):
         if node.op is None or node not in cotangents:
             continue
-        positions = [i for i, x in enumerate(node.inputs) if type(x) is Tensor and x in needed and _flows(node, i)]
         kept = keep or node in wanted
         g = cotangents[node] if kept else cotangents.pop(node)
         passed_on, shared = [], False
-        for i, share, fresh in reading.shares(node, positions, g):
+        for i, share, fresh in reading.shares(node, _positions(node, needed), g):
             x = node.inputs[i]
             if x in cotangents:
                 before = cotangents[x]
@@ -197,21 +207,25 @@ def pull_back(
     return cotangents
 
 
-def _flows(node: Tensor, position: int) -> bool:
-    """Whether anything flows to that input; where nothing may, the record must not have changed since."""
-    operation, x = node.op, node.inputs[position]
+def _positions(node: Tensor, needed: Collection[Tensor]) -> list[int]:
+    """The inputs something flows to. Where it does, the record must not have changed since."""
+    operation = node.op
     assert operation is not None
     if not operation.pullbacks:
         raise MissingPullbackError(
             f"{operation.name}: the op has no pullback, so nothing can flow back from {describe(node)}. "
             "Give it one rule per input, or detach what it computes."
         )
-    if x.birth > node.birth:
-        raise InPlaceError(
-            f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the gradient "
-            "would be that of other numbers. Compute the output again, then go backward."
-        )
-    return operation.rule(position) is not None
+    positions = []
+    for i, x in enumerate(node.inputs):
+        if type(x) is Tensor and x in needed and operation.pullbacks[i] is not None:
+            positions.append(i)
+            if x.birth > node.birth:
+                raise InPlaceError(
+                    f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the "
+                    "gradient would be that of other numbers. Compute the output again, then go backward."
+                )
+    return positions
 
 
 # For users --------------------------------------------------------------------------------------------------
@@ -312,6 +326,7 @@ def _finish(g: Any, x: Tensor, seeds: Sequence[Any], record: bool) -> Tensor:
     """A cotangent as the user gets it: of the input's full shape, and not the user's own array."""
     if record:
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
-    if g.shape != x.shape or type(g) is not np.ndarray or any(np.may_share_memory(g, seed) for seed in seeds):
+    lent = any(g is seed or (g.base is not None and np.may_share_memory(g, seed)) for seed in seeds)
+    if lent or g.shape != x.shape or type(g) is not np.ndarray:
         g = np.array(np.broadcast_to(g, x.shape))
     return Tensor(g)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 Pullback = Callable[..., Any]
@@ -14,6 +16,19 @@ It may return its result in the broadcast shape; the engine sums it to the input
 """
 
 
+class Every(Sequence[Pullback]):
+    """One rule for any number of inputs."""
+
+    def __init__(self, rule: Pullback) -> None:
+        self.rule = rule
+
+    def __getitem__(self, position: Any) -> Any:
+        return partial(self.rule, position=position)
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+
 class Op:
     """One primitive, or one analytic node: there is no difference to the engine.
 
@@ -21,8 +36,8 @@ class Op:
     text:        how it prints, a format string over its inputs and params: ``"{0} + {1}"``
     forward:     its value over NumPy arrays
     pullbacks:   one rule per input; ``None`` where nothing flows (a condition, an index). Empty: no
-                 rule is known, and going backward through it is an error. With ``variadic`` the one
-                 rule serves every input and is told which by the keyword ``position``.
+                 rule is known, and going backward through it is an error. ``Every(rule)`` serves any
+                 number of inputs with one rule, told which input by the keyword ``position``.
     elementwise: broadcasting its inputs is all that ties their shapes to the output's
     smooth:      complex step may go through it (no comparison, no modulus inside)
     kernel:      optional, arrays only: ``(wanted, g, out, *inputs, **params)`` returns what the rules
@@ -33,29 +48,22 @@ class Op:
     its own meaning as a method ``apply_op(op, inputs, params)``.
     """
 
-    __slots__ = ("constant", "elementwise", "forward", "kernel", "name", "pullbacks", "smooth", "text", "variadic")
+    __slots__ = ("constant", "elementwise", "forward", "kernel", "name", "pullbacks", "smooth", "text")
 
     def __init__(
         self,
         name: str,
         text: str,
         forward: Callable[..., Any],
-        pullbacks: tuple[Pullback | None, ...] = (),
+        pullbacks: Sequence[Pullback | None] = (),
         *,
         elementwise: bool = False,
         smooth: bool = True,
-        variadic: bool = False,
         kernel: Callable[..., Any] | None = None,
     ) -> None:
         self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks
-        self.elementwise, self.smooth, self.variadic, self.kernel = elementwise, smooth, variadic, kernel
-        self.constant = bool(pullbacks) and all(rule is None for rule in pullbacks)
-
-    def rule(self, position: int) -> Pullback | None:
-        """The pullback of one input (``None``: nothing flows there)."""
-        if self.variadic:
-            return lambda *a, **params: self.pullbacks[0](*a, position=position, **params)  # type: ignore[misc]
-        return self.pullbacks[position]
+        self.elementwise, self.smooth, self.kernel = elementwise, smooth, kernel
+        self.constant = isinstance(pullbacks, tuple) and bool(pullbacks) and all(rule is None for rule in pullbacks)
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         for value in inputs:

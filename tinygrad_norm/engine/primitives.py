@@ -19,11 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, sum_to, total
-from .op import Op
+from . import kernels
+from .arrays import Array, broadcasting, sum_to, total
+from .op import Every, Op
 
 # Rules below name these before their line in the table
 astype: Op
+broadcast_to: Op
 getitem: Op
 reshape: Op
 scatter: Op
@@ -95,13 +97,13 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 # The table ---------------------------------------------------------------- pullbacks, one per input --
 
 # Arithmetic
-add = Op("add", "{0} + {1}", np.add,         (lambda g, out, a, b: g,
+add = Op("add", "{0} + {1}", broadcasting(np.add),         (lambda g, out, a, b: g,
                                               lambda g, out, a, b: g), elementwise=True)
-sub = Op("sub", "{0} − {1}", np.subtract,    (lambda g, out, a, b: g,
-                                              lambda g, out, a, b: -g), elementwise=True)
-mul = Op("mul", "{0}·{1}", np.multiply,      (lambda g, out, a, b: g * b,
-                                              lambda g, out, a, b: g * a), elementwise=True)
-div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
+sub = Op("sub", "{0} − {1}", broadcasting(np.subtract),    (lambda g, out, a, b: g,
+                                              lambda g, out, a, b: -g), elementwise=True, kernel=kernels.sub)
+mul = Op("mul", "{0}·{1}", broadcasting(np.multiply),      (lambda g, out, a, b: g * b,
+                                              lambda g, out, a, b: g * a), elementwise=True, kernel=kernels.mul)
+div = Op("div", "{0}/{1}", broadcasting(np.true_divide),   (lambda g, out, a, b: g / b,
                                               lambda g, out, a, b: -g * out / b), elementwise=True)
 neg = Op("neg", "−{0}", np.negative,         (lambda g, out, x: -g,), elementwise=True)
 pow = Op("pow", "{0}^{n}", lambda x, n: x**n, (_power_rule,), elementwise=True)
@@ -118,7 +120,7 @@ sigmoid = Op("sigmoid", "sigmoid({0})", _sigmoid,
 
 # Kinks: complex step may not cross them
 relu    = Op("relu", "relu({0})", lambda x: np.maximum(x, 0),
-                                              (lambda g, out, x: where(x > 0, g, 0.0),), elementwise=True, smooth=False)
+                                              (lambda g, out, x: where(x <= 0, 0.0, g),), elementwise=True, smooth=False)
 abs     = Op("abs", "|{0}|", np.abs,          (lambda g, out, x: g * sign(x),), elementwise=True, smooth=False)
 maximum = Op("maximum", "max({0}, {1})", np.maximum,
                                               (lambda g, out, a, b: _tie(g, a, b, a < b),
@@ -150,9 +152,9 @@ getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],
                                               (lambda g, out, x, index: scatter(g, index=index, shape=x.shape),))
 scatter      = Op("scatter", "scatter({0})", _scatter,
                                               (lambda g, out, x, index, shape: getitem(g, index=index),))
-concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), (_piece,), variadic=True)
+concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Every(_piece))
 astype       = Op("astype", "cast({0})", lambda x, dtype: x.astype(dtype), (lambda g, out, x, dtype: g,), elementwise=True)
-unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: g,))
+unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: broadcast_to(g, shape=x.shape),))
 
 # Questions: nothing flows through an answer
 sign          = Op("sign", "sign({0})", np.sign, (None,), elementwise=True)

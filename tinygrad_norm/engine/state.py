@@ -25,12 +25,17 @@ def no_grad() -> Iterator[None]:
         state.recording = before
 
 
-@contextmanager
-def scope(name: str) -> Iterator[None]:
+class scope:  # a class, not a generator: it is entered several times in every recorded layer
     """Give what is recorded inside a place: pictures and routes group by it. Scopes nest."""
-    before = state.scope
-    state.scope = (*before, name)
-    try:
-        yield
-    finally:
-        state.scope = before
+
+    __slots__ = ("before", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        self.before = state.scope
+        state.scope = (*self.before, self.name)
+
+    def __exit__(self, *error: object) -> None:
+        state.scope = self.before

@@ -121,25 +121,30 @@ class Tensor:
 
     def apply_op(self, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
         """An op over tensors: compute, and remember. The meaning of calling an ``Op`` with a tensor."""
-        operands = tuple([x if type(x) is Tensor or type(x) in _NUMBERS else lift(x, op) for x in inputs])
-        arrays = [x._data if type(x) is Tensor else x for x in operands]
+        arrays, record = [], False
+        for x in inputs:
+            if type(x) is Tensor:
+                arrays.append(x._data)
+                record = record or x.requires_grad
+            elif type(x) in _NUMBERS:
+                arrays.append(x)
+            else:
+                return self.apply_op(op, tuple(lift(x, op) for x in inputs), params)
         try:
             data = op.forward(*arrays, **params)
+        except TinygradNormError:
+            raise
         except (ValueError, IndexError, TypeError) as error:
-            if isinstance(error, TinygradNormError):
-                raise
-            raise explain(op, operands, params, error) from None
+            raise explain(op, inputs, params, error) from None
         out = Tensor.__new__(Tensor)
         out._data = data if type(data) is np.ndarray else np.asarray(data)
         out.name = out.grad = None
         out.birth = next(_births)
         out.scope = state.scope
-        if state.recording and not op.constant:
-            for x in operands:
-                if type(x) is Tensor and x.requires_grad:
-                    out.op, out.inputs, out.params, out.requires_grad = op, operands, params, True
-                    return out
-        out.op, out.inputs, out.params, out.requires_grad = None, (), {}, False
+        if record and state.recording and not op.constant and out._data.dtype.kind == "f":
+            out.op, out.inputs, out.params, out.requires_grad = op, inputs, params, True
+        else:
+            out.op, out.inputs, out.params, out.requires_grad = None, (), {}, False
         return out
 
     # Operators ---------------------------------------------------------------------------------------

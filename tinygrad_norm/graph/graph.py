@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import math
@@ -94,7 +95,7 @@ class Graph:
         for i, t in enumerate(self.tensors):
             text = _formula(t, names)
             names[t] = label = _label(t, i, text, t is self.output)
-            nodes.append(Node(i, label, t.op and t.op.name, text, t.shape, str(t.dtype), t.scope, self._role(t), t))
+            nodes.append(Node(i, label, t.op.name if t.op else None, text, t.shape, str(t.dtype), t.scope, self._role(t), t))
         return nodes
 
     @cached_property
@@ -230,10 +231,8 @@ class Graph:
             bundle = {"text/plain": str(self)}
         except Exception as error:
             bundle = {"text/plain": f"<graph that cannot be shown: {html.escape(str(error))}>"}
-        try:
+        with contextlib.suppress(Exception):
             bundle["image/svg+xml"] = self.to_svg()
-        except Exception:
-            pass
         return bundle
 
 
@@ -287,7 +286,7 @@ def _label(t: Tensor, i: int, text: str, is_output: bool) -> str:
 def local_rule(t: Tensor, position: int, names: Mapping[Tensor, str]) -> str:
     """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``; ``""`` where it is no factor."""
     assert t.op is not None
-    rule = t.op.rule(position) if t.op.pullbacks else None
+    rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
         return "no gradient"
     words = [_words(x, names) if isinstance(x, Tensor) else x for x in t.inputs]

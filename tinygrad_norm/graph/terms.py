@@ -6,7 +6,7 @@ a label cannot say anything else than the rule does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -30,7 +30,7 @@ class Term:
         if not self.text:
             return _number(self.factor)
         sign = "−" if self.factor < 0 else ""
-        size = abs(self.factor)
+        size: Any = abs(self.factor)
         if isinstance(size, Fraction) and size.denominator > 1 and size not in _FRACTIONS:
             return f"{sign}{'' if size.numerator == 1 else size.numerator}{self.within(PRODUCT)}/{size.denominator}"
         return sign + ("" if size == 1 else _number(size)) + (self.within(PRODUCT) if size != 1 or sign else self.text)
@@ -53,7 +53,7 @@ class Term:
         return Term("·".join(texts), level, self.factor * other.factor)
 
     def __rmul__(self, other: Any) -> Term:
-        return term(other) * self
+        return term(other).__mul__(self)
 
     def __truediv__(self, other: Any) -> Term:
         other = term(other)
@@ -97,6 +97,9 @@ class Term:
     def __lt__(self, other: Any) -> Term:
         return self._ask("<", other)
 
+    def __le__(self, other: Any) -> Term:
+        return self._ask("≤", other)
+
     def __eq__(self, other: object) -> Term:  # type: ignore[override]
         return self._ask("=", other)
 
@@ -107,13 +110,13 @@ class Term:
         words = [term(x) for x in inputs]
         if op.name == "where":
             condition, yes, no = words
-            return yes * condition if not no.factor else no * Term(f"[not {str(condition).strip('[]')}]")
+            return yes * condition if not no.factor else no * _negation(condition)
         if op.name in ("broadcast_to", "unbroadcast", "astype"):
             return words[0]
         if op.name == "transpose":
             return Term(words[0].whole(ATOM) + "ᵀ", ATOM)
         if op.name == "pow":
-            return words[0] ** params["n"]
+            return words[0].__pow__(params["n"])
         if op.name in _ARITHMETIC:
             return _ARITHMETIC[op.name](*words)
         if op.name in _QUESTIONS:
@@ -121,7 +124,7 @@ class Term:
         return Term(op.text.format(*words, **params), ATOM)
 
 
-_ARITHMETIC = {
+_ARITHMETIC: dict[str, Callable[..., Term]] = {
     "add": Term.__add__,
     "sub": Term.__sub__,
     "mul": Term.__mul__,
@@ -129,6 +132,16 @@ _ARITHMETIC = {
     "neg": Term.__neg__,
     "matmul": Term.__matmul__,
 }
+
+
+_OPPOSITE = {">": "≤", "≤": ">", "<": "≥", "≥": "<", "=": "≠", "≠": "="}
+
+
+def _negation(question: Term) -> Term:
+    """[x > 0] for [x ≤ 0]."""
+    words = question.text.strip("[]").split(" ")
+    sign = _OPPOSITE.get(words[1]) if len(words) == 3 else None
+    return Term(f"[{words[0]} {sign} {words[2]}]" if sign else f"[not {question}]")
 
 
 def term(value: Any) -> Term:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, Op, ShapeError, Tensor, describe, scope
+from ..engine.primitives import mean, rsqrt
 from ..engine.tensor import lift
 from .moments import affine_standardize, affine_standardize_pullbacks, pull_standardize, standardize
 from .registry import Norm, register
@@ -83,7 +84,7 @@ def layer_norm(
     Returns a tensor of the input's shape. float16 computes its statistics in float32 and returns float16.
     Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for an integer input.
     """
-    x = lift(input, ANALYTIC)
+    x: Tensor = lift(input, ANALYTIC)
     w, b = (None if p is None else lift(p, ANALYTIC) for p in (weight, bias))
     axis = _axes(x, normalized_shape, w, b)
     if backward == "analytic":
@@ -96,14 +97,14 @@ def layer_norm(
     half = x.dtype == np.float16
     x = x.astype(np.float32) if half else x
     with scope("mean"):
-        mu = x.mean(axis, keepdims=True).named("μ")
+        mu = mean(x, axis=axis).named("μ")
     with scope("normalize"):
         centred = (x - mu).named("c")
     with scope("variance"):
-        variance = (centred**2).mean(axis, keepdims=True).named("σ²")
-        rstd = (variance + eps).rsqrt().named("rstd")
+        variance = mean(centred**2, axis=axis).named("σ²")
+        rstd = rsqrt(variance + eps).named("rstd")
     with scope("normalize"):
-        y = (centred * rstd).named("x̂")
+        y: Tensor = (centred * rstd).named("x̂")
     with scope("affine"):
         y = y if w is None else y * w
         y = y if b is None else y + b

@@ -1,0 +1,12 @@
+"""``python -m benchmarks layer_norm [--seconds 4]``: us beside the peers, in one process, ratios first."""
+
+import sys
+
+from . import layer_norm
+
+BENCHMARKS = {"layer_norm": layer_norm.main}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:
+        sys.exit(f"usage: python -m benchmarks {{{','.join(BENCHMARKS)}}} [--seconds 4]")
+    sys.exit(BENCHMARKS[sys.argv[1]](sys.argv[2:]))

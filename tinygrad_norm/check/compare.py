@@ -1,0 +1,272 @@
+"""One normalization, four gradients: from the record, from the formula, and from two oracles that know neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..engine import DTypeError, ShapeError, Tensor, TinygradNormError, describe, grad, tensor
+from ..engine.arrays import Array
+from ..graph import Graph, replay
+from ..graph.routes import Routes
+from ..graph.table import number, table
+from ..norms import Norm, get
+from .oracles import Estimate, central_difference, choose, complex_step
+
+RECORD, ANALYTIC, COMPLEX, CENTRAL = "record", "analytic", "complex step", "central diff"
+_WORK = 6_000_000  # entries an oracle may compute for one input; a larger input is sampled
+
+
+class InputError(TinygradNormError, ValueError):
+    """Numbers that nothing can be checked with: NaN or infinity."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers for one gradient.
+
+    exact:     bit for bit the same
+    max_abs:   the largest difference
+    relative:  that, over the largest entry
+    ulps:      that, in units in the last place of the largest entry, in the input's dtype
+    allowed:   what rounding (and the oracle's own error) can explain
+    """
+
+    gradient: str
+    left: str
+    right: str
+    exact: bool
+    max_abs: float
+    relative: float
+    ulps: float
+    allowed: float
+
+    @property
+    def close(self) -> bool:
+        return self.exact or self.max_abs <= self.allowed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``tn.compare`` found. Print it; ask ``.ok``; look into ``.pairs``, ``.graph`` and ``.routes``."""
+
+    norm: Norm
+    options: Mapping[str, float]
+    inputs: Mapping[str, Tensor]
+    cotangent: Array
+    graph: Graph
+    gradients: Mapping[str, Mapping[str, Array]]
+    entries: Mapping[str, Array]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every pair agrees to rounding."""
+        return all(p.close for p in self.pairs)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """The routes from the input to the output, with the same cotangent."""
+        routes: Routes = self.graph.routes(self.inputs["input"], self.cotangent)
+        return routes
+
+    @property
+    def verdict(self) -> str:
+        shown = ", ".join(f"d{self.norm.symbols[name]}" for name in self.inputs)
+        if self.ok:
+            worst = max(self.pairs, key=lambda p: p.relative if p.right == ANALYTIC else 0)
+            return f"agree: {shown} of {self.norm.title}, all {len(self.pairs)} pairs; record and formula to {number(worst.ulps)} ULP"
+        bad = max((p for p in self.pairs if not p.close), key=lambda p: p.max_abs / p.allowed if p.allowed else np.inf)
+        return (
+            f"DISAGREE: {sum(not p.close for p in self.pairs)} of {len(self.pairs)} pairs; worst {bad.gradient}, {bad.left} against {bad.right}: "
+            f"off by {number(bad.max_abs)}, rounding explains {number(bad.allowed)}"
+        )
+
+    def table(self) -> str:
+        rows = []
+        for p in self.pairs:
+            verdict = "exact" if p.exact else "close" if p.close else "WRONG"
+            rows.append((p.gradient, f"{p.left} – {p.right}", verdict, number(p.max_abs), number(p.relative), number(p.ulps)))
+        text = table(("", "pair", "", "max |Δ|", "relative", "ULPs"), rows)
+        sampled = [f"{len(e)} of {self.inputs[n].size} entries of d{self.norm.symbols[n]}" for n, e in self.entries.items()]
+        if any(len(e) < self.inputs[n].size for n, e in self.entries.items()):
+            text += (
+                f"\nThe oracles were asked at {', '.join(sampled)}, drawn at random; record – analytic is compared everywhere."
+            )
+        return text
+
+    def __str__(self) -> str:
+        return f"{self.table()}\n{self.verdict}"
+
+    def to_json(self) -> str:
+        """Everything but the arrays."""
+        return json.dumps(
+            {
+                "norm": self.norm.name,
+                "options": dict(self.options),
+                "inputs": {n: {"shape": t.shape, "dtype": str(t.dtype)} for n, t in self.inputs.items()},
+                "ok": self.ok,
+                "verdict": self.verdict,
+                "pairs": [{**asdict(p), "close": p.close} for p in self.pairs],
+                "routes": json.loads(self.routes.to_json())["routes"],
+                "energy": asdict(self.routes.energy) if self.norm.projects else None,
+                "graph": json.loads(self.graph.to_json()),
+            },
+            ensure_ascii=False,
+            indent=1,
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": str(self)}
+
+
+def compare(
+    norm: str | Norm,
+    input: Any = None,
+    *,
+    shape: tuple[int, ...] = (4, 8),
+    parameters: Mapping[str, Any] | None = None,
+    grad_output: Any = None,
+    dtype: Any = None,
+    seed: int = 0,
+    **options: float,
+) -> Comparison:
+    """Differentiate a normalization four ways and compare every pair.
+
+    norm:         a registered name ("layer_norm") or a ``Norm``
+    input:        the input's values; random of ``shape`` when not given
+    parameters:   γ, β, … by name ("weight", "bias"); random, never ones and zeros, when not given
+    grad_output:  the cotangent; random when not given (ones would test almost nothing: the gradient of
+                  a normalization's sum is zero)
+    dtype:        float32 or float64; the input's own, or float64, when not given
+    options:      the norm's own, such as ``eps``
+
+    The record and the analytic node compute in that dtype, the oracles (complex step; central differences with
+    a sweep of steps) in double precision from values alone. A pair is close when its largest difference is within
+    50·u·(1 + |μ|/σ) of the largest entry, u the dtype's unit roundoff, plus what the oracle itself may be off by.
+    Raises ``ShapeError`` or ``DTypeError`` for inputs that do not fit.
+    """
+    norm = get(norm)
+    settings = _settings(norm, options)
+    rng = np.random.default_rng(seed)
+    data = np.asarray(rng.normal(size=shape) if input is None else input)
+    wanted = np.dtype(dtype if dtype is not None else data.dtype if data.dtype.kind == "f" else np.float64)
+    if wanted.kind != "f" or wanted.itemsize < 4:
+        raise DTypeError(f"compare: dtype {wanted}; it is float32 or float64.")
+    if data.ndim < norm.min_ndim or not data.size:
+        raise ShapeError(
+            f"compare: {norm.title} needs a non-empty input with at least {norm.min_ndim} axes, not one of shape {data.shape}."
+        )
+    values = {"input": data} | {
+        n: rng.normal(size=s) if parameters is None or n not in parameters else np.asarray(parameters[n])
+        for n, s in norm.parameters(data.shape).items()
+    }
+    if unknown := set(parameters or ()) - set(values):
+        raise ShapeError(
+            f"compare: {norm.title} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(list(values)[1:])}."
+        )
+    _check_finite(values, norm)
+    inputs = {n: tensor(v.astype(wanted), requires_grad=True, name=norm.symbols[n]) for n, v in values.items()}
+    y = norm.apply(inputs, backward="recorded", **settings)
+    fused = norm.apply(inputs, backward="analytic", **settings)
+    dy = np.asarray(rng.normal(size=y.shape) if grad_output is None else grad_output, dtype=wanted)
+    if dy.shape != y.shape:
+        raise ShapeError(f"compare: cotangent of shape {dy.shape} for output {describe(y)}; the shapes must be equal.")
+
+    graph = Graph(y)
+    leaves = list(inputs.values())
+    found: dict[str, dict[str, Array]] = {
+        way: dict(zip(inputs, (g.data for g in grad(out, leaves, dy)))) for way, out in ((RECORD, y), (ANALYTIC, fused))
+    }
+    estimates = _ask_oracles(graph, inputs, dy, rng)
+    entries = {n: estimates[CENTRAL][n].entries for n in inputs}
+    rounding = _rounding(graph, inputs, dy, settings.get("eps", 0.0))
+    pairs = []
+    for n in inputs:
+        answers = {way: found[way][n].reshape(-1) for way in found} | {way: e[n] for way, e in estimates.items()}
+        for left, right in combinations(answers, 2):
+            pairs.append(_pair(f"d{norm.symbols[n]}", left, right, answers, entries[n], rounding[n], wanted))
+    gradients = found | {way: {n: e.values for n, e in by_name.items()} for way, by_name in estimates.items()}
+    return Comparison(norm, settings, inputs, dy, graph, gradients, entries, tuple(pairs))
+
+
+def _settings(norm: Norm, options: Mapping[str, float]) -> dict[str, float]:
+    if unknown := set(options) - set(norm.options):
+        raise TypeError(f"compare: {norm.title} has no option {', '.join(sorted(unknown))}; it has {', '.join(norm.options)}.")
+    return {**norm.options, **options}
+
+
+def _check_finite(values: Mapping[str, Array], norm: Norm) -> None:
+    for n, v in values.items():
+        if v.dtype.kind not in "fiub":
+            raise DTypeError(f"compare: {norm.symbols.get(n, n)} has dtype {v.dtype}, which is not real numbers.")
+        bad = np.argwhere(~np.isfinite(v))
+        if len(bad):
+            where = tuple(int(i) for i in bad[0])
+            raise InputError(
+                f"compare: {norm.symbols.get(n, n)} has {len(bad)} entries that are not finite, the first {v[where]} at {where}. "
+                "Gradients can only be compared at finite numbers."
+            )
+
+
+def _ask_oracles(
+    graph: Graph, inputs: Mapping[str, Tensor], dy: Array, rng: np.random.Generator
+) -> dict[str, dict[str, Estimate]]:
+    """Complex step (where every op is smooth) and central differences for each input, from values alone."""
+    leaves = list(inputs.values())
+    weights = dy.astype(np.float64)
+
+    def terms(arrays: Any) -> Array:
+        out: Array = weights * replay(graph, dict(zip(leaves, arrays)))
+        return out
+
+    point = [t.data for t in leaves]
+    most = max(32, _WORK // max(1, graph.output.size))
+    entries = [choose(t.size, most, rng) for t in leaves]
+    oracles = {CENTRAL: central_difference}
+    if all(t.op is None or t.op.smooth for t in graph.tensors):
+        oracles = {COMPLEX: complex_step, **oracles}
+    return {way: {n: oracle(terms, point, k, entries[k]) for k, n in enumerate(inputs)} for way, oracle in oracles.items()}
+
+
+def _rounding(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float) -> dict[str, float]:
+    """What 50 roundings may do to each gradient, per unit roundoff: 50·(1 + |μ|/σ)·(its largest summand).
+
+    The summands count, not the result: where routes cancel, their rounding stays.
+    """
+    condition = 1.0
+    for t in graph.tensors:
+        if t.op is not None and t.op.name == "sub" and isinstance(t.inputs[1], Tensor):
+            mu = t.inputs[1]
+            if mu.op is not None and mu.op.name == "mean" and mu.inputs[0] is t.inputs[0]:
+                centred = t.data.astype(np.float64)
+                spread = np.sqrt(np.mean(centred**2, axis=mu.params["axis"], keepdims=True) + eps)
+                ratio = np.abs(mu.data) / np.where(spread > 0, spread, np.inf)
+                condition = max(condition, 1.0 + float(np.max(ratio)))
+    sizes = {
+        n: max(float(np.max(np.abs(r.share), initial=0)) for r in graph.routes(t, dy, limit=1024)) for n, t in inputs.items()
+    }
+    return {n: 50 * condition * size for n, size in sizes.items()}
+
+
+def _pair(
+    name: str, left: str, right: str, answers: Mapping[str, Array | Estimate], entries: Array, rounding: float, dtype: Any
+) -> Pair:
+    a, b = answers[left], answers[right]
+    unit = float(np.finfo(dtype if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else np.float64).eps) / 2
+    allowed = rounding * unit + sum(4 * e.error for e in (a, b) if isinstance(e, Estimate))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        u, v = a, b
+    else:
+        u, v = (e.values if isinstance(e, Estimate) else e[entries] for e in (a, b))
+    largest = float(np.max(np.abs([u, v]), initial=0))
+    exact = bool(np.array_equal(u, v))
+    max_abs = 0.0 if exact else float(np.max(np.abs(u.astype(np.float64) - v.astype(np.float64)), initial=0))
+    ulp = float(np.spacing(np.asarray(largest, dtype)))
+    return Pair(name, left, right, exact, max_abs, max_abs / largest if largest else 0.0, max_abs / ulp, allowed)

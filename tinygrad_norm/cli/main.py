@@ -1,0 +1,165 @@
+"""The command line: ``tinygrad-norm`` takes real numbers through LayerNorm and back, and shows how."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import derive as _derive  # noqa: F401  lends the routes their formulas
+from ..check import Comparison, compare
+from ..draw import terminal
+from ..engine import TinygradNormError
+from ..graph.table import ascii_text
+from ..nn import digits
+from ..norms import get, names
+from .inputs import read_array
+
+HOLDS, FAILS, MISUSED = 0, 1, 2
+_ROWS = 8  # digits in the main job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 holds, 1 does not hold, 2 used wrongly."""
+    args = _parser().parse_args(_with_command(sys.argv[1:] if argv is None else list(argv)))
+    try:
+        return _compare(args)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away: not an error worth a traceback
+        return HOLDS
+    except (TinygradNormError, OSError) as error:
+        print(f"tinygrad-norm: {_printable(str(error), sys.stderr)}", file=sys.stderr)
+        return MISUSED
+
+
+def _with_command(argv: list[str]) -> list[str]:
+    """No command means the main job."""
+    asks = {"-h", "--help", "--version"} & set(argv[:1])
+    return argv if asks or argv[:1] == ["compare"] else ["compare", *argv]
+
+
+def _parser() -> argparse.ArgumentParser:
+    from .. import __version__
+    from .inputs import parse_shape
+
+    def shape(text: str) -> tuple[int, ...]:
+        try:
+            return parse_shape(text)
+        except TinygradNormError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser = argparse.ArgumentParser(
+        prog="tinygrad-norm",
+        description="Take numbers through a normalization and back: the recorded graph, the routes of its gradient, "
+        "and the gradient four ways, compared. Without arguments: LayerNorm on eight handwritten digits.",
+        epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly",
+    )
+    parser.add_argument("--version", action="version", version=f"tinygrad-norm {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    run = commands.add_parser(
+        "compare", help="the main job (also without the word)", description=parser.description, epilog=parser.epilog
+    )
+    run.add_argument(
+        "norm", nargs="?", default="layer_norm", choices=names(), help=f"one of: {', '.join(names())} (default: layer_norm)"
+    )
+    source = run.add_mutually_exclusive_group()
+    source.add_argument("--input", type=Path, metavar="FILE", help="your own input: .npy, .npz or .csv, one sample per row")
+    source.add_argument("--shape", type=shape, metavar="4,8", help="random input of this shape instead of the digits")
+    run.add_argument("--key", metavar="NAME", help="which array of an .npz file")
+    run.add_argument("--dtype", choices=("float32", "float64"), help="compute in this dtype (default: the input's, or float64)")
+    run.add_argument("--eps", type=_eps, help="ε inside the root (default: the norm's own)")
+    run.add_argument("--seed", type=_seed, default=0, help="of the random γ, β and cotangent (default: 0)")
+    run.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the pictures go (default: here)")
+    form = run.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the whole result as JSON and nothing else")
+    form.add_argument("--quiet", action="store_true", help="print the verdict and nothing else")
+    return parser
+
+
+def _eps(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < np.inf:
+        raise argparse.ArgumentTypeError(f"{text}: ε is a number from 0 on, such as 1e-5")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text}: a seed is a whole number from 0 on")
+    return value
+
+
+# The main job -------------------------------------------------------------------------------------------
+
+
+def _compare(args: argparse.Namespace) -> int:
+    norm = get(args.norm)
+    data, story = _input(args)
+    options = {} if args.eps is None else {"eps": args.eps}
+    result = compare(norm, data, dtype=args.dtype, seed=args.seed, **options)
+    args.out.mkdir(parents=True, exist_ok=True)
+    written = [result.graph.save(args.out / f"{norm.name}.{kind}") for kind in ("svg", "dot")]
+    if args.json:
+        print(result.to_json())
+    elif args.quiet:
+        _show(result.verdict)
+    else:
+        _report(result, story, written, args.seed)
+    return HOLDS if result.ok else FAILS
+
+
+def _input(args: argparse.Namespace) -> tuple[Any, str]:
+    if args.input is not None:
+        return read_array(args.input, args.key), f"from {args.input.name}"
+    if args.shape is not None:
+        return np.random.default_rng(args.seed).normal(size=args.shape), f"random, seed {args.seed}"
+    images, labels = digits()
+    return images[:_ROWS].reshape(_ROWS, -1), f"handwritten digits {', '.join(map(str, labels[:_ROWS]))}, 8×8 pixels a row"
+
+
+def _report(result: Comparison, story: str, written: list[Path], seed: int) -> None:
+    norm, inputs = result.norm, result.inputs
+    x, *others = inputs.values()
+    shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in others)
+    options = "  ".join(f"{'ε' if name == 'eps' else name} = {value:g}" for name, value in result.options.items())
+    _show(f"{norm.title}    {norm.formula}    {options}", "bold")
+    _show(f"x {tuple(x.shape)} {x.dtype}: {story}\n{shapes} and the cotangent dy: random, seed {seed}\n")
+
+    _show("1  What was recorded", "bold")
+    _show(terminal(result.graph, ascii=not _unicode(sys.stdout)) + "\n")
+
+    _show("2  How x reaches y, and what each route gives to dx", "bold")
+    _show(str(result.routes))
+    if norm.projects and len(result.routes) > 1:
+        _show(str(result.routes.energy))
+    _show("")
+
+    _show("3  The gradient four ways", "bold")
+    _show(result.table())
+    _show(result.verdict + "\n", "bold green" if result.ok else "bold red")
+    _show(f"wrote {' and '.join(str(p) for p in written)}")
+
+
+def _show(text: str, style: str | None = None) -> None:
+    """Print, in colour only on a terminal that wants it, in ASCII where nothing else can be shown."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_printable(text, sys.stdout), style=style, markup=False)
+
+
+def _unicode(stream: Any) -> bool:
+    try:
+        "σ²x̂│►█½".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _printable(text: str, stream: Any) -> str:
+    return text if _unicode(stream) else ascii_text(text)

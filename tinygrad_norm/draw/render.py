@@ -1,0 +1,88 @@
+"""From a graph to a file's content, with the built-in layout or with Graphviz; teaches graphs to save themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..engine import TinygradNormError
+from ..graph import Graph, lend_writer
+from .dot import dot
+from .svg import svg
+from .terminal import terminal
+
+ENGINES = ("auto", "graphviz", "builtin")
+
+
+class DrawingError(TinygradNormError):
+    """A picture that cannot be made: Graphviz is missing, or an option does not exist."""
+
+
+def render_svg(graph: Graph, **options: Any) -> str:
+    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``values``, ``gradients``, ``title`` (built-in only)."""
+    _check("svg", options, ("engine", "values", "gradients", "title"))
+    if options.pop("engine", "auto") != "graphviz":
+        return svg(graph, **options)
+    if options.pop("title", None) is not None:
+        raise DrawingError('draw: title is an option of the built-in layout only; use engine="builtin", or leave it out.')
+    return _run_dot(dot(graph, **options), "svg").decode()
+
+
+def render_dot(graph: Graph, **options: Any) -> str:
+    """DOT text. Options: ``values``, ``gradients``."""
+    _check("dot", options, ("values", "gradients"))
+    return dot(graph, **options)
+
+
+def render_text(graph: Graph, **options: Any) -> str:
+    """Text for a terminal. Options: ``width``, ``ascii``."""
+    _check("txt", options, ("width", "ascii"))
+    return terminal(graph, **options) + "\n"
+
+
+def _by_graphviz(suffix: str) -> Callable[..., bytes]:
+    def render(graph: Graph, **options: Any) -> bytes:
+        _check(suffix, options, ("engine", "values", "gradients"))
+        if options.pop("engine", "auto") == "builtin":
+            raise DrawingError(
+                f'draw: the built-in layout writes SVG, not {suffix}. Save as .svg, or use engine="graphviz" with Graphviz installed.'
+            )
+        return _run_dot(dot(graph, **options), suffix)
+
+    return render
+
+
+def _check(suffix: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise DrawingError(f"draw: .{suffix} has no option {', '.join(unknown)}. Its options: {', '.join(known)}.")
+    engine = options.get("engine", "auto")
+    if engine not in ENGINES:
+        raise DrawingError(f"draw: engine={engine!r} is none of {', '.join(ENGINES)}.")
+
+
+def _run_dot(text: str, suffix: str) -> bytes:
+    """What Graphviz's ``dot`` makes of a text."""
+    other = 'use engine="builtin"' if suffix == "svg" else "save as .svg, which always works"
+    try:
+        import graphviz
+    except ImportError:
+        raise DrawingError(f"draw: .{suffix} needs the Python package graphviz: pip install graphviz; or {other}.") from None
+    try:
+        return bytes(graphviz.Source(text).pipe(format=suffix, quiet=True))
+    except graphviz.ExecutableNotFound:
+        raise DrawingError(
+            f"draw: .{suffix} needs Graphviz's program dot, which is not on the PATH. Install Graphviz "
+            f"(apt install graphviz, brew install graphviz, winget install graphviz), or {other}."
+        ) from None
+    except graphviz.CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").strip()
+        raise DrawingError(f"draw: dot could not make .{suffix}: {said or error}. Instead, {other}.") from None
+
+
+lend_writer("svg", render_svg)
+lend_writer("dot", render_dot)
+lend_writer("gv", render_dot)
+lend_writer("txt", render_text)
+lend_writer("png", _by_graphviz("png"))
+lend_writer("pdf", _by_graphviz("pdf"))

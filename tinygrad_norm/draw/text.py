@@ -1,0 +1,128 @@
+"""What stands in a box and on an arrow, and how wide it is. Shared by every kind of picture."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..graph import Edge, Graph, Node, shape_text
+
+LONGEST = 28
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# Advance widths in hundredths of the font size: the wider of DejaVu Sans and Verdana, so nothing is clipped.
+_WIDTHS = {
+    glyph: w / 100
+    for w, glyphs in {
+        30: "ijl'|",
+        37: " .,:;·ftI",
+        46: '()[]/\\-!r"J',
+        54: "sczL²³⁻⁰¹⁴⁵⁶⁷⁸⁹*",
+        61: "aekvxyFTYγνι?",
+        65: "bdghnopqu0123456789$_βδεθκλμπρστφχ#‖",
+        70: "ABCEKPRSVXZ&",
+        79: "DGHNOQU",
+        84: "M+<=>~^×−±w",
+        100: "Wm@%½¼¾…→∂√∞",
+    }.items()
+    for glyph in glyphs
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What stands in one node's box: its label, the lines under it, and everything in one sentence."""
+
+    label: str
+    lines: tuple[str, ...]
+    whole: str
+
+
+def clean(text: str) -> str:
+    """The text on one line, with characters that no XML document may hold replaced."""
+    text = text.replace("\r\n", "\n").translate({10: "↵", 13: "↵", 9: " "})
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """At most ``longest`` characters, the last one … where something was cut off."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def text_width(text: str, size: float) -> float:
+    """The width of a text in the generic sans font, in the unit of ``size``; never too small."""
+    return size * sum(_glyph_width(c) for c in text)
+
+
+def _glyph_width(c: str) -> float:
+    if c in _WIDTHS:
+        return _WIDTHS[c]
+    if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me", "Cf"):
+        return 0.0
+    if unicodedata.east_asian_width(c) in "WF":
+        return 1.3
+    return 0.8 if ord(c) < 0x2000 else 1.0
+
+
+def common_dtype(graph: Graph) -> str | None:
+    """The dtype of all nodes, or None where they differ."""
+    found = {n.dtype for n in graph.nodes}
+    return found.pop() if len(found) == 1 else None
+
+
+def shape_line(node: Node, dtype: str | None) -> str:
+    """``(8, 64)``; with the dtype where the nodes' dtypes differ."""
+    shape = shape_text(node.shape) if node.shape else "scalar"
+    return shape if dtype else f"{shape} {node.dtype}"
+
+
+def cards(graph: Graph, values: bool = False, gradients: Any = None) -> list[Card]:
+    """One card per node.
+
+    values:     add up to four of its values
+    gradients:  add the norm of its gradient; ``True`` for the graph's own random cotangent, or a cotangent
+    """
+    dtype = common_dtype(graph)
+    wanted = gradients is not None and gradients is not False
+    found = graph.gradients(None if gradients is True else gradients) if wanted else {}
+    made = []
+    for node in graph.nodes:
+        label, text = clean(node.label), clean(node.text)
+        lines = [] if text in ("", label) else [text]
+        lines.append(shape_line(node, dtype))
+        if values:
+            lines.append(preview(node.tensor.numpy()))
+        if node.id in found:
+            lines.append(f"dL: ‖·‖ = {_norm(found[node.id]):.4g}")
+        whole = f"{node.role} {label}" + (f" = {text}" if len(lines) > 1 and lines[0] == text else "")
+        made.append(Card(shorten(label), tuple(map(shorten, lines)), f"{whole}, shape {shape_text(node.shape)}, {node.dtype}"))
+    return made
+
+
+def preview(array: Any, count: int = 4) -> str:
+    """The first values: ``0.126, −0.132, 0.64, 0.105, …``."""
+    first = [f"{v:.3g}".replace("-", "−") for v in array.ravel()[:count].tolist()]
+    return ", ".join(first) + (", …" if array.size > count else "") if first else "empty"
+
+
+def _norm(array: Any) -> float:
+    size = np.abs(np.asarray(array, dtype=np.result_type(array.dtype, np.float64))).ravel()
+    largest = size.max(initial=0.0)
+    if largest == 0 or not np.isfinite(largest):
+        return float(largest)
+    return float(largest * np.linalg.norm(size / largest))  # scaled: no overflow on the way
+
+
+def edge_label(edge: Edge) -> str:
+    """The local rule as it stands on an arrow; nothing for a bare ×1."""
+    return "" if edge.rule == "×1" else shorten(clean(edge.rule), 18)
+
+
+def edge_words(graph: Graph, edge: Edge) -> str:
+    """An edge in a few words: ``rstd to x̂: ×c, summed``."""
+    ends = f"{clean(graph.nodes[edge.source].label)} to {clean(graph.nodes[edge.target].label)}"
+    return f"{ends}: {clean(edge.rule) or 'rearranged'}{', summed' if edge.summed else ''}"

@@ -1,0 +1,268 @@
+"""The gradient split into its routes: every way from an input to the output, with its share in numbers."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
+from ..engine.arrays import Array
+from .graph import Edge, Graph
+from .table import bar, number, table
+
+REDUCTIONS = ("sum", "mean", "max")
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """A route's share as a formula, and, where that is zero, why."""
+
+    text: str
+    zero: str | None = None
+
+
+_closed_form: list[Callable[[Route], ClosedForm | None]] = []
+
+
+def lend_closed_form(function: Callable[[Route], ClosedForm | None]) -> None:
+    """Teach every route its formula. The deriving room does, so that this one needs no algebra."""
+    _closed_form[:] = [function]
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """One way from the source to the output.
+
+    letter:  A, B, … in the order of the table
+    title:   ``direct``, ``through μ``, ``through the μ inside σ²``
+    edges:   from the source to the output
+    share:   its contribution to the source's gradient, of the source's shape
+    """
+
+    graph: Graph
+    letter: str
+    title: str
+    edges: tuple[Edge, ...]
+    share: Array
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The ids of the nodes it passes, the source first."""
+        return (self.edges[0].source, *(e.target for e in self.edges)) if self.edges else ()
+
+    @property
+    def passes(self) -> str:
+        """The nodes it passes, as the backward pass meets them."""
+        return " ← ".join(self.graph.nodes[i].label for i in self.nodes)
+
+    @property
+    def rules(self) -> str:
+        """The chain rule along it: the product of the local derivatives, output first."""
+        steps = [("Σ " if e.summed else "") + e.rule for e in reversed(self.edges) if e.rule != "×1" or e.summed]
+        return " ".join(steps) or "×1"
+
+    @property
+    def norm(self) -> float:
+        return float(np.linalg.norm(self.share))
+
+    @cached_property
+    def closed_form(self) -> ClosedForm | None:
+        """Its share as a formula; None where the ops have no symbolic meaning yet."""
+        return _closed_form[0](self) if _closed_form else None
+
+
+class Routes(Sequence[Route]):
+    """All routes from one input to the output; they add up to the gradient. Print it for the table.
+
+    source:  the input
+    total:   the gradient, from the ordinary backward pass
+    """
+
+    def __init__(self, graph: Graph, source: Tensor, cotangent: Array, routes: Sequence[Route], total: Array) -> None:
+        self.graph, self.source, self.cotangent, self.total = graph, source, cotangent, total
+        self._routes = list(routes)
+
+    def __getitem__(self, index: Any) -> Any:
+        """By position, or by letter: ``routes["B"]``."""
+        if isinstance(index, str):
+            return next(r for r in self._routes if r.letter == index)
+        return self._routes[index]
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    @property
+    def running(self) -> list[float]:
+        """The norm of the sum of the first routes, after each: the last is the gradient's."""
+        sums = np.cumsum([r.share for r in self], axis=0)
+        return [float(np.linalg.norm(s)) for s in sums]
+
+    @property
+    def gap(self) -> float:
+        """max |sum of the routes − gradient|: rounding."""
+        return float(np.max(np.abs(np.sum([r.share for r in self], axis=0) - self.total), initial=0))
+
+    @cached_property
+    def energy(self) -> Energy:
+        """‖direct‖² split into what stays in the gradient and what the other routes take out of it."""
+        direct, *others = self._routes
+        scale = direct.norm**2
+        kept = float(np.linalg.norm(self.total)) ** 2
+        taken = tuple((r.letter, r.title, r.norm**2) for r in others)
+        gap = scale - kept - sum(e for _, _, e in taken)
+        return Energy(scale, kept, taken, gap)
+
+    def to_json(self) -> str:
+        rows = [
+            {
+                "letter": r.letter,
+                "title": r.title,
+                "passes": [self.graph.nodes[i].label for i in r.nodes],
+                "rules": r.rules,
+                "closed_form": r.closed_form and r.closed_form.text,
+                "zero_because": r.closed_form and r.closed_form.zero,
+                "norm": r.norm,
+                "running_sum": s,
+            }
+            for r, s in zip(self, self.running)
+        ]
+        return json.dumps({"routes": rows, "gap": self.gap}, ensure_ascii=False, indent=1)
+
+    def __str__(self) -> str:
+        name = self.graph.node(self.source).label
+        y = self.graph.nodes[-1].label
+        rows: list[tuple[str, ...]] = []
+        for r, running in zip(self, self.running):
+            form = r.closed_form
+            rows.append((r.letter, r.title, form.text if form else r.rules, number(r.norm), number(running)))
+            rows.append(("", r.passes, "", "", ""))
+            if form and form.zero:
+                rows.append(("", f"zero, because {form.zero}", "", "", ""))
+        count = "one route" if len(self) == 1 else f"{len(self)} routes"
+        head = f"{count} from {name} to {y}: their sum is d{name} (max |Δ| to the backward pass {number(self.gap)})"
+        return f"{head}\n{table(('', 'route', 'share of the gradient', 'norm', 'sum so far'), rows, spill=1)}"
+
+
+@dataclass(frozen=True)
+class Energy:
+    """‖direct‖² = kept + taken + gap. For a projection the gap is ε's doing, and small."""
+
+    direct: float
+    kept: float
+    taken: tuple[tuple[str, str, float], ...]
+    gap: float
+
+    @property
+    def relative_gap(self) -> float:
+        return abs(self.gap) / self.direct if self.direct else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the routes are orthogonal enough for shares to mean anything (gap below 1 %)."""
+        return self.relative_gap < 0.01
+
+    def __str__(self) -> str:
+        if not self.holds:
+            return (
+                f"energy: the routes are not orthogonal here (gap {self.relative_gap:.1%} of ‖direct‖²), so there is nothing to split. "
+                "Is ε large beside σ²?"
+            )
+        shares = [("dx", self.kept), *((letter, e) for letter, _, e in self.taken)]
+        terms = " + ".join(
+            "‖dx‖²" if name == "dx" else f"‖{name}‖²" for name, e in shares if name == "dx" or e / self.direct > 1e-20
+        )
+        lines = [f"energy: ‖A‖² = {terms}   (gap {self.relative_gap:.1e}: ε's doing)"]
+        for name, e in shares:
+            if name == "dx" or e / self.direct > 1e-20:
+                what = "stays in dx" if name == "dx" else f"{name} takes out"
+                lines.append(f"  {what:<12} {e / self.direct:6.1%} {bar(e / self.direct, 40)}")
+        return "\n".join(lines)
+
+
+def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> Routes:
+    """Walk every route from ``source`` to the output; ``GradientError`` above ``limit`` of them."""
+    if not isinstance(source, Tensor) or source not in graph.ids:
+        raise GradientError(f"routes: {describe(source)} is not part of this graph of {describe(graph.output)}.")
+    if not source.requires_grad:
+        raise GradientError(f"routes: {describe(source)} does not require a gradient, so no route starts there.")
+    count = graph.count_routes(source)
+    if count > limit:
+        shown = str(count) if count < 10**9 else f"about 10^{len(str(count)) - 1}"
+        raise GradientError(
+            f"routes: {shown} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
+        )
+    cotangent = graph.cotangent(grad_output)
+    total = pull_back(graph.output, cotangent, [source]).get(source)
+    if total is None:
+        raise GradientError(f"routes: no route leads from {describe(source)} to the output.")
+    paths = sorted(_paths(graph, source), key=lambda edges: _order(graph, edges))
+    letters = string.ascii_uppercase if len(paths) <= 26 else [f"R{i}" for i in range(1, len(paths) + 1)]
+    titles = _titles(graph, paths)
+    routes = [Route(graph, *named, along(graph, named[-1], cotangent)) for named in zip(letters, titles, paths)]
+    return Routes(graph, source, cotangent, routes, np.broadcast_to(total, source.shape))
+
+
+def _paths(graph: Graph, source: Tensor) -> list[tuple[Edge, ...]]:
+    """All edge sequences from the source to the output, by an explicit stack that keeps to nodes on some route."""
+    start, end = graph.ids[source], graph.ids[graph.output]
+    incoming: dict[int, list[Edge]] = {}
+    reached = {start}
+    for e in graph.edges:  # edges come in their targets' birth order
+        if e.source in reached and e.target != start and e.rule != "no gradient":
+            reached.add(e.target)
+            incoming.setdefault(e.target, []).append(e)
+    paths = []
+    stack: list[tuple[int, tuple[Edge, ...]]] = [(end, ())]
+    while stack:
+        node, edges = stack.pop()
+        if node == start:
+            paths.append(edges)
+            continue
+        stack.extend((e.source, (e, *edges)) for e in incoming.get(node, ()))
+    return paths
+
+
+def _order(graph: Graph, edges: tuple[Edge, ...]) -> tuple[Any, ...]:
+    """Fewest reductions first, then the order in which they were recorded."""
+    reductions = [e.target for e in edges if graph.nodes[e.target].op in REDUCTIONS]
+    return len(reductions), reductions, len(edges), [(e.target, e.position) for e in edges]
+
+
+def _titles(graph: Graph, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
+    """Named after the reductions they pass; where that leaves two alike, after what else tells them apart."""
+    titles = [_statistics(graph, edges) for edges in paths]
+    for title in {t for t in titles if titles.count(t) > 1}:
+        alike = [k for k, t in enumerate(titles) if t == title]
+        shared = set.intersection(*({(e.target, e.position) for e in paths[k]} for k in alike))
+        for k in alike[title == "direct" :]:  # the shortest keeps its name
+            own = [e for e in paths[k] if (e.target, e.position) not in shared]
+            steps = [f"{graph.nodes[e.target].label} (input {e.position + 1})" for e in own]
+            titles[k] = f"{title}, via {', '.join(steps[:2])}{', …' * (len(steps) > 2)}"
+    return titles
+
+
+def _statistics(graph: Graph, edges: tuple[Edge, ...]) -> str:
+    passed = [
+        graph.nodes[e.target].label for e in edges if graph.nodes[e.target].op in REDUCTIONS and e.target != len(graph.nodes) - 1
+    ]
+    if len(passed) == 2:
+        return f"through the {passed[0]} inside {passed[1]}"
+    return f"through {' → '.join(passed)}" if passed else "direct"
+
+
+def along(graph: Graph, edges: Sequence[Edge], cotangent: Any, reading: Any = ARRAYS) -> Any:
+    """Pull a cotangent of the output back along one route: the same rules, one edge after the other."""
+    g = cotangent
+    for e in reversed(edges):
+        node = graph.tensors[e.target]
+        g = reading.pull(node, e.position, g, reading.value(node), reading.operands(node))
+    return np.broadcast_to(g, graph.tensors[edges[0].source].shape) if reading is ARRAYS and edges else g
