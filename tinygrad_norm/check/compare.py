@@ -49,7 +49,7 @@ class Pair:
 
     @property
     def close(self) -> bool:
-        return self.exact or self.max_abs <= self.allowed
+        return self.exact or bool(self.max_abs <= self.allowed)
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,11 @@ def compare(
         raise ShapeError(
             f"compare: {norm.title} needs a non-empty input with at least {norm.min_ndim} axes, not one of shape {data.shape}."
         )
-    values = {"input": data} | {
-        n: rng.normal(size=s) if parameters is None or n not in parameters else np.asarray(parameters[n])
-        for n, s in norm.parameters(data.shape).items()
-    }
+    values = {"input": data}
+    for n, s in norm.parameters(data.shape).items():
+        values[n] = rng.normal(size=s) if parameters is None or n not in parameters else np.asarray(parameters[n])
+        if values[n].shape != s:
+            raise ShapeError(f"compare: {n} has shape {values[n].shape}; for an input of shape {data.shape} it must be {s}.")
     if unknown := set(parameters or ()) - set(values):
         raise ShapeError(
             f"compare: {norm.title} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(list(values)[1:])}."

@@ -65,8 +65,9 @@ def central_difference(f: Terms, inputs: Sequence[Array], which: int, entries: A
     moved = point[which].copy()
     flat = moved.reshape(-1)
     args = [*point[:which], moved, *point[which + 1 :]]
+    size = float(np.max(np.abs(moved), initial=0))
     spread = float(np.std(moved)) if moved.size > 1 else 0.0
-    scale = spread or float(np.max(np.abs(moved), initial=0)) or 1.0
+    scale = spread if spread > 1e-10 * size else size or 1.0
     rows = []
     for step in STEPS:
         h = step * scale

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ..graph import Edge, Graph
+from ..graph import REDUCTIONS, Edge, Graph
 
 LARGEST = 150
 MOST_BRANCHES = 4
-_REDUCTIONS = ("sum", "mean", "max")
 _SHIFTS, _SCALES = ("add", "sub"), ("mul", "div")
 
 
@@ -37,14 +36,14 @@ class Plan:
 def find_spine(graph: Graph) -> list[int]:
     """The direct route into the output: the one through the fewest statistics, then the fewest nodes."""
     incoming = _incoming(graph)
-    start = _main_leaf(graph, incoming)
+    start = graph.ids[graph.main_input]
     cost: dict[int, tuple[int, int]] = {start: (0, 0)}
     came_from: dict[int, int] = {}
     for node in graph.nodes:
         known = [e.source for e in incoming[node.id] if e.source in cost]
         if known:
             best = min(known, key=lambda i: cost[i])  # the first of several
-            statistic = node.role == "statistic" or node.op in _REDUCTIONS
+            statistic = node.role == "statistic" or node.op in REDUCTIONS
             cost[node.id] = (cost[best][0] + statistic, cost[best][1] + 1)
             came_from[node.id] = best
     route = [graph.nodes[-1].id]
@@ -58,18 +57,6 @@ def _incoming(graph: Graph) -> dict[int, list[Edge]]:
     for e in graph.edges:
         incoming[e.target].append(e)
     return incoming
-
-
-def _main_leaf(graph: Graph, incoming: dict[int, list[Edge]]) -> int:
-    """Follow the operand of full shape back from the output: past γ and β, to x."""
-    at = graph.nodes[-1].id
-    while incoming[at]:
-        op = graph.nodes[at].tensor.op
-        if op is not None and op.elementwise:
-            at = min(incoming[at], key=lambda e: (e.summed, graph.nodes[e.source].op is None, e.position)).source
-        else:
-            at = incoming[at][0].source
-    return at
 
 
 def longest_path_ranks(graph: Graph) -> list[int]:

@@ -95,7 +95,7 @@ def cards(graph: Graph, values: bool = False, gradients: Any = None) -> list[Car
         lines = [] if text in ("", label) else [text]
         lines.append(shape_line(node, dtype))
         if values:
-            lines.append(preview(node.tensor.numpy()))
+            lines += preview(node.tensor.numpy())
         if node.id in found:
             lines.append(f"dL: ‖·‖ = {_norm(found[node.id]):.4g}")
         whole = f"{node.role} {label}" + (f" = {text}" if len(lines) > 1 and lines[0] == text else "")
@@ -103,10 +103,14 @@ def cards(graph: Graph, values: bool = False, gradients: Any = None) -> list[Car
     return made
 
 
-def preview(array: Any, count: int = 4) -> str:
-    """The first values: ``0.126, −0.132, 0.64, 0.105, …``."""
-    first = [f"{v:.3g}".replace("-", "−") for v in array.ravel()[:count].tolist()]
-    return ", ".join(first) + (", …" if array.size > count else "") if first else "empty"
+def preview(array: Any) -> list[str]:
+    """The first four values, two to a line so that boxes stay narrow: ``0.126, −0.132,`` and ``0.64, 0.105, …``."""
+    first = [f"{v:.3g}".replace("-", "−") for v in array.ravel()[:4].tolist()]
+    if not first:
+        return ["empty"]
+    if array.size > 4:
+        first.append("…")
+    return [", ".join(first)] if len(first) < 3 else [", ".join(first[:2]) + ",", ", ".join(first[2:])]
 
 
 def _norm(array: Any) -> float:

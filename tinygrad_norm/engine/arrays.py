@@ -124,7 +124,8 @@ def fitted(full: tuple[Any, ...], shape: tuple[Any, ...]) -> tuple[Any, ...]:
 
     It is ``shape``, except where ``full`` has 1 already: there nothing varies, and nothing is summed.
     """
-    return tuple(n if n == 1 else m for n, m in zip(shape, full[len(full) - len(shape) :]))
+    k = min(len(full), len(shape))
+    return tuple(n if n == 1 else m for n, m in zip(shape[len(shape) - k :], full[len(full) - k :]))
 
 
 @lru_cache(maxsize=1024)

@@ -53,7 +53,7 @@ def between(output: Tensor, targets: Collection[Tensor]) -> dict[Tensor, None]:
             needed[node] = None
             continue
         for x in node.inputs:
-            if type(x) is Tensor and x in needed:
+            if type(x) is Tensor and (x in needed or x in targets):  # a target given new data is younger than its outputs
                 needed[node] = None
                 break
     return needed
@@ -208,7 +208,7 @@ def pull_back(
 
 
 def _positions(node: Tensor, needed: Collection[Tensor]) -> list[int]:
-    """The inputs something flows to. Where it does, the record must not have changed since."""
+    """The inputs something flows to. Where anything does, no input may have changed since."""
     operation = node.op
     assert operation is not None
     if not operation.pullbacks:
@@ -220,7 +220,9 @@ def _positions(node: Tensor, needed: Collection[Tensor]) -> list[int]:
     for i, x in enumerate(node.inputs):
         if type(x) is Tensor and x in needed and operation.pullbacks[i] is not None:
             positions.append(i)
-            if x.birth > node.birth:
+    if positions:
+        for x in node.inputs:
+            if type(x) is Tensor and x.birth > node.birth:
                 raise InPlaceError(
                     f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the "
                     "gradient would be that of other numbers. Compute the output again, then go backward."

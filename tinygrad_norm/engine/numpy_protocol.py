@@ -5,6 +5,7 @@ Never a bare array in silence: that would end the record.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -42,9 +43,9 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.sum: lambda a, axis=None, keepdims=False: a.sum(axis, keepdims),
-    np.mean: lambda a, axis=None, keepdims=False: a.mean(axis, keepdims),
-    np.max: lambda a, axis=None, keepdims=False: a.max(axis, keepdims),
+    np.sum: lambda a, axis=None, *, keepdims=False: a.sum(axis, keepdims),
+    np.mean: lambda a, axis=None, *, keepdims=False: a.mean(axis, keepdims),
+    np.max: lambda a, axis=None, *, keepdims=False: a.max(axis, keepdims),
     np.reshape: lambda a, shape: a.reshape(shape),
     np.transpose: lambda a, axes=None: a.transpose(*(() if axes is None else (axes,))),
     np.broadcast_to: lambda array, shape: array.broadcast_to(shape),
@@ -70,14 +71,17 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
 
 
 def apply_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    name = f"np.{func.__name__}"
-    if func in FUNCTIONS:
-        try:
-            return FUNCTIONS[func](*args, **kwargs)
-        except TypeError as error:
-            if "unexpected keyword argument" not in str(error):
-                raise
-    return _outside(name, func, args, kwargs)
+    if func in FUNCTIONS and _takes(FUNCTIONS[func], args, kwargs):
+        return FUNCTIONS[func](*args, **kwargs)
+    return _outside(f"np.{func.__name__}", func, args, kwargs)
+
+
+def _takes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def _outside(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

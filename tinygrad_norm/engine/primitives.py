@@ -55,6 +55,10 @@ def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     return out
 
 
+def _cast(x: Array, dtype: Any) -> Array:
+    return x if x.dtype.kind == "c" else x.astype(dtype)  # complex step goes through a cast unharmed
+
+
 def _power_rule(g: Any, out: Any, x: Any, n: float) -> Any:
     """g·n·xⁿ⁻¹, with the exponents spelled out for which xⁿ⁻¹ is no number at 0 or no work at all."""
     if n == 0:
@@ -135,7 +139,7 @@ where   = Op("where", "{1} if {0} else {2}", np.where,
 
 # Reductions
 sum  = Op("sum", "sum({0})", total,           (lambda g, out, x, axis: g,))
-mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g / _count(x, axis),))
+mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g * (1 / _count(x, axis)),))
 max  = Op("max", "max({0})", lambda x, axis: np.max(x, axis=axis, keepdims=True), (_max_rule,), smooth=False)
 
 # Products of matrices; vectors arrive here as matrices
@@ -153,7 +157,7 @@ getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],
 scatter      = Op("scatter", "scatter({0})", _scatter,
                                               (lambda g, out, x, index, shape: getitem(g, index=index),))
 concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Every(_piece))
-astype       = Op("astype", "cast({0})", lambda x, dtype: x.astype(dtype), (lambda g, out, x, dtype: g,), elementwise=True)
+astype       = Op("astype", "cast({0})", _cast, (lambda g, out, x, dtype: g,), elementwise=True)
 unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: broadcast_to(g, shape=x.shape),))
 
 # Questions: nothing flows through an answer

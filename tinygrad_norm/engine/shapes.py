@@ -35,7 +35,7 @@ def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Ex
     """NumPy's complaint with what it was about: the operation, the operands, a likely fix."""
     what = " and ".join(describe(x) for x in operands)
     given = "".join(f", {k}={v}" for k, v in params.items() if k != "index")
-    if op.elementwise and len(operands) > 1:
+    if op.elementwise and len(operands) > 1 and isinstance(error, ValueError):
         fix = "Sizes must be equal or 1, counted from the last axis; reshape one, or keep a reduction's axis with keepdim=True."
         return ShapeError(f"{op.name}: {what} do not broadcast. {fix}")
     if op.name == "matmul":

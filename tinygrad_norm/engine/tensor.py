@@ -31,6 +31,9 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "birth", "grad", "inputs", "name", "op", "params", "requires_grad", "scope")
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Tensor is not made to be subclassed: a record knows one kind of node. Hold one instead.")
+
     _data: Array
     op: Op | None
     inputs: tuple[Any, ...]
@@ -291,7 +294,7 @@ class Tensor:
 
     def __getitem__(self, index: Any) -> Tensor:
         parts = index if isinstance(index, tuple) else (index,)
-        parts = tuple(p.data if isinstance(p, Tensor) else np.asarray(p) if isinstance(p, list) else p for p in parts)
+        parts = tuple(p.data if isinstance(p, Tensor) else np.array(p) if isinstance(p, (list, np.ndarray)) else p for p in parts)
         return self.apply_op(op.getitem, (self,), {"index": parts})
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -416,10 +419,12 @@ def matmul(a: Any, b: Any) -> Any:
     return out
 
 
-def concatenate(tensors: Any, axis: int = 0) -> Tensor:
+def concatenate(tensors: Any, axis: int | None = 0) -> Tensor:
     """Tensors joined along an existing axis, as NumPy's."""
     parts = [t if isinstance(t, Tensor) else tensor(t) for t in tensors]
     if not parts:
         raise ShapeError("concatenate: nothing to join; give at least one tensor.")
+    if axis is None:
+        raise ShapeError("concatenate: axis=None would flatten the parts; do so first: t.reshape(-1).")
     (axis,) = canonical_axes(axis, parts[0].ndim, "concatenate")
     return op.concatenate(*parts, axis=axis)  # type: ignore[no-any-return]

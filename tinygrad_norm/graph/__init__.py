@@ -1,5 +1,18 @@
 """A recorded computation as a plain value: nodes, edges, scopes, routes."""
 
-from .graph import Edge, Graph, Node, axis_names, graph, lend_writer, pad, replay, shape_text, width
+from .graph import REDUCTIONS, Edge, FormatError, Graph, Node, axis_names, graph, lend_writer, pad, replay, shape_text, width
 
-__all__ = ["Edge", "Graph", "Node", "axis_names", "graph", "lend_writer", "pad", "replay", "shape_text", "width"]
+__all__ = [
+    "REDUCTIONS",
+    "Edge",
+    "FormatError",
+    "Graph",
+    "Node",
+    "axis_names",
+    "graph",
+    "lend_writer",
+    "pad",
+    "replay",
+    "shape_text",
+    "width",
+]

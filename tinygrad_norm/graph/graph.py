@@ -17,11 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import GradientError, Op, ShapeError, Tensor, describe, history, pull_back
+from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
-from .terms import Term
+from .terms import ATOM, PRODUCT, Term
 
+REDUCTIONS = ("sum", "mean", "max")
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
+
+
+class FormatError(TinygradNormError, ValueError):
+    """A kind of file that nothing here can write."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Node:
     label:  its name, or a short formula of its inputs
     op:     the name of the operation, None for a leaf
     text:   its formula: ``c·rstd``
-    role:   "input", "parameter", "constant", "statistic" (fewer entries than what it was computed from),
-            "value" or "output"
+    role:   "input" (the leaf it is about), "parameter" or "constant" (the other leaves, with or without a
+            gradient), "statistic" (a reduction, or made of nothing else), "value" or "output"
     """
 
     id: int
@@ -90,36 +95,67 @@ class Graph:
 
     @cached_property
     def nodes(self) -> list[Node]:
-        names: dict[Tensor, str] = {}
-        nodes = []
+        formulas, words = self._texts
+        return [
+            Node(
+                id=i,
+                label=str(words[t]),
+                op=t.op.name if t.op else None,
+                text=str(formulas[t]) if t.op else "",
+                shape=t.shape,
+                dtype=str(t.dtype),
+                scope=t.scope,
+                role=self._roles[t],
+                tensor=t,
+            )
+            for i, t in enumerate(self.tensors)
+        ]
+
+    @cached_property
+    def _texts(self) -> tuple[dict[Tensor, Term], dict[Tensor, Term]]:
+        """Each computed tensor as a formula of its inputs, and each tensor as others' formulas call it."""
+        formulas: dict[Tensor, Term] = {}
+        words: dict[Tensor, Term] = {}
         for i, t in enumerate(self.tensors):
-            text = _formula(t, names)
-            names[t] = label = _label(t, i, text, t is self.output)
-            nodes.append(Node(i, label, t.op.name if t.op else None, text, t.shape, str(t.dtype), t.scope, self._role(t), t))
-        return nodes
+            if t.op is not None:
+                formulas[t] = t.op(*(words[x] if isinstance(x, Tensor) else x for x in t.inputs), **t.params)
+            words[t] = _word(t, i, formulas.get(t), t is self.output)
+        return formulas, words
 
     @cached_property
     def edges(self) -> list[Edge]:
-        names = {t: self.nodes[i].label for t, i in self.ids.items()}
+        _, words = self._texts
         return [
-            Edge(self.ids[x], i, position, local_rule(t, position, names), _is_summed(t, x))
+            Edge(self.ids[x], i, position, local_rule(t, position, words), _is_summed(t, x))
             for i, t in enumerate(self.tensors)
             for position, x in enumerate(t.inputs)
             if isinstance(x, Tensor)
         ]
 
-    def _role(self, t: Tensor) -> str:
-        if t is self.output:
-            return "output"
-        if t.op is None:
-            if not t.requires_grad:
-                return "constant"
-            return "parameter" if t.size < self._largest else "input"
-        return "statistic" if t.size < self._largest else "value"
+    @cached_property
+    def main_input(self) -> Tensor:
+        """The leaf the computation is about: from the output back along the operands of full shape, past γ and β, to x."""
+        t = self.output
+        while t.op is not None:
+            inputs = [x for x in t.inputs if isinstance(x, Tensor)]
+            if t.op.elementwise:
+                t = min(inputs, key=lambda x: (math.prod(x.shape) < math.prod(t.shape), x.op is None))
+            else:
+                t = inputs[0]
+        return t
 
     @cached_property
-    def _largest(self) -> int:
-        return max((t.size for t in self.tensors if t.op is None and t.requires_grad), default=0)
+    def _roles(self) -> dict[Tensor, str]:
+        roles: dict[Tensor, str] = {}
+        for t in self.tensors:
+            if t.op is None:
+                roles[t] = "input" if t is self.main_input else "parameter" if t.requires_grad else "constant"
+            else:
+                inputs = [roles[x] for x in t.inputs if isinstance(x, Tensor)]
+                made_of_them = "statistic" in inputs and set(inputs) <= {"statistic", "constant"}
+                roles[t] = "statistic" if t.op.name in REDUCTIONS or made_of_them else "value"
+        roles[self.output] = "output"
+        return roles
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a tensor; ``GradientError`` when the output does not depend on it."""
@@ -222,7 +258,7 @@ class Graph:
             return lambda graph: graph.to_json()
         if suffix not in _WRITERS:
             known = ", ".join(sorted({"json", *_WRITERS}))
-            raise ValueError(f"graph: cannot write {'.' + suffix if suffix else 'a file without a suffix'}. Known: {known}.")
+            raise FormatError(f"save: cannot write {'.' + suffix if suffix else 'a file without a suffix'}. Known: {known}.")
         return _WRITERS[suffix]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -265,34 +301,32 @@ def axis_names(ndim: int) -> tuple[str, ...]:
     return _AXES.get(ndim) or tuple(f"N{i}" for i in range(ndim))
 
 
-def _words(t: Tensor, names: Mapping[Tensor, str]) -> Term:
-    return Term(names.get(t) or t.name or "x", shape=[Term(n) for n in axis_names(t.ndim)])
-
-
-def _formula(t: Tensor, names: Mapping[Tensor, str]) -> str:
-    if t.op is None:
-        return names.get(t) or t.name or ""
-    return str(t.op(*(_words(x, names) if isinstance(x, Tensor) else x for x in t.inputs), **t.params))
-
-
-def _label(t: Tensor, i: int, text: str, is_output: bool) -> str:
+def _word(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
+    """What other formulas call the tensor: its name, or its own formula while that is short."""
+    text = "" if formula is None else str(formula)
+    level = ATOM
     if t.name:
-        return t.name
-    if is_output:
-        return "y"
-    return text if text and len(text) <= 14 else f"t{i}"
+        text = t.name
+    elif is_output:
+        text = "y"
+    elif formula is None or len(text) > 14:
+        text = f"t{i}"
+    else:
+        level = formula.level if formula.factor == 1 else PRODUCT
+    return Term(text, level, shape=[Term(n) for n in axis_names(t.ndim)])
 
 
-def local_rule(t: Tensor, position: int, names: Mapping[Tensor, str]) -> str:
+def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
     """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``; ``""`` where it is no factor."""
     assert t.op is not None
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
         return "no gradient"
-    words = [_words(x, names) if isinstance(x, Tensor) else x for x in t.inputs]
-    if not (t.op.elementwise or t.op.name in ("sum", "mean", "max", "matmul")):
+    if not (t.op.elementwise or t.op.name in (*REDUCTIONS, "matmul")):
         return ""
-    return f"×{rule(Term(''), _words(t, names), *words, **t.params)}".replace("×@ ", "@ ")
+    operands = [words[x] if isinstance(x, Tensor) else x for x in t.inputs]
+    factor = rule(Term(""), words[t], *operands, **t.params)
+    return factor.text if t.op.name == "matmul" else f"×{factor.whole(PRODUCT)}"
 
 
 def _is_summed(t: Tensor, x: Tensor) -> bool:

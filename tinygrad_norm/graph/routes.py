@@ -13,10 +13,8 @@ import numpy as np
 
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
-from .graph import Edge, Graph
+from .graph import REDUCTIONS, Edge, Graph
 from .table import bar, number, table
-
-REDUCTIONS = ("sum", "mean", "max")
 
 
 @dataclass(frozen=True)
@@ -167,8 +165,9 @@ class Energy:
 
     @property
     def holds(self) -> bool:
-        """Whether the routes are orthogonal enough for shares to mean anything (gap below 1 %)."""
-        return self.relative_gap < 0.01
+        """Whether the routes are orthogonal enough for shares to mean anything: the gap is small beside each part."""
+        parts = [e for e in (self.kept, *(e for *_, e in self.taken)) if e > 1e-20 * self.direct]
+        return abs(self.gap) <= 0.05 * min(parts, default=0.0)
 
     def __str__(self) -> str:
         if not self.holds:

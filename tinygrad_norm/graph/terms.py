@@ -41,16 +41,18 @@ class Term:
 
     def whole(self, level: int) -> str:
         """Number and text as one operand."""
-        bound = self.level if self.factor == 1 else PRODUCT if self.text or self.factor >= 0 else SUM
+        bound = self.level if self.factor == 1 else PRODUCT
         return f"({self})" if bound < level else str(self)
 
     # Operators -----------------------------------------------------------------------------------------
 
     def __mul__(self, other: Any) -> Term:
         other = term(other)
-        texts = [t.within(PRODUCT) for t in (self, other) if t.text]
-        level = PRODUCT if len(texts) > 1 else max(self.level, other.level) if not texts else (self if self.text else other).level
-        return Term("·".join(texts), level, self.factor * other.factor)
+        factor = self.factor * other.factor
+        if not (self.text and other.text):
+            one = self if self.text else other
+            return Term(one.text, one.level, factor)
+        return Term(f"{self.within(PRODUCT)}·{other.within(PRODUCT)}", PRODUCT, factor)
 
     def __rmul__(self, other: Any) -> Term:
         return term(other).__mul__(self)
@@ -58,8 +60,14 @@ class Term:
     def __truediv__(self, other: Any) -> Term:
         other = term(other)
         if not other.text:
-            return self * (1 / other.factor)
-        return Term(f"{self.within(PRODUCT) or 1}/{other.within(POWER)}", PRODUCT, self.factor / other.factor)
+            return Term(self.text, self.level, self.factor * _inverse(other.factor))
+        factor: Any = self.factor * _inverse(other.factor)
+        if not self.text:
+            return Term(f"{_number(abs(factor))}/{other.within(POWER)}", PRODUCT, -1 if factor < 0 else 1)
+        return Term(f"{self.within(PRODUCT)}/{other.within(POWER)}", PRODUCT, factor)
+
+    def __rtruediv__(self, other: Any) -> Term:
+        return term(other).__truediv__(self)
 
     def __neg__(self) -> Term:
         return Term(self.text, self.level, -self.factor)
@@ -83,7 +91,8 @@ class Term:
         return Term(self.whole(ATOM) + raised, POWER)
 
     def __matmul__(self, other: Any) -> Term:
-        return Term(f"{self.whole(PRODUCT) if self.text else ''} @ {term(other).whole(PRODUCT)}".strip(), PRODUCT)
+        sides = [t.whole(PRODUCT) if t.text else "" for t in (self, term(other))]  # a cotangent has no text
+        return Term(" @ ".join(sides).strip(), PRODUCT)
 
     def __rmatmul__(self, other: Any) -> Term:
         return term(other) @ self
@@ -114,7 +123,7 @@ class Term:
         if op.name in ("broadcast_to", "unbroadcast", "astype"):
             return words[0]
         if op.name == "transpose":
-            return Term(words[0].whole(ATOM) + "ᵀ", ATOM)
+            return Term(words[0].whole(ATOM) + "ᵀ" if not words[0].text.endswith("ᵀ") else words[0].text[:-1], ATOM)
         if op.name == "pow":
             return words[0].__pow__(params["n"])
         if op.name in _ARITHMETIC:
@@ -153,6 +162,10 @@ def term(value: Any) -> Term:
         exact = Fraction(value)
         value = exact if exact.denominator <= 16 else value
     return Term("", ATOM, value)
+
+
+def _inverse(value: float | Fraction) -> float | Fraction:
+    return Fraction(1) / value if isinstance(value, (int, Fraction)) else 1 / value
 
 
 def _number(value: float | Fraction) -> str:

@@ -1,0 +1,170 @@
+"""The SVG: well-formed, deterministic, harmless, readable."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from tinygrad_norm.draw import svg
+from tinygrad_norm.draw.svg import FILLS, INK, LANES
+from tinygrad_norm.draw.text import preview, shorten, text_width
+from tinygrad_norm.engine import ShapeError, scope, tensor
+from tinygrad_norm.graph import graph
+
+from .samples import SAMPLES, UGLY_NAMES, chain, leaf, normalized, square
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(picture: str) -> list[str]:
+    return [e.text or "" for e in ET.fromstring(picture).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_well_formed_and_the_same_twice(name):
+    first, second = (svg(SAMPLES[name](), values=True, gradients=True) for _ in range(2))
+    assert first == second
+    root = ET.fromstring(first)
+    assert root.get("role") == "img"
+    assert root.get("aria-label")
+    assert root.find(f"{SVG}title").text
+    assert root.find(f"{SVG}desc").text.startswith("Edges")
+    assert "tinygrad_norm built-in layout" in root.find(f"{SVG}metadata").text
+    assert root.find(f"{SVG}rect").get("fill") == "#ffffff"
+
+
+def test_no_script_no_reference_no_id():
+    picture = svg(normalized(8, 64), values=True, gradients=True, title="LayerNorm")
+    for word in ("<script", "href", "url(", "@import", " id=", "<style", "<image"):
+        assert word not in picture
+    assert re.findall(r"https?://[^\"]*", picture) == ["http://www.w3.org/2000/svg"]
+
+
+def test_layer_norm_says_what_it_should():
+    g = normalized(8, 64)
+    found = texts(svg(g))
+    for text in ("x̂", "c·rstd", "(8, 64)", "×rstd", "×2c", "×1/N", "through variance", "through mean", "direct route"):
+        assert text in found
+    assert {e.rule for e in g.edges} - {"×1"} <= set(found)
+    assert found.count("Σ") == 5  # four sums and the legend
+    assert "×1" not in found
+    assert "σ² + 1e-05" in found
+    assert "12 nodes, 13 edges, all float64" in found
+
+
+def test_every_node_and_edge_has_a_title():
+    g = normalized(8, 64)
+    root = ET.fromstring(svg(g))
+    for kind, count in (("node", 12), ("edge", 13)):
+        groups = [e for e in root.iter(f"{SVG}g") if e.get("class") == kind]
+        assert len(groups) == count
+        assert all(e.find(f"{SVG}title").text for e in groups)
+    assert "rstd to x̂: ×c, summed" in root.find(f"{SVG}desc").text
+
+
+def test_repeated_edges_are_drawn_twice():
+    picture = svg(square())
+    assert texts(picture).count("×a") == 2
+    paths = re.findall(r'data-edge="\d+".*?d="([^"]*)"', picture)
+    assert len(set(paths)) == 2
+
+
+@pytest.mark.parametrize("name", UGLY_NAMES)
+def test_ugly_names(name):
+    with scope(name):
+        y = (leaf(name, 3) * 2.0).named(name)
+    picture = svg(graph(y + leaf(name, 3)), title=name, values=True)
+    assert picture == picture.encode().decode()
+    root = ET.fromstring(picture)
+    assert not list(root.iter(f"{SVG}script"))
+    assert not re.search("[\x00-\x09\x0b-\x1f]", picture)
+    assert picture.count("<g") == picture.count("</g>")
+
+
+def test_names_survive_escaping():
+    y = leaf('<lambda> & "q" </script>', 3) * 2.0
+    assert '<lambda> & "q" </script>' in texts(svg(graph(y)))
+
+
+def test_long_names_are_shortened_and_whole_in_the_title():
+    name = "long" * 50
+    root = ET.fromstring(svg(graph(leaf(name, 3) * 2.0)))
+    assert all(len(e.text) < 60 for e in root.iter(f"{SVG}text"))
+    assert any(name in e.text for e in root.iter(f"{SVG}title"))
+    assert shorten("abcdef", 4) == "abc…"
+
+
+def test_values_and_gradients():
+    x = tensor([0.5, -1.0, 2.0, 3.0, 4.0], requires_grad=True, name="x")
+    g = graph(x * 3.0)
+    found = texts(svg(g, values=True))
+    assert "0.5, −1," in found
+    assert "2, 3, …" in found
+    found = texts(svg(g, gradients=np.array([3.0, 4.0, 0, 0, 0])))
+    assert "dL: ‖·‖ = 5" in found
+    assert "dL: ‖·‖ = 15" in found
+    assert not any("dL" in t for t in texts(svg(g, gradients=False)))
+    assert any("dL" in t for t in texts(svg(g, gradients=True)))
+    with pytest.raises(ShapeError, match="shapes must be equal"):
+        svg(g, gradients=np.ones(3))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_bad_numbers_are_shown(bad):
+    x = tensor([bad, 1.0], requires_grad=True, name="x")
+    found = texts(svg(graph(x * 1.0), values=True, gradients=np.array([bad, 1.0])))
+    assert f"dL: ‖·‖ = {bad:.4g}" in found
+
+
+@pytest.mark.parametrize("dtype", [bool, int, np.float16, np.complex128])
+def test_any_dtype_has_a_preview(dtype):
+    assert preview(np.zeros((2, 3), dtype))[-1].endswith("…")
+    assert preview(np.zeros(0, dtype)) == ["empty"]
+    assert len(preview(np.zeros((), dtype))) == 1
+
+
+def test_dtypes_are_told_once_or_each():
+    assert sum("float64" in t for t in texts(svg(normalized(4, 8)))) == 1
+    mixed = graph(leaf("x", 3).astype(np.float32) * 2.0)
+    assert "(3,) float64" in texts(svg(mixed))
+    assert "(3,) float32" in texts(svg(mixed))
+
+
+def test_five_thousand_nodes():
+    picture = svg(chain(5000))
+    assert picture.count('class="node"') == 5001
+    ET.fromstring(picture)
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert all(contrast(INK, fill) >= 4.5 for fill in FILLS.values())
+    assert all(contrast("#ffffff", stroke) >= 4.5 for stroke, _, _ in LANES.values())
+    assert len({stroke for stroke, _, _ in LANES.values()}) == len({(d, w) for _, d, w in LANES.values()}) == len(LANES)
+
+
+def test_text_width():
+    assert text_width("x̂", 10) == text_width("x", 10)
+    assert text_width("mm", 10) == 2 * text_width("m", 10) > 2 * text_width("i", 10)
+    assert text_width("日本", 10) >= 20
+    # DejaVu Sans' own advance widths, in units per em
+    for text, units in {
+        "rsqrt": 842 + 1067 + 1300 + 842 + 803,
+        "(8, 64)": 799 * 2 + 1303 * 3 + 651 * 2,
+        "σ²": 1298 + 821,
+    }.items():
+        assert text_width(text, 2048) >= 0.99 * units

@@ -1,0 +1,216 @@
+"""One line per primitive: inputs and params to try it on, and what NumPy says it computes.
+
+A new op in the engine's table needs a line in ``SAMPLES`` and one in ``NUMPY``; without, test_table fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Sample = tuple[tuple[Any, ...], dict[str, Any]]
+_rng = np.random.default_rng(7)
+
+
+def _any(*shape: int) -> np.ndarray:
+    return np.asarray(_rng.uniform(-2.0, 2.0, shape))
+
+
+def _positive(*shape: int) -> np.ndarray:
+    return np.asarray(_rng.uniform(0.5, 2.0, shape))
+
+
+def _apart(*shapes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Arrays whose entries keep a distance of 0.1 from each other and from 0: no kink is near."""
+    sizes = [int(np.prod(s)) for s in shapes]
+    values = _rng.permutation((np.arange(sum(sizes)) - sum(sizes) // 2) * 0.3 + 0.1)
+    pieces = np.split(values, np.cumsum(sizes)[:-1])
+    return tuple(p.reshape(s) for p, s in zip(pieces, shapes))
+
+
+PAIRS = [
+    ((), ()),
+    ((3,), (3,)),
+    ((3,), ()),
+    ((), (2, 3)),
+    ((1,), (4,)),
+    ((4, 1), (3,)),
+    ((3,), (4, 1)),
+    ((2, 1, 3), (4, 1)),
+    ((2, 3), (1, 1)),
+    ((2, 3), (4, 2, 3)),
+    ((2, 3, 2), (3, 1)),
+    ((0, 3), (3,)),
+]
+SHAPES = [(), (1,), (5,), (2, 3), (2, 1, 3), (0,)]
+
+
+def _layouts(x: np.ndarray) -> list[np.ndarray]:
+    """The same numbers stored backwards and column by column."""
+    return [x[..., ::-1], np.asfortranarray(x)] if x.ndim else []
+
+
+def _unary(make: Callable[..., np.ndarray], **params: Any) -> list[Sample]:
+    xs = [make(*shape) for shape in SHAPES]
+    xs += _layouts(make(3, 4))
+    return [((x,), params) for x in xs]
+
+
+def _binary(make_a: Callable[..., np.ndarray], make_b: Callable[..., np.ndarray]) -> list[Sample]:
+    samples: list[Sample] = [((make_a(*a), make_b(*b)), {}) for a, b in PAIRS]
+    backwards, columns = _layouts(make_a(3, 4))
+    return [*samples, ((backwards, make_b(4)), {}), ((make_a(4), make_b(3, 4).T[::-1].T), {}), ((columns, make_b(3, 1)), {})]
+
+
+def _binary_apart() -> list[Sample]:
+    return [(_apart(a, b), {}) for a, b in PAIRS]
+
+
+def _numbers(make: Callable[..., np.ndarray]) -> list[Sample]:
+    """A Python number on either side."""
+    return [((make(2, 3), 1.5), {}), ((1.5, make(2, 3)), {}), ((2, make()), {})]
+
+
+def _question() -> list[Sample]:
+    integers = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    return [*_binary_apart(), ((integers, np.array([1.0, 2.0, 1.0])), {}), ((integers, 2.0), {})]
+
+
+def _reductions(make: Callable[[tuple[int, ...]], np.ndarray]) -> list[Sample]:
+    table = [
+        ((4,), (0,)),
+        ((2, 3), (0,)),
+        ((2, 3), (1,)),
+        ((2, 3), (0, 1)),
+        ((2, 3, 2), (1,)),
+        ((2, 3, 2), (0, 2)),
+        ((1, 3), (0,)),
+    ]
+    long = [((2, 200), (1,)), ((200, 2), (0,)), ((6, 10, 5), (1, 2)), ((20, 4, 5), (0, 1))]  # the paths through BLAS
+    samples: list[Sample] = [((make(shape),), {"axis": axis}) for shape, axis in table + long]
+    return samples + [((x,), {"axis": (0,)}) for x in _layouts(make((3, 4)))]
+
+
+def _free(shape: tuple[int, ...]) -> np.ndarray:
+    return _any(*shape)
+
+
+_conditions = [
+    (_rng.random(c) > 0.5, _any(*a), _any(*b))
+    for c, a, b in [((), (), ()), ((3,), (3,), (3,)), ((2, 1), (3,), ()), ((2, 3), (2, 3), (1, 3)), ((3,), (2, 3), (2, 1))]
+]
+_indices: list[tuple[tuple[int, ...], Any]] = [
+    ((5,), (2,)),
+    ((5,), (-1,)),
+    ((5,), (slice(1, 4),)),
+    ((5,), (slice(None, None, -2),)),
+    ((4, 3), (slice(None), 1)),
+    ((4, 3), (Ellipsis, None, slice(0, 2))),
+    ((4, 3), (np.array([0, 2, 0, 0]),)),
+    ((4, 3), (np.array([[0, 1], [3, 3]]), np.array([0, 2]))),
+    ((4, 3), (slice(None), np.array([True, False, True]))),
+    ((2, 3), (np.array([[True, False, True], [False, False, True]]),)),
+    ((2, 3), ()),
+]
+
+SAMPLES: dict[str, list[Sample]] = {
+    "add": _binary(_any, _any) + _numbers(_any),
+    "sub": _binary(_any, _any) + _numbers(_any),
+    "mul": _binary(_any, _any) + _numbers(_any),
+    "div": _binary(_any, _positive) + _numbers(_positive),
+    "neg": _unary(_any),
+    "pow": [s for n in (0, 1, 2, 3, 5, 2.0) for s in _unary(_any, n=n)] + [s for n in (-1, -2, 0.5, -1.5) for s in _unary(_positive, n=n)],
+    "exp": _unary(_any),
+    "log": _unary(_positive),
+    "sqrt": _unary(_positive),
+    "rsqrt": _unary(_positive),
+    "tanh": _unary(_any),
+    "sigmoid": _unary(_any),
+    "relu": [(_apart(shape), {}) for shape in SHAPES],
+    "abs": [(_apart(shape), {}) for shape in SHAPES],
+    "maximum": [*_binary_apart(), ((*_apart((2, 3)), 0.0), {}), ((0.0, *_apart((2, 3))), {})],
+    "minimum": [*_binary_apart(), ((*_apart((2, 3)), 0.0), {}), ((0.0, *_apart((2, 3))), {})],
+    "where": [(inputs, {}) for inputs in _conditions] + [((_rng.random(4) > 0.5, _any(4), 0.0), {}), ((_rng.random(4) > 0.5, 1.0, _any(4)), {})],
+    "sum": _reductions(_free),
+    "mean": _reductions(_free),
+    "max": _reductions(lambda shape: _apart(shape)[0]),
+    "matmul": [
+        ((_any(*a), _any(*b)), {})
+        for a, b in [((2, 3), (3, 4)), ((1, 3), (3, 1)), ((5, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((5, 2, 3), (5, 3, 2)), ((2, 1, 2, 3), (4, 3, 2))]
+    ]
+    + [((_any(3, 2).T, _any(3, 4)[::-1]), {})],
+    "reshape": [((_any(2, 3),), {"shape": s}) for s in ((6,), (3, 2), (1, 2, 3, 1), (-1, 2))] + [((_any(),), {"shape": (1, 1)}), ((_any(3, 2).T,), {"shape": (6,)})],
+    "transpose": [((_any(2, 3),), {"axes": (1, 0)}), ((_any(2, 3, 4),), {"axes": (1, 2, 0)}), ((_any(2, 3, 4),), {"axes": (0, 2, 1)}), ((_any(),), {"axes": ()})],
+    "broadcast_to": [((_any(*a),), {"shape": b}) for a, b in [((), (3,)), ((1,), (4,)), ((3, 1), (2, 3, 4)), ((3,), (2, 3)), ((2, 3), (2, 3))]],
+    "getitem": [((_any(*shape),), {"index": index}) for shape, index in _indices],
+    "scatter": [((_any(*np.zeros(shape)[index].shape),), {"index": index, "shape": shape}) for shape, index in _indices],
+    "concatenate": [
+        ((_any(2), _any(3)), {"axis": 0}),
+        ((_any(2, 3), _any(2, 1), _any(2, 2)), {"axis": 1}),
+        ((_any(1, 3),), {"axis": 0}),
+        ((_any(2, 3), _any(0, 3)), {"axis": 0}),
+    ],
+    "astype": _unary(_any, dtype=np.dtype("float64")),
+    "unbroadcast": [((_any(*a),), {"shape": b}) for a, b in [((3,), ()), ((4,), (1,)), ((2, 3, 4), (3, 1)), ((2, 3), (3,)), ((5, 2, 3), (2, 3)), ((2, 3), (2, 3))]],
+    **dict.fromkeys(("greater", "greater_equal", "less", "less_equal", "equal", "not_equal"), _question()),
+}  # fmt: skip
+SAMPLES["sign"] = [((inputs[0],), {}) for inputs, _ in _question()]
+
+
+def _scatter_by_hand(g: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Entry by entry: number the places, see which numbers the index picks, add there."""
+    out = np.zeros(shape, g.dtype).ravel()
+    picked = np.arange(out.size).reshape(shape)[index]
+    for place, value in zip(np.ravel(picked), np.ravel(g)):
+        out[place] += value
+    return out.reshape(shape)
+
+
+def _unbroadcast_by_hand(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The place every entry of ``x`` was spread from gets it."""
+    origin = np.broadcast_to(np.arange(int(np.prod(shape))).reshape(shape), x.shape)
+    return _scatter_by_hand(x, (origin,), (int(np.prod(shape)),)).reshape(shape)
+
+
+NUMPY: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda x: -x,
+    "pow": lambda x, n: np.power(x, float(n)),
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: x**-0.5,
+    "tanh": lambda x: np.sinh(x) / np.cosh(x),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "relu": lambda x: np.where(x > 0, x, 0 * x),
+    "abs": lambda x: np.where(x > 0, x, -x),
+    "maximum": lambda a, b: np.where(np.asarray(a) > b, a, b),
+    "minimum": lambda a, b: np.where(np.asarray(a) < b, a, b),
+    "where": lambda c, a, b: np.choose(c, [b, a]),
+    "sum": lambda x, axis: np.sum(x, axis=axis, keepdims=True),
+    "mean": lambda x, axis: np.average(x, axis=axis, keepdims=True),
+    "max": lambda x, axis: np.sort(np.moveaxis(x, axis, range(-len(axis), 0)).reshape(*np.delete(x.shape, axis), -1))[
+        ..., -1
+    ].reshape([1 if a in axis else n for a, n in enumerate(x.shape)]),
+    "matmul": lambda a, b: np.einsum("...ij,...jk->...ik", a, b),
+    "reshape": lambda x, shape: np.array(list(x.flat)).reshape(shape),
+    "transpose": lambda x, axes: np.moveaxis(x, axes, range(x.ndim)),
+    "broadcast_to": lambda x, shape: x + np.zeros(shape),
+    "getitem": lambda x, index: x[index],
+    "scatter": _scatter_by_hand,
+    "concatenate": lambda *xs, axis: np.moveaxis(np.array([row for x in xs for row in np.moveaxis(x, axis, 0)]), 0, axis),
+    "astype": lambda x, dtype: np.array(x, dtype),
+    "unbroadcast": _unbroadcast_by_hand,
+    "sign": lambda x: (x > 0) * 1.0 - (x < 0) * 1.0,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+}
