@@ -36,7 +36,7 @@ def test_the_four_routes_of_layer_norm():
     assert routes.running[-1] == pytest.approx(np.linalg.norm(routes.total))
     assert [r.closed_form.text for r in routes[:3]] == ["rstd·dy·γ", "−rstd·mean(dy·γ)", "−rstd·x̂·mean(x̂·dy·γ)"]
     assert [bool(r.closed_form.zero) for r in routes] == [False, False, False, True]
-    assert "Σc = 0" in routes["D"].closed_form.zero
+    assert "Σ(c) = 0" in routes["D"].closed_form.zero
     assert routes["C"].rules == "×γ Σ ×c ×−½rstd³ ×1/N ×2c"
 
 
@@ -129,7 +129,7 @@ def test_the_table_fits_and_says_it_all():
         "through the μ inside σ²",
         "−rstd·mean(dy·γ)",
         "x ← c ← c² ← σ²",
-        "zero, because Σc = 0",
+        "zero, because Σ(c) = 0",
         "sum so far",
     ):
         assert words in text

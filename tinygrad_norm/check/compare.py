@@ -88,12 +88,13 @@ class Comparison:
             f"off by {number(bad.max_abs)}, rounding explains {number(bad.allowed)}"
         )
 
-    def table(self) -> str:
+    def table(self, ascii: bool = False) -> str:
+        """Every pair, a line each; with ``ascii`` everything is spelled out."""
         rows = []
         for p in self.pairs:
             verdict = "exact" if p.exact else "close" if p.close else "WRONG"
             rows.append((p.gradient, f"{p.left} – {p.right}", verdict, number(p.max_abs), number(p.relative), number(p.ulps)))
-        text = table(("", "pair", "", "max |Δ|", "relative", "ULPs"), rows)
+        text = table(("", "pair", "", "max |Δ|", "relative", "ULPs"), rows, ascii=ascii)
         sampled = [f"{len(e)} of {self.inputs[n].size} entries of d{self.norm.symbols[n]}" for n, e in self.entries.items()]
         if any(len(e) < self.inputs[n].size for n, e in self.entries.items()):
             text += (

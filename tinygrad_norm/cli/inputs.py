@@ -38,14 +38,15 @@ def read_array(path: Path, key: str | None = None) -> Array:
 
 
 def _npy(path: Path, key: str | None) -> Array:
-    array: Any = np.load(path, allow_pickle=False)
+    with path.open("rb") as file:
+        array: Any = np.load(file, allow_pickle=False)
     if not isinstance(array, np.ndarray):
         raise FileError(f"{path}: is an archive, not one array. Rename it to .npz.")
     return array
 
 
 def _npz(path: Path, key: str | None) -> Array:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         if isinstance(archive, np.ndarray):
             raise FileError(f"{path}: is one array, not an archive. Rename it to .npy.")
         names = list(archive.files)

@@ -123,7 +123,7 @@ def _input(args: argparse.Namespace) -> tuple[Any, str]:
 
 
 def _report(result: Comparison, story: str, written: list[Path], seed: int) -> None:
-    norm, inputs = result.norm, result.inputs
+    norm, inputs, plain = result.norm, result.inputs, not _unicode(sys.stdout)
     x, *others = inputs.values()
     shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in others)
     options = "  ".join(f"{'ε' if name == 'eps' else name} = {value:g}" for name, value in result.options.items())
@@ -131,16 +131,16 @@ def _report(result: Comparison, story: str, written: list[Path], seed: int) -> N
     _show(f"x {tuple(x.shape)} {x.dtype}: {story}\n{shapes} and the cotangent dy: random, seed {seed}\n")
 
     _show("1  What was recorded", "bold")
-    _show(terminal(result.graph, ascii=not _unicode(sys.stdout)) + "\n")
+    _show(terminal(result.graph, ascii=plain) + "\n")
 
     _show("2  How x reaches y, and what each route gives to dx", "bold")
-    _show(str(result.routes))
+    _show(result.routes.text(ascii=plain))
     if norm.projects and len(result.routes) > 1:
         _show(str(result.routes.energy))
     _show("")
 
     _show("3  The gradient four ways", "bold")
-    _show(result.table())
+    _show(result.table(ascii=plain))
     _show(result.verdict + "\n", "bold green" if result.ok else "bold red")
     _show(f"wrote {' and '.join(str(p) for p in written)}")
 

@@ -38,7 +38,7 @@ def _why_zero(expr: Any, graph: Graph, letters: dict[Tensor, Any]) -> str | None
             continue
         x, mu = t.inputs
         if isinstance(mu, Tensor) and mu.op is not None and mu.op.name == "mean" and mu.inputs[0] is x:
-            return f"Σ{node.label} = 0: {node.label} = {node.text} are deviations from their own mean"
+            return f"Σ({node.label}) = 0: {node.label} = {node.text} are deviations from their own mean"
     return None
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from itertools import pairwise
 from typing import Any
-from xml.sax.saxutils import escape
 
 from ..graph import Edge, Graph
 from .geometry import Box, Layout, Line, Point, Size
@@ -83,7 +83,7 @@ def _n(value: float) -> str:
 
 
 def _attribute(text: str) -> str:
-    return escape(text, {'"': "&quot;"})
+    return escape(text)
 
 
 def _description(graph: Graph) -> str:

@@ -7,28 +7,13 @@ from itertools import pairwise
 
 from ..graph import Graph, shape_text
 from ..graph import width as columns_of
+from ..graph.table import ascii_text
 from .lanes import Rows, choose_route
 from .plan import Plan, plan_lanes
 from .text import clean, shorten
 
 LEFT, RIGHT, UP, DOWN = 1, 2, 4, 8
 _STROKES = dict(zip((3, 12, 9, 10, 5, 6, 11, 7, 13, 14, 15), "─│┐┌┘└┬┴┤├┼"))
-_SPELLED = {
-    "·": "*",
-    "−": "-",
-    "×": "x",
-    "…": "...",
-    "√": "sqrt",
-    "½": "1/2",
-    "¼": "1/4",
-    "¾": "3/4",
-    "ᵀ": "^T",
-    "∞": "inf",
-    "≥": ">=",
-    "≤": "<=",
-    "≠": "!=",
-}
-_MARKS = {"\u0302": "hat", "\u0304": "bar", "\u0303": "tilde"}
 
 
 def terminal(graph: Graph, width: int = 80, ascii: bool = False) -> str:
@@ -53,7 +38,7 @@ def terminal(graph: Graph, width: int = 80, ascii: bool = False) -> str:
 def _ascii_listing(graph: Graph) -> str:
     """``graph.listing()`` spelled out, its columns still in line."""
     rows = [
-        (_to_ascii(n.label), n.role if n.op is None or n.text == n.label else f"= {_to_ascii(n.text)}", n) for n in graph.nodes
+        (ascii_text(n.label), n.role if n.op is None or n.text == n.label else f"= {ascii_text(n.text)}", n) for n in graph.nodes
     ]
     long = max(len(label) for label, _, _ in rows)
     return "\n".join(f"{label:<{long}}  {what:<28} {shape_text(n.shape):<12} {n.dtype}" for label, what, n in rows)
@@ -92,7 +77,7 @@ class _Sheet:
             self._name(branch.name, branch.nodes[-1], branch.end)
 
     def _word(self, text: str) -> str:
-        return _to_ascii(text) if self.ascii else text
+        return ascii_text(text) if self.ascii else text
 
     def _keep_changes(self) -> None:
         """Show a shape only where it differs from that of the node before."""
@@ -226,22 +211,3 @@ def _cut(text: str, width: int, ascii: bool) -> str:
         return text
     dots = "..." if ascii else "…"
     return ("".join(_glyphs(text)[: max(0, width - len(dots))]) + dots)[: None if width > len(dots) else width]
-
-
-def _to_ascii(text: str) -> str:
-    """Spelled out: x̂ is xhat, σ² is sigma^2, ``?`` what has no spelling."""
-    parts: list[str] = []
-    for c in unicodedata.normalize("NFD", text):
-        name, plain = unicodedata.name(c, ""), unicodedata.normalize("NFKD", c)
-        if c.isascii():
-            parts.append(c)
-        elif c in _SPELLED or c in _MARKS:
-            parts.append(_SPELLED.get(c) or _MARKS[c])
-        elif name.startswith("GREEK ") and "LETTER" in name:
-            word = name.split(" LETTER ")[1].split()[-1]
-            parts.append(word.lower() if "SMALL" in name else word.capitalize())
-        elif name.startswith("SUPERSCRIPT"):
-            parts.append(("" if parts and parts[-1].startswith("^") else "^") + plain.replace("−", "-"))
-        elif not unicodedata.combining(c):
-            parts.append(plain if plain.isascii() else "?")
-    return "".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,8 @@ import numpy as np
 
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
-from .graph import REDUCTIONS, Edge, Graph
-from .table import bar, number, table
+from .graph import REDUCTIONS, Edge, Graph, width
+from .table import ascii_text, bar, number, table
 
 
 @dataclass(frozen=True)
@@ -136,18 +137,29 @@ class Routes(Sequence[Route]):
         return json.dumps({"routes": rows, "gap": self.gap}, ensure_ascii=False, indent=1)
 
     def __str__(self) -> str:
-        name = self.graph.node(self.source).label
-        y = self.graph.nodes[-1].label
-        rows: list[tuple[str, ...]] = []
-        for r, running in zip(self, self.running):
-            form = r.closed_form
-            rows.append((r.letter, r.title, form.text if form else r.rules, number(r.norm), number(running)))
-            rows.append(("", r.passes, "", "", ""))
-            if form and form.zero:
-                rows.append(("", f"zero, because {form.zero}", "", "", ""))
+        return self.text()
+
+    def text(self, ascii: bool = False, columns: int = 80) -> str:
+        """The table; with ``ascii`` everything is spelled out. Where a line would be too long, shares get their own."""
+        name, y = self.graph.node(self.source).label, self.graph.nodes[-1].label
         count = "one route" if len(self) == 1 else f"{len(self)} routes"
         head = f"{count} from {name} to {y}: their sum is d{name} (max |Δ| to the backward pass {number(self.gap)})"
-        return f"{head}\n{table(('', 'route', 'share of the gradient', 'norm', 'sum so far'), rows, spill=1)}"
+        for beside in (True, False):
+            rows: list[tuple[str, ...]] = []
+            for r, running in zip(self, self.running):
+                form = r.closed_form
+                share = form.text if form else r.rules
+                rows.append((r.letter, r.title, *([share] if beside else []), number(r.norm), number(running)))
+                below = [] if beside else [f"share: {share}"]
+                below += [r.passes] + ([f"zero, because {form.zero}"] if form and form.zero else [])
+                spell = ascii_text if ascii else str
+                wrapped = [part for line in below for part in textwrap.wrap(spell(line), columns - 4, subsequent_indent="  ")]
+                rows += [("", part, *[""] * (len(rows[0]) - 2)) for part in wrapped]
+            header = ("", "route", *(["share of the gradient"] if beside else []), "norm", "sum so far")
+            text = table(header, rows, spill=1, ascii=ascii)
+            if max(width(line) for line in text.splitlines()) <= columns:
+                break
+        return (ascii_text(head) if ascii else head) + "\n" + text
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
@@ -20,14 +21,17 @@ def bar(share: float, columns: int) -> str:
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: int = 80, spill: int | None = None) -> str:
-    """Aligned columns with a rule under the header. Every column but the first two is right-aligned when numeric.
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], spill: int | None = None, ascii: bool = False) -> str:
+    """Aligned columns with a rule under the header; columns of numbers are aligned to the right.
 
     spill: a row whose cells after that one are all empty lets it run over them to the end of the line.
+    ascii: everything is spelled out: ``mu`` for μ
     """
     from rich.cells import cell_len
 
-    rows = [tuple(r) for r in rows]
+    spell = ascii_text if ascii else str
+    header = [spell(h) for h in header]
+    rows = [tuple(spell(cell) for cell in r) for r in rows]
     spilled = [spill is not None and not any(r[spill + 1 :]) for r in rows]
     widths = [
         max([cell_len(h), *(cell_len(r[i]) for r, s in zip(rows, spilled) if not (s and i == spill))])
@@ -47,25 +51,58 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], columns: int = 8
                 break
             blank = " " * (wide - cell_len(cell))
             parts.append(blank + cell if right[i] else cell + blank)
-        out.write("  ".join(parts).rstrip()[: columns * 4] + "\n")
+        out.write("  ".join(parts).rstrip() + "\n")
 
     line(header)
-    out.write("─" * min(columns, sum(widths) + 2 * (len(widths) - 1)) + "\n")
+    out.write(spell("─") * (sum(widths) + 2 * (len(widths) - 1)) + "\n")
     for r, s in zip(rows, spilled):
         line(r, s)
     return out.getvalue().rstrip("\n")
 
 
-_ASCII = {
-    "μ": "mu", "σ": "sigma", "γ": "gamma", "β": "beta", "ε": "eps", "x̂": "xhat", "Σ": "Sum", "Δ": "d", "‖": "|",
-    "²": "^2", "³": "^3", "⁴": "^4", "½": "1/2", "¼": "1/4", "√": "sqrt", "·": "*", "×": "x", "−": "-", "–": "-", "…": "...",
-    "←": "<-", "→": "->", "►": ">", "▸": ">", "─": "-", "│": "|", "┌": "+", "┐": "+", "└": "+", "┘": "+", "┬": "+", "┴": "+", "├": "+",
-    "┤": "+", "┼": "+", "█": "#", "▏": ".", "▎": ".", "▍": ":", "▌": ":", "▋": ":", "▊": "#", "▉": "#", "ŷ": "yhat", "≥": ">=", "≤": "<=", "≠": "!=",
-}  # fmt: skip
+_SPELLED = {
+    "·": "*",
+    "−": "-",
+    "×": "x",
+    "ε": "eps",
+    "…": "...",
+    "√": "sqrt",
+    "½": "1/2",
+    "¼": "1/4",
+    "¾": "3/4",
+    "ᵀ": "^T",
+    "∞": "inf",
+    "≥": ">=",
+    "≤": "<=",
+    "≠": "!=",
+    "←": "<-",
+    "→": "->",
+    "►": ">",
+    "‖": "|",
+    "–": "-",
+    "—": "-",
+    "─": "-",
+    "█": "#",
+    **dict.fromkeys("▏▎▍▌", ""),
+    **dict.fromkeys("▋▊▉", "#"),
+}
+_MARKS = {"\u0302": "hat", "\u0304": "bar", "\u0303": "tilde"}
 
 
 def ascii_text(text: str) -> str:
-    """The text for terminals that know nothing but ASCII."""
-    for mark in sorted(_ASCII, key=len, reverse=True):
-        text = text.replace(mark, _ASCII[mark])
-    return text.encode("ascii", "replace").decode("ascii")
+    """Spelled out: x̂ is xhat, σ² is sigma^2, ``?`` what has no spelling."""
+    parts: list[str] = []
+    for c in unicodedata.normalize("NFD", text):
+        name, plain = unicodedata.name(c, ""), unicodedata.normalize("NFKD", c)
+        if c.isascii():
+            parts.append(c)
+        elif c in _SPELLED or c in _MARKS:
+            parts.append(_SPELLED[c] if c in _SPELLED else _MARKS[c])
+        elif name.startswith("GREEK ") and "LETTER" in name:
+            word = name.split(" LETTER ")[1].split()[-1]
+            parts.append(word.lower() if "SMALL" in name else word.capitalize())
+        elif name.startswith("SUPERSCRIPT"):
+            parts.append(("" if parts and parts[-1].startswith("^") else "^") + plain.replace("−", "-"))
+        elif not unicodedata.combining(c):
+            parts.append(plain if plain.isascii() else "?")
+    return "".join(parts)

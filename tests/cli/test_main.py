@@ -1,0 +1,273 @@
+"""The command line: the main job, its options, its exit codes, and files that are not what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from tinygrad_norm.cli import main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def run(*argv, capsys):
+    code = main([str(a) for a in argv])
+    return code, *capsys.readouterr()
+
+
+def test_the_main_job(tmp_path, capsys):
+    code, out, err = run(capsys=capsys)
+    assert (code, err) == (0, "")
+    for words in (
+        "LayerNorm    y = γ·(x − μ)/√(σ² + ε) + β",
+        "handwritten digits 0, 1, 2",
+        "through the μ inside σ²",
+        "−rstd·x̂·mean(x̂·dy·γ)",
+        "zero, because Σ(c) = 0",
+        "‖A‖² = ‖dx‖² + ‖B‖² + ‖C‖²",
+        "complex step – central diff",
+        "agree: dx, dγ, dβ",
+        "layer_norm.svg",
+    ):
+        assert words in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "\x1b" not in out
+    ET.parse(tmp_path / "layer_norm.svg")
+    assert (tmp_path / "layer_norm.dot").read_text(encoding="utf-8").startswith("digraph")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["layer_norm.dot", "layer_norm.svg"]
+
+
+def test_the_word_compare_changes_nothing(capsys):
+    assert run(capsys=capsys) == run("compare", "layer_norm", capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--shape", "4,8"),
+        ("--shape", "2,3,4", "--seed", "7"),
+        ("--shape", "5"),
+        ("--dtype", "float32"),
+        ("--dtype", "float64", "--eps", "1e-3"),
+        ("--eps", "0", "--shape", "3,5"),
+        ("--shape", "3,1"),
+    ],
+)
+def test_options(options, capsys):
+    code, out, err = run(*options, "--out", "pictures", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "agree" in out
+    assert os.listdir("pictures")
+
+
+def test_quiet_is_one_line(capsys):
+    code, out, _ = run("--quiet", capsys=capsys)
+    assert code == 0
+    assert out.startswith("agree")
+    assert out.count("\n") == 1
+
+
+def test_json_is_json_and_nothing_else(capsys):
+    code, out, _ = run("--json", "--shape", "4,8", capsys=capsys)
+    data = json.loads(out)
+    assert code == 0
+    assert data["ok"] is True
+    assert {p["gradient"] for p in data["pairs"]} == {"dx", "dγ", "dβ"}
+    assert [r["letter"] for r in data["routes"]] == list("ABCD")
+
+
+def test_the_seed_decides_the_numbers(capsys):
+    def norms(seed):
+        return [r["norm"] for r in json.loads(run("--json", "--shape", "4,8", "--seed", seed, capsys=capsys)[1])["routes"]]
+
+    assert norms(1) == norms(1)
+    assert norms(1) != norms(2)
+
+
+def test_something_that_does_not_agree_is_exit_code_1(capsys, monkeypatch):
+    from tinygrad_norm.norms.layer_norm import ANALYTIC
+
+    monkeypatch.setattr(ANALYTIC, "kernel", None)
+    rules = list(ANALYTIC.pullbacks)
+    monkeypatch.setattr(ANALYTIC, "pullbacks", (lambda *a, **k: rules[0](*a, **k) * 2.0, *rules[1:]))
+    code, out, _ = run(capsys=capsys)
+    assert code == 1
+    assert "DISAGREE" in out
+    assert "WRONG" in out
+
+
+# The user's own numbers -----------------------------------------------------------------------------------------
+
+
+X = np.random.default_rng(0).normal(size=(5, 6))
+
+
+def saved(kind):
+    if kind == "npy":
+        np.save("x.npy", X)
+    elif kind == "npz":
+        np.savez("x.npz", X)
+    elif kind == "csv":
+        np.savetxt("x.csv", X, delimiter=",")
+    elif kind == "header.csv":
+        np.savetxt("x.header.csv", X, delimiter=",", header="a,b,c,d,e,f", comments="")
+    elif kind == "bom.csv":
+        np.savetxt("x.bom.csv", X, delimiter=",", encoding="utf-8-sig")
+    return f"x.{kind}"
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "header.csv", "bom.csv"])
+def test_input_files(kind, capsys):
+    code, out, err = run("--input", saved(kind), "--json", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["inputs"]["input"] == {"shape": [5, 6], "dtype": "float64"}
+
+
+def test_integers_and_float32_files(capsys):
+    np.save("i.npy", np.arange(12).reshape(3, 4))
+    np.save("f.npy", X.astype("float32"))
+    assert json.loads(run("--input", "i.npy", "--json", capsys=capsys)[1])["inputs"]["input"]["dtype"] == "float64"
+    assert json.loads(run("--input", "f.npy", "--json", capsys=capsys)[1])["inputs"]["input"]["dtype"] == "float32"
+
+
+def test_an_archive_of_several_wants_a_key(capsys):
+    np.savez("two.npz", a=X, b=X[:2])
+    code, _, err = run("--input", "two.npz", capsys=capsys)
+    assert code == 2
+    assert "holds 2 arrays (a, b). Name one with --key" in err
+    assert json.loads(run("--input", "two.npz", "--key", "b", "--json", capsys=capsys)[1])["inputs"]["input"]["shape"] == [2, 6]
+    assert "no array 'c'" in run("--input", "two.npz", "--key", "c", capsys=capsys)[2]
+
+
+def write(name, data):
+    with open(name, "wb") as file:
+        file.write(data)
+    return name
+
+
+class Trap:
+    def __reduce__(self):
+        return (os.mkdir, ("trapped",))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: "nowhere.npy", r"nowhere.npy: No such file"),
+        (lambda: os.mkdir("folder.npy") or "folder.npy", "Is a directory"),
+        (lambda: write("empty.npy", b""), "not readable as npy"),
+        (lambda: write("text.npy", b"hello"), "not readable as npy"),
+        (lambda: write("broken.npz", b"PK\x03\x04 nothing"), "not readable as npz"),
+        (lambda: write("empty.csv", b""), "is empty"),
+        (lambda: write("only.csv", b"a,b\n"), "non-empty input"),
+        (lambda: write("ragged.csv", b"1,2\n3\n"), "not readable as csv"),
+        (lambda: write("words.csv", b"1,2\n3,four\n"), "not readable as csv.*four"),
+        (lambda: write("latin.csv", b"1,2\n3,\xff\n"), "not readable as csv"),
+        (lambda: write("x.txt", b"1,2"), "unknown kind of file .txt. Expected .npy, .npz or .csv"),
+        (lambda: write("x", b"1,2"), "no suffix"),
+        (lambda: write("nan.csv", b"1,2\n3,nan\n"), r"not finite.*nan at \(1, 1\)"),
+        (lambda: np.save("o.npy", np.array([Trap()]), allow_pickle=True) or "o.npy", "not readable as npy"),
+        (lambda: np.save("c.npy", X + 1j) or "c.npy", "complex128, not real"),
+        (lambda: np.save("s.npy", np.float64(3)) or "s.npy", "at least 1 axes"),
+        (lambda: np.save("z.npy", np.zeros((0, 4))) or "z.npy", "non-empty"),
+    ],
+)
+def test_bad_files_are_misuse_and_leave_nothing(make, words, capsys, tmp_path):
+    name = make()
+    before = sorted(os.listdir())
+    code, out, err = run("--input", name, capsys=capsys)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("tinygrad-norm: ")
+    assert __import__("re").search(words, err), err
+    assert "Traceback" not in err
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--shape", "4,x"], "expected positive sizes"),
+        (["--shape", "0,4"], "expected positive sizes"),
+        (["--shape", ""], "expected positive sizes"),
+        (["--eps", "-1"], "from 0 on"),
+        (["--eps", "nan"], "from 0 on"),
+        (["--eps", "much"], "invalid"),
+        (["--seed", "-1"], "from 0 on"),
+        (["--dtype", "float16"], "invalid choice"),
+        (["compare", "layer_nrom"], "invalid choice"),
+        (["--shape", "4,8", "--input", "x.npy"], "not allowed with"),
+        (["--json", "--quiet"], "not allowed with"),
+        (["--frobnicate"], "unrecognized"),
+    ],
+)
+def test_misuse_is_exit_code_2(argv, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made(capsys):
+    write("file", b"")
+    code, _, err = run("--out", "file", capsys=capsys)
+    assert code == 2
+    assert "file" in err
+
+
+def test_help_and_version(capsys):
+    for flag, words in (("--help", "Without arguments"), ("--version", "tinygrad-norm 0.")):
+        with pytest.raises(SystemExit) as stop:
+            main([flag])
+        assert stop.value.code == 0
+        assert words in capsys.readouterr().out
+
+
+# As a process: pipes, encodings, no colours, nothing on the PATH ------------------------------------------------------
+
+
+def process(*argv, **env):
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONIOENCODING", "PYTHONUTF8", "FORCE_COLOR")}
+    return subprocess.run(
+        [sys.executable, "-m", "tinygrad_norm", *argv], capture_output=True, env={**clean, **env}, check=False, timeout=120
+    )
+
+
+def test_without_anything_on_the_path():
+    done = process(PATH="", PYTHONIOENCODING="utf-8")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "agree" in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+def test_terminals_without_greek(encoding):
+    done = process(PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = done.stdout.decode("ascii")
+    assert "through the mu inside sigma^2" in text
+    assert "?" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_colour_only_where_wanted():
+    assert b"\x1b[" not in process(PYTHONIOENCODING="utf-8").stdout
+    assert b"\x1b[" in process(PYTHONIOENCODING="utf-8", FORCE_COLOR="1", TERM="xterm").stdout
+    assert b"\x1b[3" not in process(PYTHONIOENCODING="utf-8", FORCE_COLOR="1", TERM="xterm", NO_COLOR="1").stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_a_reader_that_leaves_early():
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"'{sys.executable}' -m tinygrad_norm | head -n 1"], capture_output=True, check=False, timeout=120
+    )
+    assert b"Traceback" not in done.stderr

@@ -1,0 +1,114 @@
+"""The house as a whole: which room may know which, what importing costs, and what must not be written down."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygrad_norm
+
+PACKAGE = Path(tinygrad_norm.__file__).parent
+ROOT = Path(__file__).parent.parent
+KNOWS = {
+    "engine": set(),
+    "norms": {"engine"},
+    "graph": {"engine"},
+    "check": {"engine", "graph", "norms"},
+    "derive": {"engine", "graph"},
+    "draw": {"engine", "graph"},
+    "nn": {"engine", "norms"},
+    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn"},
+}
+ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "rich": {"graph", "cli"}}
+HEAVY = ("sympy", "rich", "graphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
+
+
+def imports(path):
+    """(level, first name) of every import in a file, however deep it stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((0, a.name.split(".")[0]) for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module.split(".")[0]] if node.module else [a.name for a in node.names]
+            yield from ((node.level, name) for name in names)
+
+
+def files(room):
+    return sorted((PACKAGE / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", KNOWS)
+def test_arrows_point_one_way(room):
+    for path in files(room):
+        other = {name for level, name in imports(path) if level == 2} - {"__version__"}
+        assert other <= KNOWS[room], f"{path.relative_to(PACKAGE)} knows {other - KNOWS[room]}"
+        outside = {name for level, name in imports(path) if level == 0}
+        for library, rooms in ONLY.items():
+            assert library not in outside or room in rooms, f"{path.relative_to(PACKAGE)} knows {library}"
+
+
+def test_every_room_is_in_the_plan():
+    rooms = {p.name for p in PACKAGE.iterdir() if p.is_dir() and (p / "__init__.py").exists()}
+    assert rooms == set(KNOWS)
+
+
+@pytest.mark.parametrize("path", list(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)
+def test_init_files_define_nothing(path):
+    kinds = {type(n) for n in ast.parse(path.read_text(encoding="utf-8")).body}
+    assert kinds <= {ast.Import, ast.ImportFrom, ast.Assign, ast.Expr}
+
+
+def test_importing_is_light():
+    code = f"import sys, tinygrad_norm; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_files_stay_small_enough_to_hold_in_the_head():
+    long = {p.relative_to(ROOT): n for p in PACKAGE.rglob("*.py") if (n := len(p.read_text(encoding="utf-8").splitlines())) > 430}
+    assert not long
+
+
+def test_public_functions_explain_themselves():
+    for name in tinygrad_norm.__all__:
+        assert getattr(tinygrad_norm, name).__doc__, name
+
+
+def test_no_machine_path_is_written_down():
+    here = re.compile(r"(^|[^A-Za-z0-9.])/(" + "|".join(["work", "root", "home", "farm"]) + r")/")
+    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "lessons").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "README.md"]:
+        if path.exists():
+            assert not here.search(path.read_text(encoding="utf-8")), path
+
+
+def test_the_package_says_it_is_typed():
+    assert (PACKAGE / "py.typed").exists()
+
+
+LESSONS = sorted((ROOT / "lessons").glob("*.py"))
+
+
+@pytest.mark.skipif(not LESSONS, reason="the lessons are not beside the tests")
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
+def test_lessons_run_and_end_in_an_assertion(lesson, capsys):
+    cells = re.split(r"^# %%", lesson.read_text(encoding="utf-8"), flags=re.M)
+    assert "assert " in cells[-1], "a lesson ends in something that can fail"
+    runpy.run_path(str(lesson))
+    assert capsys.readouterr().out.rstrip().splitlines()[-1].startswith("ok: ")
+
+
+def test_the_commands_of_the_readme_exist():
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    text = readme.read_text(encoding="utf-8")
+    assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/tinygrad-norm" in text
+    for path in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert os.path.exists(ROOT / path), path
