@@ -112,3 +112,23 @@ def test_the_commands_of_the_readme_exist():
     assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/tinygrad-norm" in text
     for path in re.findall(r"\]\(([\w./-]+)\)", text):
         assert os.path.exists(ROOT / path), path
+
+
+def words(text):
+    """The words of an output, without its numbers: those differ in the last place from machine to machine."""
+    return [re.sub(r"[\d.]+(e[-+]?\d+)?%?|[█▏▎▍▌▋▊▉]+", "#", line).split() for line in text.splitlines()]
+
+
+def test_the_readme_shows_what_comes_out(tmp_path, monkeypatch, capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    shown = re.search(r"<!-- output -->\n```text\n(.*?)\n```", readme.read_text(encoding="utf-8"), re.S).group(1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    from tinygrad_norm.cli import main
+
+    main([])
+    assert words(shown) == words(capsys.readouterr().out.rstrip())
+    picture = ROOT / "lessons" / "pictures" / "layer_norm.svg"
+    assert picture.read_bytes() == (tmp_path / "layer_norm.svg").read_bytes()
