@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -45,18 +46,40 @@ def history(*outputs: Tensor) -> list[Tensor]:
     return sorted(seen, key=operator.attrgetter("birth"))
 
 
-def between(output: Tensor, targets: Collection[Tensor]) -> dict[Tensor, None]:
-    """The nodes on some way from a target to the output, oldest first: all that a backward pass visits."""
-    needed: dict[Tensor, None] = {}
+def between(output: Tensor, targets: Collection[Tensor]) -> dict[Tensor, list[int]]:
+    """The nodes on some way from a target to the output, oldest first: all that a backward pass visits.
+
+    For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
+    been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
+    """
+    needed: dict[Tensor, list[int]] = {}
     for node in history(output):
-        if node in targets:
-            needed[node] = None
-            continue
-        for x in node.inputs:
-            if type(x) is Tensor and (x in needed or x in targets):  # a target given new data is younger than its outputs
-                needed[node] = None
-                break
+        positions = []
+        for i, x in enumerate(node.inputs):
+            if type(x) is Tensor and (x in needed or x in targets):  # a target with new data is younger than its outputs
+                positions.append(i)
+        if positions:
+            positions = _flowing(node, positions)
+        if positions or node in targets:
+            needed[node] = positions
     return needed
+
+
+def _flowing(node: Tensor, positions: list[int]) -> list[int]:
+    operation = node.op
+    assert operation is not None
+    if not operation.pullbacks:
+        raise MissingPullbackError(
+            f"{operation.name}: the op has no pullback, so nothing can flow back from {describe(node)}. "
+            "Give it one rule per input, or detach what it computes."
+        )
+    for x in node.inputs:
+        if type(x) is Tensor and x.birth > node.birth:
+            raise InPlaceError(
+                f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the "
+                "gradient would be that of other numbers. Compute the output again, then go backward."
+            )
+    return [i for i in positions if operation.pullbacks[i] is not None]
 
 
 # Reading the rules ----------------------------------------------------------------------------------------
@@ -90,10 +113,18 @@ class Reading:
         g = g if g.shape == shape else op.unbroadcast(g, shape=shape)
         return g if g.dtype == x.dtype else op.astype(g, dtype=x.dtype)
 
-    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> list[tuple[int, Any, bool]]:
-        """For each wanted input: its position, its share, and whether nobody else holds that array."""
+    def around(self, output: Tensor) -> AbstractContextManager[None]:
+        """What holds while a pass over ``output`` runs."""
+        return nullcontext()
+
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
+        """What each of these inputs gets of the node's cotangent."""
         out, operands = self.value(node), self.operands(node)
-        return [(position, self.pull(node, position, g, out, operands), False) for position in positions]
+        return [self.pull(node, position, g, out, operands) for position in positions]
+
+    def is_fresh(self, share: Any, node: Tensor, g: Any) -> bool:
+        """Whether nobody else holds the share, so that it may be overwritten."""
+        return False
 
     def add(self, a: Any, b: Any, into: Any = None) -> Any:
         """Two routes meet: their shares add up. ``into``: which of them may be overwritten."""
@@ -110,6 +141,25 @@ class ArrayReading(Reading):
     def __init__(self) -> None:
         super().__init__(operator.attrgetter("_data"))
 
+    def operands(self, node: Tensor) -> tuple[Any, ...]:
+        return tuple([x._data if type(x) is Tensor else x for x in node.inputs])
+
+    def around(self, output: Tensor) -> AbstractContextManager[None]:
+        return by_rows() if output.size > SLAB else nullcontext()
+
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
+        out, operands, operation = node._data, self.operands(node), node.op
+        assert operation is not None
+        if operation.kernel is None:
+            return [self.pull(node, i, g, out, operands) for i in positions]
+        if g.shape != out.shape:
+            g = np.broadcast_to(g, out.shape)
+        shares: list[Any] = operation.kernel(positions, g, out, *operands, **node.params)
+        for k, i in enumerate(positions):
+            if shares[k].dtype != operands[i].dtype:
+                shares[k] = shares[k].astype(operands[i].dtype)
+        return shares
+
     def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
         x, operation = operands[position], node.op
         assert operation is not None
@@ -123,37 +173,18 @@ class ArrayReading(Reading):
         g = sum_to(g, fitted(g.shape, x.shape))
         return g if g.dtype == x.dtype else g.astype(x.dtype)
 
-    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> list[tuple[int, Any, bool]]:
-        out = node._data
-        if out.size <= SLAB:  # too small for sparing memory to pay
-            return [(i, share, False) for i, share in zip(positions, self._shares(node, positions, g, self.operands(node)))]
-        operands = self.operands(node)
-        held = (g, out, *operands)
-        with by_rows():
-            return [
-                (i, share, type(share) is np.ndarray and share.base is None and not any(share is h for h in held))
-                for i, share in zip(positions, self._shares(node, positions, g, operands))
-            ]
-
-    def _shares(self, node: Tensor, positions: Sequence[int], g: Any, operands: tuple[Any, ...]) -> Sequence[Any]:
-        out, operation = node._data, node.op
-        assert operation is not None
-        if operation.kernel is None:
-            return [self.pull(node, i, g, out, operands) for i in positions]
-        g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
-        shares = operation.kernel(positions, g, out, *operands, **node.params)
-        return [
-            share if share.dtype == operands[i].dtype else share.astype(operands[i].dtype) for i, share in zip(positions, shares)
-        ]
+    def is_fresh(self, share: Any, node: Tensor, g: Any) -> bool:
+        if share.size <= SLAB:  # too small for sparing memory to pay
+            return False
+        mine = type(share) is np.ndarray and share.base is None
+        return mine and share is not g and share is not node._data and not any(share is x for x in self.operands(node))
 
     def add(self, a: Any, b: Any, into: Any = None) -> Any:
-        if (
-            type(into) is np.ndarray
-            and into.dtype == np.result_type(a, b)
-            and into.shape == np.broadcast_shapes(a.shape, b.shape)
-        ):
-            return _ADD(a, b, out=into)
-        return a + b
+        if into is None or type(into) is not np.ndarray:
+            return a + b
+        if into.dtype != np.result_type(a, b) or into.shape != np.broadcast_shapes(a.shape, b.shape):
+            return a + b
+        return _ADD(a, b, out=into)
 
 
 _ADD = broadcasting(np.add)
@@ -176,58 +207,38 @@ def pull_back(
     A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
     it does not vary along an axis.
     """
-    wanted = set(targets)
+    with reading.around(output):
+        return _walk(output, cotangent, set(targets), reading, keep)
+
+
+def _walk(output: Tensor, cotangent: Any, wanted: set[Tensor], reading: Reading, keep: bool) -> dict[Tensor, Any]:
     needed = between(output, wanted)
     cotangents: dict[Tensor, Any] = {output: cotangent}
     ours: set[Tensor] = set()  # nodes whose cotangent is an array that only this pass holds
-    for node in reversed(needed):
-        if node.op is None or node not in cotangents:
+    for node, positions in reversed(needed.items()):
+        if not positions or node not in cotangents:
             continue
         kept = keep or node in wanted
         g = cotangents[node] if kept else cotangents.pop(node)
         passed_on, shared = [], False
-        for i, share, fresh in reading.shares(node, _positions(node, needed), g):
+        for i, share in zip(positions, reading.shares(node, positions, g)):
             x = node.inputs[i]
             if x in cotangents:
                 before = cotangents[x]
-                into = before if x in ours else share if fresh else None
+                into = before if x in ours else share if reading.is_fresh(share, node, g) else None
                 cotangents[x] = reading.add(before, share, into)
-                fresh = True
-            else:
-                cotangents[x] = share
-                if share is g:
-                    passed_on.append(x)
-                    continue
-            if fresh:
+                ours.add(x)
+                continue
+            cotangents[x] = share
+            if share is g:
+                passed_on.append(x)
+            elif reading.is_fresh(share, node, g):
                 ours.add(x)
             else:
                 shared = True  # it may be a view of g
         if len(passed_on) == 1 and not shared and not kept and node in ours:
             ours.add(passed_on[0])  # the node's own array, handed on whole
     return cotangents
-
-
-def _positions(node: Tensor, needed: Collection[Tensor]) -> list[int]:
-    """The inputs something flows to. Where anything does, no input may have changed since."""
-    operation = node.op
-    assert operation is not None
-    if not operation.pullbacks:
-        raise MissingPullbackError(
-            f"{operation.name}: the op has no pullback, so nothing can flow back from {describe(node)}. "
-            "Give it one rule per input, or detach what it computes."
-        )
-    positions = []
-    for i, x in enumerate(node.inputs):
-        if type(x) is Tensor and x in needed and operation.pullbacks[i] is not None:
-            positions.append(i)
-    if positions:
-        for x in node.inputs:
-            if type(x) is Tensor and x.birth > node.birth:
-                raise InPlaceError(
-                    f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the "
-                    "gradient would be that of other numbers. Compute the output again, then go backward."
-                )
-    return positions
 
 
 # For users --------------------------------------------------------------------------------------------------
@@ -328,7 +339,7 @@ def _finish(g: Any, x: Tensor, seeds: Sequence[Any], record: bool) -> Tensor:
     """A cotangent as the user gets it: of the input's full shape, and not the user's own array."""
     if record:
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
-    lent = any(g is seed or (g.base is not None and np.may_share_memory(g, seed)) for seed in seeds)
-    if lent or g.shape != x.shape or type(g) is not np.ndarray:
-        g = np.array(np.broadcast_to(g, x.shape))
-    return Tensor(g)
+    lent = g.shape != x.shape or type(g) is not np.ndarray
+    for seed in seeds:
+        lent = lent or g is seed or (g.base is not None and np.may_share_memory(g, seed))
+    return Tensor(np.array(np.broadcast_to(g, x.shape)) if lent else g)

@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, contract, fitted, sum_to
+from .arrays import Array, contract, sum_to
+
+
+def add(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
+    """(g, g)."""
+    return [sum_to(g, a.shape) if position == 0 else sum_to(g, b.shape) for position in wanted]
 
 
 def sub(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
     """(g, −g): sum first, negate what is left."""
-    return [_sum(g, a) if position == 0 else -_sum(g, b) for position in wanted]
+    return [sum_to(g, a.shape) if position == 0 else -sum_to(g, b.shape) for position in wanted]
 
 
 def mul(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
@@ -27,8 +32,4 @@ def mul(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Arr
 def _times(g: Array, x: Any, other: Any) -> Array:
     if x.shape != g.shape and type(other) is np.ndarray and other.shape == g.shape and other.dtype == g.dtype:
         return contract(g, other, x.shape)
-    return _sum(g * other, x)
-
-
-def _sum(g: Array, x: Any) -> Array:
-    return g if g.shape == x.shape else sum_to(g, fitted(g.shape, x.shape))
+    return sum_to(g * other, x.shape)
