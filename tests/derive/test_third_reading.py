@@ -19,7 +19,7 @@ b, n = index(B), index(N)
 def read(graph, targets):
     letters = symbols_of(graph)
     dy = atom("dy", letters[graph.output].shape)
-    return pull_back(graph.output, dy, targets, Reading(letters.__getitem__))
+    return pull_back({graph.output: dy}, targets, Reading(letters.__getitem__))
 
 
 def test_layer_norm_backward_is_one_term_per_route():

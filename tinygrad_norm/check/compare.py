@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -107,6 +106,8 @@ class Comparison:
 
     def to_json(self) -> str:
         """Everything but the arrays."""
+        import json
+
         return json.dumps(
             {
                 "norm": self.norm.name,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import derive as _derive  # noqa: F401  lends the routes their formulas
 from ..check import Comparison, compare
 from ..draw import terminal
 from ..engine import TinygradNormError

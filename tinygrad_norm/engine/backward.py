@@ -7,7 +7,7 @@ in this project differentiates.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -46,14 +46,14 @@ def history(*outputs: Tensor) -> list[Tensor]:
     return sorted(seen, key=operator.attrgetter("birth"))
 
 
-def between(output: Tensor, targets: Collection[Tensor]) -> dict[Tensor, list[int]]:
-    """The nodes on some way from a target to the output, oldest first: all that a backward pass visits.
+def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, list[int]]:
+    """The nodes on some way from a target to an output, oldest first: all that a backward pass visits.
 
     For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
     needed: dict[Tensor, list[int]] = {}
-    for node in history(output):
+    for node in history(*outputs):
         positions = []
         for i, x in enumerate(node.inputs):
             if type(x) is Tensor and (x in needed or x in targets):  # a target with new data is younger than its outputs
@@ -200,20 +200,20 @@ ARRAYS = ArrayReading()
 
 
 def pull_back(
-    output: Tensor, cotangent: Any, targets: Collection[Tensor], reading: Reading = ARRAYS, keep: bool = False
+    seeds: Mapping[Tensor, Any], targets: Collection[Tensor], reading: Reading = ARRAYS, keep: bool = False
 ) -> dict[Tensor, Any]:
-    """The cotangent of every target (with ``keep``, of every node on the way), by node.
+    """From the cotangents of some outputs, that of every target (with ``keep``, of every node on the way), by node.
 
     A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
     it does not vary along an axis.
     """
-    with reading.around(output):
-        return _walk(output, cotangent, set(targets), reading, keep)
+    with reading.around(max(seeds, key=lambda y: y.size)):
+        return _walk(seeds, set(targets), reading, keep)
 
 
-def _walk(output: Tensor, cotangent: Any, wanted: set[Tensor], reading: Reading, keep: bool) -> dict[Tensor, Any]:
-    needed = between(output, wanted)
-    cotangents: dict[Tensor, Any] = {output: cotangent}
+def _walk(seeds: Mapping[Tensor, Any], wanted: set[Tensor], reading: Reading, keep: bool) -> dict[Tensor, Any]:
+    needed = between(seeds, wanted)
+    cotangents = dict(seeds)
     ours: set[Tensor] = set()  # nodes whose cotangent is an array that only this pass holds
     for node, positions in reversed(needed.items()):
         if not positions or node not in cotangents:
@@ -272,20 +272,17 @@ def grad(
                 f"grad: inputs must be tensors, not {type(x).__name__}. Record the output from tn.tensor(..., requires_grad=True)."
             )
     reading = TENSORS if create_graph else ARRAYS
-    sums: dict[Tensor, Any] = {}
-    checked = [_seed(y, seed, create_graph) for y, seed in zip(ys, seeds)]
-    for y, seed in zip(ys, checked):
-        found = pull_back(y, seed, xs, reading)
-        for x in dict.fromkeys(xs):
-            if x in found:
-                sums[x] = reading.add(sums[x], found[x]) if x in sums else found[x]
-    missing = [x for x in xs if x not in sums]
+    start: dict[Tensor, Any] = {}
+    for y, seed in zip(ys, [_seed(y, seed, create_graph) for y, seed in zip(ys, seeds)]):
+        start[y] = reading.add(start[y], seed) if y in start else seed
+    found = pull_back(start, xs, reading) if start else {}
+    missing = [x for x in xs if x not in found]
     if missing and not allow_unused:
         raise UnreachableError(
-            f"grad: {describe(ys[0])} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
+            f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
             "outside no_grad, and not detached? allow_unused=True gives None instead."
         )
-    return tuple(_finish(sums[x], x, checked, create_graph) if x in sums else None for x in xs)  # type: ignore[misc]
+    return tuple(_finish(found[x], x, start, create_graph) if x in found else None for x in xs)  # type: ignore[misc]
 
 
 def backward(output: Tensor, gradient: Any = None) -> None:
@@ -297,10 +294,10 @@ def backward(output: Tensor, gradient: Any = None) -> None:
             "Make the inputs with requires_grad=True and compute outside no_grad."
         )
     seed = _seed(output, gradient, False)
-    found = pull_back(output, seed, leaves)
+    found = pull_back({output: seed}, leaves)
     for leaf in leaves:
         if leaf in found:
-            new = _finish(found[leaf], leaf, [seed], False)
+            new = _finish(found[leaf], leaf, {output: seed}, False)
             with no_grad():
                 leaf.grad = new if leaf.grad is None else leaf.grad + new
 
@@ -335,11 +332,11 @@ def _seed(output: Tensor, gradient: Any, record: bool) -> Any:
     return data
 
 
-def _finish(g: Any, x: Tensor, seeds: Sequence[Any], record: bool) -> Tensor:
+def _finish(g: Any, x: Tensor, seeds: Mapping[Tensor, Any], record: bool) -> Tensor:
     """A cotangent as the user gets it: of the input's full shape, and not the user's own array."""
     if record:
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
     lent = g.shape != x.shape or type(g) is not np.ndarray
-    for seed in seeds:
+    for seed in seeds.values():
         lent = lent or g is seed or (g.base is not None and np.may_share_memory(g, seed))
     return Tensor(np.array(np.broadcast_to(g, x.shape)) if lent else g)

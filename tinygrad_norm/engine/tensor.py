@@ -1,4 +1,9 @@
-"""A tensor: an array that remembers the operation and the inputs it came from."""
+"""A tensor: an array that remembers the operation and the inputs it came from.
+
+dtypes  Arrays combine as NumPy's do (float32 with float64 gives float64); Python numbers and NumPy scalars take
+        the arrays' dtype. A gradient has its input's dtype. Reductions of float16 add up in float32, of float32
+        in float64 where NumPy would add one by one. Integer tensors carry no gradient.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from . import primitives as op
 from .arrays import Array
-from .errors import DTypeError, InPlaceError, ShapeError, TinygradNormError, describe
+from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
 from .op import Op
 from .shapes import canonical_axes, explain, sizes_of
 from .state import state
@@ -334,12 +339,21 @@ class Tensor:
             facts.append(f"name={self.name!r}")
         if self.op is not None:
             facts.append(f"from={self.op.name}")
-        elif self.requires_grad:
+        if self.requires_grad:
             facts.append("requires_grad=True")
         return f"tensor({values}, {', '.join(facts)})"
 
     def __str__(self) -> str:
         return repr(self)
+
+    def __reduce__(self) -> Any:
+        """Pickling and copying: leaves only. A copy is a leaf of its own, with the gradient it has so far."""
+        if self.op is not None:
+            raise GradientError(
+                f"pickle: {describe(self)} was computed by {self.op.name}; a record cannot be pickled or copied. "
+                "Copy its leaves and compute again, or copy x.detach()."
+            )
+        return _leaf, (np.array(self._data), self.requires_grad, self.name, self.grad)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         from .numpy_protocol import as_array
@@ -358,6 +372,12 @@ class Tensor:
 
 
 _NUMBERS = (float, int, bool)
+
+
+def _leaf(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    leaf = Tensor(data, requires_grad, name)
+    leaf.grad = grad
+    return leaf
 
 
 def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False, name: str | None = None) -> Tensor:

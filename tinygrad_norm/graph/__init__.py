@@ -1,6 +1,20 @@
 """A recorded computation as a plain value: nodes, edges, scopes, routes."""
 
-from .graph import REDUCTIONS, Edge, FormatError, Graph, Node, axis_names, graph, lend_writer, pad, replay, shape_text, width
+from .graph import (
+    REDUCTIONS,
+    Edge,
+    FormatError,
+    Graph,
+    Node,
+    axis_names,
+    graph,
+    lend_writer,
+    lenders,
+    pad,
+    replay,
+    shape_text,
+    width,
+)
 
 __all__ = [
     "REDUCTIONS",
@@ -11,6 +25,7 @@ __all__ = [
     "axis_names",
     "graph",
     "lend_writer",
+    "lenders",
     "pad",
     "replay",
     "shape_text",

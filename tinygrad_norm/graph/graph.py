@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import html
-import json
 import math
-import os
-import tempfile
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
 from .terms import ATOM, PRODUCT, Term
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
 
 REDUCTIONS = ("sum", "mean", "max")
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
@@ -69,6 +69,13 @@ class Edge:
 
 Writer = Callable[..., "str | bytes"]
 _WRITERS: dict[str, Writer] = {}
+lenders: list[str] = []
+"""Modules that teach graphs something when imported: to be drawn, to have formulas. Imported when first asked for."""
+
+
+def open_lenders() -> None:
+    while lenders:
+        import_module(lenders.pop())
 
 
 def lend_writer(suffix: str, writer: Writer) -> None:
@@ -181,7 +188,7 @@ class Graph:
     def gradients(self, grad_output: Any = None) -> dict[int, Array]:
         """d(output)/d(node), weighted by ``grad_output``, by node id, for every node that requires a gradient."""
         leaves = [t for t in self.tensors if t.op is None and t.requires_grad]
-        found = pull_back(self.output, self.cotangent(grad_output), leaves, keep=True)
+        found = pull_back({self.output: self.cotangent(grad_output)}, leaves, keep=True)
         return {self.ids[t]: np.broadcast_to(g, t.shape) for t, g in found.items()}
 
     # Routes ------------------------------------------------------------------------------------------
@@ -205,9 +212,8 @@ class Graph:
     # Going out -----------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        if "txt" in _WRITERS:
-            return str(_WRITERS["txt"](self))
-        return self.listing()
+        open_lenders()
+        return str(_WRITERS["txt"](self)).rstrip("\n") if "txt" in _WRITERS else self.listing()
 
     def __repr__(self) -> str:
         return f"<graph of {self.nodes[-1].label}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
@@ -223,6 +229,8 @@ class Graph:
 
     def to_json(self) -> str:
         """Nodes and edges, without values."""
+        import json
+
         nodes = [{k: v for k, v in vars(n).items() if k != "tensor"} for n in self.nodes]
         return json.dumps({"nodes": nodes, "edges": [vars(e) for e in self.edges]}, ensure_ascii=False, indent=1)
 
@@ -239,6 +247,10 @@ class Graph:
 
         svg, dot, json and txt always work; png and pdf need Graphviz's ``dot``. The file is written whole or not at all.
         """
+        import os
+        import tempfile
+        from pathlib import Path
+
         path = Path(path)
         text = self._writer(path.suffix.lstrip("."))(self, **options)
         data = text.encode() if isinstance(text, str) else text
@@ -256,6 +268,7 @@ class Graph:
     def _writer(self, suffix: str) -> Writer:
         if suffix == "json":
             return lambda graph: graph.to_json()
+        open_lenders()
         if suffix not in _WRITERS:
             known = ", ".join(sorted({"json", *_WRITERS}))
             raise FormatError(f"save: cannot write {'.' + suffix if suffix else 'a file without a suffix'}. Known: {known}.")
@@ -266,7 +279,7 @@ class Graph:
         try:
             bundle = {"text/plain": str(self)}
         except Exception as error:
-            bundle = {"text/plain": f"<graph that cannot be shown: {html.escape(str(error))}>"}
+            bundle = {"text/plain": f"a graph that cannot be shown: {error}"}
         with contextlib.suppress(Exception):
             bundle["image/svg+xml"] = self.to_svg()
         return bundle

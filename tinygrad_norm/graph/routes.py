@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import string
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +11,7 @@ import numpy as np
 
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
-from .graph import REDUCTIONS, Edge, Graph, width
+from .graph import REDUCTIONS, Edge, Graph, open_lenders, width
 from .table import ascii_text, bar, number, table
 
 
@@ -73,6 +70,7 @@ class Route:
     @cached_property
     def closed_form(self) -> ClosedForm | None:
         """Its share as a formula; None where the ops have no symbolic meaning yet."""
+        open_lenders()
         return _closed_form[0](self) if _closed_form else None
 
 
@@ -121,6 +119,8 @@ class Routes(Sequence[Route]):
         return Energy(scale, kept, taken, gap)
 
     def to_json(self) -> str:
+        import json
+
         rows = [
             {
                 "letter": r.letter,
@@ -141,6 +141,8 @@ class Routes(Sequence[Route]):
 
     def text(self, ascii: bool = False, columns: int = 80) -> str:
         """The table; with ``ascii`` everything is spelled out. Where a line would be too long, shares get their own."""
+        import textwrap
+
         name, y = self.graph.node(self.source).label, self.graph.nodes[-1].label
         count = "one route" if len(self) == 1 else f"{len(self)} routes"
         head = f"{count} from {name} to {y}: their sum is d{name} (max |Δ| to the backward pass {number(self.gap)})"
@@ -212,11 +214,11 @@ def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> R
             f"routes: {shown} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
         )
     cotangent = graph.cotangent(grad_output)
-    total = pull_back(graph.output, cotangent, [source]).get(source)
+    total = pull_back({graph.output: cotangent}, [source]).get(source)
     if total is None:
         raise GradientError(f"routes: no route leads from {describe(source)} to the output.")
     paths = sorted(_paths(graph, source), key=lambda edges: _order(graph, edges))
-    letters = string.ascii_uppercase if len(paths) <= 26 else [f"R{i}" for i in range(1, len(paths) + 1)]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if len(paths) <= 26 else [f"R{i}" for i in range(1, len(paths) + 1)]
     titles = _titles(graph, paths)
     routes = [Route(graph, *named, along(graph, named[-1], cotangent)) for named in zip(letters, titles, paths)]
     return Routes(graph, source, cotangent, routes, np.broadcast_to(total, source.shape))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -16,5 +15,7 @@ def digits(dtype: Any = np.float64) -> tuple[Array, Array]:
     Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998
     (its test set), CC BY 4.0.
     """
+    from importlib.resources import files
+
     with files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         return (data["images"] / 16).astype(dtype), data["labels"].astype(np.int64)
