@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 SLAB = 1 << 16  # elements worked on at a time: 256 kB of float32 stay in a core's cache
-_SMALL = 1 << 12  # below this, one call into NumPy beats any cleverness
+SMALL = 1 << 12  # below this, one call into NumPy beats any cleverness
 _DOT = 1 << 14  # longer rows go to NumPy's pairwise sum, whose error does not grow with the length
 _COLUMN = 256  # rows added up in the array's own dtype before they join a float64 sum
 
@@ -63,7 +63,7 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     """
     if x.dtype == np.float16:
         return np.add.reduce(x, axis, np.float32, keepdims=True).astype(np.float16)
-    if x.size > _SMALL:
+    if x.size > SMALL:
         folded = _fold(x, axis)
         if folded is not None:
             rows, leading = folded
@@ -76,7 +76,7 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
 
 def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
     """``sum_to(a * b, shape)`` without the product in memory, for a and b of one shape and dtype."""
-    if a.size > _SMALL:
+    if a.size > SMALL:
         axis = _spread(a.shape, shape)
         left, right = _fold(a, axis), _fold(b, axis)
         if left is not None and right is not None:
@@ -145,7 +145,7 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
         return x
     axis = _spread(x.shape, shape)
     if axis:
-        plain = x.size <= _SMALL and x.dtype != np.float16
+        plain = x.size <= SMALL and x.dtype != np.float16
         x = np.add.reduce(x, axis, keepdims=True) if plain else total(x, axis)
     return x if x.shape == shape else x.reshape(shape)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .arrays import SLAB, broadcasting, by_rows, fitted, sum_in_slabs, sum_to
+from .arrays import SLAB, SMALL, broadcasting, by_rows, fitted, sum_in_slabs, sum_to
 from .errors import (
     DTypeError,
     GradientError,
@@ -54,18 +54,23 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Te
     """
     needed: dict[Tensor, list[int]] = {}
     for node in history(*outputs):
-        positions = []
+        positions, younger = [], None
         for i, x in enumerate(node.inputs):
-            if type(x) is Tensor and (x in needed or x in targets):  # a target with new data is younger than its outputs
-                positions.append(i)
+            if type(x) is Tensor:
+                if x in needed or x in targets:  # a target with new data is younger than its outputs
+                    positions.append(i)
+                if x.birth > node.birth:
+                    younger = x
         if positions:
-            positions = _flowing(node, positions)
-        if positions or node in targets:
+            if younger is not None or not node.op.everywhere:  # type: ignore[union-attr]
+                positions = _checked(node, positions, younger)
+            needed[node] = positions
+        elif node in targets:
             needed[node] = positions
     return needed
 
 
-def _flowing(node: Tensor, positions: list[int]) -> list[int]:
+def _checked(node: Tensor, positions: list[int], younger: Tensor | None) -> list[int]:
     operation = node.op
     assert operation is not None
     if not operation.pullbacks:
@@ -73,12 +78,11 @@ def _flowing(node: Tensor, positions: list[int]) -> list[int]:
             f"{operation.name}: the op has no pullback, so nothing can flow back from {describe(node)}. "
             "Give it one rule per input, or detach what it computes."
         )
-    for x in node.inputs:
-        if type(x) is Tensor and x.birth > node.birth:
-            raise InPlaceError(
-                f"{operation.name}: its input {describe(x)} was given new data after {operation.name} recorded it; the "
-                "gradient would be that of other numbers. Compute the output again, then go backward."
-            )
+    if younger is not None:
+        raise InPlaceError(
+            f"{operation.name}: its input {describe(younger)} was given new data after {operation.name} recorded it; the "
+            "gradient would be that of other numbers. Compute the output again, then go backward."
+        )
     return [i for i in positions if operation.pullbacks[i] is not None]
 
 
@@ -150,8 +154,9 @@ class ArrayReading(Reading):
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
         out, operands, operation = node._data, self.operands(node), node.op
         assert operation is not None
-        if operation.kernel is None:
-            return [self.pull(node, i, g, out, operands) for i in positions]
+        if operation.kernel is None or (operation.elementwise and out.size <= SMALL):
+            pull = super().pull if out.size <= SLAB else self.pull
+            return [pull(node, i, g, out, operands) for i in positions]
         if g.shape != out.shape:
             g = np.broadcast_to(g, out.shape)
         shares: list[Any] = operation.kernel(positions, g, out, *operands, **node.params)
@@ -220,24 +225,24 @@ def _walk(seeds: Mapping[Tensor, Any], wanted: set[Tensor], reading: Reading, ke
             continue
         kept = keep or node in wanted
         g = cotangents[node] if kept else cotangents.pop(node)
-        passed_on, shared = [], False
+        inputs, passed_on, shared = node.inputs, None, kept
         for i, share in zip(positions, reading.shares(node, positions, g)):
-            x = node.inputs[i]
+            x = inputs[i]
+            fresh = reading.is_fresh(share, node, g)
             if x in cotangents:
                 before = cotangents[x]
-                into = before if x in ours else share if reading.is_fresh(share, node, g) else None
-                cotangents[x] = reading.add(before, share, into)
+                cotangents[x] = reading.add(before, share, before if x in ours else share if fresh else None)
                 ours.add(x)
                 continue
             cotangents[x] = share
-            if share is g:
-                passed_on.append(x)
-            elif reading.is_fresh(share, node, g):
+            if fresh:
                 ours.add(x)
+            elif share is g and passed_on is None:
+                passed_on = x
             else:
-                shared = True  # it may be a view of g
-        if len(passed_on) == 1 and not shared and not kept and node in ours:
-            ours.add(passed_on[0])  # the node's own array, handed on whole
+                shared = True  # handed on twice, or a view of it
+        if passed_on is not None and not shared and node in ours:
+            ours.add(passed_on)  # the node's own array, handed on whole
     return cotangents
 
 

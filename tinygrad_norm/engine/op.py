@@ -48,7 +48,7 @@ class Op:
     its own meaning as a method ``apply_op(op, inputs, params)``.
     """
 
-    __slots__ = ("constant", "elementwise", "forward", "kernel", "name", "pullbacks", "smooth", "text")
+    __slots__ = ("constant", "elementwise", "everywhere", "forward", "kernel", "name", "pullbacks", "smooth", "text")
 
     def __init__(
         self,
@@ -63,7 +63,9 @@ class Op:
     ) -> None:
         self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks
         self.elementwise, self.smooth, self.kernel = elementwise, smooth, kernel
-        self.constant = isinstance(pullbacks, tuple) and bool(pullbacks) and all(rule is None for rule in pullbacks)
+        rules = pullbacks if isinstance(pullbacks, tuple) else (pullbacks[0],)
+        self.constant = bool(rules) and all(rule is None for rule in rules)  # nothing flows back at all
+        self.everywhere = bool(rules) and all(rule is not None for rule in rules)  # something flows to every input
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         for value in inputs:

@@ -8,13 +8,13 @@ dtypes  Arrays combine as NumPy's do (float32 with float64 gives float64); Pytho
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import primitives as op
+from . import primitives as ops
 from .arrays import Array
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
 from .op import Op
@@ -22,6 +22,35 @@ from .shapes import canonical_axes, explain, sizes_of
 from .state import state
 
 _births = itertools.count()
+
+
+Method = TypeVar("Method", bound="Callable[..., Tensor]")
+
+
+def _unary(operation: Op) -> Callable[[Tensor], Tensor]:
+    def method(self: Tensor) -> Tensor:
+        return self.apply_op(operation, (self,), {})
+
+    return _described(method, operation)
+
+
+def _binary(operation: Op) -> Callable[[Tensor, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self.apply_op(operation, (self, other), {})
+
+    return _described(method, operation)
+
+
+def _reflected(operation: Op) -> Callable[[Tensor, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self.apply_op(operation, (other, self), {})
+
+    return _described(method, operation)
+
+
+def _described(method: Method, operation: Op) -> Method:
+    method.__name__, method.__doc__ = operation.name, operation.text.format("self", "other")
+    return method
 
 
 class Tensor:
@@ -157,38 +186,18 @@ class Tensor:
 
     # Operators ---------------------------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> Tensor:
-        return self.apply_op(op.add, (self, other), {})
-
-    def __radd__(self, other: Any) -> Tensor:
-        return self.apply_op(op.add, (other, self), {})
-
-    def __sub__(self, other: Any) -> Tensor:
-        return self.apply_op(op.sub, (self, other), {})
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return self.apply_op(op.sub, (other, self), {})
-
-    def __mul__(self, other: Any) -> Tensor:
-        return self.apply_op(op.mul, (self, other), {})
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return self.apply_op(op.mul, (other, self), {})
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return self.apply_op(op.div, (self, other), {})
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return self.apply_op(op.div, (other, self), {})
-
-    def __neg__(self) -> Tensor:
-        return self.apply_op(op.neg, (self,), {})
+    __add__, __radd__ = _binary(ops.add), _reflected(ops.add)
+    __sub__, __rsub__ = _binary(ops.sub), _reflected(ops.sub)
+    __mul__, __rmul__ = _binary(ops.mul), _reflected(ops.mul)
+    __truediv__, __rtruediv__ = _binary(ops.div), _reflected(ops.div)
+    __gt__, __ge__ = _binary(ops.greater), _binary(ops.greater_equal)
+    __lt__, __le__ = _binary(ops.less), _binary(ops.less_equal)
+    __eq__, __ne__ = _binary(ops.equal), _binary(ops.not_equal)  # type: ignore[assignment]
+    __hash__ = object.__hash__  # a node is itself; == compares values
+    __neg__, __abs__ = _unary(ops.neg), _unary(ops.abs)
 
     def __pos__(self) -> Tensor:
         return self
-
-    def __abs__(self) -> Tensor:
-        return self.apply_op(op.abs, (self,), {})
 
     def __pow__(self, n: Any) -> Tensor:
         if isinstance(n, np.generic):
@@ -197,7 +206,7 @@ class Tensor:
             raise DTypeError(
                 f"pow: the exponent must be one constant number, not {describe(n)}. For a varying one write exp(n * log(x))."
             )
-        return self.apply_op(op.pow, (self,), {"n": n})
+        return self.apply_op(ops.pow, (self,), {"n": n})
 
     def __rpow__(self, base: Any) -> Tensor:
         raise DTypeError(f"pow: {describe(base)} ** {describe(self)}: only constant exponents. Write exp(x * log(base)).")
@@ -208,68 +217,26 @@ class Tensor:
     def __rmatmul__(self, other: Any) -> Any:
         return matmul(other, self)
 
-    def __gt__(self, other: Any) -> Tensor:
-        return self.apply_op(op.greater, (self, other), {})
-
-    def __ge__(self, other: Any) -> Tensor:
-        return self.apply_op(op.greater_equal, (self, other), {})
-
-    def __lt__(self, other: Any) -> Tensor:
-        return self.apply_op(op.less, (self, other), {})
-
-    def __le__(self, other: Any) -> Tensor:
-        return self.apply_op(op.less_equal, (self, other), {})
-
-    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return self.apply_op(op.equal, (self, other), {})
-
-    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return self.apply_op(op.not_equal, (self, other), {})
-
-    __hash__ = object.__hash__  # a node is itself; == compares values
-
     # Functions as methods ------------------------------------------------------------------------------
 
-    def exp(self) -> Tensor:
-        return self.apply_op(op.exp, (self,), {})
-
-    def log(self) -> Tensor:
-        return self.apply_op(op.log, (self,), {})
-
-    def sqrt(self) -> Tensor:
-        return self.apply_op(op.sqrt, (self,), {})
-
-    def rsqrt(self) -> Tensor:
-        """1/√x."""
-        return self.apply_op(op.rsqrt, (self,), {})
-
-    def tanh(self) -> Tensor:
-        return self.apply_op(op.tanh, (self,), {})
-
-    def sigmoid(self) -> Tensor:
-        return self.apply_op(op.sigmoid, (self,), {})
-
-    def relu(self) -> Tensor:
-        return self.apply_op(op.relu, (self,), {})
-
-    def abs(self) -> Tensor:
-        return self.apply_op(op.abs, (self,), {})
+    exp, log, sqrt, rsqrt = _unary(ops.exp), _unary(ops.log), _unary(ops.sqrt), _unary(ops.rsqrt)
+    tanh, sigmoid, relu, abs = _unary(ops.tanh), _unary(ops.sigmoid), _unary(ops.relu), _unary(ops.abs)
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """A copy of another dtype; its gradient comes back in this one's."""
-        return self.apply_op(op.astype, (self,), {"dtype": np.dtype(dtype)})
+        return self.apply_op(ops.astype, (self,), {"dtype": np.dtype(dtype)})
 
     def sum(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
-        return self._reduce(op.sum, axis, keepdims, dim, keepdim)
+        return self._reduce(ops.sum, axis, keepdims, dim, keepdim)
 
     def mean(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
-        return self._reduce(op.mean, axis, keepdims, dim, keepdim)
+        return self._reduce(ops.mean, axis, keepdims, dim, keepdim)
 
     def max(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The largest value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
-        return self._reduce(op.max, axis, keepdims, dim, keepdim)
+        return self._reduce(ops.max, axis, keepdims, dim, keepdim)
 
     def _reduce(self, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
         if axis is not None and dim is not None:
@@ -282,7 +249,7 @@ class Tensor:
 
     def reshape(self, *shape: Any) -> Tensor:
         """As NumPy's: one size may be −1."""
-        return self.apply_op(op.reshape, (self,), {"shape": sizes_of(shape)})
+        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape)})
 
     def transpose(self, *axes: Any) -> Tensor:
         """The axes in the given order, or reversed: NumPy's transpose (PyTorch's ``permute``)."""
@@ -290,17 +257,17 @@ class Tensor:
         order = canonical_axes(order, self.ndim, "transpose", ordered=True)
         if len(order) != self.ndim:
             raise ShapeError(f"transpose: axes {order} for {describe(self)}: every axis must be named once.")
-        return self.apply_op(op.transpose, (self,), {"axes": order})
+        return self.apply_op(ops.transpose, (self,), {"axes": order})
 
     permute = transpose
 
     def broadcast_to(self, *shape: Any) -> Tensor:
-        return self.apply_op(op.broadcast_to, (self,), {"shape": sizes_of(shape)})
+        return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape)})
 
     def __getitem__(self, index: Any) -> Tensor:
         parts = index if isinstance(index, tuple) else (index,)
         parts = tuple(p.data if isinstance(p, Tensor) else np.array(p) if isinstance(p, (list, np.ndarray)) else p for p in parts)
-        return self.apply_op(op.getitem, (self,), {"index": parts})
+        return self.apply_op(ops.getitem, (self,), {"index": parts})
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise InPlaceError(
@@ -425,7 +392,7 @@ def lift(value: Any, op: Op) -> Any:
 
 def matmul(a: Any, b: Any) -> Any:
     """Matrix product as NumPy's ``@``: batched over leading axes, vectors on either side."""
-    a, b = lift(a, op.matmul), lift(b, op.matmul)
+    a, b = lift(a, ops.matmul), lift(b, ops.matmul)
     if not getattr(a, "ndim", 0) or not getattr(b, "ndim", 0):
         raise ShapeError(f"matmul: {describe(a)} @ {describe(b)}: a number has no rows or columns. Use *.")
     left, right = a.ndim == 1, b.ndim == 1
@@ -433,7 +400,7 @@ def matmul(a: Any, b: Any) -> Any:
         a = a.reshape(1, -1)
     if right:
         b = b.reshape(-1, 1)
-    out = op.matmul(a, b)
+    out = ops.matmul(a, b)
     if left or right:
         out = out.reshape(out.shape[:-2] + (() if left else out.shape[-2:-1]) + (() if right else out.shape[-1:]))
     return out
@@ -447,4 +414,4 @@ def concatenate(tensors: Any, axis: int | None = 0) -> Tensor:
     if axis is None:
         raise ShapeError("concatenate: axis=None would flatten the parts; do so first: t.reshape(-1).")
     (axis,) = canonical_axes(axis, parts[0].ndim, "concatenate")
-    return op.concatenate(*parts, axis=axis)  # type: ignore[no-any-return]
+    return ops.concatenate(*parts, axis=axis)  # type: ignore[no-any-return]
