@@ -11,10 +11,8 @@
 Not related to the project called tinygrad.
 """
 
-from . import derive as derive  # lends routes their formulas
-from . import draw as draw  # lends graphs their pictures
 from . import functional, nn
-from .check import compare
+from .check import GradientMismatchError, check_grads, compare
 from .engine import (
     DTypeError,
     GradientError,
@@ -26,22 +24,32 @@ from .engine import (
     Tensor,
     TinygradNormError,
     UnreachableError,
+    checkpoint,
     concatenate,
     from_numpy,
     grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    keep_pages,
     matmul,
     no_grad,
     scope,
     tensor,
+    vjp,
 )
-from .engine.primitives import exp, log, maximum, minimum, relu, rsqrt, sigmoid, sqrt, tanh, where
-from .graph import graph
+from .engine.functions import clip, einsum, stack
+from .engine.primitives import cos, erf, exp, log, maximum, minimum, relu, rsqrt, sigmoid, sin, sqrt, tanh, where
+from .graph import graph, lenders
 
 __version__ = "0.1.0"
+lenders += ["tinygrad_norm.draw", "tinygrad_norm.derive"]  # rooms that are opened when first asked for
 
 __all__ = [
     "DTypeError",
     "GradientError",
+    "GradientMismatchError",
     "HistoryLostError",
     "InPlaceError",
     "MissingPullbackError",
@@ -50,13 +58,24 @@ __all__ = [
     "Tensor",
     "TinygradNormError",
     "UnreachableError",
+    "check_grads",
+    "checkpoint",
+    "clip",
     "compare",
     "concatenate",
+    "cos",
+    "einsum",
+    "erf",
     "exp",
     "from_numpy",
     "functional",
     "grad",
     "graph",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "keep_pages",
     "log",
     "matmul",
     "maximum",
@@ -67,8 +86,11 @@ __all__ = [
     "rsqrt",
     "scope",
     "sigmoid",
+    "sin",
     "sqrt",
+    "stack",
     "tanh",
     "tensor",
+    "vjp",
     "where",
 ]

@@ -1,5 +1,64 @@
-"""The normalizations as functions, with PyTorch's names, argument order and defaults."""
+"""The normalizations and what networks need around them, with PyTorch's names, argument order and defaults."""
 
+from .engine.functions import (
+    clamp,
+    clip,
+    cumsum,
+    einsum,
+    flip,
+    gelu,
+    log_softmax,
+    logsumexp,
+    norm,
+    pad,
+    prod,
+    silu,
+    softmax,
+    softplus,
+    sort,
+    split,
+    stack,
+    std,
+    take_along_dim,
+    topk,
+    var,
+)
+from .engine.layers import avg_pool2d, conv2d, cross_entropy, embedding, max_pool2d
+from .engine.primitives import maximum, minimum, relu, sigmoid, tanh, where
 from .norms import layer_norm
 
-__all__ = ["layer_norm"]
+__all__ = [
+    "avg_pool2d",
+    "clamp",
+    "clip",
+    "conv2d",
+    "cross_entropy",
+    "cumsum",
+    "einsum",
+    "embedding",
+    "flip",
+    "gelu",
+    "layer_norm",
+    "log_softmax",
+    "logsumexp",
+    "max_pool2d",
+    "maximum",
+    "minimum",
+    "norm",
+    "pad",
+    "prod",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "sort",
+    "split",
+    "stack",
+    "std",
+    "take_along_dim",
+    "tanh",
+    "topk",
+    "var",
+    "where",
+]

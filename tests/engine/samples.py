@@ -5,10 +5,13 @@ A new op in the engine's table needs a line in ``SAMPLES`` and one in ``NUMPY``;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from tinygrad_norm.engine import TABLE
 
 Sample = tuple[tuple[Any, ...], dict[str, Any]]
 _rng = np.random.default_rng(7)
@@ -97,6 +100,27 @@ def _free(shape: tuple[int, ...]) -> np.ndarray:
     return _any(*shape)
 
 
+def _near_one(shape: tuple[int, ...]) -> np.ndarray:
+    return _any(*shape) * 0.5 + np.sign(_any(*shape))
+
+
+def _with_zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """None, one, two or three zeros in what is multiplied."""
+    x = _any(*shape).ravel()
+    x[: min(3, x.size - 1)] = 0.0
+    return x.reshape(shape)
+
+
+_cuts: list[Any] = [
+    ((5,), (2,), (1,), (1,)),
+    ((5,), (5,), (1,), (1,)),
+    ((2, 7), (3,), (2,), (1,)),
+    ((2, 7), (3,), (1,), (3,)),
+    ((4, 5), (2, 3), (1, 1), (1, 1)),
+    ((2, 4, 5), (2, 2), (2, 1), (1, 2)),
+    ((1, 6, 7), (1, 2), (3, 2), (1, 3)),
+    ((0, 3, 3), (2, 2), (1, 1), (1, 1)),
+]
 _conditions = [
     (_rng.random(c) > 0.5, _any(*a), _any(*b))
     for c, a, b in [((), (), ()), ((3,), (3,), (3,)), ((2, 1), (3,), ()), ((2, 3), (2, 3), (1, 3)), ((3,), (2, 3), (2, 1))]
@@ -128,6 +152,11 @@ SAMPLES: dict[str, list[Sample]] = {
     "rsqrt": _unary(_positive),
     "tanh": _unary(_any),
     "sigmoid": _unary(_any),
+    "log1p": _unary(_positive),
+    "expm1": _unary(_any),
+    "sin": _unary(_any),
+    "cos": _unary(_any),
+    "erf": _unary(_any) + _unary(lambda *shape: np.asarray(3 * _any(*shape))),
     "relu": [(_apart(shape), {}) for shape in SHAPES],
     "abs": [(_apart(shape), {}) for shape in SHAPES],
     "maximum": [*_binary_apart(), ((*_apart((2, 3)), 0.0), {}), ((0.0, *_apart((2, 3))), {})],
@@ -136,6 +165,34 @@ SAMPLES: dict[str, list[Sample]] = {
     "sum": _reductions(_free),
     "mean": _reductions(_free),
     "max": _reductions(lambda shape: _apart(shape)[0]),
+    "prod": _reductions(_near_one)[:7] + _reductions(_with_zeros)[:7] + [((_near_one((2, 11)),), {"axis": (1,)}), ((_near_one((3, 4)).T,), {"axis": (0, 1)})],
+    "softmax": _reductions(_free),
+    "log_softmax": _reductions(_free),
+    "logsumexp": _reductions(_free),
+    "cumsum": [((x,), {"axis": axis, "reverse": reverse}) for x, axis in [(_any(4), 0), (_any(2, 3), 0), (_any(2, 3, 2), 1), (_any(0, 2), 0), (_any(3, 4)[:, ::-1], 1)] for reverse in (False, True)],
+    "einsum": [
+        (tuple(_any(*shape) for shape in shapes), {"equation": equation})
+        for equation, *shapes in [
+            ("ij,jk->ik", (2, 3), (3, 4)),
+            ("ij,ij->", (2, 3), (2, 3)),
+            ("ij,kj->ki", (2, 3), (4, 3)),
+            ("bij,bjk->bik", (2, 3, 2), (2, 2, 3)),
+            ("ij->j", (2, 3)),
+            ("ij->ji", (2, 3)),
+            ("ij,kl->k", (2, 3), (2, 2)),
+            ("i,j->ij", (2,), (3,)),
+            ("ij,j->ij", (2, 3), (3,)),
+            ("ij,jk->ik", (2, 1), (3, 2)),
+            ("bij,bjk->bik", (1, 2, 3), (4, 3, 2)),
+            ("ij,ij->ij", (1, 3), (2, 1)),
+            ("ij,jk,kl->il", (2, 3), (3, 2), (2, 2)),
+            ("i,i,i->i", (3,), (3,), (3,)),
+            ("ij,ik,il->jkl", (2, 2), (2, 1), (2, 3)),
+            (",i->i", (), (3,)),
+            ("i,i->", (0,), (0,)),
+        ]
+    ]
+    + [((_any(3, 2).T, _any(3, 4)[::-1]), {"equation": "ij,jk->ik"})],
     "matmul": [
         ((_any(*a), _any(*b)), {})
         for a, b in [((2, 3), (3, 4)), ((1, 3), (3, 1)), ((5, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((5, 2, 3), (5, 3, 2)), ((2, 1, 2, 3), (4, 3, 2))]
@@ -151,6 +208,18 @@ SAMPLES: dict[str, list[Sample]] = {
         ((_any(2, 3), _any(2, 1), _any(2, 2)), {"axis": 1}),
         ((_any(1, 3),), {"axis": 0}),
         ((_any(2, 3), _any(0, 3)), {"axis": 0}),
+    ],
+    "pad": [
+        ((_any(3),), {"width": ((1, 2),), "value": 0.0}),
+        ((_any(2, 3),), {"width": ((0, 0), (2, 1)), "value": 1.5}),
+        ((_any(3, 2).T,), {"width": ((1, 1), (0, 3)), "value": 0}),
+        ((_any(0, 2),), {"width": ((1, 0), (0, 0)), "value": 0.0}),
+        ((_any(),), {"width": (), "value": 0.0}),
+    ],
+    "windows": [((_any(*shape),), dict(zip(("size", "stride", "dilation"), how))) for shape, *how in _cuts] + [((_any(5, 4).T[::-1],), {"size": (2, 3), "stride": (1, 1), "dilation": (1, 1)})],
+    "fold": [
+        ((_any(*np.shape(TABLE["windows"].forward(np.zeros(shape), *how))),), {**dict(zip(("size", "stride", "dilation"), how)), "shape": shape[len(shape) - len(how[0]) :]})
+        for shape, *how in _cuts
     ],
     "astype": _unary(_any, dtype=np.dtype("float64")),
     "unbroadcast": [((_any(*a),), {"shape": b}) for a, b in [((3,), ()), ((4,), (1,)), ((2, 3, 4), (3, 1)), ((2, 3), (3,)), ((5, 2, 3), (2, 3)), ((2, 3), (2, 3))]],
@@ -174,6 +243,26 @@ def _unbroadcast_by_hand(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return _scatter_by_hand(x, (origin,), (int(np.prod(shape)),)).reshape(shape)
 
 
+def _windows_by_hand(x: np.ndarray, size: Any, stride: Any, dilation: Any) -> np.ndarray:
+    """Window by window, entry by entry."""
+    lead = x.shape[: x.ndim - len(size)]
+    places = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[len(lead) :], size, stride, dilation)]
+    out = np.empty((*lead, *places, *size))
+    for place in np.ndindex(*places):
+        for offset in np.ndindex(*size):
+            out[(..., *place, *offset)] = x[(..., *(p * s + o * d for p, s, o, d in zip(place, stride, offset, dilation)))]
+    return out
+
+
+def _fold_by_hand(g: np.ndarray, size: Any, stride: Any, dilation: Any, shape: Any) -> np.ndarray:
+    """Each entry of each window added where it came from."""
+    k = len(size)
+    lead = g.shape[: g.ndim - 2 * k]
+    full = (*lead, *shape)
+    origin = _windows_by_hand(np.arange(float(np.prod(full))).reshape(full), size, stride, dilation).astype(int)
+    return _scatter_by_hand(g, (origin,), (int(np.prod(full)),)).reshape(full)
+
+
 NUMPY: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -187,6 +276,11 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "rsqrt": lambda x: x**-0.5,
     "tanh": lambda x: np.sinh(x) / np.cosh(x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "log1p": lambda x: np.log(1 + x),
+    "expm1": lambda x: 2 * np.exp(x / 2) * np.sinh(x / 2),
+    "sin": lambda x: np.cos(x - np.pi / 2),
+    "cos": lambda x: np.sin(x + np.pi / 2),
+    "erf": lambda x: np.vectorize(math.erf, otypes=[float])(x),
     "relu": lambda x: np.where(x > 0, x, 0 * x),
     "abs": lambda x: np.where(x > 0, x, -x),
     "maximum": lambda a, b: np.where(np.asarray(a) > b, a, b),
@@ -197,6 +291,14 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "max": lambda x, axis: np.sort(np.moveaxis(x, axis, range(-len(axis), 0)).reshape(*np.delete(x.shape, axis), -1))[
         ..., -1
     ].reshape([1 if a in axis else n for a, n in enumerate(x.shape)]),
+    "prod": lambda x, axis: np.prod(x, axis=axis, keepdims=True),
+    "softmax": lambda x, axis: np.exp(x) / np.exp(x).sum(axis, keepdims=True),
+    "log_softmax": lambda x, axis: x - np.log(np.exp(x).sum(axis, keepdims=True)),
+    "logsumexp": lambda x, axis: np.log(np.exp(x).sum(axis, keepdims=True)),
+    "cumsum": lambda x, axis, reverse: np.moveaxis(
+        np.tensordot((np.tri(x.shape[axis]).T if reverse else np.tri(x.shape[axis])), x, (1, axis)), 0, axis
+    ),
+    "einsum": lambda *xs, equation: np.einsum(equation, *xs),
     "matmul": lambda a, b: np.einsum("...ij,...jk->...ik", a, b),
     "reshape": lambda x, shape: np.array(list(x.flat)).reshape(shape),
     "transpose": lambda x, axes: np.moveaxis(x, axes, range(x.ndim)),
@@ -204,6 +306,9 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "getitem": lambda x, index: x[index],
     "scatter": _scatter_by_hand,
     "concatenate": lambda *xs, axis: np.moveaxis(np.array([row for x in xs for row in np.moveaxis(x, axis, 0)]), 0, axis),
+    "pad": lambda x, width, value: np.pad(x, width, constant_values=value) if width else x,
+    "windows": _windows_by_hand,
+    "fold": _fold_by_hand,
     "astype": lambda x, dtype: np.array(x, dtype),
     "unbroadcast": _unbroadcast_by_hand,
     "sign": lambda x: (x > 0) * 1.0 - (x < 0) * 1.0,

@@ -56,6 +56,11 @@ TORCH: dict[str, Callable[..., Any]] = {
     "rsqrt": torch.rsqrt,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "log1p": torch.log1p,
+    "expm1": torch.expm1,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "erf": torch.erf,
     "relu": torch.relu,
     "abs": torch.abs,
     "maximum": lambda a, b: torch.maximum(*both(a, b)),
@@ -64,6 +69,12 @@ TORCH: dict[str, Callable[..., Any]] = {
     "sum": lambda x, axis: x.sum(axis, keepdim=True),
     "mean": lambda x, axis: x.mean(axis, keepdim=True),
     "max": lambda x, axis: x.amax(axis, keepdim=True),
+    "prod": lambda x, axis: multiply_out(x, axis),
+    "softmax": lambda x, axis: torch.exp(x - x.logsumexp(axis, keepdim=True)),
+    "log_softmax": lambda x, axis: x - x.logsumexp(axis, keepdim=True),
+    "logsumexp": lambda x, axis: x.logsumexp(axis, keepdim=True),
+    "cumsum": lambda x, axis, reverse: x.flip(axis).cumsum(axis).flip(axis) if reverse else x.cumsum(axis),
+    "einsum": lambda *xs, equation: torch.einsum(equation, *xs),
     "matmul": torch.matmul,
     "reshape": lambda x, shape: x.reshape(shape),
     "transpose": lambda x, axes: x.permute(axes),
@@ -71,6 +82,9 @@ TORCH: dict[str, Callable[..., Any]] = {
     "getitem": lambda x, index: x[pick(index)],
     "scatter": lambda g, index, shape: scatter(g, index, shape),
     "concatenate": lambda *xs, axis: torch.cat(xs, axis),
+    "pad": lambda x, width, value: torch.nn.functional.pad(x, [n for ends in width[::-1] for n in ends], value=value),
+    "windows": lambda x, size, stride, dilation: unfold(x, size, stride, dilation),
+    "fold": lambda g, size, stride, dilation, shape: fold(g, size, stride, dilation, shape),
     "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "unbroadcast": lambda x, shape: x.sum_to_size(shape),
 }
@@ -84,6 +98,26 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """index_put over the numbered places, which every kind of index can pick."""
     places = np.arange(int(np.prod(shape))).reshape(shape)[index].copy()
     return torch.zeros(int(np.prod(shape)), dtype=g.dtype).index_put((torch.tensor(places),), g, accumulate=True).reshape(shape)
+
+
+def multiply_out(x: Any, axis: tuple[int, ...]) -> Any:
+    for a in axis:
+        x = x.prod(a, keepdim=True) if x.shape[a] > 1 else x  # PyTorch's x/x has slopes of 1e-16
+    return x
+
+
+def unfold(x: Any, size: Any, stride: Any, dilation: Any) -> Any:
+    """Tensor.unfold axis by axis; each puts its window last."""
+    first = x.ndim - len(size)
+    for i, (n, s, d) in enumerate(zip(size, stride, dilation)):
+        x = x.unfold(first + i, d * (n - 1) + 1, s)[..., ::d]
+    return x
+
+
+def fold(g: Any, size: Any, stride: Any, dilation: Any, shape: Any) -> Any:
+    full = (*g.shape[: g.ndim - 2 * len(size)], *shape)
+    origin = unfold(torch.arange(int(np.prod(full))).reshape(full), size, stride, dilation)
+    return torch.zeros(int(np.prod(full)), dtype=g.dtype).index_put((origin,), g, accumulate=True).reshape(full)
 
 
 def pick(index: Any) -> Any:

@@ -1,6 +1,34 @@
 """Is this gradient right? Comparisons against oracles that share no code with the backward pass."""
 
 from .compare import Comparison, InputError, Pair, compare
-from .oracles import Estimate, central_difference, complex_step
+from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
+from .oracles import (
+    LONGER,
+    Estimate,
+    Slope,
+    central_difference,
+    central_difference_along,
+    complex_step,
+    complex_step_along,
+    directions,
+)
 
-__all__ = ["Comparison", "Estimate", "InputError", "Pair", "central_difference", "compare", "complex_step"]
+__all__ = [
+    "LONGER",
+    "Comparison",
+    "Estimate",
+    "Finding",
+    "GradientCheck",
+    "GradientMismatchError",
+    "InputError",
+    "Pair",
+    "Slope",
+    "adjoint_test",
+    "central_difference",
+    "central_difference_along",
+    "check_grads",
+    "compare",
+    "complex_step",
+    "complex_step_along",
+    "directions",
+]

@@ -18,6 +18,9 @@ from ..engine.arrays import Array
 
 Terms = Callable[[Sequence[Array]], Array]
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+_ALONG = tuple(2.0**-k for k in (7, 9, 11, 13, 16, 19))  # powers of two: x ± h·v are then exact for directions() below
+LONGER = bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps / 100)
+"""Whether this platform has a longer floating-point number than double (x86 has, Windows and most ARMs have not)."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,7 @@ def central_difference(f: Terms, inputs: Sequence[Array], which: int, entries: A
     moved = point[which].copy()
     flat = moved.reshape(-1)
     args = [*point[:which], moved, *point[which + 1 :]]
-    size = float(np.max(np.abs(moved), initial=0))
-    spread = float(np.std(moved)) if moved.size > 1 else 0.0
-    scale = spread if spread > 1e-10 * size else size or 1.0
+    scale = scale_of(moved)
     rows = []
     for step in STEPS:
         h = step * scale
@@ -81,5 +82,72 @@ def central_difference(f: Terms, inputs: Sequence[Array], which: int, entries: A
             flat[i] = before
         rows.append(row)
     changes = [float(np.max(np.abs(a - b), initial=0)) for a, b in pairwise(rows)]
-    best = int(np.argmin(changes))
+    best = int(np.argmin(np.nan_to_num(changes, nan=np.inf)))  # nan: a step out of the domain
     return Estimate(entries, rows[best + 1], changes[best])
+
+
+def scale_of(x: Array) -> float:
+    """What counts as a short way for x: its spread, or its size where it does not spread, or 1."""
+    size = float(np.max(np.abs(x), initial=0))
+    spread = float(np.std(x)) if x.size > 1 else 0.0
+    return spread if spread > 1e-10 * size else size or 1.0
+
+
+# Along a direction ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A derivative along one direction, term by term or summed.
+
+    values:  the derivative
+    error:   what the oracle itself may be off by, absolute
+    """
+
+    values: Array
+    error: float
+
+
+def directions(inputs: Sequence[Array], rng: np.random.Generator) -> list[Array]:
+    """A random direction, each input's part as long as the input's own scale, in its dtype; with so few bits that a step
+    of a power of two along it loses none."""
+    return [
+        (2.0 ** np.floor(np.log2(scale_of(x))) * np.round(rng.normal(size=x.shape) * 64) / 64).astype(x.dtype)
+        for x in (np.asarray(a) for a in inputs)
+    ]
+
+
+def complex_step_along(
+    f: Terms, inputs: Sequence[Array], direction: Sequence[Array], summed: bool = True, long: bool = False
+) -> Slope:
+    """Im f(x + ihv)/h, exact to rounding; with ``long`` in long double, where ``LONGER`` says that there is one."""
+    if long and not LONGER:
+        raise ValueError("complex_step_along: long double is not available here: it is no longer than double.")
+    h = 1e-40
+    dtype = np.clongdouble if long else np.complex128
+    terms = (
+        np.imag(f([np.asarray(x).astype(dtype) + 1j * h * np.asarray(v).astype(dtype) for x, v in zip(inputs, direction)])) / h
+    )
+    values = np.asarray(np.sum(terms) if summed else terms)
+    scale = float(np.sum(np.abs(terms)) if summed else np.max(np.abs(terms), initial=0))
+    return Slope(values.astype(np.float64), 16 * float(np.finfo(dtype).eps) * scale)
+
+
+def central_difference_along(f: Terms, inputs: Sequence[Array], direction: Sequence[Array], summed: bool = True) -> Slope:
+    """The five-point stencil for several steps; the one whose neighbour agrees best, and by how much they differ."""
+    point = [np.asarray(a, np.float64) for a in inputs]
+    ways = [np.asarray(v, np.float64) for v in direction]
+
+    def at(t: float) -> Array:
+        return f([x + t * v for x, v in zip(point, ways)])
+
+    rows, noise = [], []
+    for h in _ALONG:
+        near, far = (at(h), at(-h)), (at(2 * h), at(-2 * h))
+        terms = (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * h)
+        rows.append(np.asarray(np.sum(terms) if summed else terms))
+        size = np.abs(near[0])
+        noise.append(float(np.finfo(np.float64).eps * (np.sum(size) if summed else np.max(size, initial=0)) / h))
+    changes = [float(np.max(np.abs(a - b), initial=0)) + n for (a, b), n in zip(pairwise(rows), noise[1:])]
+    best = int(np.argmin(np.nan_to_num(changes, nan=np.inf)))  # nan: a step out of the domain
+    return Slope(rows[best + 1], changes[best])

@@ -14,10 +14,12 @@ from .errors import (
     describe,
 )
 from .op import Op, Pullback
+from .pages import keep_pages
 from .primitives import TABLE
 from .shapes import canonical_axes
 from .state import no_grad, scope
 from .tensor import Tensor, concatenate, from_numpy, matmul, tensor
+from .transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
 
 __all__ = [
     "ARRAYS",
@@ -39,15 +41,22 @@ __all__ = [
     "backward",
     "between",
     "canonical_axes",
+    "checkpoint",
     "concatenate",
     "describe",
     "from_numpy",
     "grad",
+    "hessian",
     "history",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "keep_pages",
     "matmul",
     "no_grad",
     "primitives",
     "pull_back",
     "scope",
     "tensor",
+    "vjp",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import functions
 from . import primitives as op
 from .arrays import Array
 from .errors import HistoryLostError, InPlaceError
@@ -26,6 +27,10 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.log: op.log,
     np.sqrt: op.sqrt,
     np.tanh: op.tanh,
+    np.log1p: op.log1p,
+    np.expm1: op.expm1,
+    np.sin: op.sin,
+    np.cos: op.cos,
     np.absolute: op.abs,
     np.maximum: op.maximum,
     np.minimum: op.minimum,
@@ -46,6 +51,18 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: lambda a, axis=None, *, keepdims=False: a.sum(axis, keepdims),
     np.mean: lambda a, axis=None, *, keepdims=False: a.mean(axis, keepdims),
     np.max: lambda a, axis=None, *, keepdims=False: a.max(axis, keepdims),
+    np.prod: lambda a, axis=None, *, keepdims=False: functions.prod(a, axis, keepdims),
+    np.var: lambda a, axis=None, *, ddof=0, keepdims=False: functions.var(a, axis, correction=ddof, keepdim=keepdims),
+    np.std: lambda a, axis=None, *, ddof=0, keepdims=False: functions.std(a, axis, correction=ddof, keepdim=keepdims),
+    np.linalg.norm: lambda x, *, axis=None, keepdims=False: functions.norm(x, 2, axis, keepdims),
+    np.cumsum: lambda a, axis=None: functions.cumsum(*((a, axis) if axis is not None else (a.reshape(-1), 0))),
+    np.clip: lambda a, a_min=None, a_max=None: functions.clamp(a, a_min, a_max),
+    np.sort: lambda a, axis=-1: functions.sort(*((a, axis) if axis is not None else (a.reshape(-1), 0))).values,
+    np.flip: lambda m, axis=None: functions.flip(m, axis),
+    np.stack: lambda arrays, axis=0: functions.stack(arrays, axis),
+    np.take_along_axis: lambda arr, indices, axis: functions.take_along_dim(arr, indices, axis),
+    np.einsum: lambda subscripts, *operands: functions.einsum(subscripts, *operands),
+    np.pad: lambda array, pad_width: functions.pad(array, np.broadcast_to(pad_width, (array.ndim, 2))[::-1].ravel().tolist()),
     np.reshape: lambda a, shape: a.reshape(shape),
     np.transpose: lambda a, axes=None: a.transpose(*(() if axes is None else (axes,))),
     np.broadcast_to: lambda array, shape: array.broadcast_to(shape),

@@ -19,14 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels
+from . import kernels, values
 from .arrays import Array, broadcasting, sum_to, total
 from .op import Every, Op
 
 # Rules below name these before their line in the table
 astype: Op
 broadcast_to: Op
+concatenate: Op
+cos: Op
+cumsum: Op
+einsum: Op
+fold: Op
 getitem: Op
+prod: Op
 reshape: Op
 scatter: Op
 sign: Op
@@ -40,19 +46,13 @@ where: Op
 def _mean(x: Array, axis: tuple[int, ...]) -> Any:
     if x.dtype == np.float16:  # the sum may overflow where the mean does not
         return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
-    return total(x, axis) / math.prod(x.shape[a] for a in axis)
+    return total(x, axis) / _count(x, axis)
 
 
 def _sigmoid(x: Array) -> Any:
     side = np.copysign(1, np.real(x))
     z = np.exp(-side * x)  # never overflows
     return np.where(side > 0, 1 / (1 + z), z / (1 + z))
-
-
-def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
-    out = np.zeros(shape, g.dtype)
-    np.add.at(out, index, g)  # an entry picked twice receives twice
-    return out
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -83,9 +83,42 @@ def _piece(g: Any, out: Any, *xs: Any, axis: int, position: int) -> Any:
     return getitem(g, index=index)
 
 
+def _others(x: Any, axis: tuple[int, ...]) -> Any:
+    """For each entry, the product of all the others: right where entries are 0, at every order.
+
+    Entries are paired; what is not in the other's pair is known by asking the same of the pairs.
+    """
+    first, *more = axis
+    if more:
+        return _others(x, (first,)) * _others(prod(x, axis=(first,)), tuple(more))
+    n = x.shape[first]
+    if n < 2:
+        return x**0
+    half = n // 2
+
+    def part(of: Any, start: int, stop: int) -> Any:
+        return getitem(of, index=(slice(None),) * first + (slice(start, stop),))
+
+    a, b = part(x, 0, half), part(x, half, 2 * half)
+    others = _others(concatenate(a * b, part(x, 2 * half, n), axis=first), axis)
+    of_pairs = part(others, 0, half)
+    return concatenate(of_pairs * b, of_pairs * a, part(others, half, n - half), axis=first)
+
+
 def _count(x: Any, axis: tuple[int, ...]) -> Any:
     """How many entries a reduction reduces; for symbols, the product of its axes' sizes."""
-    return math.prod(x.shape[a] for a in axis)
+    return math.prod([x.shape[a] for a in axis])
+
+
+def _einsum_rule(g: Any, out: Any, *xs: Any, equation: str, position: int) -> Any:
+    """The cotangent takes the operand's place: of ``ij,jk->ik``, the first gets ``ik,jk->ij``."""
+    left, result = equation.split("->")
+    terms = left.split(",")
+    mine, terms[position] = terms[position], result
+    known = [c for c in mine if any(c in term for term in terms)]
+    share = einsum(*xs[:position], g, *xs[position + 1 :], equation=f"{','.join(terms)}->{''.join(known)}")
+    sizes = dict(zip(known, share.shape))
+    return share if len(known) == len(mine) else reshape(share, shape=tuple(sizes.get(c, 1) for c in mine))
 
 
 def _swap_last(x: Any) -> Any:
@@ -102,7 +135,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 # Arithmetic
 add = Op("add", "{0} + {1}", broadcasting(np.add),         (lambda g, out, a, b: g,
-                                              lambda g, out, a, b: g), elementwise=True)
+                                              lambda g, out, a, b: g), elementwise=True, kernel=kernels.add)
 sub = Op("sub", "{0} − {1}", broadcasting(np.subtract),    (lambda g, out, a, b: g,
                                               lambda g, out, a, b: -g), elementwise=True, kernel=kernels.sub)
 mul = Op("mul", "{0}·{1}", broadcasting(np.multiply),      (lambda g, out, a, b: g * b,
@@ -121,6 +154,11 @@ rsqrt   = Op("rsqrt", "rsqrt({0})", lambda x: 1 / np.sqrt(x),
 tanh    = Op("tanh", "tanh({0})", np.tanh,    (lambda g, out, x: g * (1 - out**2),), elementwise=True)
 sigmoid = Op("sigmoid", "sigmoid({0})", _sigmoid,
                                               (lambda g, out, x: g * out * (1 - out),), elementwise=True)
+log1p   = Op("log1p", "log(1 + {0})", np.log1p, (lambda g, out, x: g / (1 + x),), elementwise=True)
+expm1   = Op("expm1", "(exp({0}) − 1)", np.expm1, (lambda g, out, x: g * exp(x),), elementwise=True)
+sin     = Op("sin", "sin({0})", np.sin,       (lambda g, out, x: g * cos(x),), elementwise=True)
+cos     = Op("cos", "cos({0})", np.cos,       (lambda g, out, x: -g * sin(x),), elementwise=True)
+erf     = Op("erf", "erf({0})", values.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
 
 # Kinks: complex step may not cross them
 relu    = Op("relu", "relu({0})", lambda x: np.maximum(x, 0),
@@ -141,23 +179,43 @@ where   = Op("where", "{1} if {0} else {2}", np.where,
 sum  = Op("sum", "sum({0})", total,           (lambda g, out, x, axis: g,))
 mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g * (1 / _count(x, axis)),))
 max  = Op("max", "max({0})", lambda x, axis: np.max(x, axis=axis, keepdims=True), (_max_rule,), smooth=False)
+prod = Op("prod", "prod({0})", values.prod,   (lambda g, out, x, axis: g * _others(x, axis),))
 
-# Products of matrices; vectors arrive here as matrices
+# Along axes
+softmax     = Op("softmax", "softmax({0})", values.softmax,
+                                              (lambda g, out, x, axis: out * (g - sum(g * out, axis=axis)),))
+log_softmax = Op("log_softmax", "log_softmax({0})", values.log_softmax,
+                                              (lambda g, out, x, axis: g - exp(out) * sum(g, axis=axis),))
+logsumexp   = Op("logsumexp", "logsumexp({0})", values.logsumexp,
+                                              (lambda g, out, x, axis: g * exp(x - out),))
+cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,
+                                              (lambda g, out, x, axis, reverse: cumsum(g, axis=axis, reverse=not reverse),))
+
+# Products; vectors arrive at matmul as matrices, and at einsum every axis of an operand has a name of its own
 matmul = Op("matmul", "{0} @ {1}", np.matmul, (lambda g, out, a, b: g @ _swap_last(b),
                                                lambda g, out, a, b: _swap_last(a) @ g))
+einsum = Op("einsum", "einsum({0}, …; {equation})", values.einsum, Every(_einsum_rule))
 
 # Form
-reshape      = Op("reshape", "reshape({0})", np.reshape,
+reshape      = Op("reshape", "reshape({0})", lambda x, shape: x.reshape(shape),
                                               (lambda g, out, x, shape: reshape(g, shape=x.shape),))
 transpose    = Op("transpose", "transpose({0})", np.transpose,
                                               (lambda g, out, x, axes: transpose(g, axes=_inverse(axes)),))
 broadcast_to = Op("broadcast_to", "spread({0})", np.broadcast_to, (lambda g, out, x, shape: g,))
 getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],
                                               (lambda g, out, x, index: scatter(g, index=index, shape=x.shape),))
-scatter      = Op("scatter", "scatter({0})", _scatter,
+scatter      = Op("scatter", "scatter({0})", values.scatter,
                                               (lambda g, out, x, index, shape: getitem(g, index=index),))
 concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Every(_piece))
 astype       = Op("astype", "cast({0})", _cast, (lambda g, out, x, dtype: g,), elementwise=True)
+pad          = Op("pad", "pad({0})", values.pad,
+                                              (lambda g, out, x, width, value: getitem(g, index=values.inside(width, x.shape)),))
+windows      = Op("windows", "windows({0})", values.windows,
+                                              (lambda g, out, x, size, stride, dilation: fold(
+                                                  g, size=size, stride=stride, dilation=dilation, shape=x.shape[len(x.shape) - len(size):]),))
+fold         = Op("fold", "fold({0})", values.fold,
+                                              (lambda g, out, x, size, stride, dilation, shape: windows(
+                                                  g, size=size, stride=stride, dilation=dilation),))
 unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: broadcast_to(g, shape=x.shape),))
 
 # Questions: nothing flows through an answer

@@ -1,0 +1,343 @@
+"""Is the gradient of this function right, at every order, in both modes? One call that asks oracles from outside.
+
+Order by order: the oracle differentiates the values of order k − 1 by moving the arguments, never by a backward pass,
+and the engine's order k must agree. So the first order that is wrong is the one reported wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine import TinygradNormError, jvp, vjp
+from ..engine.arrays import Array
+from ..graph.table import number, table
+from .bench import WAYS, Bench, Function, Subject
+from .oracles import LONGER, directions, scale_of
+
+MODES = ("reverse", "forward")
+ADJOINT = "adjoint"
+
+
+class GradientMismatchError(TinygradNormError, AssertionError):
+    """A gradient that an oracle contradicts. The message is the table."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One order, one mode, one oracle.
+
+    order:     which derivative
+    mode:      "reverse" (the gradient's numbers), "recorded" (the same rules, over tensors), "forward", "both"
+    oracle:    who was asked
+    compared:  how much of the derivative
+    worst:     the argument or output with the largest difference, measured by what is allowed
+    max_abs:   that difference
+    allowed:   what rounding, and the oracle's own error, can explain
+    """
+
+    order: int
+    mode: str
+    oracle: str
+    compared: str
+    worst: str
+    max_abs: float
+    allowed: float
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.max_abs <= self.allowed < math.inf)  # False for nan, and where the oracle knew nothing
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What ``check_grads`` found. Print it; ask ``.ok``.
+
+    notes:  what could not be compared, and why
+    """
+
+    function: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing contradicts the engine."""
+        return all(f.ok for f in self.findings)
+
+    @property
+    def wrong(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if not f.ok)
+
+    @property
+    def verdict(self) -> str:
+        if self.ok:
+            return f"agree: {self.function}, {len(self.findings)} comparisons up to order {max(f.order for f in self.findings)}"
+        first = self.wrong[0]
+        return (
+            f"DISAGREE: {self.function}, first at order {first.order}, {first.mode} against {first.oracle}: {first.worst} is off by "
+            f"{number(first.max_abs)}, rounding explains {number(first.allowed)}"
+        )
+
+    def table(self, ascii: bool = False) -> str:
+        """Every comparison, a line each; with ``ascii`` everything is spelled out."""
+        rows = [
+            (
+                str(f.order),
+                f.mode,
+                f.oracle,
+                f.compared,
+                f.worst,
+                number(f.max_abs),
+                number(f.allowed),
+                "close" if f.ok else "WRONG",
+            )
+            for f in self.findings
+        ]
+        return table(("order", "mode", "oracle", "compared", "worst", "max |Δ|", "allowed", ""), rows, ascii=ascii)
+
+    def __str__(self) -> str:
+        return "\n".join([self.table(), *(f"Note: {n}." for n in self.notes), self.verdict])
+
+    def to_json(self) -> str:
+        """Everything above as JSON; what is not a finite number is null."""
+        findings = [{k: _finite(v) for k, v in asdict(f).items()} | {"ok": f.ok} for f in self.findings]
+        return json.dumps(
+            {"function": self.function, "ok": self.ok, "verdict": self.verdict, "findings": findings, "notes": list(self.notes)},
+            ensure_ascii=False,
+            indent=1,
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": str(self)}
+
+
+def check_grads(
+    f: Function,
+    args: Any,
+    order: int = 3,
+    modes: Sequence[str] = MODES,
+    seed: int = 0,
+    rtol: float | None = None,
+    raises: bool = False,
+) -> GradientCheck:
+    """Hold every derivative of ``f`` at ``args`` up to ``order`` against oracles that know no backward pass.
+
+    f:      from tensors to a tensor, or to several as a tuple; deterministic
+    args:   one floating-point tensor, array or number, or a tuple of them: the point
+    order:  1, 2, … : each order is compared given the one before. Order k is the gradient of the derivative of order
+            k − 1 along random directions (the cotangent is random, too)
+    modes:  "reverse" (gradients, both as numbers and recorded) and "forward" (``jvp``, nested)
+    rtol:   how far off the largest entry may be, relative. By default 50·order roundings of it and of the size it
+            would naturally have (the function's, over the argument's scale), plus ten times what moving the arguments by one
+            rounding does to it. The oracle's own error comes on top in any case
+    raises: raise ``GradientMismatchError`` with the table when something disagrees
+
+    Complex step replays the recorded derivative of order k − 1 over complex numbers, entry by entry (sampled where there
+    are many) and, where the platform has them, along random directions in long doubles. It is used where every op is
+    smooth and central differences of fresh calls of ``f`` do not contradict it, as they do when the record holds constants
+    that were computed from the arguments. Otherwise central differences of fresh calls are the oracle.
+    Everything that was not compared is named in ``notes``.
+
+    Raises ``DTypeError`` for an argument or an output that is not floating point, ``GradientError`` when f returns something
+    else than tensors, ``InputError`` for numbers that are not finite or a function that is not deterministic.
+    """
+    if order < 1 or not modes or not set(modes) <= set(MODES):
+        raise ValueError(f"check_grads: order={order}, modes={tuple(modes)}; order is at least 1, modes are {', '.join(MODES)}.")
+    subject = Subject.of(f, args, order, np.random.default_rng(seed))
+    judge = _Judge(subject, rtol)
+    for k in range(1, order + 1):
+        for mode in dict.fromkeys(modes):
+            try:
+                (judge.reverse if mode == "reverse" else judge.forward)(k)
+            except (TinygradNormError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
+                judge.failed(k, mode, error)
+        if set(modes) == set(MODES):
+            judge.adjoint(k)
+        if judge.stopped:
+            break
+    result = GradientCheck(subject.title, tuple(judge.findings), tuple(dict.fromkeys(judge.notes)))
+    if raises and not result.ok:
+        raise GradientMismatchError(f"check_grads: the gradient of {subject.title} is wrong.\n{result}")
+    return result
+
+
+def adjoint_test(f: Function, args: Any, seed: int = 0, ways: int = 3) -> Finding:
+    """⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for random u and v: do forward mode and reverse mode speak of one Jacobian?
+
+    It needs no oracle, and proves little by itself: our forward mode is made of the pullbacks, so a wrong one is wrong in
+    both. What it finds are pullbacks that are not linear in the cotangent, and kernels that differ from their rules.
+    Raises as ``check_grads``.
+    """
+    rng = np.random.default_rng(seed)
+    subject = Subject.of(f, args, 1, rng)
+    worst: Finding | None = None
+    for _ in range(ways):
+        vs = directions(subject.point, rng)
+        us = [rng.normal(size=u.shape).astype(u.dtype) for u in subject.cotangents]
+        gs = [g.data for g in vjp(subject.f, *subject.point)[1](tuple(us))]
+        along = [t.data for t in jvp(subject.f, tuple(subject.point), tuple(vs))[1]]
+        found = _same_product(1, f"{ways} pairs u, v", us, along, gs, vs, 50 * subject.unit)
+        if worst is None or not _excess(found.max_abs, found.allowed) <= _excess(worst.max_abs, worst.allowed):
+            worst = found
+    assert worst is not None
+    return worst
+
+
+# The trial --------------------------------------------------------------------------------------------------------
+
+
+class _Judge:
+    def __init__(self, subject: Subject, rtol: float | None) -> None:
+        self.subject, self.rtol = subject, rtol
+        self.findings: list[Finding] = []
+        self.notes: list[str] = [] if LONGER else ["long double is no longer than double here; that oracle is not available"]
+        self.stopped = False
+        self._gradients: tuple[list[Array], list[float]] | None = None
+        self._tangents: tuple[list[Array], list[float]] | None = None
+
+    def failed(self, k: int, mode: str, error: Exception) -> None:
+        """The engine could not compute that order at all."""
+        self.findings.append(Finding(k, mode, "—", "nothing", type(error).__name__, math.nan, 0.0))
+        self.notes.append(f"order {k}, {mode}: {type(error).__name__}: {str(error).rstrip('.')}; higher orders were not tried")
+        self.stopped = True
+
+    def reverse(self, k: int) -> None:
+        s = self.subject
+        self._gradients = None
+        numbers = s.gradient(s.point, k)
+        again, recorded = s.gradient(s.point, k), s.gradient(s.point, k, record=True)
+        shaken = self._shake(lambda point: s.gradient(point, k), numbers)
+        self._gradients = numbers, shaken
+        natural = max(s.sizes)
+        bench = Bench(s, k, s.reverse_terms, True, self.notes, "reverse")
+        estimates = [bench.entries(i) for i in range(len(s.point))]
+        slopes = [bench.slope(way) for way in s.asked]
+        asked = sum(len(e.entries) for e in estimates)
+        size = sum(x.size for x in s.point)
+        if asked < size:
+            self.notes.append(f"order {k}, reverse: {asked} of {size} entries, drawn at random, and {WAYS} random directions")
+        part = f"all {size} entries" if asked == size else f"{asked} of {size} entries"
+        for mode, gs in (("reverse", numbers), ("recorded", recorded)):
+            rows = []
+            for name, x, g, e, noise in zip(s.names, s.point, gs, estimates, shaken):
+                scale = float(np.max(np.abs(e.values), initial=0))
+                rows.append(
+                    (name, g.reshape(-1)[e.entries], e.values, self._allowed(k, scale, natural / scale_of(x), noise, e.error))
+                )
+            self._judge(k, mode, bench.oracle, part, rows)
+            rows = []
+            for way, slope in zip(s.asked, slopes):
+                products = [g.astype(np.float64) * v for g, v in zip(gs, way)]
+                total = sum(float(np.sum(p)) for p in products)
+                noise = sum(n * float(np.sum(np.abs(v))) for n, v in zip(shaken, way))
+                scale = sum(float(np.sum(np.abs(p))) for p in products)
+                rows.append(("all", np.array(total), slope.values, self._allowed(k, scale, self._sum_size(), noise, slope.error)))
+            self._judge(k, mode, bench.slope_oracle, f"{WAYS} directions", rows)
+        if any(not np.array_equal(a, b) for a, b in zip(numbers, again)):
+            self.findings.append(Finding(k, "reverse", "repetition", f"all {size} entries", "two runs differ", math.inf, 0.0))
+
+    def forward(self, k: int) -> None:
+        s = self.subject
+        self._tangents = None
+        found = [t.data for t in s.along(s.point, k)]
+        shaken = self._shake(lambda point: [t.data for t in s.along(point, k)], found)
+        self._tangents = found, shaken
+        bench = Bench(s, k, s.forward_terms, False, self.notes, "forward")
+        slope = bench.slope(s.ways[k - 1])
+        rows, start = [], 0
+        for i, (t, noise) in enumerate(zip(found, shaken)):
+            expected = slope.values[start : start + t.size]
+            start += t.size
+            scale = float(np.max(np.abs(expected), initial=0))
+            allowed = self._allowed(k, scale, s.sizes[i], noise, slope.error)
+            rows.append((f"output {i}" if len(found) > 1 else "output", t.reshape(-1), expected, allowed))
+        self._judge(k, "forward", bench.slope_oracle, "1 direction", rows)
+
+    def adjoint(self, k: int) -> None:
+        """⟨u, Jv⟩ against ⟨Jᵀu, v⟩."""
+        if self._gradients is None or self._tangents is None:
+            return
+        s = self.subject
+        (gs, g_noise), (ts, t_noise) = self._gradients, self._tangents
+        noise = sum(n * float(np.sum(np.abs(v))) for n, v in zip(g_noise, s.ways[k - 1]))
+        noise += sum(n * float(np.sum(np.abs(u))) for n, u in zip(t_noise, s.cotangents))
+        relative = 50 * k * s.unit if self.rtol is None else self.rtol
+        noise += 5 * k * s.unit * self._sum_size()
+        self.findings.append(_same_product(k, "1 pair u, v", s.cotangents, ts, gs, s.ways[k - 1], relative, 10 * noise))
+
+    def _allowed(self, k: int, scale: float, natural: float, noise: float, error: float) -> float:
+        """What may separate the engine from an oracle.
+
+        scale:    the largest entry
+        natural:  what it would be if the function changed by its own size over the argument's own scale; where a slope is
+                  far smaller (a saturated tanh), the function's own rounding hides it
+        noise:    how far it moves when the arguments move by one rounding
+        error:    what the oracle may be off by
+        """
+        if self.rtol is not None:
+            return self.rtol * scale + 4 * error
+        return 50 * k * self.subject.unit * (scale + natural) + 10 * noise + 4 * error
+
+    def _sum_size(self) -> float:
+        """The natural size of ⟨u, y⟩ for random u."""
+        return max(self.subject.sizes) * math.sqrt(sum(u.size for u in self.subject.cotangents))
+
+    def _shake(self, compute: Callable[[list[Array]], list[Array]], at: list[Array]) -> list[float]:
+        """How far each result moves when the arguments move by one rounding."""
+        most = [0.0] * len(at)
+        for _ in range(2):
+            point = []
+            for x in self.subject.point:
+                sign = self.subject.rng.choice([-1.0, 1.0], x.shape).astype(x.dtype)
+                point.append(x * (1 + sign * np.finfo(x.dtype).eps))
+            for i, (moved, still) in enumerate(zip(compute(point), at)):
+                most[i] = max(most[i], float(np.max(np.abs(moved.astype(np.float64) - still), initial=0)))
+        return most
+
+    def _judge(self, k: int, mode: str, oracle: str, part: str, rows: list[tuple[str, Array, Array, float]]) -> None:
+        """One finding out of several comparisons: the one that exceeds what is allowed the most."""
+        worst, size, bound = "", 0.0, 0.0
+        for name, found, expected, allowed in rows:
+            off = float(np.max(np.abs(found.astype(np.float64) - expected), initial=0))
+            off = math.inf if math.isnan(off) else off
+            if not worst or _excess(off, allowed) > _excess(size, bound):
+                worst, size, bound = name, off, allowed
+            largest = float(np.max(np.abs(expected), initial=0))
+            if self.rtol is None and 1e-3 * largest < allowed and off > 0:
+                self.notes.append(
+                    f"order {k}, {mode}, {name}: rounding alone may move it by {number(allowed)}, while its largest entry is {number(largest)}: "
+                    "it is zero but for rounding, or badly conditioned here, or at a kink"
+                )
+        self.findings.append(Finding(k, mode, oracle, part, worst, size, bound))
+
+
+def _excess(size: float, allowed: float) -> float:
+    """How many times what is allowed."""
+    return 0.0 if not size else size / allowed if allowed else math.inf
+
+
+def _same_product(
+    k: int,
+    part: str,
+    us: Sequence[Array],
+    tangents: Sequence[Array],
+    gs: Sequence[Array],
+    vs: Sequence[Array],
+    relative: float,
+    noise: float = 0.0,
+) -> Finding:
+    left = [u.astype(np.float64) * t for u, t in zip(us, tangents)]
+    right = [g.astype(np.float64) * v for g, v in zip(gs, vs)]
+    gap = abs(sum(float(np.sum(p)) for p in left) - sum(float(np.sum(p)) for p in right))
+    scale = sum(float(np.sum(np.abs(p))) for p in left + right)
+    return Finding(k, "both", ADJOINT, part, "⟨u,Jv⟩", gap, relative * scale + noise)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
