@@ -132,3 +132,19 @@ def test_the_readme_shows_what_comes_out(tmp_path, monkeypatch, capsys):
     assert words(shown) == words(capsys.readouterr().out.rstrip())
     picture = ROOT / "lessons" / "pictures" / "layer_norm.svg"
     assert picture.read_bytes() == (tmp_path / "layer_norm.svg").read_bytes()
+
+
+def test_the_readme_code_runs(tmp_path, monkeypatch, capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    monkeypatch.chdir(tmp_path)
+    *programs, table = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    names = {}
+    for program in programs:
+        exec(program, names)
+    assert (tmp_path / "layer_norm.svg").exists()
+    assert "agree" in capsys.readouterr().out.splitlines()[-1]
+    lines = {"".join(line.split()) for line in (PACKAGE / "engine" / "primitives.py").read_text(encoding="utf-8").split("\n\n")}
+    for line in table.strip().splitlines():
+        assert any("".join(line.split()) in block for block in lines), line

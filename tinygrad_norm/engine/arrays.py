@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 SLAB = 1 << 16  # elements worked on at a time: 256 kB of float32 stay in a core's cache
-SMALL = 1 << 12  # below this, one call into NumPy beats any cleverness
+SMALL = 1 << 14  # below this, one call into NumPy beats any cleverness
 _DOT = 1 << 14  # longer rows go to NumPy's pairwise sum, whose error does not grow with the length
 _COLUMN = 256  # rows added up in the array's own dtype before they join a float64 sum
 

@@ -135,15 +135,15 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 # Arithmetic
 add = Op("add", "{0} + {1}", broadcasting(np.add),         (lambda g, out, a, b: g,
-                                              lambda g, out, a, b: g), elementwise=True, kernel=kernels.add)
+                                                            lambda g, out, a, b: g), elementwise=True, kernel=kernels.add)
 sub = Op("sub", "{0} − {1}", broadcasting(np.subtract),    (lambda g, out, a, b: g,
-                                              lambda g, out, a, b: -g), elementwise=True, kernel=kernels.sub)
+                                                            lambda g, out, a, b: -g), elementwise=True, kernel=kernels.sub)
 mul = Op("mul", "{0}·{1}", broadcasting(np.multiply),      (lambda g, out, a, b: g * b,
-                                              lambda g, out, a, b: g * a), elementwise=True, kernel=kernels.mul)
+                                                            lambda g, out, a, b: g * a), elementwise=True, kernel=kernels.mul)
 div = Op("div", "{0}/{1}", broadcasting(np.true_divide),   (lambda g, out, a, b: g / b,
-                                              lambda g, out, a, b: -g * out / b), elementwise=True)
-neg = Op("neg", "−{0}", np.negative,         (lambda g, out, x: -g,), elementwise=True)
-pow = Op("pow", "{0}^{n}", lambda x, n: x**n, (_power_rule,), elementwise=True)
+                                                            lambda g, out, a, b: -g * out / b), elementwise=True)
+neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
+pow = Op("pow", "{0}^{n}", lambda x, n: x**n,              (_power_rule,), elementwise=True)
 
 # Functions
 exp     = Op("exp", "exp({0})", np.exp,       (lambda g, out, x: g * out,), elementwise=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .errors import ShapeError, TinygradNormError, describe
 from .op import Op
 
@@ -12,10 +14,10 @@ def canonical_axes(axis: Any, ndim: int, name: str, ordered: bool = False) -> tu
     """``None``, an int or several, negative or not, as a tuple of axes; sorted unless ``ordered``."""
     if axis is None:
         return tuple(range(ndim))
-    try:
-        axes = tuple(int(a) for a in axis) if isinstance(axis, (tuple, list)) else (axis.__index__(),)
-    except (AttributeError, TypeError, ValueError):
-        raise ShapeError(f"{name}: axis {axis!r} is not an axis; give an int or a tuple of ints.") from None
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    if any(isinstance(a, (bool, np.bool_)) or not hasattr(a, "__index__") for a in axes):
+        raise ShapeError(f"{name}: axis {axis!r} is not an axis; give an int or a tuple of ints.")
+    axes = tuple(a.__index__() for a in axes)
     for a in axes:
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} does not exist; with {ndim} axes it is between {-ndim} and {ndim - 1}.")
