@@ -15,7 +15,7 @@ FLOATS = ("float16", "float32", "float64")
 BINARY = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b}
 
 
-@pytest.mark.parametrize(("left", "right"), itertools.product(FLOATS, FLOATS))
+@pytest.mark.parametrize(("left", "right"), list(itertools.product(FLOATS, FLOATS)))
 @pytest.mark.parametrize("name", BINARY)
 def test_two_arrays(name, left, right):
     arrays = [np.array([1.0, 2.0, 4.0]).astype(d) for d in (left, right)]
