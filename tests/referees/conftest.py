@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
+
+import pytest
+
+from tests.conftest import everything_is_large
+
+
+@contextmanager
+def no_array_is_small() -> Iterator[None]:
+    """Arrays of a few entries are worked on in slabs and by the kernels, as large ones are."""
+    with everything_is_large(), pytest.MonkeyPatch.context() as patch:
+        for module in ("arrays", "backward"):
+            patch.setattr(import_module(f"tinygrad_norm.engine.{module}"), "SMALL", 0)
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import combinations
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.referees.conftest import no_array_is_small
 from tinygrad_norm.engine import TABLE, Tensor, concatenate, grad, matmul, tensor
 
 # The words of a program; nx is an engine's NumPy ---------------------------------------------------------------
@@ -222,17 +224,27 @@ def split(z: Any, program: Program) -> Iterator[Any]:
         start += leaf.size
 
 
+def spread(gs: Any, xs: list[Tensor]) -> np.ndarray:
+    return flat([np.zeros(x.shape) if g is None else g.data for g, x in zip(gs, xs)])
+
+
 def ours(program: Program, directions: Directions) -> Derivatives:
     """The leaves stay apart: what the program does not use has no gradient, which counts as zero."""
     xs = [tensor(x, requires_grad=True) for x in program.leaves]
     y = program.scalar(OURS, xs)
     results: list[Any] = [y.item()]
+    plain = []
+    for size in (nullcontext, no_array_is_small):  # over arrays: the rules, and the kernels of large ones
+        with size():
+            plain.append(grad(y, xs, allow_unused=True) if y.requires_grad else [None] * len(xs))
     for vs in directions:
         gs = grad(y, xs, create_graph=True, allow_unused=True) if y.requires_grad else [None] * len(xs)
-        results.append(flat([np.zeros(x.shape) if g is None else g.data for g, x in zip(gs, xs)]))
+        results.append(spread(gs, xs))
         y = tensor(0.0)
         for g, v in zip(gs, vs):
             y = y if g is None else y + (g * v).sum()
+    for gs in plain:
+        np.testing.assert_allclose(spread(gs, xs), results[1], rtol=1e-10, atol=1e-10 * np.abs(results[1]).max(initial=1.0))
     return results[0], results[1], results[2], float(results[3] @ flat(directions[2]))
 
 
