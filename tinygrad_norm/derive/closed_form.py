@@ -74,7 +74,7 @@ def write(expr: Any, graph: Graph, cotangent: str) -> str:
     order = {cotangent: (2, 0)}
     for node in graph.nodes:
         computed = node.op is not None
-        order[node.label] = ((0 if node.role == "statistic" else 1) if computed else 3, node.id)
+        order[node.operand] = ((0 if node.role == "statistic" else 1) if computed else 3, node.id)
 
     def key(factor: Any) -> tuple[int, int, str]:
         if factor.is_number:

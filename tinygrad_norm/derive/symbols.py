@@ -122,6 +122,11 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "sqrt": _function(sp.sqrt),
     "rsqrt": _function(lambda x: 1 / sp.sqrt(x)),
     "tanh": _function(sp.tanh),
+    "sin": _function(sp.sin),
+    "cos": _function(sp.cos),
+    "erf": _function(sp.erf),
+    "log1p": _function(lambda x: sp.log(1 + x)),
+    "expm1": _function(lambda x: sp.exp(x) - 1),
     "sigmoid": _function(lambda x: 1 / (1 + sp.exp(-x))),
     "sum": _sum,
     "mean": _mean,
@@ -148,7 +153,7 @@ def symbols_of(graph: Graph) -> dict[Tensor, Symbol]:
         else:
             operands = [letters[x] if isinstance(x, Tensor) else x for x in t.inputs]
             shape = next(x for x in operands if isinstance(x, Symbol)).apply_op(t.op, tuple(operands), t.params).shape
-        letters[t] = atom(node.label, shape)
+        letters[t] = atom(node.operand, shape)
     return letters
 
 

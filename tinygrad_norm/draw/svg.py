@@ -38,7 +38,7 @@ def svg(graph: Graph, *, values: bool = False, gradients: Any = None, title: str
     """The graph as SVG text.
 
     values:     show up to four values in each box
-    gradients:  show the norm of each gradient: ``True`` for a random cotangent (seed 0), or the cotangent itself
+    gradients:  show the norm of each gradient: ``True`` for a random cotangent, or the cotangent itself
     title:      a heading; without one the picture is called after the output
     """
     made, layout = arrange(graph, values, gradients)

@@ -15,13 +15,14 @@ import numpy as np
 
 from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
-from .terms import ATOM, PRODUCT, Term
+from .terms import ATOM, POWER, PRODUCT, Term
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-REDUCTIONS = ("sum", "mean", "max")
+REDUCTIONS = ("sum", "mean", "max", "prod", "logsumexp")
+_SEED = 160706450  # the number of the LayerNorm paper
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
 
 
@@ -35,6 +36,7 @@ class Node:
 
     id:     its place in birth order, from 0
     label:  its name, or a short formula of its inputs
+    operand: the label as part of a formula: in parentheses where it would fall apart
     op:     the name of the operation, None for a leaf
     text:   its formula: ``c·rstd``
     role:   "input" (the leaf it is about), "parameter" or "constant" (the other leaves, with or without a
@@ -43,6 +45,7 @@ class Node:
 
     id: int
     label: str
+    operand: str
     op: str | None
     text: str
     shape: tuple[int, ...]
@@ -107,6 +110,7 @@ class Graph:
             Node(
                 id=i,
                 label=str(words[t]),
+                operand=words[t].whole(POWER),
                 op=t.op.name if t.op else None,
                 text=str(formulas[t]) if t.op else "",
                 shape=t.shape,
@@ -173,13 +177,18 @@ class Graph:
     # Gradients ------------------------------------------------------------------------------------------
 
     def cotangent(self, grad_output: Any = None) -> Array:
-        """The cotangent of the output as an array; by default 1 for a scalar and else random, seed 0.
+        """The cotangent of the output as an array; by default 1 for a scalar and else random, always the same.
 
-        Not ones: the gradient of a normalization's sum is zero, and would show nothing.
+        Not ones: the gradient of a normalization's sum is zero, and would show nothing. Nor from seed 0: many an
+        input is drawn from that, and the gradient along the input itself is next to zero, too.
         """
         y = self.output
         if grad_output is None:
-            return np.ones(y.shape, y.dtype) if y.size == 1 else np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
+            return (
+                np.ones(y.shape, y.dtype)
+                if y.size == 1
+                else np.random.default_rng(_SEED).standard_normal(y.shape).astype(y.dtype)
+            )
         data = grad_output.data if isinstance(grad_output, Tensor) else np.asarray(grad_output, dtype=y.dtype)
         if data.shape != y.shape:
             raise ShapeError(f"graph: cotangent of shape {data.shape} for {describe(y)}; the shapes must be equal.")
@@ -335,7 +344,7 @@ def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
         return "no gradient"
-    if not (t.op.elementwise or t.op.name in (*REDUCTIONS, "matmul")):
+    if not (t.op.elementwise or t.op.name in ("sum", "mean", "max", "logsumexp", "matmul")):
         return ""
     operands = [words[x] if isinstance(x, Tensor) else x for x in t.inputs]
     factor = rule(Term(""), words[t], *operands, **t.params)

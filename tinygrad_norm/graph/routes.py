@@ -186,8 +186,8 @@ class Energy:
     def __str__(self) -> str:
         if not self.holds:
             return (
-                f"energy: the routes are not orthogonal here (gap {self.relative_gap:.1%} of ‖direct‖²), so there is nothing to split. "
-                "Is ε large beside σ²?"
+                f"energy: not split, because the routes are not orthogonal enough: the gap, {number(self.relative_gap)} of ‖A‖², is not "
+                "small beside every part. (Is ε large beside σ²?)"
             )
         shares = [("dx", self.kept), *((letter, e) for letter, _, e in self.taken)]
         terms = " + ".join(
