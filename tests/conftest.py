@@ -25,6 +25,7 @@ def everything_is_large() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module, size in (("backward", 0), ("arrays", 4)):  # when to work in slabs; how large they are
             patch.setattr(importlib.import_module(f"tinygrad_norm.engine.{module}"), "SLAB", size)
+            patch.setattr(importlib.import_module(f"tinygrad_norm.engine.{module}"), "SMALL", 0)
         yield
 
 

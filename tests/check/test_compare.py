@@ -180,6 +180,9 @@ def test_json_and_text():
         (lambda: tn.compare("layer_norm", parameters={"gamma": 1}), tn.ShapeError, "no parameter gamma; it has weight, bias"),
         (lambda: tn.compare("layer_norm", grad_output=np.ones(3)), tn.ShapeError, r"cotangent of shape \(3,\)"),
         (lambda: tn.compare("layer_norm", parameters={"weight": np.ones(3)}), tn.ShapeError, "weight"),
+        (lambda: tn.compare("layer_norm", eps=-1.0), InputError, "eps=-1.0; it must be a finite number, from 0 on"),
+        (lambda: tn.compare("layer_norm", eps=float("nan")), InputError, "eps=nan"),
+        (lambda: tn.compare("layer_norm", dtype="longdouble"), tn.DTypeError, "float32 or float64"),
         (lambda: tn.compare("layer_norm", momentum=3), TypeError, "no option momentum; it has eps"),
     ],
 )
@@ -192,3 +195,19 @@ def test_a_shared_array_is_left_alone():
     x = np.random.default_rng(0).normal(size=(3, 4))
     from_numpy(x)  # locks it: compare must be able to work with a read-only array
     assert tn.compare("layer_norm", x).ok
+
+
+def test_what_overflows_is_called_so():
+    with np.errstate(all="ignore"):
+        result = tn.compare("layer_norm", np.random.default_rng(0).normal(size=(3, 4)) * 1e200)
+        assert not result.ok
+        assert "not finite" in result.verdict
+        assert "NaN" not in result.to_json()
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (8, 2), (4, 8, 2), (4, 8)])
+def test_no_false_alarms(shape):
+    """Two features: derivatives so small that the differences' own error decides."""
+    for seed in range(25):
+        result = tn.compare("layer_norm", shape=shape, seed=seed)
+        assert result.ok, (seed, result.verdict)

@@ -133,6 +133,11 @@ def test_input_files(kind, capsys):
     assert json.loads(out)["inputs"]["input"] == {"shape": [5, 6], "dtype": "float64"}
 
 
+def test_another_byte_order(capsys):
+    np.save("be.npy", X.astype(">f8"))
+    assert json.loads(run("--input", "be.npy", "--json", capsys=capsys)[1])["inputs"]["input"]["dtype"] == "float64"
+
+
 def test_integers_and_float32_files(capsys):
     np.save("i.npy", np.arange(12).reshape(3, 4))
     np.save("f.npy", X.astype("float32"))
@@ -171,6 +176,7 @@ class Trap:
         (lambda: write("empty.csv", b""), "is empty"),
         (lambda: write("only.csv", b"a,b\n"), "non-empty input"),
         (lambda: write("ragged.csv", b"1,2\n3\n"), "not readable as csv"),
+        (lambda: write("typo.csv", b"l.5,2\n3,4\n"), "not readable as csv.*l.5"),
         (lambda: write("words.csv", b"1,2\n3,four\n"), "not readable as csv.*four"),
         (lambda: write("latin.csv", b"1,2\n3,\xff\n"), "not readable as csv"),
         (lambda: write("x.txt", b"1,2"), "unknown kind of file .txt. Expected .npy, .npz or .csv"),

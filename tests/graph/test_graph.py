@@ -147,3 +147,12 @@ def test_the_input_of_a_network_is_the_data():
     roles = {n.label: n.role for n in tn.graph((x @ w1).relu() @ w2).nodes}
     assert (roles["x"], roles["W1"], roles["W2"]) == ("input", "parameter", "parameter")
     assert "statistic" not in roles.values()
+
+
+def test_both_sides_of_a_choice_are_shown():
+    x = tn.tensor([0.5, 3.0], requires_grad=True, name="x")
+    graph = tn.graph(tn.where(x > 1.0, x * 2.0, x))
+    assert graph.nodes[-1].text.count("x") >= 2
+    tied = tn.graph(tn.minimum(x, 0.0)).edges[0].rule
+    assert "½" in tied
+    assert "+" in tied

@@ -43,7 +43,7 @@ def test_the_four_routes_of_layer_norm():
 def test_parameters_have_one_route():
     _, w, b, y, dy = layer_norm()
     graph = tn.graph(y)
-    for leaf, form in ((w, "Σ(x̂·dy)"), (b, "Σ(dy)")):
+    for leaf, form in ((w, "Σ_B(x̂·dy)"), (b, "Σ_B(dy)")):
         (route,) = graph.routes(leaf, dy)
         assert route.closed_form.text == form
         np.testing.assert_allclose(route.share, tn.grad(y, leaf, dy)[0].data, atol=1e-14)
@@ -168,3 +168,40 @@ def test_closed_forms_keep_their_parentheses():
     rstd = ((x**2).mean(-1, True) + 1e-5).rsqrt().named("rstd")
     forms = [r.closed_form.text for r in tn.graph((x - 1.0) * rstd).routes(x)]
     assert forms == ["rstd·dy", "−rstd³·x·mean((x − 1)·dy)"]
+
+
+def test_a_sum_over_another_axis_is_no_proof_of_zero():
+    x, w = (
+        tn.tensor(np.random.default_rng(k).normal(size=s), requires_grad=True, name=n)
+        for k, s, n in ((1, (4, 8), "x"), (2, (4, 1), "w"))
+    )
+    c = (x - x.mean(0, keepdims=True).named("μ")).named("c")
+    y = ((c * w).sum(1, keepdims=True) + x).named("y")
+    assert all(r.closed_form.zero is None for r in tn.graph(y).routes(w))
+
+
+def test_images_normalized_over_three_axes():
+    x = tn.tensor(np.random.default_rng(1).normal(size=(2, 3, 2, 2)), requires_grad=True, name="x")
+    c = (x - x.mean((0, 2, 3), keepdims=True).named("μ")).named("c")
+    rstd = ((c**2).mean((0, 2, 3), keepdims=True).named("σ²") + 1e-5).rsqrt().named("rstd")
+    forms = [r.closed_form.text for r in tn.graph((c * rstd).named("x̂") * 1.0).routes(x)]
+    assert forms[:3] == ["rstd·dy", "−rstd·mean_BHW(dy)", "−rstd·x̂·mean_BHW(x̂·dy)"]
+
+
+def test_each_mean_names_its_axes():
+    x = tn.tensor(np.random.default_rng(1).normal(size=(4, 8)), requires_grad=True, name="x")
+    c = (x - x.mean(0, keepdims=True).named("μ")).named("c")
+    forms = [r.closed_form.text for r in tn.graph((c - c.mean(1, keepdims=True).named("m")).named("y")).routes(x)]
+    assert sorted(forms) == sorted(["dy", "−mean_B(dy)", "−mean(dy)", "mean_BN(dy)"])
+
+
+def test_equal_names_do_not_cancel():
+    rng = np.random.default_rng(1)
+    x, a, b, dy = (tn.tensor(rng.normal(size=(3, 4)), requires_grad=True, name=n) for n in ("x", "w", "w", "dy"))
+    assert tn.graph(((x * a) / b).named("y")).routes(x)["A"].closed_form.text == "dy·w/w₂"
+    assert tn.graph((x / dy).named("y")).routes(x)["A"].closed_form.text == "d(y)/dy"
+
+
+def test_what_is_no_factor_is_named():
+    x = tn.tensor(np.random.default_rng(1).normal(size=(3, 4)), requires_grad=True, name="x")
+    assert tn.graph(tn.functional.softmax(x, -1).named("y")).routes(x)["A"].rules == "[softmax]"

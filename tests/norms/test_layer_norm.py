@@ -155,6 +155,15 @@ def test_float16_squares_that_overflow(backward):
 
 
 @pytest.mark.parametrize("backward", WAYS)
+def test_half_in_half_out_with_float32_parameters(backward):
+    x, w, b = leaves(np.random.default_rng(0), (5, 6), (6,), "float32")
+    half = tn.tensor(x.data.astype("float16"), requires_grad=True)
+    y = F.layer_norm(half, 6, w, b, backward=backward)
+    assert y.dtype == np.float16
+    assert [g.dtype.name for g in tn.grad(y, [half, w, b], np.ones((5, 6), "float16"))] == ["float16", "float32", "float32"]
+
+
+@pytest.mark.parametrize("backward", WAYS)
 def test_a_huge_mean(backward):
     """Two-pass variance: E[x²] − E[x]² gives 0 or worse here."""
     x = tn.tensor(np.float32([4094.5, 4095.5, 4096.5, 4097.5]))

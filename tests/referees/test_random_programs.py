@@ -77,7 +77,7 @@ SHAPED: dict[str, Callable[..., Any]] = {
     "getitem": lambda nx, x, index: x[index],
 }
 WORDS = UNARY | BINARY | SHAPED
-DRAWN = sorted(UNARY) + 2 * sorted(BINARY) + sorted(SHAPED) + 2 * ["normalize", "matmul"]
+DRAWN = sorted(UNARY) + 2 * sorted(BINARY) + sorted(SHAPED) + 2 * ["normalize", "matmul", "getitem"]
 
 
 def params_of(name: str, shape: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -93,8 +93,9 @@ def params_of(name: str, shape: tuple[int, ...]) -> list[dict[str, Any]]:
         return [{"shape": (2, *shape)}, {"shape": tuple(3 if n == 1 else n for n in shape)}]
     if name == "getitem":
         last = (slice(None),) * (len(shape) - 1)
-        picks = [0, slice(None, None, -1), slice(0, 2), np.array([0, -1, 0]), (None, slice(1, None)), (*last, -1)]
-        return [{"index": index} for index in picks] if shape and all(n > 1 for n in shape) else []
+        twice = [np.array([0, -1, 0]), (*last, np.array([1, 0, 1]))]  # an entry picked twice receives twice
+        picks = [*twice, 0, slice(None, None, -1), slice(0, 2), (None, slice(1, None)), (*last, -1)]
+        return [{"index": index} for index in picks] if shape and shape[0] > 1 < shape[-1] else []
     return [{}] if name not in ("softmax", "normalize") or (shape and shape[-1] > 1) else []
 
 

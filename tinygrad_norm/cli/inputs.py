@@ -32,6 +32,7 @@ def read_array(path: Path, key: str | None = None) -> Array:
         raise FileError(f"{path}: {error.strerror or error}.") from None
     except (ValueError, EOFError, UnicodeError, zipfile.BadZipFile, KeyError, MemoryError) as error:
         raise FileError(f"{path}: not readable as {path.suffix[1:]}: {error}") from None
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind not in "fiub":
         raise FileError(f"{path}: holds {array.dtype}, not real numbers.")
     return array
@@ -63,7 +64,7 @@ def _csv(path: Path, key: str | None) -> Array:
         lines = [line for line in file if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise FileError(f"{path}: is empty. Expected one row of numbers per line.")
-    header = not _is_number(lines[0].split(",")[0])
+    header = not any(_is_number(cell) for cell in lines[0].split(","))
     rows: Array = np.loadtxt(lines[header:], delimiter=",", ndmin=2) if lines[header:] else np.empty((0, 0))
     return rows
 

@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away: not an error worth a traceback
         return HOLDS
+    except MemoryError:
+        print("tinygrad-norm: not enough memory for numbers of that shape.", file=sys.stderr)
+        return MISUSED
     except (TinygradNormError, OSError) as error:
         print(f"tinygrad-norm: {_printable(str(error), sys.stderr)}", file=sys.stderr)
         return MISUSED
@@ -37,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _with_command(argv: list[str]) -> list[str]:
     """No command means the main job."""
-    asks = {"-h", "--help", "--version"} & set(argv[:1])
-    return argv if asks or argv[:1] == ["compare"] else ["compare", *argv]
+    return argv if argv[:1] in (["compare"], ["--version"]) else ["compare", *argv]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +106,7 @@ def _compare(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     written = [result.graph.save(args.out / f"{norm.name}.{kind}") for kind in ("svg", "dot")]
     if args.json:
-        print(result.to_json())
+        print(result.to_json(ascii=not _unicode(sys.stdout)))
     elif args.quiet:
         _show(result.verdict)
     else:

@@ -18,26 +18,32 @@ def closed_form(route: Route) -> ClosedForm | None:
         letters = symbols_of(graph)
     except NotSymbolicError:
         return None
+    taken = {str(s.expr) for s in letters.values()} | {name_of(s.expr) for s in letters.values()}
     name = f"d{graph.nodes[-1].label}"
+    name = f"d({graph.nodes[-1].label})" if name in taken else name
     dy = atom(name, letters[graph.output].shape)
     share = along(graph, route.edges, dy, Reading(letters.__getitem__)).expr
     zero = _why_zero(share, graph, letters)
     if zero is None:
         share = _fold_products(share, graph, letters)
-    return ClosedForm(write(share, graph, name), zero)
+    return ClosedForm(write(share, graph, letters, name), zero)
 
 
 def _why_zero(expr: Any, graph: Graph, letters: dict[Tensor, Any]) -> str | None:
     """Deviations from a mean sum to zero: a factor Σ(x − mean(x)) makes the whole share vanish."""
     import sympy as sp
 
-    summands = {s.function: s.limits[0][0] for s in expr.atoms(sp.Sum) if s in sp.Mul.make_args(expr)}
+    from .symbols import index
+
+    summed = {s.function: {limit[0] for limit in s.limits} for s in expr.atoms(sp.Sum) if s in sp.Mul.make_args(expr)}
     for node in graph.nodes:
         t = node.tensor
-        if t.op is None or t.op.name != "sub" or letters[t].expr not in summands:
+        if t.op is None or t.op.name != "sub" or letters[t].expr not in summed:
             continue
         x, mu = t.inputs
-        if isinstance(mu, Tensor) and mu.op is not None and mu.op.name == "mean" and mu.inputs[0] is x:
+        if not isinstance(mu, Tensor) or mu.op is None or mu.op.name != "mean" or mu.inputs[0] is not x:
+            continue
+        if {index(letters[x].shape[a]) for a in mu.params["axis"]} <= summed[letters[t].expr]:
             return f"Σ({node.label}) = 0: {node.label} = {node.text} are deviations from their own mean"
     return None
 
@@ -45,8 +51,6 @@ def _why_zero(expr: Any, graph: Graph, letters: dict[Tensor, Any]) -> str | None
 def _fold_products(expr: Any, graph: Graph, letters: dict[Tensor, Any]) -> Any:
     """Write c as x̂/rstd where x̂ = c·rstd is on the record, if that makes the formula shorter."""
     import sympy as sp
-
-    from .symbols import sigma
 
     for node in graph.nodes:
         t = node.tensor
@@ -56,9 +60,22 @@ def _fold_products(expr: Any, graph: Graph, letters: dict[Tensor, Any]) -> Any:
         if len(letters[t.inputs[0]].expr.free_symbols) < len(letters[t.inputs[1]].expr.free_symbols):
             a, b = b, a
         other = expr.xreplace({a: letters[t].expr / b})
-        other = other.replace(sp.Sum, lambda f, limits: sigma(f, limits[2]))
+        other = other.replace(sp.Sum, _sum_again)
         expr = min(expr, other, key=lambda e: (_length(e), e is other))
     return expr
+
+
+def _sum_again(expr: Any, *limits: Any) -> Any:
+    from .symbols import sigma
+
+    for _, _, size in limits:
+        expr = sigma(expr, size)
+    return expr
+
+
+def name_of(expr: Any) -> str:
+    """The letter of a symbol, with or without indices."""
+    return str(getattr(expr, "base", expr))
 
 
 def _length(expr: Any) -> int:
@@ -67,14 +84,25 @@ def _length(expr: Any) -> int:
     return sum(int(abs(p.exp)) if isinstance(p, sp.Pow) and p.exp.is_Integer else 1 for p in sp.preorder_traversal(expr))
 
 
-def write(expr: Any, graph: Graph, cotangent: str) -> str:
-    """One line of text: statistics first, then the rest, sums over a counted axis as means."""
+def write(expr: Any, graph: Graph, letters: dict[Tensor, Any], cotangent: str) -> str:
+    """One line of text: statistics first, then the rest, sums over counted axes as means.
+
+    Σ and mean are over the output's last axis, or name theirs: ``mean_B``.
+    """
     import sympy as sp
+
+    from .symbols import axes_of
+
+    last = axes_of(graph)[-1:]
+
+    def over(s: Any) -> str:
+        sizes = [limit[2] for limit in s.limits]
+        return "" if sizes == last else "_" + "".join(str(a) for a in axes_of(graph) if a in sizes)
 
     order = {cotangent: (2, 0)}
     for node in graph.nodes:
         computed = node.op is not None
-        order[node.operand] = ((0 if node.role == "statistic" else 1) if computed else 3, node.id)
+        order[name_of(letters[node.tensor].expr)] = ((0 if node.role == "statistic" else 1) if computed else 3, node.id)
 
     def key(factor: Any) -> tuple[int, int, str]:
         if factor.is_number:
@@ -89,13 +117,14 @@ def write(expr: Any, graph: Graph, cotangent: str) -> str:
         factors = list(sp.Mul.make_args(rest)) if rest != 1 else []
         means: list[str] = []
         for s in [f for f in factors if isinstance(f, sp.Sum)]:
-            size = s.limits[0][2]
-            if 1 / size in factors or 1 / size**2 in factors:
-                left = 1 / size if 1 / size**2 in factors else None
+            sizes = [limit[2] for limit in s.limits]
+            counts = {size: next((f for f in factors if _is_power(f, size)), None) for size in sizes}
+            if all(f is not None for f in counts.values()):
                 factors.remove(s)
-                factors.remove(1 / size if left is None else 1 / size**2)
-                factors += [left] if left is not None else []
-                means.append(f"mean({atom_text(s.function)})")
+                for size, f in counts.items():
+                    factors.remove(f)
+                    factors += [f * size] if f * size != 1 else []
+                means.append(f"mean{over(s)}({atom_text(s.function)})")
         above = [atom_text(f) for f in sorted(factors, key=key) if not _below(f)] + sorted(means)
         below = [atom_text(1 / f) for f in sorted(factors, key=key) if _below(f)]
         sign = "−" if number < 0 else ""
@@ -108,21 +137,27 @@ def write(expr: Any, graph: Graph, cotangent: str) -> str:
         if isinstance(expr, sp.Indexed):
             return str(expr.base)
         if isinstance(expr, sp.Sum):
-            return f"Σ({atom_text(expr.function)})"
+            return f"Σ{over(expr)}({atom_text(expr.function)})"
         if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
             base = atom_text(expr.base)
             return f"{base}{str(expr.exp).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
         if isinstance(expr, sp.Mul):
             return product(expr)
         if isinstance(expr, sp.Add):
-            return f"({write(expr, graph, cotangent)})"
+            return f"({write(expr, graph, letters, cotangent)})"
         if isinstance(expr, sp.Function):
-            return f"{expr.func.__name__}({', '.join(write(a, graph, cotangent) for a in expr.args)})"
+            return f"{expr.func.__name__}({', '.join(write(a, graph, letters, cotangent) for a in expr.args)})"
         return str(expr)
 
     terms = sorted(sp.Add.make_args(expr), key=lambda t: (len(str(t)), str(t)))
     text = " + ".join(product(t) for t in terms)
     return text.replace("+ −", "− ")
+
+
+def _is_power(factor: Any, size: Any) -> bool:
+    """1/size, 1/size², …"""
+    base, power = factor.as_base_exp()
+    return bool((base == size and power.is_negative) or (base == 1 / size and power.is_positive))
 
 
 def _below(factor: Any) -> bool:

@@ -143,9 +143,9 @@ def symbols_of(graph: Graph) -> dict[Tensor, Symbol]:
     The axes are named after the output's; a leaf's axes are matched to them from the last one on.
     Raises ``NotSymbolicError`` where an op has no symbolic meaning or a leaf's size matches no axis.
     """
-    sizes = graph.output.shape
-    axes = [sp.Symbol(n, integer=True, positive=True) for n in axis_names(len(sizes))]
+    sizes, axes = graph.output.shape, axes_of(graph)
     letters: dict[Tensor, Symbol] = {}
+    count: dict[str, int] = {}
     for node in graph.nodes:
         t = node.tensor
         if t.op is None:
@@ -153,8 +153,17 @@ def symbols_of(graph: Graph) -> dict[Tensor, Symbol]:
         else:
             operands = [letters[x] if isinstance(x, Tensor) else x for x in t.inputs]
             shape = next(x for x in operands if isinstance(x, Symbol)).apply_op(t.op, tuple(operands), t.params).shape
-        letters[t] = atom(node.operand, shape)
+        count[node.operand] = times = count.get(node.operand, 0) + 1
+        letters[t] = atom(node.operand + ("" if times == 1 else str(times).translate(_SUBSCRIPT)), shape)
     return letters
+
+
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def axes_of(graph: Graph) -> list[Any]:
+    """The sizes of the output's axes as symbols, which is how formulas name the axes."""
+    return [sp.Symbol(n, integer=True, positive=True) for n in axis_names(graph.output.ndim)]
 
 
 def _leaf_axes(label: str, shape: tuple[int, ...], sizes: tuple[int, ...], axes: list[Any]) -> tuple[Any, ...]:

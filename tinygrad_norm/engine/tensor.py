@@ -372,6 +372,10 @@ def from_numpy(array: Array, requires_grad: bool = False, name: str | None = Non
 
 
 def _numeric(array: Array) -> Array:
+    if not array.dtype.isnative:
+        raise DTypeError(
+            f"tensor: data of dtype {array.dtype} is in another machine's byte order. Use array.astype(array.dtype.newbyteorder('='))."
+        )
     if array.dtype.kind not in "fiubc":
         raise DTypeError(f"tensor: data of dtype {array.dtype} is not numeric. Convert it to numbers first.")
     return array

@@ -106,7 +106,8 @@ def cumsum(x: Array, axis: int, reverse: bool) -> Array:
     carried = {"e": np.float32, "f": np.float64}.get(x.dtype.char)
     if reverse:
         return np.flip(cumsum(np.flip(x, axis), axis, False), axis)
-    return np.cumsum(x, axis, dtype=carried).astype(x.dtype if x.dtype.kind in "fc" else None, copy=False)
+    sums = np.cumsum(x, axis, dtype=carried)
+    return sums.astype(x.dtype) if carried else sums
 
 
 # Form ---------------------------------------------------------------------------------------------------

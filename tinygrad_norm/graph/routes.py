@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
 from .graph import REDUCTIONS, Edge, Graph, open_lenders, width
-from .table import ascii_text, bar, number, table
+from .table import ascii_text, bar, number, table, to_json
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ class Route:
     @property
     def rules(self) -> str:
         """The chain rule along it: the product of the local derivatives, output first."""
-        steps = [("Σ " if e.summed else "") + e.rule for e in reversed(self.edges) if e.rule != "×1" or e.summed]
+        ops = {e: self.graph.nodes[e.target].op for e in self.edges}
+        steps = [
+            ("Σ " if e.summed else "") + (e.rule or f"[{ops[e]}]") for e in reversed(self.edges) if e.rule != "×1" or e.summed
+        ]
         return " ".join(steps) or "×1"
 
     @property
@@ -119,8 +122,6 @@ class Routes(Sequence[Route]):
         return Energy(scale, kept, taken, gap)
 
     def to_json(self) -> str:
-        import json
-
         rows = [
             {
                 "letter": r.letter,
@@ -134,7 +135,7 @@ class Routes(Sequence[Route]):
             }
             for r, s in zip(self, self.running)
         ]
-        return json.dumps({"routes": rows, "gap": self.gap}, ensure_ascii=False, indent=1)
+        return to_json({"routes": rows, "gap": self.gap})
 
     def __str__(self) -> str:
         return self.text()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from typing import Any
 
 
 def number(value: float) -> str:
@@ -106,3 +108,17 @@ def ascii_text(text: str) -> str:
         elif not unicodedata.combining(c):
             parts.append(plain if plain.isascii() else "?")
     return "".join(parts)
+
+
+def to_json(value: Any, ascii: bool = False) -> str:
+    """JSON as the standard has it: what is not finite is null."""
+    import json
+
+    def plain(v: Any) -> Any:
+        if isinstance(v, dict):
+            return {k: plain(w) for k, w in v.items()}
+        if isinstance(v, (list, tuple)):
+            return [plain(w) for w in v]
+        return None if isinstance(v, float) and not math.isfinite(v) else v
+
+    return json.dumps(plain(value), ensure_ascii=ascii, indent=1)

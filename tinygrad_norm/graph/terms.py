@@ -119,7 +119,8 @@ class Term:
         words = [term(x) for x in inputs]
         if op.name == "where":
             condition, yes, no = words
-            return yes * condition if not no.factor else no * _negation(condition)
+            parts = [side * case for side, case in ((yes, condition), (no, _negation(condition))) if side.factor]
+            return parts[0] + parts[1] if len(parts) > 1 else parts[0] if parts else term(0)
         if op.name in ("broadcast_to", "unbroadcast", "astype"):
             return words[0]
         if op.name == "transpose":

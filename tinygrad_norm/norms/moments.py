@@ -46,7 +46,7 @@ def slabs(shape: tuple[int, ...], axis: tuple[int, ...]) -> Iterator[Any]:
 
 def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float) -> Array:
     """γ·x̂ + β over arrays; float16 is computed in float32."""
-    dtype = np.result_type(x, weight, bias)
+    dtype = x.dtype if x.dtype == np.float16 else np.result_type(x, weight, bias)  # half in, half out, as PyTorch
     wide = np.float32 if dtype == np.float16 else dtype
     out = np.empty(np.broadcast_shapes(x.shape, np.shape(weight), np.shape(bias)), dtype)
     for piece in slabs(x.shape, axis):
