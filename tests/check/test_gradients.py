@@ -384,3 +384,14 @@ def test_the_oracles_use_no_backward_pass_of_the_order_under_test(monkeypatch):
     )
     tree = ast.parse(Path(oracles.__file__).read_text(encoding="utf-8"))
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in ("grad", "vjp", "jvp", "pull_back")]
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.9])
+def test_at_a_kink_nothing_is_claimed(slope):
+    """Every entry ties for the maximum: right or wrong, no oracle can tell there."""
+    peak = tn.Op(
+        "peak", "peak({0})", lambda x: np.asarray(np.max(x.real)), (lambda g, out, x: g * (x == out) * slope,), smooth=False
+    )
+    found = check_grads(lambda x: peak(x), (np.ones(3),), order=1)
+    assert not found.ok
+    assert "agree" not in found.verdict

@@ -201,6 +201,7 @@ class Bench:
         self.price = len(nodes) * 5e-6 + sum(t.size for t in nodes) * 2e-8
         kinks = sorted({t.op.name for t in nodes if t.op is not None and not t.op.smooth})
         where = f"order {k}, {mode}: no complex step"
+        self.kinked = bool(kinks)
         if kinks:
             notes.append(f"{where}: {', '.join(kinks)} may have kinks; central differences instead")
         elif record.op is None:

@@ -78,7 +78,12 @@ class GradientCheck:
     def verdict(self) -> str:
         if self.ok:
             return f"agree: {self.function}, {len(self.findings)} comparisons up to order {max(f.order for f in self.findings)}"
-        first = self.wrong[0]
+        first = min(self.wrong, key=lambda f: math.isinf(f.allowed))  # a contradiction before a doubt
+        if math.isinf(first.allowed):
+            return (
+                f"UNDECIDED: {self.function}, at order {first.order} {first.worst} jumps when the argument moves by one rounding: "
+                "a kink. Ask beside it."
+            )
         return (
             f"DISAGREE: {self.function}, first at order {first.order}, {first.mode} against {first.oracle}: {first.worst} is off by "
             f"{number(first.max_abs)}, rounding explains {number(first.allowed)}"
@@ -95,7 +100,7 @@ class GradientCheck:
                 f.worst,
                 number(f.max_abs),
                 number(f.allowed),
-                "close" if f.ok else "WRONG",
+                "close" if f.ok else "undecided" if math.isinf(f.allowed) else "WRONG",
             )
             for f in self.findings
         ]
@@ -197,7 +202,7 @@ class _Judge:
         self.subject, self.rtol = subject, rtol
         self.findings: list[Finding] = []
         self.notes: list[str] = [] if LONGER else ["long double is no longer than double here; that oracle is not available"]
-        self.stopped = False
+        self.stopped = self._kinked = False
         self._gradients: tuple[list[Array], list[float]] | None = None
         self._tangents: tuple[list[Array], list[float]] | None = None
 
@@ -216,6 +221,7 @@ class _Judge:
         self._gradients = numbers, shaken
         natural = max(s.sizes)
         bench = Bench(s, k, s.reverse_terms, True, self.notes, "reverse")
+        self._kinked = bench.kinked
         estimates = [bench.entries(i) for i in range(len(s.point))]
         slopes = [bench.slope(way) for way in s.asked]
         asked = sum(len(e.entries) for e in estimates)
@@ -249,6 +255,7 @@ class _Judge:
         shaken = self._shake(lambda point: [t.data for t in s.along(point, k)], found)
         self._tangents = found, shaken
         bench = Bench(s, k, s.forward_terms, False, self.notes, "forward")
+        self._kinked = bench.kinked
         slope = bench.slope(s.ways[k - 1])
         rows, start = [], 0
         for i, (t, noise) in enumerate(zip(found, shaken)):
@@ -282,6 +289,8 @@ class _Judge:
         """
         if self.rtol is not None:
             return self.rtol * scale + 4 * error
+        if self._kinked and noise > 1e-3 * (scale + natural):
+            return math.inf  # one rounding of the argument changes everything: a kink, where nothing can be decided
         return 50 * k * self.subject.unit * (scale + natural) + 10 * noise + 4 * error
 
     def _sum_size(self) -> float:
@@ -309,7 +318,7 @@ class _Judge:
             if not worst or _excess(off, allowed) > _excess(size, bound):
                 worst, size, bound = name, off, allowed
             largest = float(np.max(np.abs(expected), initial=0))
-            if self.rtol is None and 1e-3 * largest < allowed and off > 0:
+            if self.rtol is None and 1e-3 * largest < allowed < math.inf and off > 0:
                 self.notes.append(
                     f"order {k}, {mode}, {name}: rounding alone may move it by {number(allowed)}, while its largest entry is {number(largest)}: "
                     "it is zero but for rounding, or badly conditioned here, or at a kink"
