@@ -6,7 +6,6 @@ and the engine's order k must agree. So the first order that is wrong is the one
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -111,6 +110,8 @@ class GradientCheck:
 
     def to_json(self) -> str:
         """Everything above as JSON; what is not a finite number is null."""
+        import json
+
         findings = [{k: _finite(v) for k, v in asdict(f).items()} | {"ok": f.ok} for f in self.findings]
         return json.dumps(
             {"function": self.function, "ok": self.ok, "verdict": self.verdict, "findings": findings, "notes": list(self.notes)},

@@ -15,11 +15,12 @@ import numpy as np
 
 from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
-from .terms import ATOM, POWER, PRODUCT, Term
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
+
+    from .terms import Term
 
 REDUCTIONS = ("sum", "mean", "max", "prod", "logsumexp")
 _SEED = 160706450  # the number of the LayerNorm paper
@@ -105,6 +106,8 @@ class Graph:
 
     @cached_property
     def nodes(self) -> list[Node]:
+        from .terms import POWER
+
         formulas, words = self._texts
         return [
             Node(
@@ -325,6 +328,8 @@ def axis_names(ndim: int) -> tuple[str, ...]:
 
 def _word(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     """What other formulas call the tensor: its name, or its own formula while that is short."""
+    from .terms import ATOM, PRODUCT, Term
+
     text = "" if formula is None else str(formula)
     level = ATOM
     if t.name:
@@ -340,6 +345,8 @@ def _word(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
 
 def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
     """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``; ``""`` where it is no factor."""
+    from .terms import PRODUCT, Term
+
     assert t.op is not None
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
