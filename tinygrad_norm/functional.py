@@ -25,10 +25,11 @@ from .engine.functions import (
 )
 from .engine.layers import avg_pool2d, conv2d, cross_entropy, embedding, max_pool2d
 from .engine.primitives import maximum, minimum, relu, sigmoid, tanh, where
-from .norms import layer_norm
+from .norms import batch_norm, layer_norm, rms_norm
 
 __all__ = [
     "avg_pool2d",
+    "batch_norm",
     "clamp",
     "clip",
     "conv2d",
@@ -48,6 +49,7 @@ __all__ = [
     "pad",
     "prod",
     "relu",
+    "rms_norm",
     "sigmoid",
     "silu",
     "softmax",

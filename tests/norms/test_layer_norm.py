@@ -301,7 +301,11 @@ def test_geometry(backward):
         ),
         (lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), ()), tn.ShapeError, "normalized_shape"),
         (lambda: F.layer_norm(tn.tensor(1.0), 1), tn.ShapeError, "at least one axis"),
-        (lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, np.ones(2)), tn.ShapeError, r"weight \(2,\).*\(3,\).*equal"),
+        (
+            lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, np.ones(2)),
+            tn.ShapeError,
+            r"weight \(2,\).*\(3,\).*must be \(3,\)",
+        ),
         (lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, None, np.ones((1, 3))), tn.ShapeError, r"bias \(1, 3\)"),
         (lambda: F.layer_norm(tn.tensor([[1, 2]]), 2), tn.DTypeError, "int64.*Cast first"),
         (lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, backward="fused"), ValueError, '"recorded" or "analytic"'),

@@ -1,6 +1,6 @@
 """Is this gradient right? Comparisons against oracles that share no code with the backward pass."""
 
-from .compare import Comparison, InputError, Pair, compare
+from .compare import Comparison, InputError, Pair, compare, compare_all, overview
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
 from .oracles import (
     LONGER,
@@ -28,7 +28,9 @@ __all__ = [
     "central_difference_along",
     "check_grads",
     "compare",
+    "compare_all",
     "complex_step",
     "complex_step_along",
     "directions",
+    "overview",
 ]

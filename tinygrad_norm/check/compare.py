@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -15,7 +15,7 @@ from ..engine.arrays import Array
 from ..graph import Graph, replay
 from ..graph.routes import Routes
 from ..graph.table import number, table, to_json
-from ..norms import Norm, get
+from ..norms import Norm, get, names
 from .oracles import Estimate, central_difference, choose, complex_step
 
 RECORD, ANALYTIC, COMPLEX, CENTRAL = "record", "analytic", "complex step", "central diff"
@@ -35,6 +35,7 @@ class Pair:
     relative:  that, over the largest entry
     ulps:      that, in units in the last place of the largest entry, in the input's dtype
     allowed:   what rounding (and the oracle's own error) can explain
+    by_design: the published backward is not the gradient of the forward, and says so
     """
 
     gradient: str
@@ -45,6 +46,7 @@ class Pair:
     relative: float
     ulps: float
     allowed: float
+    by_design: bool = False
 
     @property
     def close(self) -> bool:
@@ -56,7 +58,7 @@ class Comparison:
     """What ``tn.compare`` found. Print it; ask ``.ok``; look into ``.pairs``, ``.graph`` and ``.routes``."""
 
     norm: Norm
-    options: Mapping[str, float]
+    options: Mapping[str, Any]
     inputs: Mapping[str, Tensor]
     cotangent: Array
     graph: Graph
@@ -66,8 +68,15 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether every pair agrees to rounding."""
-        return all(p.close for p in self.pairs)
+        """Whether every pair agrees to rounding, but for those that differ by design."""
+        return all(p.close or p.by_design for p in self.pairs)
+
+    @property
+    def shown_options(self) -> str:
+        """ε, and what is not as usual."""
+        usual = self.norm.options
+        shown = {n: v for n, v in self.options.items() if v is not None and (n == "eps" or v != usual[n])}
+        return "  ".join(f"{'ε' if n == 'eps' else n} = {v:g}" if type(v) is float else f"{n} = {v}" for n, v in shown.items())
 
     @cached_property
     def routes(self) -> Routes:
@@ -77,15 +86,22 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        shown = ", ".join(f"d{self.norm.symbols[name]}" for name in self.inputs)
+        shown = ", ".join(f"d{self.norm.symbol(name)}" for name in self.entries)
         if self.ok:
-            worst = max(self.pairs, key=lambda p: p.relative if p.right == ANALYTIC else 0)
-            return f"agree: {shown} of {self.norm.title}, all {len(self.pairs)} pairs; record and formula to {number(worst.ulps)} ULP"
+            judged = [p for p in self.pairs if not p.by_design]
+            worst = max((p for p in judged if p.right == ANALYTIC), key=lambda p: p.relative, default=None)
+            text = f"agree: {shown} of {self.norm.title}, all {len(judged)} pairs"
+            text += f"; record and formula to {number(worst.ulps)} ULP" if worst is not None else ""
+            for name, reason in self.norm.by_design.items():
+                text += f"\nd{self.norm.symbol(name)} as published differs from the gradient by design: {reason}"
+            return text
         if not all(np.isfinite(p.max_abs) for p in self.pairs):
             return "DISAGREE: a gradient is not finite. Numbers too large for their squares, or ε = 0 on a constant row, leave none to compare"
-        bad = max((p for p in self.pairs if not p.close), key=lambda p: p.max_abs / p.allowed if p.allowed else np.inf)
+        bad = max(
+            (p for p in self.pairs if not (p.close or p.by_design)), key=lambda p: p.max_abs / p.allowed if p.allowed else np.inf
+        )
         return (
-            f"DISAGREE: {sum(not p.close for p in self.pairs)} of {len(self.pairs)} pairs; worst {bad.gradient}, {bad.left} against {bad.right}: "
+            f"DISAGREE: {sum(not (p.close or p.by_design) for p in self.pairs)} of {len(self.pairs)} pairs; worst {bad.gradient}, {bad.left} against {bad.right}: "
             f"off by {number(bad.max_abs)}, rounding explains {number(bad.allowed)}"
         )
 
@@ -93,10 +109,10 @@ class Comparison:
         """Every pair, a line each; with ``ascii`` everything is spelled out."""
         rows = []
         for p in self.pairs:
-            verdict = "exact" if p.exact else "close" if p.close else "WRONG"
+            verdict = "exact" if p.exact else "close" if p.close else "by design" if p.by_design else "WRONG"
             rows.append((p.gradient, f"{p.left} – {p.right}", verdict, number(p.max_abs), number(p.relative), number(p.ulps)))
         text = table(("", "pair", "", "max |Δ|", "relative", "ULPs"), rows, ascii=ascii)
-        sampled = [f"{len(e)} of {self.inputs[n].size} entries of d{self.norm.symbols[n]}" for n, e in self.entries.items()]
+        sampled = [f"{len(e)} of {self.inputs[n].size} entries of d{self.norm.symbol(n)}" for n, e in self.entries.items()]
         if any(len(e) < self.inputs[n].size for n, e in self.entries.items()):
             text += (
                 f"\nThe oracles were asked at {', '.join(sampled)}, drawn at random; record – analytic is compared everywhere."
@@ -133,17 +149,17 @@ def compare(
     norm: str | Norm,
     input: Any = None,
     *,
-    shape: tuple[int, ...] = (4, 8),
+    shape: tuple[int, ...] | None = None,
     parameters: Mapping[str, Any] | None = None,
     grad_output: Any = None,
     dtype: Any = None,
     seed: int = 0,
-    **options: float,
+    **options: Any,
 ) -> Comparison:
     """Differentiate a normalization four ways and compare every pair.
 
     norm:         a registered name ("layer_norm") or a ``Norm``
-    input:        the input's values; random of ``shape`` when not given
+    input:        the input's values; random of ``shape`` (or of the norm's own) when not given
     parameters:   γ, β, … by name ("weight", "bias"); random, never ones and zeros, when not given
     grad_output:  the cotangent; random when not given (ones would test almost nothing: the gradient of
                   a normalization's sum is zero)
@@ -158,7 +174,7 @@ def compare(
     norm = get(norm)
     settings = _settings(norm, options)
     rng = np.random.default_rng(seed)
-    data = np.asarray(rng.normal(size=shape) if input is None else input)
+    data = np.asarray(_draw(norm, "input", rng, shape or norm.shape) if input is None else input)
     wanted = np.dtype(dtype if dtype is not None else data.dtype if data.dtype.kind == "f" else np.float64)
     wanted = wanted.newbyteorder("=")
     if wanted not in (np.float32, np.float64):
@@ -168,8 +184,8 @@ def compare(
             f"compare: {norm.title} needs a non-empty input with at least {norm.min_ndim} axes, not one of shape {data.shape}."
         )
     values = {"input": data}
-    for n, s in norm.parameters(data.shape).items():
-        values[n] = rng.normal(size=s) if parameters is None or n not in parameters else np.asarray(parameters[n])
+    for n, s in norm.parameters(data.shape, **settings).items():
+        values[n] = _draw(norm, n, rng, s) if parameters is None or n not in parameters else np.asarray(parameters[n])
         if values[n].shape != s:
             raise ShapeError(f"compare: {n} has shape {values[n].shape}; for an input of shape {data.shape} it must be {s}.")
     if unknown := set(parameters or ()) - set(values):
@@ -177,7 +193,12 @@ def compare(
             f"compare: {norm.title} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(list(values)[1:])}."
         )
     _check_finite(values, norm)
-    inputs = {n: tensor(v.astype(wanted), requires_grad=True, name=norm.symbols[n]) for n, v in values.items()}
+    inputs = {
+        n: tensor(v, name=norm.symbol(n))
+        if _is_a_choice(norm, n, v)
+        else tensor(v.astype(wanted), requires_grad=True, name=norm.symbol(n))
+        for n, v in values.items()
+    }
     y = norm.apply(inputs, backward="recorded", **settings)
     fused = norm.apply(inputs, backward="analytic", **settings)
     dy = np.asarray(rng.normal(size=y.shape) if grad_output is None else grad_output, dtype=wanted)
@@ -185,27 +206,65 @@ def compare(
         raise ShapeError(f"compare: cotangent of shape {dy.shape} for output {describe(y)}; the shapes must be equal.")
 
     graph = Graph(y)
-    leaves = list(inputs.values())
+    variables = {n: t for n, t in inputs.items() if t.requires_grad}
+    leaves = list(variables.values())
     found: dict[str, dict[str, Array]] = {
-        way: dict(zip(inputs, (g.data for g in grad(out, leaves, dy)))) for way, out in ((RECORD, y), (ANALYTIC, fused))
+        way: dict(zip(variables, (g.data for g in grad(out, leaves, dy)))) for way, out in ((RECORD, y), (ANALYTIC, fused))
     }
-    estimates = _ask_oracles(graph, inputs, dy, rng)
-    entries = {n: estimates[CENTRAL][n].entries for n in inputs}
-    rounding = _rounding(graph, inputs, dy, settings.get("eps", 0.0))
+    estimates = _ask_oracles(graph, variables, dy, rng)
+    entries = {n: estimates[CENTRAL][n].entries for n in variables}
+    rounding = _rounding(graph, variables, dy, settings.get("eps") or 0.0)
     pairs = []
-    for n in inputs:
+    for n in variables:
         answers = {way: found[way][n].reshape(-1) for way in found} | {way: e[n] for way, e in estimates.items()}
         for left, right in combinations(answers, 2):
-            pairs.append(_pair(f"d{norm.symbols[n]}", left, right, answers, entries[n], rounding[n], wanted))
+            pair = _pair(f"d{norm.symbol(n)}", left, right, answers, entries[n], rounding[n], wanted)
+            published = n in norm.by_design and ANALYTIC in (left, right)
+            pairs.append(replace(pair, by_design=published))
     gradients = found | {way: {n: e.values for n, e in by_name.items()} for way, by_name in estimates.items()}
     return Comparison(norm, settings, inputs, dy, graph, gradients, entries, tuple(pairs))
 
 
-def _settings(norm: Norm, options: Mapping[str, float]) -> dict[str, float]:
+def compare_all(dtype: Any = None, seed: int = 0) -> list[Comparison]:
+    """Every registered normalization on its own small input and on each of its samples."""
+    cases: list[tuple[str, Mapping[str, Any]]] = [(name, case) for name in names() for case in ({}, *get(name).samples)]
+    return [compare(name, dtype=dtype, seed=seed, **case) for name, case in cases]
+
+
+def overview(results: Sequence[Comparison], ascii: bool = False) -> str:
+    """A line for each comparison: what was compared; record and formula in ULPs, everything and the oracles relative."""
+    rows = []
+    for r in results:
+        judged = [p for p in r.pairs if not p.by_design]
+        formula = max((p.ulps for p in judged if (p.left, p.right) == (RECORD, ANALYTIC)), default=None)
+        oracle = max((p.relative for p in judged if p.right in (COMPLEX, CENTRAL)), default=0.0)
+        verdict = "agree" if r.ok and not r.norm.by_design else "by design" if r.ok else "DISAGREE"
+        shape = "×".join(map(str, r.inputs["input"].shape))
+        options = r.shown_options.replace(" = ", "=")
+        rows.append((r.norm.name, options, shape, verdict, "" if formula is None else number(formula), number(oracle)))
+    return table(("norm", "", "input", "", "ULPs", "oracles"), rows, ascii=ascii)
+
+
+def _draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return np.asarray(norm.draw[name](rng, shape) if name in norm.draw else rng.normal(size=shape))
+
+
+def _is_a_choice(norm: Norm, name: str, value: Array) -> bool:
+    """Classes and the like: integers that are drawn as such. (An input given as integers is numbers.)"""
+    return name in norm.draw and value.dtype.kind in "iub"
+
+
+def _settings(norm: Norm, options: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := set(options) - set(norm.options):
-        raise TypeError(f"compare: {norm.title} has no option {', '.join(sorted(unknown))}; it has {', '.join(norm.options)}.")
+        raise InputError(
+            f"compare: {norm.title} has no option {', '.join(sorted(unknown))}; it has {', '.join(norm.options) or 'none'}."
+        )
     for name, value in options.items():
-        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or (name == "eps" and value < 0):
+        usual = norm.options[name]
+        if isinstance(usual, (bool, str)) or value is None:
+            if type(value) is not type(usual) and usual is not None:
+                raise InputError(f"compare: {name}={value!r}; it is {type(usual).__name__}, such as {usual!r}.")
+        elif not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or (name == "eps" and value < 0):
             raise InputError(f"compare: {name}={value!r}; it must be a finite number{', from 0 on' if name == 'eps' else ''}.")
     return {**norm.options, **options}
 
@@ -213,12 +272,12 @@ def _settings(norm: Norm, options: Mapping[str, float]) -> dict[str, float]:
 def _check_finite(values: Mapping[str, Array], norm: Norm) -> None:
     for n, v in values.items():
         if v.dtype.kind not in "fiub":
-            raise DTypeError(f"compare: {norm.symbols.get(n, n)} has dtype {v.dtype}, which is not real numbers.")
+            raise DTypeError(f"compare: {norm.symbol(n)} has dtype {v.dtype}, which is not real numbers.")
         bad = np.argwhere(~np.isfinite(v))
         if len(bad):
             where = tuple(int(i) for i in bad[0])
             raise InputError(
-                f"compare: {norm.symbols.get(n, n)} has {len(bad)} entries that are not finite, the first {v[where]} at {where}. "
+                f"compare: {norm.symbol(n)} has {len(bad)} entries that are not finite, the first {v[where]} at {where}. "
                 "Gradients can only be compared at finite numbers."
             )
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..check import Comparison, compare
+from ..check import Comparison, compare, compare_all, overview
 from ..draw import terminal
 from ..engine import TinygradNormError
 from ..graph.table import ascii_text
 from ..nn import digits
-from ..norms import get, names
+from ..norms import Norm, get, names
 from .inputs import read_array
 
 HOLDS, FAILS, MISUSED = 0, 1, 2
@@ -72,7 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--shape", type=shape, metavar="4,8", help="random input of this shape instead of the digits")
     run.add_argument("--key", metavar="NAME", help="which array of an .npz file")
     run.add_argument("--dtype", choices=("float32", "float64"), help="compute in this dtype (default: the input's, or float64)")
-    run.add_argument("--eps", type=_eps, help="ε inside the root (default: the norm's own)")
+    run.add_argument("--eps", type=_eps, help="ε (default: the norm's own)")
+    run.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        type=_option,
+        metavar="NAME=VALUE",
+        help="an option of the norm, such as eps_mode=std",
+    )
+    source.add_argument("--all", action="store_true", help="every norm, with every variant of it, one line each")
     run.add_argument("--seed", type=_seed, default=0, help="of the random γ, β and cotangent (default: 0)")
     run.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the pictures go (default: here)")
     form = run.add_mutually_exclusive_group()
@@ -88,6 +97,22 @@ def _eps(text: str) -> float:
     return value
 
 
+def _option(text: str) -> tuple[str, Any]:
+    """``training=False`` as ("training", False); a number, True, False or None is one, anything else a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=VALUE, such as eps_mode=std")
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            pass
+    return name, value
+
+
 def _seed(text: str) -> int:
     value = int(text)
     if value < 0:
@@ -99,9 +124,11 @@ def _seed(text: str) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    if args.all:
+        return _compare_all(args)
     norm = get(args.norm)
-    data, story = _input(args)
-    options = {} if args.eps is None else {"eps": args.eps}
+    data, story = _input(args, norm)
+    options = dict(args.arg) | ({} if args.eps is None else {"eps": args.eps})
     result = compare(norm, data, dtype=args.dtype, seed=args.seed, **options)
     args.out.mkdir(parents=True, exist_ok=True)
     written = [result.graph.save(args.out / f"{norm.name}.{kind}") for kind in ("svg", "dot")]
@@ -114,11 +141,28 @@ def _compare(args: argparse.Namespace) -> int:
     return HOLDS if result.ok else FAILS
 
 
-def _input(args: argparse.Namespace) -> tuple[Any, str]:
+def _compare_all(args: argparse.Namespace) -> int:
+    results = compare_all(args.dtype, args.seed)
+    failed = [r for r in results if not r.ok]
+    if args.json:
+        print("[" + ",\n".join(r.to_json(ascii=not _unicode(sys.stdout)) for r in results) + "]")
+    else:
+        if not args.quiet:
+            _show(overview(results, ascii=not _unicode(sys.stdout)))
+        for r in failed:
+            _show(f"{r.norm.name}  {r.shown_options}: {r.verdict}")
+        verdict = f"{len(failed)} of {len(results)} DISAGREE" if failed else f"agree: all {len(results)}"
+        _show(verdict, "bold red" if failed else "bold green")
+    return FAILS if failed else HOLDS
+
+
+def _input(args: argparse.Namespace, norm: Norm) -> tuple[Any, str]:
     if args.input is not None:
         return read_array(args.input, args.key), f"from {args.input.name}"
     if args.shape is not None:
         return np.random.default_rng(args.seed).normal(size=args.shape), f"random, seed {args.seed}"
+    if norm.shape != Norm.shape:
+        return None, f"random, seed {args.seed}"
     images, labels = digits()
     return images[:_ROWS].reshape(_ROWS, -1), f"handwritten digits {', '.join(map(str, labels[:_ROWS]))}, 8×8 pixels a row"
 
@@ -127,14 +171,14 @@ def _report(result: Comparison, story: str, written: list[Path], seed: int) -> N
     norm, inputs, plain = result.norm, result.inputs, not _unicode(sys.stdout)
     x, *others = inputs.values()
     shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in others)
-    options = "  ".join(f"{'ε' if name == 'eps' else name} = {value:g}" for name, value in result.options.items())
-    _show(f"{norm.title}    {norm.formula}    {options}", "bold")
-    _show(f"x {tuple(x.shape)} {x.dtype}: {story}\n{shapes} and the cotangent dy: random, seed {seed}\n")
+    _show(f"{norm.title}    {norm.formula}    {result.shown_options}", "bold")
+    _show(f"{x.name} {tuple(x.shape)} {x.dtype}: {story}")
+    _show(f"{shapes} and the cotangent dy: random, seed {seed}\n" if others else f"the cotangent dy: random, seed {seed}\n")
 
     _show("1  What was recorded", "bold")
     _show(terminal(result.graph, ascii=plain) + "\n")
 
-    _show("2  How x reaches y, and what each route gives to dx", "bold")
+    _show(f"2  How {x.name} reaches y, and what each route gives to d{x.name}", "bold")
     _show(result.routes.text(ascii=plain))
     if norm.projects and len(result.routes) > 1:
         _show(str(result.routes.energy))

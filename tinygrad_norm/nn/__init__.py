@@ -1,6 +1,7 @@
-"""Modules, and data for the lessons that train something."""
+"""Modules and data for the training lessons."""
 
 from .digits import digits
-from .modules import LayerNorm, Module
+from .layer_norms import LayerNorm, RMSNorm
+from .module import Module
 
-__all__ = ["LayerNorm", "Module", "digits"]
+__all__ = ["LayerNorm", "Module", "RMSNorm", "digits"]

@@ -3,14 +3,21 @@
     μ = mean(x)    σ² = mean((x − μ)²)    x̂ = (x − μ)/√(σ² + ε)    y = γ·x̂ + β
 
 Axes        the last ``len(normalized_shape)`` axes, together; each leading index is a sample of its own
-ε           inside the root (the paper has none; default 1e-5 as PyTorch and ONNX; Keras 1e-3, Flax 1e-6)
-variance    biased: divided by N, not N − 1
-γ, β        of shape ``normalized_shape``, each optional
+ε           inside the root (the paper has none); default 1e-5 as PyTorch and ONNX; Keras 1e-3, Flax 1e-6, BERT 1e-12.
+            ``eps_mode="std"`` is the other reading found in textbooks, x̂ = (x − μ)/(σ + ε)
+variance    biased: divided by N. ``correction=1`` divides by N − 1, which is what ``x.std()`` gives in PyTorch
+            (AdaNorm's code and "The Annotated Transformer" do that, with σ + ε)
+γ, β        of shape ``normalized_shape``, each optional. Keras and Flax normalize the last axis unless told otherwise
+Elsewhere   Flax computes σ² as mean(x²) − mean(x)² unless told otherwise, and so does ONNX's own function body:
+            both lose a large mean's digits
 
 Backward, with g = dy·γ and rstd = 1/√(σ² + ε):
 
     dx = rstd·(g − mean(g) − x̂·mean(g·x̂))      means over the normalized axes
     dγ = Σ dy·x̂        dβ = Σ dy                sums over all the other axes
+
+and for x̂ = c·q, c = x − μ, q any function of v = Σc²/(N − d):   dx = q·(g − mean(g)) + 2q′(v)/(N − d)·c·Σ(g·c),
+where 2q′ = −rstd³ with ε inside the root and −q²/σ outside. At σ = 0 the root has no slope; it counts as 0 here.
 
 Source: Ba, Kiros, Hinton 2016, "Layer Normalization" (arXiv:1607.06450), eqs. 3 and 4. (Its supplement
 writes the initial gain 0 and bias 1; taken literally the layer would be constant. It is 1 and 0.)
@@ -23,46 +30,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import DTypeError, Op, ShapeError, Tensor, describe, scope
-from ..engine.primitives import mean, rsqrt
-from ..engine.tensor import lift
-from .moments import affine_standardize, affine_standardize_pullbacks, pull_standardize, standardize
+from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine.functions import floating
+from ..engine.primitives import mean, rsqrt, sum
+from .arguments import is_analytic, narrow, parameter, trailing, widen
+from .moments import affine, normalization, normalize, root
 from .registry import Norm, register
 
-# The hand-derived node --------------------------------------------------------------------------------
-# The statistics are recomputed from the input, in the same operators: over tensors they are recorded
-# like anything else, which is what makes the second and all higher derivatives right.
-
-
-def _dx(g: Any, out: Any, x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
-    xhat, rstd = standardize(x, axis, eps)
-    return pull_standardize(g * w, xhat, rstd, axis)
-
-
-def _dw(g: Any, out: Any, x: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
-    xhat, _ = standardize(x, axis, eps)
-    return g * xhat
-
-
-def _db(g: Any, out: Any, x: Any, w: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    return g
-
-
-def _forward(x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
-    return affine_standardize(x, w, b, axis, eps)
-
-
-def _kernel(
-    wanted: Sequence[int], g: Any, out: Any, x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float
-) -> list[Any]:
-    shares = affine_standardize_pullbacks((0 in wanted, 1 in wanted, 2 in wanted), g, x, w, b, axis, eps)
-    return [shares[i] for i in wanted]
-
-
-ANALYTIC = Op("layer_norm", "LayerNorm({0})", _forward, (_dx, _dw, _db), kernel=_kernel)
-
-
-# The layer --------------------------------------------------------------------------------------------
+ANALYTIC = normalization("layer_norm", "LayerNorm({0})")
 
 
 def layer_norm(
@@ -72,6 +47,9 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
     backward: str = "recorded",
+    *,
+    eps_mode: str = "variance",
+    correction: float = 0,
 ) -> Tensor:
     """LayerNorm over the last axes of ``input``, with PyTorch's signature; see the file's head for the formula.
 
@@ -80,54 +58,81 @@ def layer_norm(
     weight, bias:      γ and β, shape ``normalized_shape``, or None
     backward:          "recorded": every operation is on the record; "analytic": one node with the hand-derived
                        pullback. Values and gradients of every order agree to rounding.
+    eps_mode:          "variance": √(σ² + ε); "std": σ + ε
+    correction:        the variance is divided by N − ``correction``
 
     Returns a tensor of the input's shape. float16 computes its statistics in float32 and returns float16.
     Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for an integer input.
     """
-    x: Tensor = lift(input, ANALYTIC)
-    w, b = (None if p is None else lift(p, ANALYTIC) for p in (weight, bias))
-    axis = _axes(x, normalized_shape, w, b)
-    if backward == "analytic":
-        if w is None and b is not None:
-            w = Tensor(np.ones(b.shape, b.dtype))
-        return ANALYTIC(*(t for t in (x, w, b) if t is not None), axis=axis, eps=eps)  # type: ignore[no-any-return]
-    if backward != "recorded":
-        raise ValueError(f'layer_norm: backward={backward!r}; it is "recorded" or "analytic".')
+    x = floating(input, "layer_norm")
+    shape, axis = trailing("layer_norm", x, normalized_shape)
+    w, b = (
+        parameter("layer_norm", what, p, shape, f"normalized_shape {shape}") for what, p in (("weight", weight), ("bias", bias))
+    )
+    if eps_mode == "variance" and not correction:
+        return normalize(ANALYTIC, x, w, b, axis, eps, backward)
+    if eps_mode not in ("variance", "std"):
+        raise ValueError(f'layer_norm: eps_mode={eps_mode!r}; it is "variance" (ε inside the root) or "std" (outside).')
+    n = int(np.prod(shape)) - correction
+    if n <= 0:
+        raise ShapeError(
+            f"layer_norm: input {describe(x)} with normalized_shape {shape} and correction={correction:g}: N − correction is {n:g}."
+        )
+    variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "n": n}
+    if is_analytic("layer_norm", backward):
+        return affine(VARIANT(x, **variant), w, b)
+    y: Tensor = narrow(affine(_record_variant(widen(x), **variant), w, b), x)
+    return y
 
-    half = x.dtype == np.float16
-    x = x.astype(np.float32) if half else x
+
+# The textbook disagreement: where ε stands, and what the variance is divided by ----------------------------------
+
+
+def _deviations(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> tuple[Any, Any, Any]:
+    """c, q and −2q′(v)."""
+    x = widen(x)
+    c = x - mean(x, axis=axis)
+    v = sum(c**2, axis=axis) / n
+    if eps_mode == "variance":
+        rstd = rsqrt(v + eps)
+        return c, rstd, rstd**3
+    sigma, divisor = root(v)
+    q = 1 / (sigma + eps)
+    return c, q, q**2 / divisor  # where σ is 0, so is c
+
+
+def _variant_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], n: float, **how: Any) -> Any:
+    c, q, slope = _deviations(x, axis, n=n, **how)
+    return q * (g - mean(g, axis=axis)) - slope / n * c * sum(g * c, axis=axis)
+
+
+def _variant_forward(x: Any, **how: Any) -> Any:
+    c, q, _ = _deviations(x, **how)
+    return narrow(c * q, x)
+
+
+VARIANT = Op("layer_norm", "LayerNorm({0})", _variant_forward, (_variant_dx,))
+
+
+def _record_variant(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> Tensor:
     with scope("mean"):
         mu = mean(x, axis=axis).named("μ")
     with scope("normalize"):
-        centred = (x - mu).named("c")
+        c = (x - mu).named("c")
     with scope("variance"):
-        variance = mean(centred**2, axis=axis).named("σ²")
-        rstd = rsqrt(variance + eps).named("rstd")
+        v = (sum(c**2, axis=axis) / n).named("σ²")
+        q = rsqrt(v + eps).named("rstd") if eps_mode == "variance" else (1 / (root(v)[0].named("σ") + eps)).named("q")
     with scope("normalize"):
-        y: Tensor = (centred * rstd).named("x̂")
-    with scope("affine"):
-        y = y if w is None else y * w
-        y = y if b is None else y + b
-    return y.astype(np.float16) if half else y
+        xhat: Tensor = (c * q).named("x̂")
+    return xhat
 
 
-def _axes(x: Any, normalized_shape: int | Sequence[int], w: Any, b: Any) -> tuple[int, ...]:
-    sizes = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
-    if not isinstance(x, Tensor) or x.dtype.kind not in "fc":
-        raise DTypeError(f"layer_norm: input {describe(x)} is not floating point. Cast first: x.astype('float64').")
-    if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ShapeError(
-            f"layer_norm: input {describe(x)} with normalized_shape {sizes}: the input's last axes must be exactly these sizes. "
-            f"Did you mean normalized_shape={x.shape[-1:] if x.ndim else '(N,), with an input of at least one axis'}?"
-        )
-    for symbol, p in (("weight", w), ("bias", b)):
-        if p is not None and getattr(p, "shape", None) != sizes:
-            raise ShapeError(f"layer_norm: {symbol} {describe(p)} with normalized_shape {sizes}: the shapes must be equal.")
-    return tuple(range(x.ndim - len(sizes), x.ndim))
+# What the rest of the house asks --------------------------------------------------------------------------------
 
 
-def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", eps: float = 1e-5) -> Tensor:
-    return layer_norm(inputs["input"], inputs["weight"].shape, inputs["weight"], inputs["bias"], eps, backward)
+def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", **options: Any) -> Tensor:
+    w = inputs["weight"]
+    return layer_norm(inputs["input"], w.shape, w, inputs["bias"], backward=backward, **options)
 
 
 NORM = register(
@@ -135,9 +140,14 @@ NORM = register(
         name="layer_norm",
         title="LayerNorm",
         apply=_apply,
-        parameters=lambda shape: {"weight": shape[-1:], "bias": shape[-1:]},
-        symbols={"input": "x", "weight": "γ", "bias": "β"},
-        options={"eps": 1e-5},
+        parameters=lambda shape, **options: {"weight": shape[-1:], "bias": shape[-1:]},
+        options={"eps": 1e-5, "eps_mode": "variance", "correction": 0},
+        samples=(
+            {"shape": (2, 3, 5), "eps": 0.3},
+            {"eps_mode": "std", "eps": 0.1},
+            {"correction": 1},
+            {"eps_mode": "std", "correction": 1},
+        ),
         projects=True,
         formula="y = γ·(x − μ)/√(σ² + ε) + β",
         backward_formula="dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),  g = dy·γ,  dγ = Σ dy·x̂,  dβ = Σ dy",

@@ -1,90 +1,141 @@
-"""Centre and scale: the one computation behind Layer, Batch, Group and Instance normalization.
+"""Centre and scale: the one computation behind Layer, Batch, Group, Instance and RMS normalization.
 
-They differ only in the axes the moments are taken over and in how the affine part is broadcast.
-Everything here is written in operators and ops, so it holds for arrays, tensors and symbols.
+    x̂ = (x − mean(x))·rstd,  rstd = 1/√(mean((x − mean(x))²) + ε)          without centring: x̂ = x/√(mean(x²) + ε)
+
+The members of the family differ in the axes the means are taken over, in whether they centre, and in how the affine
+part is broadcast. The rules are written in operators and ops, so they hold for arrays, tensors and symbols.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import SLAB, Array, sum_to
-from ..engine.primitives import mean, rsqrt
+from ..engine import Op, Tensor, scope
+from ..engine.primitives import mean, rsqrt, sqrt, where
+from .arguments import is_analytic, narrow, widen
+from .kernels import affine_standardize, affine_standardize_pullbacks
+
+# The mathematics ------------------------------------------------------------------------------------------
 
 
-def standardize(x: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any]:
-    """x̂ = (x − μ)·rstd and rstd = 1/√(σ² + ε); σ² is biased and taken by its definition, in two passes.
+def standardize(x: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> tuple[Any, Any]:
+    """x̂ and rstd; σ² is biased and taken by its definition, in two passes.
 
     E[x²] − E[x]² would save a pass and lose everything where the mean is large.
     """
-    centred = x - mean(x, axis=axis)
+    x = widen(x)
+    centred = x - mean(x, axis=axis) if center else x
     rstd = rsqrt(mean(centred**2, axis=axis) + eps)
     return centred * rstd, rstd
 
 
-def pull_standardize(g: Any, xhat: Any, rstd: Any, axis: tuple[int, ...]) -> Any:
-    """dx = rstd·(g − mean(g) − x̂·mean(g·x̂)) for the cotangent g of x̂. Exact for every ε ≥ 0."""
-    return rstd * (g - mean(g, axis=axis) - xhat * mean(g * xhat, axis=axis))
+def pull_standardize(g: Any, xhat: Any, rstd: Any, axis: tuple[int, ...], center: bool = True) -> Any:
+    """dx = rstd·(g − mean(g) − x̂·mean(g·x̂)) for the cotangent g of x̂; without centring, no mean(g). Exact for every ε ≥ 0."""
+    rest = g - mean(g, axis=axis) if center else g
+    return rstd * (rest - xhat * mean(g * xhat, axis=axis))
 
 
-# Over arrays ---------------------------------------------------------------------------------------------
+def root(v: Any) -> tuple[Any, Any]:
+    """√v with the slope 0 where v is 0 (it has none there), and √v as a divisor: 1 where v is 0.
 
-
-def slabs(shape: tuple[int, ...], axis: tuple[int, ...]) -> Iterator[Any]:
-    """Index the array in pieces that stay in cache and that no moment reaches across."""
-    if not shape or 0 in axis or math.prod(shape) <= SLAB:
-        yield ...
-        return
-    step = max(1, SLAB // max(1, math.prod(shape[1:])))
-    for start in range(0, shape[0], step):
-        yield slice(start, start + step)
-
-
-def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float) -> Array:
-    """γ·x̂ + β over arrays; float16 is computed in float32."""
-    dtype = x.dtype if x.dtype == np.float16 else np.result_type(x, weight, bias)  # half in, half out, as PyTorch
-    wide = np.float32 if dtype == np.float16 else dtype
-    out = np.empty(np.broadcast_shapes(x.shape, np.shape(weight), np.shape(bias)), dtype)
-    for piece in slabs(x.shape, axis):
-        xhat, _ = standardize(x[piece].astype(wide, copy=False), axis, eps)
-        xhat *= weight
-        xhat += bias
-        out[piece] = xhat
-    return out
-
-
-def affine_standardize_pullbacks(
-    wanted: tuple[bool, bool, bool], g: Array, x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float
-) -> tuple[Array | None, Array | None, Array | None]:
-    """dx, dγ, dβ in one pass over the rows: the statistics are recomputed once, in cache, for all three.
-
-    ``weight`` and ``bias`` have the trailing axes of x. Their sums over the rows are carried in float64.
+    The guard is on the record only where some v is 0, so that pictures of ordinary numbers stay plain.
     """
-    wide = np.float32 if x.dtype == np.float16 else np.result_type(x, g)
-    dx = np.empty(x.shape, x.dtype) if wanted[0] else None
-    dw, db = (np.zeros(np.shape(p), np.float64) if want else None for p, want in zip((weight, bias), wanted[1:]))
-    for piece in slabs(x.shape, axis):
-        gs = g[piece].astype(wide, copy=False)
-        if db is not None:
-            db += sum_to(gs, db.shape)
-        if dw is None and dx is None:
-            continue
-        xhat, rstd = standardize(x[piece].astype(wide, copy=False), axis, eps)
-        if dw is not None:
-            dw += sum_to(gs * xhat, dw.shape)
-        if dx is not None:
-            gs = gs * weight
-            xhat *= mean(gs * xhat, axis=axis)
-            gs -= mean(gs, axis=axis)
-            gs -= xhat
-            gs *= rstd
-            dx[piece] = gs
-    return (
-        dx,
-        None if dw is None else dw.astype(weight.dtype, copy=False),
-        None if db is None else db.astype(bias.dtype, copy=False),
-    )
+    if isinstance(v, (np.ndarray, Tensor)) and not np.all(v.data if isinstance(v, Tensor) else v):
+        some = sqrt(where(v == 0, 1.0, v))
+        return where(v == 0, 0.0, some), some
+    sigma = sqrt(v)
+    return sigma, sigma
+
+
+# The hand-derived node: y = γ·x̂ + β -----------------------------------------------------------------------
+# The statistics are recomputed from the input, in the same operators: over tensors they are recorded
+# like anything else, which is what makes the second and all higher derivatives right.
+
+
+def _dx(g: Any, out: Any, x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    xhat, rstd = standardize(x, axis, eps, center)
+    return pull_standardize(g * w, xhat, rstd, axis, center)
+
+
+def _dw(g: Any, out: Any, x: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    xhat, _ = standardize(x, axis, eps, center)
+    return g * xhat
+
+
+def _db(g: Any, out: Any, x: Any, w: Any, b: Any, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    return g
+
+
+def _forward(x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    return affine_standardize(x, w, b, axis, eps, center)
+
+
+def _kernel(
+    wanted: Sequence[int],
+    g: Any,
+    out: Any,
+    x: Any,
+    w: Any = 1.0,
+    b: Any = 0.0,
+    *,
+    axis: tuple[int, ...],
+    eps: float,
+    center: bool = True,
+) -> list[Any]:
+    shares = affine_standardize_pullbacks((0 in wanted, 1 in wanted, 2 in wanted), g, x, w, b, axis, eps, center)
+    return [shares[i] for i in wanted]
+
+
+def normalization(name: str, text: str) -> Op:
+    """The analytic node of a member of the family, under its own name: inputs x, γ, β (the last ones may be left out);
+    γ and β broadcast against x. Params: ``axis``, ``eps``, ``center``."""
+    return Op(name, text, _forward, (_dx, _dw, _db), kernel=_kernel)
+
+
+# The recorded form ----------------------------------------------------------------------------------------
+
+
+def record(x: Tensor, axis: tuple[int, ...], eps: float, center: bool = True) -> Tensor:
+    """x̂ with every step on the record, named and in scopes."""
+    centred, square = x, "ms"
+    if center:
+        with scope("mean"):
+            mu = mean(x, axis=axis).named("μ")
+        with scope("normalize"):
+            centred, square = (x - mu).named("c"), "σ²"
+    with scope("variance" if center else "mean square"):
+        variance = mean(centred**2, axis=axis).named(square)
+        rstd = rsqrt(variance + eps).named("rstd")
+    with scope("normalize"):
+        xhat: Tensor = (centred * rstd).named("x̂")
+    return xhat
+
+
+def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """γ·x̂ + β, recorded; either may be None."""
+    with scope("affine"):
+        y = xhat if weight is None else xhat * weight
+        return y if bias is None else y + bias
+
+
+def normalize(
+    node: Op,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    axis: tuple[int, ...],
+    eps: float,
+    backward: str,
+    center: bool = True,
+) -> Tensor:
+    """γ·x̂ + β, recorded or as the ``node``. float16 computes its statistics in float32 and gives float16."""
+    if is_analytic(node.name, backward):
+        if weight is None and bias is not None:
+            weight = Tensor(np.ones((), bias.dtype))
+        inputs = (t for t in (x, weight, bias) if t is not None)
+        return node(*inputs, axis=axis, eps=eps, center=center)  # type: ignore[no-any-return]
+    y: Tensor = narrow(affine(record(widen(x), axis, eps, center), weight, bias), x)
+    return y
