@@ -1,10 +1,10 @@
-"""``python -m benchmarks layer_norm [--seconds 4]``: us beside the peers. ``python -m benchmarks engine``: us beside NumPy."""
+"""``python -m benchmarks layer_norm [--seconds 4]``, ``norms``: us beside the peers. ``engine``: us beside NumPy."""
 
 import sys
 
-from . import engine, layer_norm
+from . import engine, layer_norm, norms
 
-BENCHMARKS = {"layer_norm": layer_norm.main, "engine": engine.main}
+BENCHMARKS = {"layer_norm": layer_norm.main, "norms": norms.main, "engine": engine.main}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .layer_norm import EPS, KEEP_PAGES, ONE_THREAD
+from .layer_norm import EPS
+from .peers import KEEP_PAGES, ONE_THREAD
 
 
 def best(run: Callable[[], Any], turns: int = 7, inner: int = 2000) -> float:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .peers import Contender, available, in_each_setting, medians
+
 SHAPES = ((8, 64), (64, 256), (512, 768), (2048, 1024), (8192, 1024))
 EPS = 1e-5
 OURS = "recorded"
-KEEP_PAGES = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
-Contender = Callable[[], tuple[Any, ...]]
 
 
 def numpy_formula(x: Any, w: Any, b: Any, dy: Any) -> Contender:
@@ -106,40 +99,18 @@ CONTENDERS: dict[str, Callable[..., Contender]] = {
 
 def installed() -> dict[str, Callable[..., Contender]]:
     """The contenders that can run here; torch is held to one thread."""
-    found = dict(CONTENDERS)
-    try:
-        import torch
-
-        torch.set_num_threads(1)
-    except ImportError:
-        found = {name: make for name, make in found.items() if "PyTorch" not in name}
-    try:
-        import autograd  # noqa: F401
-    except ImportError:
-        found.pop("HIPS autograd")
-    return found
+    torch, autograd = available("torch"), available("autograd")
+    return {
+        name: make for name, make in CONTENDERS.items() if (torch or "PyTorch" not in name) and (autograd or "HIPS" not in name)
+    }
 
 
 def measure(shape: tuple[int, int], makers: dict[str, Callable[..., Contender]], seconds: float) -> dict[str, float]:
-    """The median time of each, the contenders taking turns: A B C A B C …"""
+    """The median time of each on the same numbers."""
     rng = np.random.default_rng(0)
     x, dy = (rng.standard_normal(shape, np.float32) for _ in range(2))
     w, b = (rng.standard_normal(shape[-1], np.float32) for _ in range(2))
-    runs = {name: make(x, w, b, dy) for name, make in makers.items()}
-    answers = {name: [np.asarray(g) for g in run()] for name, run in runs.items()}
-    for name, grads in answers.items():  # a fast wrong answer is no answer
-        for mine, theirs in zip(answers[OURS], grads):
-            assert np.allclose(mine, theirs, rtol=1e-3, atol=1e-3 * float(np.abs(mine).max())), name
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    end = time.perf_counter() + seconds
-    turn = 0
-    while turn < 7 or (time.perf_counter() < end and turn < 2000):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-        turn += 1
-    return {name: statistics.median(t[2:]) for name, t in times.items()}
+    return medians({name: make(x, w, b, dy) for name, make in makers.items()}, OURS, seconds)
 
 
 def report(title: str, seconds: float) -> None:
@@ -154,13 +125,4 @@ def report(title: str, seconds: float) -> None:
 
 
 def main(argv: list[str]) -> int:
-    if argv[:1] == ["--child"]:
-        report(argv[1], float(argv[2]))
-        return 0
-    seconds = argv[argv.index("--seconds") + 1] if "--seconds" in argv else "4"
-    settings = {"default allocator: big arrays get fresh pages each time": {}, "allocator told to keep its pages": KEEP_PAGES}
-    for title, extra in settings.items():
-        child = [sys.executable, "-m", "benchmarks", "layer_norm", "--child", title, seconds]
-        subprocess.run(child, env={**os.environ, **ONE_THREAD, **extra}, check=True)
-        print()
-    return 0
+    return in_each_setting("layer_norm", argv, report)

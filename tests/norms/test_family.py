@@ -73,6 +73,16 @@ def test_dtypes_and_shapes_stay(name, case, backward, dtype):
 
 
 @every_case
+def test_both_ways_give_one_dtype_for_half_with_single_parameters(name, case):
+    options, inputs = inputs_of(name, case, dtype="float32")
+    inputs["input"] = tn.tensor(inputs["input"].data.astype("float16"), requires_grad=True)
+    ways = [get(name).apply(inputs, backward=backward, **options) for backward in ("recorded", "analytic")]
+    assert ways[0].dtype == ways[1].dtype
+    for y in ways:
+        assert tn.grad(y, inputs["input"], np.ones(y.shape, y.dtype))[0].dtype == np.float16
+
+
+@every_case
 def test_the_record_has_named_scopes_and_the_formula_is_one_node(name, case):
     options, inputs = inputs_of(name, case)
     y = get(name).apply(inputs, backward="recorded", **options)
@@ -108,7 +118,7 @@ def test_views_and_odd_strides(name, case, backward):
         flipped = np.asfortranarray(t.data[..., ::-1])[..., ::-1] if t.ndim else t.data
         odd[n] = tn.from_numpy(flipped, requires_grad=t.requires_grad)
     y = get(name).apply(odd, backward=backward, **options)
-    for g, e in zip(tn.grad(y, [t for t in odd.values() if t.requires_grad], np.asfortranarray(dy)), expected):
+    for g, e in zip(tn.grad(y, [t for t in odd.values() if t.requires_grad], np.asfortranarray(dy) if dy.ndim else dy), expected):
         np.testing.assert_allclose(g.data, e.data, atol=1e-12 * max(1, np.abs(e.data).max()))
 
 

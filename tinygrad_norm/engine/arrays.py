@@ -46,10 +46,21 @@ def broadcasting(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=64)
-def _ones(n: int, dtype: str) -> Array:
-    ones = np.ones(n, dtype)
-    ones.flags.writeable = False
-    return ones
+def ones(n: int, dtype: str) -> Array:
+    """A vector of ones, for sums as products."""
+    vector = np.ones(n, dtype)
+    vector.flags.writeable = False
+    return vector
+
+
+def row_sums(a: Array, b: Array | None, out: Array) -> None:
+    """Σ a·b, or Σ a, of each row of a table into ``out``."""
+    if a.shape[1] > _DOT:
+        np.add.reduce(a if b is None else a * b, 1, out=out)
+    elif b is None:
+        np.dot(a, ones(a.shape[1], a.dtype.char), out=out)
+    else:
+        np.vecdot(a, b, out=out)
 
 
 # Sums ---------------------------------------------------------------------------------------------------
@@ -67,7 +78,7 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
         folded = _fold(x, axis)
         if folded is not None:
             rows, leading = folded
-            sums = _column_sums(rows) if leading else np.vecdot(rows, _ones(rows.shape[1], rows.dtype.char))
+            sums = _column_sums(rows) if leading else np.vecdot(rows, ones(rows.shape[1], rows.dtype.char))
             return sums.reshape(_reduced(x.shape, axis))
         if x.dtype == np.float32 and not (axis == (x.ndim - 1,) and x.flags.c_contiguous):
             return np.add.reduce(x, axis, np.float64, keepdims=True).astype(np.float32)
@@ -100,11 +111,11 @@ def _fold(x: Array, axis: tuple[int, ...]) -> tuple[Array, bool] | None:
 
 def _column_sums(rows: Array, times: Array | None = None) -> Array:
     """Σ rows, or Σ rows·times, over the first axis; in the rows' dtype, carried in float64."""
-    ones = _ones(_COLUMN, rows.dtype.char)
+    vector = ones(_COLUMN, rows.dtype.char)
 
     def some(part: slice) -> Array:
         a = rows[part]
-        sums: Array = ones[: len(a)] @ a if times is None else np.einsum("ij,ij->j", a, times[part])
+        sums: Array = vector[: len(a)] @ a if times is None else np.einsum("ij,ij->j", a, times[part])
         return sums
 
     if len(rows) <= _COLUMN:
@@ -113,6 +124,40 @@ def _column_sums(rows: Array, times: Array | None = None) -> Array:
     for start in range(0, len(rows), _COLUMN):
         sums += some(slice(start, start + _COLUMN))
     return sums.astype(rows.dtype, copy=False)
+
+
+def sums(a: Array, b: Array | None, shape: tuple[int, ...]) -> Array:
+    """Σ a·b (Σ a without b) down to ``shape``, of as many axes as a: where it has 1, the axis is summed over. A new array.
+
+    For a piece that stays in cache, contiguous or not. Sums along the last axes run as products of matrices and vectors,
+    sums over others are carried in float64.
+    """
+    spread = tuple([i for i, (n, m) in enumerate(zip(a.shape, shape)) if m == 1 and n != 1])
+    if not spread:
+        return a.copy() if b is None else a * b
+    ndim, first = a.ndim, a.ndim
+    while first - 1 in spread:
+        first -= 1
+    if first == ndim:  # the last axis stays: columns
+        table = a.ndim == 2 or (a.flags.c_contiguous and (b is None or b.flags.c_contiguous))
+        if table and spread == tuple(range(len(spread))):
+            n = math.prod(a.shape[len(spread) :])
+            return _column_sums(a.reshape(-1, n), None if b is None else b.reshape(-1, n)).reshape(shape)
+        whole = a if b is None else a * b
+        return np.add.reduce(whole, spread, np.float64, keepdims=True).astype(a.dtype)
+    n = math.prod(a.shape[first:])
+    if n > _DOT or not n:
+        part = np.add.reduce(a if b is None else a * b, tuple(range(first, ndim)), keepdims=True)
+    elif b is not None and n >= 128 and (first == ndim - 1 or (a.flags.c_contiguous and b.flags.c_contiguous)):
+        lead = a.shape[:first]
+        part = np.vecdot(a.reshape(*lead, n), b.reshape(*lead, n))
+    else:
+        part = (a if b is None else a * b).reshape(*a.shape[:first], n) @ ones(n, a.dtype.char)
+    if first == len(spread) == 0 or len(spread) == ndim - first:
+        return part.reshape(shape)
+    others = spread[: len(spread) - (ndim - first)]
+    part = part.reshape(*a.shape[:first], *(1,) * (ndim - first))
+    return np.add.reduce(part, others, np.float64, keepdims=True).astype(a.dtype)
 
 
 # Undoing a broadcast ----------------------------------------------------------------------------------------

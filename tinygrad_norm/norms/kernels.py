@@ -1,46 +1,46 @@
-"""Over arrays: forward and backward of γ·x̂ + β in pieces that stay in cache."""
+"""Over arrays: forward and backward of γ·x̂ + β in pieces that stay in cache, the axes a parameter.
+
+The algebra is the rules' own, arranged so that few passes over the entries remain. With c = x − μ, rstd = 1/√(σ² + ε):
+
+    y  = c·rstd·γ + β
+    dx = rstd·(dy·γ − mean(dy·γ) − c·rstd²·mean(dy·γ·c))        dγ = Σ rstd·(dy·c)        dβ = Σ dy
+
+c is taken before anything is multiplied by it: in x·(rstd·γ) + (β − μ·rstd·γ) a large mean would cost its digits.
+Sums run as products of matrices and vectors. There are two patterns. Where γ runs along the entries of a sample (Layer, RMS),
+the product dy·c serves two sums. Where γ is the same along the innermost axes (Batch, Group, Instance), Σ dy and Σ dy·c
+along these say all there is to say, and γ·rstd is one factor.
+"""
 
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import SLAB, Array, sum_to
+from ..engine.arrays import SLAB, Array, by_rows, ones, row_sums, sum_to, sums
 from ..engine.primitives import mean, rsqrt
 
-
-def slabs(shape: tuple[int, ...], axis: tuple[int, ...]) -> Iterator[Any]:
-    """Index the array in pieces that stay in cache and that no moment reaches across."""
-    if not shape or 0 in axis or math.prod(shape) <= SLAB:
-        yield ...
-        return
-    step = max(1, SLAB // max(1, math.prod(shape[1:])))
-    for start in range(0, shape[0], step):
-        yield slice(start, start + step)
-
-
-def _standardize(x: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> tuple[Any, Any]:
-    centred = x - mean(x, axis=axis) if center else x
-    rstd = rsqrt(mean(centred**2, axis=axis) + eps)
-    return centred * rstd, rstd
-
-
-def _piece(p: Any, piece: Any, ndim: int) -> Any:
-    return p if piece is ... or np.ndim(p) < ndim or np.shape(p)[0] == 1 else p[piece]
+PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a core's second cache
+Gradients = tuple["Array | None", "Array | None", "Array | None"]
+Piece = tuple[slice, ...]
 
 
 def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array:
-    """γ·x̂ + β over arrays; float16 is computed in float32."""
-    dtype = x.dtype if x.dtype == np.float16 else np.result_type(x, weight, bias)  # half in, half out, as PyTorch
-    wide = np.float32 if dtype == np.float16 else dtype
-    out = np.empty(np.broadcast_shapes(x.shape, np.shape(weight), np.shape(bias)), dtype)
-    for piece in slabs(x.shape, axis):
-        xhat, _ = _standardize(x[piece].astype(wide, copy=False), axis, eps, center)
-        out[piece] = xhat * _piece(weight, piece, x.ndim) + _piece(bias, piece, x.ndim)
-    return out
+    """γ·x̂ + β over arrays; float16 is computed in float32. The moments are remembered for the way back."""
+    dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
+    wide = np.dtype(np.float32) if dtype == np.float16 else dtype
+    if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
+        c = x - mean(x, axis=axis) if center else x
+        return c * rsqrt(mean(c * c, axis=axis) + eps) * weight + bias  # type: ignore[no-any-return]
+    with by_rows() if x.size > SLAB else nullcontext():
+        forward = _forward_in_rows if _in_rows(x.shape, weight, bias, axis) else _forward
+        y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
+    _remember(x, (axis, eps, center), mu, rstd)
+    return y
 
 
 def affine_standardize_pullbacks(
@@ -52,33 +52,316 @@ def affine_standardize_pullbacks(
     axis: tuple[int, ...],
     eps: float,
     center: bool = True,
-) -> tuple[Array | None, Array | None, Array | None]:
-    """dx, dγ, dβ in one pass: the statistics are recomputed once, in cache, for all three.
+) -> Gradients:
+    """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64."""
+    known = _recall(x, (axis, eps, center))
+    if known is None:
+        affine_standardize(x, 1.0, 0.0, axis, eps, center)
+        known = _recall(x, (axis, eps, center))
+        assert known is not None
+    wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
+    with by_rows() if x.size > SLAB else nullcontext():
+        backward = _backward_in_rows if _in_rows(x.shape, weight, bias, axis) else _backward
+        return backward(wanted, g, x, weight, bias, axis, center, *known, wide)
 
-    The sums for dγ and dβ are carried in float64.
-    """
-    wide = np.float32 if x.dtype == np.float16 else np.result_type(x, g)
-    dx = np.empty(x.shape, x.dtype) if wanted[0] else None
-    dw, db = (np.zeros(np.shape(p), np.float64) if want else None for p, want in zip((weight, bias), wanted[1:]))
-    for piece in slabs(x.shape, axis):
-        gs = g[piece].astype(wide, copy=False)
+
+def _common(first: Array, *others: Any) -> Any:
+    """The dtype that all of these arrays fit into (numbers among them do not count)."""
+    for p in others:
+        if isinstance(p, np.ndarray) and p.dtype != first.dtype:
+            return np.result_type(*(a for a in (first, *others) if isinstance(a, np.ndarray)))
+    return first.dtype
+
+
+# Samples as rows, γ and β as one row ---------------------------------------------------------------------------
+
+
+def _in_rows(shape: tuple[int, ...], weight: Any, bias: Any, axis: tuple[int, ...]) -> bool:
+    lead = len(shape) - len(axis)
+    if not axis or axis[0] != lead:  # axes are sorted: then they are not the last ones
+        return False
+    one = shape[lead:]
+    return (not isinstance(weight, np.ndarray) or weight.shape == one) and (not isinstance(bias, np.ndarray) or bias.shape == one)
+
+
+def _flat(p: Any) -> Any:
+    return p.reshape(-1) if isinstance(p, np.ndarray) else p
+
+
+def _forward_in_rows(
+    x: Array, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool, dtype: Any, wide: Any
+) -> tuple[Array, Array, Array]:
+    n = math.prod(x.shape[axis[0] :])
+    rows, w, b = x.reshape(math.prod(x.shape[: axis[0]]), n), _flat(w), _flat(b)
+    out = np.empty(rows.shape, dtype)
+    mu, rstd = np.zeros(len(rows), wide), np.empty(len(rows), wide)
+    step = max(1, PIECE // max(1, n))
+    for start in range(0, len(rows) if n else 0, step):
+        part = slice(start, start + step)
+        xs, y, r = rows[part], out[part], rstd[part]
+        if xs.dtype != wide:
+            xs = xs.astype(wide)
+        c = y if dtype == wide else np.empty(y.shape, wide)
+        if center:
+            m = mu[part]
+            row_sums(xs, None, m)
+            m /= n
+            np.subtract(xs, m[:, None], out=c)
+            xs = c
+        row_sums(xs, xs, r)
+        r /= n
+        r += eps
+        np.sqrt(r, out=r)
+        np.divide(1.0, r, out=r)
+        np.multiply(xs, r[:, None], out=c)
+        if isinstance(w, np.ndarray) or w != 1.0:
+            c *= w
+        if isinstance(b, np.ndarray) or b != 0.0:
+            c += b
+        if c is not y:
+            y[...] = c
+    stat = (*x.shape[: axis[0]], *(1,) * len(axis))
+    return out.reshape(x.shape), mu.reshape(stat), rstd.reshape(stat)
+
+
+def _backward_in_rows(
+    wanted: tuple[bool, bool, bool],
+    g: Array,
+    x: Array,
+    weight: Any,
+    bias: Any,
+    axis: tuple[int, ...],
+    center: bool,
+    mu: Array,
+    rstd: Array,
+    wide: Any,
+) -> Gradients:
+    n = math.prod(x.shape[axis[0] :])
+    mu, rstd = mu.reshape(-1), rstd.reshape(-1)
+    shape = (len(rstd), n)
+    rows, gs = x.reshape(shape), g.reshape(shape)
+    w = _flat(weight) if isinstance(weight, np.ndarray) else ones(n, wide.char) * weight
+    dx = np.empty(shape, x.dtype) if wanted[0] else None
+    dw, db = (np.zeros(n) if want else None for want in wanted[1:])
+    step = max(1, min(PIECE // max(1, n), shape[0]))
+    held = [np.empty((step, n), wide) for _ in range(2)]
+    for start in range(0, shape[0] if n else 0, step):
+        part = slice(start, start + step)
+        dy, r = gs[part], rstd[part]
+        c, t = (a[: len(dy)] for a in held)
+        if dy.dtype != wide:
+            dy = dy.astype(wide)
         if db is not None:
-            part = _piece(db, piece, x.ndim)
-            part += sum_to(gs, part.shape)
-        if dw is None and dx is None:
+            db += _down(None, dy)
+        if dx is None and dw is None:
             continue
-        xhat, rstd = _standardize(x[piece].astype(wide, copy=False), axis, eps, center)
+        np.subtract(rows[part], mu[part, None], out=c)
+        if dx is not None and dx.dtype == wide:
+            t = dx[part]
+        np.multiply(dy, c, out=t)
         if dw is not None:
-            part = _piece(dw, piece, x.ndim)
-            part += sum_to(gs * xhat, part.shape)
-        if dx is not None:
-            gs = gs * _piece(weight, piece, x.ndim)
-            xhat = xhat * mean(gs * xhat, axis=axis)
+            dw += _down(r, t)
+        if dx is None:
+            continue
+        along = t @ w
+        along *= r
+        along *= r
+        along /= n
+        np.multiply(dy, w, out=t)
+        c *= along[:, None]
+        t -= c
+        if center:
+            level = dy @ w
+            level /= n
+            t -= level[:, None]
+        t *= r[:, None]
+        if dx.dtype != wide:
+            dx[part] = t
+    return (
+        None if dx is None else dx.reshape(x.shape),
+        None if dw is None else dw.reshape(weight.shape).astype(weight.dtype, copy=False),
+        None if db is None else db.reshape(bias.shape).astype(bias.dtype, copy=False),
+    )
+
+
+def _down(r: Array | None, t: Array) -> Array:
+    """Σ over the rows of t, each times its r; long columns in float64."""
+    if len(t) > 256:
+        t = sums(t, None if r is None else np.broadcast_to(r[:, None], t.shape), (1, t.shape[1]))
+        return t.reshape(-1)
+    down: Array = (ones(len(t), t.dtype.char) if r is None else r) @ t
+    return down
+
+
+# Any axes, any γ and β that broadcast ----------------------------------------------------------------------------
+
+
+def pieces(shape: tuple[int, ...], axis: tuple[int, ...]) -> Iterator[list[Piece]]:
+    """Index the array in pieces that stay in cache, if the axes allow it; what shares moments comes in one list.
+
+    Where the first axis is reduced (Batch), all pieces share: they are read one after the other, once for each sum.
+    """
+    size, free = math.prod(shape), [a for a in range(len(shape)) if a not in axis]
+    if size <= PIECE:
+        yield [()]
+        return
+    if 0 in axis and (size // shape[0] <= PIECE or not free):
+        step = max(1, PIECE // (size // shape[0]))
+        yield [(slice(start, start + step),) for start in range(0, shape[0], step)]
+        return
+    cut, inner = 0, size
+    for cut in free:  # the outermost axis that leaves small enough pieces when cut into single steps
+        inner = inner // shape[cut]
+        if inner <= PIECE:
+            break
+    step = max(1, PIECE // max(1, inner))
+    outer = [a for a in free if a < cut]
+    for place in np.ndindex(*(shape[a] for a in outer)):
+        index = [slice(None)] * (cut + 1)
+        for a, i in zip(outer, place):
+            index[a] = slice(i, i + 1)
+        for start in range(0, shape[cut], step):
+            index[cut] = slice(start, start + step)
+            yield [tuple(index)]
+
+
+def _at(p: Any, piece: Piece) -> Any:
+    """The part of a parameter, of as many axes as x, that meets a piece of x."""
+    if not piece or not isinstance(p, np.ndarray) or not p.ndim:
+        return p
+    return p[tuple([i if n > 1 else slice(None) for i, n in zip(piece, p.shape)])]
+
+
+def _aligned(p: Any, ndim: int) -> Any:
+    return p.reshape((1,) * (ndim - p.ndim) + p.shape) if isinstance(p, np.ndarray) else p
+
+
+def _coarse(rstd: Array, w: Any, x: Array) -> tuple[int, ...] | None:
+    """The shape of γ·rstd where that has far fewer entries than x."""
+    shape = np.broadcast_shapes(rstd.shape, w.shape) if isinstance(w, np.ndarray) else rstd.shape
+    return shape if math.prod(shape) * 8 <= x.size else None
+
+
+def _added(parts: Iterator[Array]) -> Array:
+    """The sum of what the pieces give; of several in float64."""
+    first = next(parts)
+    for i, part in enumerate(parts):
+        first = part + (first.astype(np.float64) if i == 0 else first)
+    return first
+
+
+def _forward(
+    x: Array, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool, dtype: Any, wide: Any
+) -> tuple[Array, Array, Array]:
+    w, b = _aligned(w, x.ndim), _aligned(b, x.ndim)
+    stat = tuple([1 if a in axis else n for a, n in enumerate(x.shape)])
+    n = math.prod([x.shape[a] for a in axis])
+    out = np.empty(x.shape, dtype)
+    mu, rstd = np.zeros(stat, wide), np.empty(stat, wide)
+    held = out if dtype == wide else np.empty(x.shape, wide)
+    for some in pieces(x.shape, axis) if x.size else ():
+        m, r = _at(mu, some[0] if len(some) == 1 else ()), _at(rstd, some[0] if len(some) == 1 else ())
+        if center:
+            m[...] = _added(sums(x[p].astype(wide, copy=False), None, m.shape) for p in some) / n
+        r[...] = _added(_centred(x[p], m, held[p], r.shape) for p in some) / n
+        r += eps
+        np.sqrt(r, out=r)
+        np.divide(1.0, r, out=r)
+        for p in some:
+            c, ws = held[p], _at(w, p)
+            if _coarse(r, ws, c) is not None:
+                c *= r * ws
+            else:
+                c *= r
+                c *= ws
+            if isinstance(b, np.ndarray) or b != 0.0:
+                c += _at(b, p)
+    if held is not out:
+        out[...] = held
+    return out, mu, rstd
+
+
+def _centred(x: Array, mu: Array, c: Array, shape: tuple[int, ...]) -> Array:
+    """c ← x − μ; Σ c²."""
+    np.subtract(x, mu, out=c)
+    return sums(c, c, shape)
+
+
+def _backward(
+    wanted: tuple[bool, bool, bool],
+    g: Array,
+    x: Array,
+    weight: Any,
+    bias: Any,
+    axis: tuple[int, ...],
+    center: bool,
+    mu: Array,
+    rstd: Array,
+    wide: Any,
+) -> Gradients:
+    w = _aligned(weight, x.ndim)
+    n = math.prod([x.shape[a] for a in axis])
+    dx = np.empty(x.shape, x.dtype) if wanted[0] else None
+    dw, db = (np.zeros(_aligned(p, x.ndim).shape) if want else None for p, want in zip((weight, bias), wanted[1:]))
+    for some in pieces(x.shape, axis) if x.size else ():
+        m, r = _at(mu, some[0] if len(some) == 1 else ()), _at(rstd, some[0] if len(some) == 1 else ())
+        sums_of: list[tuple[Array, Array]] = []
+        for p in some:
+            dy = g[p].astype(wide, copy=False)
+            c = np.subtract(x[p], m, dtype=wide)
+            sums_of.append(_gather(dy, c, r, _at(w, p), _at(dw, p), _at(db, p)))
+        if dx is None:
+            continue
+        along, level = (_added(iter(parts)) for parts in zip(*sums_of))
+        along, level = (along * r**3 / n).astype(wide), (level * r / n).astype(wide)
+        for p in some:
+            if len(some) > 1:
+                dy, c = g[p].astype(wide, copy=False), np.subtract(x[p], m, dtype=wide)
+            ws = _at(w, p)
+            share = dy * (r * ws) if _coarse(r, ws, c) is not None else dy * ws * r
+            c *= along
+            share -= c
             if center:
-                gs = gs - mean(gs, axis=axis)
-            dx[piece] = rstd * (gs - xhat)
+                share -= level
+            dx[p] = share
     return (
         dx,
-        None if dw is None else dw.astype(weight.dtype, copy=False),
-        None if db is None else db.astype(bias.dtype, copy=False),
+        None if dw is None else dw.reshape(weight.shape).astype(weight.dtype, copy=False),
+        None if db is None else db.reshape(bias.shape).astype(bias.dtype, copy=False),
     )
+
+
+def _gather(dy: Array, c: Array, rstd: Array, w: Any, dw: Array | None, db: Array | None) -> tuple[Array, Array]:
+    """Σ dy·γ·c and Σ dy·γ along the reduced axes of a piece; dγ and dβ are added to."""
+    shape = _coarse(rstd, w, c)
+    if shape is not None:  # two sums say it all
+        with_c, alone = sums(dy, c, shape), sums(dy, None, shape)
+        if dw is not None:
+            dw += sum_to(with_c * rstd, dw.shape)
+        if db is not None:
+            db += sum_to(alone, db.shape) if np.broadcast_shapes(shape, db.shape) == shape else sums(dy, None, db.shape)
+        return sum_to(with_c * w, rstd.shape), sum_to(alone * w, rstd.shape)
+    product = dy * c
+    spread = np.broadcast_to(w, c.shape)
+    found = sums(product, spread, rstd.shape), sums(dy, spread, rstd.shape)
+    if dw is not None:
+        dw += sums(product, np.broadcast_to(rstd, product.shape), dw.shape)
+    if db is not None:
+        db += sums(dy, None, db.shape)
+    return found
+
+
+# What the forward pass knows already ----------------------------------------------------------------------------
+
+_moments: dict[int, tuple[Any, Any, Array, Array]] = {}
+
+
+def _remember(x: Array, how: Any, mu: Array, rstd: Array) -> None:
+    """Keep the moments of an array for as long as it lives. Recorded data never changes, so they stay true."""
+    key = id(x)
+    _moments[key] = (weakref.ref(x, lambda _: _moments.pop(key, None)), how, mu, rstd)
+
+
+def _recall(x: Array, how: Any) -> tuple[Array, Array] | None:
+    known = _moments.get(id(x))
+    return known[2:] if known is not None and known[0]() is x and known[1] == how else None

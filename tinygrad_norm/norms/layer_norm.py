@@ -79,9 +79,8 @@ def layer_norm(
             f"layer_norm: input {describe(x)} with normalized_shape {shape} and correction={correction:g}: N − correction is {n:g}."
         )
     variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "n": n}
-    if is_analytic("layer_norm", backward):
-        return affine(VARIANT(x, **variant), w, b)
-    y: Tensor = narrow(affine(_record_variant(widen(x), **variant), w, b), x)
+    xhat = VARIANT(widen(x), **variant) if is_analytic("layer_norm", backward) else _record_variant(widen(x), **variant)
+    y: Tensor = narrow(affine(xhat, w, b), x)
     return y
 
 

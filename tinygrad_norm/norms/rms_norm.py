@@ -69,9 +69,8 @@ def rms_norm(
         return normalize(ANALYTIC, x, w, None, axis, eps, backward, center=False)
     first = _first(x, shape, partial)
     variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "first": first}
-    if is_analytic("rms_norm", backward):
-        return affine(VARIANT(x, **variant), w, None)
-    y: Tensor = narrow(affine(_record_variant(widen(x), **variant), w, None), x)
+    xhat = VARIANT(widen(x), **variant) if is_analytic("rms_norm", backward) else _record_variant(widen(x), **variant)
+    y: Tensor = narrow(affine(xhat, w, None), x)
     return y
 
 
