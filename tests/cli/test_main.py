@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tinygrad_norm.cli import main
+from tinygrad_norm.norms import get, names, registry
 
 
 @pytest.fixture(autouse=True)
@@ -277,3 +279,67 @@ def test_a_reader_that_leaves_early():
         ["/bin/sh", "-c", f"'{sys.executable}' -m tinygrad_norm | head -n 1"], capture_output=True, check=False, timeout=120
     )
     assert b"Traceback" not in done.stderr
+
+
+def test_every_norm_has_its_own_job(capsys, tmp_path):
+    for name in names():
+        code, out, err = run("compare", name, "--out", tmp_path / name, capsys=capsys)
+        assert (code, err) == (0, ""), name
+        assert max(len(line) for line in out.splitlines() if not line.startswith("wrote")) <= 82, name
+        assert "agree: d" in out
+        ET.parse(tmp_path / name / f"{name}.svg")
+
+
+def test_all_of_them_at_once(capsys, tmp_path):
+    code, out, err = run("--all", capsys=capsys)
+    cases = sum(1 + len(get(name).samples) for name in names())
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"agree: all {cases}"
+    assert len(out.splitlines()) == cases + 3
+    assert all(any(line.startswith(name + " ") for line in out.splitlines()) for name in names())
+    assert not list(tmp_path.iterdir())
+    code, out, _ = run("--all", "--json", capsys=capsys)
+    assert len(json.loads(out)) == cases
+
+
+def test_one_wrong_norm_among_them_is_named(capsys, monkeypatch):
+    right = get("rms_norm")
+
+    def apply(inputs, backward="recorded", **options):
+        y = right.apply(inputs, backward=backward, **options)
+        return y if backward == "recorded" else y * 1.001
+
+    monkeypatch.setitem(registry._NORMS, "rms_norm", dataclasses.replace(right, apply=apply))
+    code, out, _ = run("--all", capsys=capsys)
+    assert code == 1
+    assert "rms_norm" in out.split("DISAGREE")[0].splitlines()[-1]
+    assert out.splitlines()[-1].endswith("DISAGREE")
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [("eps_mode=std", "eps_mode = std"), ("correction=1", "correction = 1"), ("eps=0.25", "ε = 0.25")],
+)
+def test_options_of_the_norm(argument, shown, capsys):
+    code, out, _ = run("compare", "layer_norm", "--arg", argument, capsys=capsys)
+    assert code == 0
+    assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("momentum=3", "no option momentum"),
+        ("eps_mode=3", "eps_mode=3; it is str"),
+        ("eps=nan", "finite number"),
+        ("eps_mode=outside", "variance"),
+        ("eps_mode", "NAME=VALUE"),
+    ],
+)
+def test_options_that_are_none(argument, words, capsys):
+    try:
+        code = main(["compare", "layer_norm", "--arg", argument])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    assert words in capsys.readouterr().err

@@ -82,6 +82,19 @@ def test_both_ways_give_one_dtype_for_half_with_single_parameters(name, case):
         assert tn.grad(y, inputs["input"], np.ones(y.shape, y.dtype))[0].dtype == np.float16
 
 
+NEEDS_ENTRIES = {"spectral_norm", "weight_norm", "cross_entropy", "log_softmax"}  # a norm of nothing, a mean of no losses
+
+
+@pytest.mark.parametrize("backward", ["recorded", "analytic"])
+@pytest.mark.parametrize("name", [n for n in names() if n not in NEEDS_ENTRIES])
+def test_an_empty_batch(name, backward):
+    options, inputs = inputs_of(name, {"shape": (0, *get(name).shape[1:])})
+    y = get(name).apply(inputs, backward=backward, **options)
+    leaves = [t for t in inputs.values() if t.requires_grad]
+    for leaf, g in zip(leaves, tn.grad(y, leaves, np.zeros(y.shape))):
+        np.testing.assert_array_equal(g.data, np.zeros(leaf.shape))
+
+
 @every_case
 def test_the_record_has_named_scopes_and_the_formula_is_one_node(name, case):
     options, inputs = inputs_of(name, case)

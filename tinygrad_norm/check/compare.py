@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        shown = ", ".join(f"d{self.norm.symbol(name)}" for name in self.entries)
+        shown = ", ".join(f"d{self.norm.symbol(name)}" for name in self.entries if name not in self.norm.by_design)
         if self.ok:
             judged = [p for p in self.pairs if not p.by_design]
             worst = max((p for p in judged if p.right == ANALYTIC), key=lambda p: p.relative, default=None)
@@ -233,16 +233,20 @@ def compare_all(dtype: Any = None, seed: int = 0) -> list[Comparison]:
 
 def overview(results: Sequence[Comparison], ascii: bool = False) -> str:
     """A line for each comparison: what was compared; record and formula in ULPs, everything and the oracles relative."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    last = ""
     for r in results:
         judged = [p for p in r.pairs if not p.by_design]
         formula = max((p.ulps for p in judged if (p.left, p.right) == (RECORD, ANALYTIC)), default=None)
         oracle = max((p.relative for p in judged if p.right in (COMPLEX, CENTRAL)), default=0.0)
         verdict = "agree" if r.ok and not r.norm.by_design else "by design" if r.ok else "DISAGREE"
         shape = "×".join(map(str, r.inputs["input"].shape))
-        options = r.shown_options.replace(" = ", "=")
-        rows.append((r.norm.name, options, shape, verdict, "" if formula is None else number(formula), number(oracle)))
-    return table(("norm", "", "input", "", "ULPs", "oracles"), rows, ascii=ascii)
+        unusual = {n: v for n, v in r.options.items() if v != r.norm.options[n]}
+        options = " ".join(f"{'ε' if n == 'eps' else n}={v}" for n, v in unusual.items())
+        name = "" if rows and r.norm.name == last else r.norm.name
+        last = r.norm.name
+        rows.append((name, shape, verdict, "" if formula is None else number(formula), number(oracle), options))
+    return table(("norm", "input", "", "ULPs", "oracles", ""), rows, ascii=ascii)
 
 
 def _draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -305,7 +309,8 @@ def _ask_oracles(
 def _rounding(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float) -> dict[str, float]:
     """What 50 roundings may do to each gradient, per unit roundoff: 50·(1 + |μ|/σ)·(its largest summand).
 
-    The summands count, not the result: where routes cancel, their rounding stays.
+    The summands count, not the result: where routes cancel, or the terms of one sum, their rounding stays. What the terms of
+    a sum come to without cancelling is seen by changing signs in the cotangent.
     """
     condition = 1.0
     for t in graph.tensors:
@@ -316,8 +321,11 @@ def _rounding(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float)
                 spread = np.sqrt(np.mean(centred**2, axis=mu.params["axis"], keepdims=True) + eps)
                 ratio = np.abs(mu.data) / np.where(spread > 0, spread, np.inf)
                 condition = max(condition, 1.0 + float(np.max(ratio)))
+    rng = np.random.default_rng(0)
+    cotangents = [dy, np.abs(dy), *(dy * rng.choice(np.array([-1, 1], dy.dtype), dy.shape) for _ in range(3))]
     sizes = {
-        n: max(float(np.max(np.abs(r.share), initial=0)) for r in graph.routes(t, dy, limit=1024)) for n, t in inputs.items()
+        n: max(float(np.max(np.abs(r.share), initial=0)) for g in cotangents for r in graph.routes(t, g, limit=1024))
+        for n, t in inputs.items()
     }
     return {n: 50 * condition * size for n, size in sizes.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,9 @@ def _report(result: Comparison, story: str, written: list[Path], seed: int) -> N
     norm, inputs, plain = result.norm, result.inputs, not _unicode(sys.stdout)
     x, *others = inputs.values()
     shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in others)
-    _show(f"{norm.title}    {norm.formula}    {result.shown_options}", "bold")
+    head = f"{norm.title}    {norm.formula}"
+    gap = "    " if len(head) + len(result.shown_options) < 76 else "\n  "
+    _show(_in_columns(head + (gap + result.shown_options if result.shown_options else "")), "bold")
     _show(f"{x.name} {tuple(x.shape)} {x.dtype}: {story}")
     _show(f"{shapes} and the cotangent dy: random, seed {seed}\n" if others else f"the cotangent dy: random, seed {seed}\n")
 
@@ -186,8 +189,16 @@ def _report(result: Comparison, story: str, written: list[Path], seed: int) -> N
 
     _show("3  The gradient four ways", "bold")
     _show(result.table(ascii=plain))
-    _show(result.verdict + "\n", "bold green" if result.ok else "bold red")
+    _show(_in_columns(result.verdict) + "\n", "bold green" if result.ok else "bold red")
     _show(f"wrote {' and '.join(str(p) for p in written)}")
+
+
+def _in_columns(text: str, columns: int = 80) -> str:
+    """Lines too long for a terminal go on in the next, indented."""
+    return "\n".join(
+        line if len(line) <= columns else textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False)
+        for line in text.splitlines()
+    )
 
 
 def _show(text: str, style: str | None = None) -> None:

@@ -74,7 +74,7 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     """
     if x.dtype == np.float16:
         return np.add.reduce(x, axis, np.float32, keepdims=True).astype(np.float16)
-    if x.size > SMALL:
+    if x.size > SMALL or _is_long(x, axis):
         folded = _fold(x, axis)
         if folded is not None:
             rows, leading = folded
@@ -83,6 +83,11 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
         if x.dtype == np.float32 and not (axis == (x.ndim - 1,) and x.flags.c_contiguous):
             return np.add.reduce(x, axis, np.float64, keepdims=True).astype(np.float32)
     return np.add.reduce(x, axis, keepdims=True)
+
+
+def _is_long(x: Array, axis: tuple[int, ...]) -> bool:
+    """Columns of float32 that NumPy would add up one by one, too many to keep the small ones among them."""
+    return x.size > _COLUMN and x.dtype == np.float32 and any(x.shape[a] > _COLUMN for a in axis if a != x.ndim - 1)
 
 
 def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
@@ -190,7 +195,7 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
         return x
     axis = _spread(x.shape, shape)
     if axis:
-        plain = x.size <= SMALL and x.dtype != np.float16
+        plain = x.size <= SMALL and x.dtype != np.float16 and not _is_long(x, axis)
         x = np.add.reduce(x, axis, keepdims=True) if plain else total(x, axis)
     return x if x.shape == shape else x.reshape(shape)
 

@@ -15,6 +15,10 @@ class DTypeError(TinygradNormError, TypeError):
     """A dtype that cannot do what was asked: integers with gradients, a float64 seed for float32."""
 
 
+class OptionError(TinygradNormError, ValueError):
+    """An option's value that is none of those it can have."""
+
+
 class GradientError(TinygradNormError, RuntimeError):
     """A gradient that does not exist or would be wrong."""
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import primitives as op
 from .arrays import Array
-from .errors import DTypeError, ShapeError, describe
+from .errors import DTypeError, OptionError, ShapeError, describe
 from .op import Op
 from .shapes import canonical_axes
 from .tensor import Tensor, tensor
@@ -114,7 +114,7 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
         return input * 0.5 * (op.erf(input * math.sqrt(0.5)) + 1.0)  # type: ignore[no-any-return]
     if approximate == "tanh":
         return input * 0.5 * (op.tanh((input + input**3 * 0.044715) * math.sqrt(2 / math.pi)) + 1.0)  # type: ignore[no-any-return]
-    raise ValueError(f'gelu: approximate={approximate!r}; it is "none" or "tanh".')
+    raise OptionError(f'gelu: approximate={approximate!r}; it is "none" or "tanh".')
 
 
 def silu(input: Any) -> Tensor:
@@ -254,7 +254,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
     """``value`` around the input. ``pad``: (before, after) of the last axis, then of the one before it, …; negative crops."""
     x = as_tensor(input)
     if mode != "constant":
-        raise ValueError(f'pad: mode={mode!r} for {describe(x)}; only "constant" is known.')
+        raise OptionError(f'pad: mode={mode!r} for {describe(x)}; only "constant" is known.')
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ShapeError(
             f"pad: {tuple(pad)} for {describe(x)}: two numbers for each axis, from the last on, at most {2 * x.ndim}."

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import primitives as op
 from .arrays import Array
-from .errors import DTypeError, ShapeError, describe
+from .errors import DTypeError, OptionError, ShapeError, describe
 from .functions import as_tensor, floating, in_float32, integers, log_softmax
 from .functions import pad as padded
 from .tensor import Tensor
@@ -208,9 +208,9 @@ def cross_entropy(
     (where PyTorch gives NaN).
     """
     if reduction not in ("none", "sum", "mean"):
-        raise ValueError(f'cross_entropy: reduction={reduction!r}; it is "none", "sum" or "mean".')
+        raise OptionError(f'cross_entropy: reduction={reduction!r}; it is "none", "sum" or "mean".')
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing={label_smoothing}; it is between 0 and 1.")
+        raise OptionError(f"cross_entropy: label_smoothing={label_smoothing}; it is between 0 and 1.")
     if not input.ndim:
         raise ShapeError(f"cross_entropy: input {describe(input)} has no axis of classes; it is (C,), (N, C) or (N, C, d1, …).")
     t = as_tensor(target)

@@ -1,8 +1,59 @@
 """The normalizations: one file each, everything that is known about it."""
 
+from .ada_norm import ada_norm
+from .adain import adaptive_instance_norm
 from .batch_norm import batch_norm
+from .batch_renorm import batch_renorm
+from .conditional_layer_norm import conditional_layer_norm
+from .cosine_similarity import cosine_similarity
+from .cross_entropy import cross_entropy
+from .detach_norm import detach_norm
+from .dyt import dynamic_tanh
+from .film import film
+from .group_norm import group_norm
+from .instance_norm import instance_norm
+from .l2_normalize import normalize
 from .layer_norm import layer_norm
+from .layer_scale import layer_scale
+from .local_response_norm import local_response_norm
+from .log_softmax import log_softmax
+from .power_norm import power_norm
+from .power_norm_v import power_norm_v
 from .registry import Norm, UnknownNormError, get, names, register
 from .rms_norm import rms_norm
+from .softmax import softmax
+from .spectral_norm import spectral_norm
+from .weight_norm import weight_norm
+from .weight_standardization import weight_standardization
 
-__all__ = ["Norm", "UnknownNormError", "batch_norm", "get", "layer_norm", "names", "register", "rms_norm"]
+__all__ = [
+    "Norm",
+    "UnknownNormError",
+    "ada_norm",
+    "adaptive_instance_norm",
+    "batch_norm",
+    "batch_renorm",
+    "conditional_layer_norm",
+    "cosine_similarity",
+    "cross_entropy",
+    "detach_norm",
+    "dynamic_tanh",
+    "film",
+    "get",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "layer_scale",
+    "local_response_norm",
+    "log_softmax",
+    "names",
+    "normalize",
+    "power_norm",
+    "power_norm_v",
+    "register",
+    "rms_norm",
+    "softmax",
+    "spectral_norm",
+    "weight_norm",
+    "weight_standardization",
+]

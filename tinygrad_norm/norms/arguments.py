@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import ShapeError, Tensor, describe
+from ..engine import OptionError, ShapeError, Tensor, describe
 from ..engine.functions import floating
 from ..engine.primitives import astype
 
 
 def is_analytic(name: str, backward: str) -> bool:
-    """Whether the hand-derived node is wanted and not the record; ``ValueError`` for any other word."""
+    """Whether the hand-derived node is wanted and not the record; ``OptionError`` for any other word."""
     if backward not in ("recorded", "analytic"):
-        raise ValueError(f'{name}: backward={backward!r}; it is "recorded" or "analytic".')
+        raise OptionError(f'{name}: backward={backward!r}; it is "recorded" or "analytic".')
     return backward == "analytic"
 
 

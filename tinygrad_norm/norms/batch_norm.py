@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine import DTypeError, Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import rsqrt
 from .arguments import channels, is_analytic, narrow, parameter, per_channel, widen
@@ -68,6 +68,8 @@ def batch_norm(
     Returns a tensor of the input's shape. Raises ``ShapeError`` where shapes do not fit and for a single value per
     channel in training, ``DTypeError`` for an integer input.
     """
+    check_momentum("batch_norm", momentum_of, running_mean, running_var)
+    is_analytic("batch_norm", backward)  # said before anything is updated
     x = floating(input, "batch_norm")
     c, spread = channels("batch_norm", x)
     of = f"{c} channels"
@@ -77,7 +79,7 @@ def batch_norm(
     m, v = (parameter("batch_norm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
     if not training and m is not None and v is not None:
         return _with_fixed_statistics(
-            x, per_channel(_as_it_is_now(m), spread), per_channel(_as_it_is_now(v), spread), w, b, eps, backward
+            x, per_channel(as_it_is_now(m), spread), per_channel(as_it_is_now(v), spread), w, b, eps, backward
         )
     axis = (0, *range(2, x.ndim))
     several_values(x, axis, "batch_norm")
@@ -98,13 +100,22 @@ def several_values(x: Tensor, axis: tuple[int, ...], name: str) -> None:
 # Running statistics: outside the record, as in every framework --------------------------------------------------
 
 
+def check_momentum(name: str, momentum_of: str, *running: Any) -> None:
+    """``OptionError`` for a convention that there is not, ``DTypeError`` for statistics that cannot be updated."""
+    if momentum_of not in ("new", "old"):
+        raise OptionError(f'{name}: momentum_of={momentum_of!r}; it is "new" (PyTorch) or "old" (Keras, Flax, ONNX).')
+    for statistic in running:
+        if not (statistic is None or isinstance(statistic, (Tensor, np.ndarray))):
+            raise DTypeError(
+                f"{name}: running statistics are tensors or arrays, which can be updated, not {type(statistic).__name__}."
+            )
+
+
 def update_running(
     x: Tensor, axis: tuple[int, ...], running_mean: Any, running_var: Any, momentum: float, momentum_of: str, correction: float
 ) -> None:
     """Move the running statistics towards those of x. They are of shape (C,); where the moments leave other axes besides
     the channels' (InstanceNorm), these are averaged over."""
-    if momentum_of not in ("new", "old"):
-        raise ValueError(f'batch_norm: momentum_of={momentum_of!r}; it is "new" (PyTorch) or "old" (Keras, Flax, ONNX).')
     if not x.size:
         return
     share = momentum if momentum_of == "new" else 1 - momentum
@@ -125,7 +136,7 @@ def blend(running: Any, new: Any, share: float) -> None:
         running[...] = (1 - share) * running + share * new
 
 
-def _as_it_is_now(statistic: Tensor) -> Tensor:
+def as_it_is_now(statistic: Tensor) -> Tensor:
     """Apart from the buffer, which may get new data before the record goes backward."""
     return statistic if statistic.requires_grad else Tensor(np.array(statistic.data)).named(statistic.name or "")
 
@@ -135,11 +146,12 @@ def _as_it_is_now(statistic: Tensor) -> Tensor:
 
 def _with_fixed_statistics(x: Tensor, m: Any, v: Any, w: Tensor | None, b: Tensor | None, eps: float, backward: str) -> Tensor:
     if is_analytic("batch_norm", backward):
-        return affine(FIXED(x, m, v, eps=eps), w, b)
-    with scope("running statistics"):
-        rstd = rsqrt(widen(v) + eps).named("rstd")
-    with scope("normalize"):
-        xhat = ((widen(x) - m) * rstd).named("x̂")
+        xhat = FIXED(widen(x), m, v, eps=eps)
+    else:
+        with scope("running statistics"):
+            rstd = rsqrt(widen(v) + eps).named("rstd")
+        with scope("normalize"):
+            xhat = ((widen(x) - m) * rstd).named("x̂")
     y: Tensor = narrow(affine(xhat, w, b), x)
     return y
 

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import mean, rsqrt, sum
 from .arguments import is_analytic, narrow, parameter, trailing, widen
@@ -72,7 +72,7 @@ def layer_norm(
     if eps_mode == "variance" and not correction:
         return normalize(ANALYTIC, x, w, b, axis, eps, backward)
     if eps_mode not in ("variance", "std"):
-        raise ValueError(f'layer_norm: eps_mode={eps_mode!r}; it is "variance" (ε inside the root) or "std" (outside).')
+        raise OptionError(f'layer_norm: eps_mode={eps_mode!r}; it is "variance" (ε inside the root) or "std" (outside).')
     n = int(np.prod(shape)) - correction
     if n <= 0:
         raise ShapeError(

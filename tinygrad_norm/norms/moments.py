@@ -99,7 +99,9 @@ def normalization(name: str, text: str) -> Op:
 
 
 def record(x: Tensor, axis: tuple[int, ...], eps: float, center: bool = True) -> Tensor:
-    """x̂ with every step on the record, named and in scopes."""
+    """x̂ with every step on the record, named and in scopes. Of nothing there are no moments: an empty x stays empty."""
+    if not x.size:
+        return x * 1.0
     centred, square = x, "ms"
     if center:
         with scope("mean"):

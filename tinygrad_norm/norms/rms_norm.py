@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
 from .arguments import is_analytic, narrow, parameter, trailing, widen
@@ -64,7 +64,7 @@ def rms_norm(
     w = parameter("rms_norm", "weight", weight, shape, f"normalized_shape {shape}")
     eps = float(np.finfo(np.float32 if x.dtype == np.float16 else x.dtype).eps) if eps is None else eps
     if eps_mode not in ("mean_square", "rms"):
-        raise ValueError(f'rms_norm: eps_mode={eps_mode!r}; it is "mean_square" (ε inside the root) or "rms" (outside).')
+        raise OptionError(f'rms_norm: eps_mode={eps_mode!r}; it is "mean_square" (ε inside the root) or "rms" (outside).')
     if partial is None and eps_mode == "mean_square":
         return normalize(ANALYTIC, x, w, None, axis, eps, backward, center=False)
     first = _first(x, shape, partial)

@@ -1,0 +1,99 @@
+"""Normalizations that a condition modulates: adaptive LayerNorm as in DiT, and AdaIN."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..engine import ShapeError, Tensor, describe
+from ..engine.functions import floating, silu, split
+from ..norms import adaptive_instance_norm, conditional_layer_norm
+from .module import Module, zeros
+
+
+class _Modulated(Module):
+    """A linear map of silu(condition) to ``parts`` tensors of ``dim`` features each; weight and bias start at 0."""
+
+    parts: int
+
+    def __init__(
+        self, dim: int, cond_dim: int, eps: float = 1e-6, dtype: DTypeLike = np.float32, backward: str = "recorded"
+    ) -> None:
+        self.dim, self.cond_dim, self.eps, self.backward = dim, cond_dim, eps, backward
+        self.weight = zeros((self.parts * dim, cond_dim), dtype, "W")
+        self.bias = zeros(self.parts * dim, dtype, "b")
+
+    def modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:
+        """The parts, each with as many axes as the input. A condition per sequence serves all its tokens."""
+        name = type(self).__name__
+        x, c = floating(input, name), floating(cond, name, "cond")
+        if x.shape[-1:] != (self.dim,) or c.shape[-1:] != (self.cond_dim,):
+            raise ShapeError(
+                f"{name}: input {describe(x)} and cond {describe(c)}: their last axes must be dim={self.dim} and "
+                f"cond_dim={self.cond_dim}."
+            )
+        if not c.ndim <= x.ndim or any(n not in (1, m) for n, m in zip(c.shape[:-1], x.shape[:-1])):
+            raise ShapeError(
+                f"{name}: cond {describe(c)} for input {describe(x)}: its leading axes are the input's first ones, such as "
+                "(B, cond_dim) for (B, T, dim)."
+            )
+        found = silu(c).reshape(-1, self.cond_dim) @ self.weight.T + self.bias
+        found = found.reshape(*c.shape[:-1], *(1,) * (x.ndim - c.ndim), self.parts * self.dim)
+        return split(found, self.dim, dim=-1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dim}, {self.cond_dim}, eps={self.eps})"
+
+
+class AdaLayerNorm(_Modulated):
+    """LayerNorm whose shift and scale are read from a condition: (1 + scale)·x̂ + shift.
+
+    ``weight`` is (2·dim, cond_dim) and ``bias`` (2·dim): rows for the shift first, then for the scale, of silu(cond). Both
+    start at 0, so the module starts as LayerNorm without γ and β. (DiT's last layer does; diffusers' AdaLayerNorm starts at
+    random.) ε is 1e-6, as DiT's; diffusers' default is 1e-5.
+
+    Source: Peebles, Xie 2023, "Scalable Diffusion Models with Transformers" (arXiv:2212.09748), section 3.2.
+    """
+
+    parts = 2
+
+    def forward(self, input: Tensor, cond: Tensor) -> Tensor:
+        """input: (B, *, dim); cond: (B, cond_dim), or with more of the input's leading axes. Returns the input's shape."""
+        shift, scale = self.modulation(input, cond)
+        return conditional_layer_norm(input, scale, shift, self.eps, self.backward)
+
+
+class AdaLayerNormZero(_Modulated):
+    """AdaLayerNorm with a gate for what comes after it, DiT's adaLN-Zero; one of these per residual branch.
+
+        h, gate = norm(x, cond)
+        x = x + gate * branch(h)
+
+    ``weight`` is (3·dim, cond_dim) and ``bias`` (3·dim): rows for shift, scale and gate, in this order, of silu(cond). Both
+    start at 0, the gate with them, so the block starts as the identity, and the branch hears nothing until the gate
+    has moved. A DiT block has two branches and one linear map of 6·dim rows: those of its two norms, one after the other.
+
+    Source: Peebles, Xie 2023, "Scalable Diffusion Models with Transformers" (arXiv:2212.09748), section 3.2.
+    """
+
+    parts = 3
+
+    def forward(self, input: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
+        """input: (B, *, dim); cond: (B, cond_dim), or with more of the input's leading axes.
+
+        Returns the modulated input, of the input's shape, and the gate, which broadcasts against it."""
+        shift, scale, gate = self.modulation(input, cond)
+        return conditional_layer_norm(input, scale, shift, self.eps, self.backward), gate
+
+
+class AdaIN(Module):
+    """The content's statistics replaced by the style's; no parameters. See ``tn.functional.adaptive_instance_norm``."""
+
+    def __init__(self, eps: float = 1e-5, backward: str = "recorded") -> None:
+        self.eps, self.backward = eps, backward
+
+    def forward(self, input: Tensor, style: Tensor) -> Tensor:
+        return adaptive_instance_norm(input, style, self.eps, self.backward)
+
+    def __repr__(self) -> str:
+        return f"AdaIN(eps={self.eps})"

@@ -1,0 +1,224 @@
+"""BatchNorm, InstanceNorm and GroupNorm as modules: PyTorch's constructors, and the keys of its ``state_dict`` in its order.
+
+    BatchNorm1d (N, C), (N, C, L)      BatchNorm2d (N, C, H, W)               BatchNorm3d (N, C, D, H, W)
+    InstanceNorm1d (N, C, L), (C, L)   InstanceNorm2d (N, C, H, W), (C, H, W) InstanceNorm3d (N, C, D, H, W), (C, D, H, W)
+    GroupNorm (N, C), (N, C, *)
+
+``weight`` (γ, from 1) and ``bias`` (β, from 0) have shape (C,); so have the running statistics, m from 0 and v from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..engine import ShapeError, Tensor, describe
+from ..engine.functions import as_tensor
+from ..norms import batch_norm, group_norm, instance_norm
+from ..norms.group_norm import channels_per_group
+from .module import Module, ones, zeros
+
+
+def check_channels(name: str, x: Tensor, channels: int, axis: int = 1) -> None:
+    """``ShapeError`` unless the input has as many channels as the layer was made for."""
+    if x.shape[axis] != channels:
+        raise ShapeError(
+            f"{name}: input {describe(x)} has {x.shape[axis]} channels (axis {axis}), the layer was made for {channels}. Channels come "
+            "before the places: transpose the input if they are last, or make the layer for as many as it has."
+        )
+
+
+class _Tracking(Module):
+    """What Batch- and InstanceNorm have in common: a value per channel of γ, β and, if tracked, of running statistics.
+
+    num_features:         C
+    momentum:             the weight of the batch's statistics in the running ones; None: their plain average over all batches
+    track_running_stats:  keep m and v in training and normalize by them in inference; without them, a batch is normalized by
+                          its own statistics in inference, too
+    momentum_of:          "new" (PyTorch), or "old" (Keras, Flax, ONNX): what ``momentum`` is the weight of
+    running_correction:   1: v averages unbiased variances (PyTorch); 0: biased ones (Keras, Flax, ONNX)
+
+    ``num_batches_tracked`` counts the batches that m and v have seen; an empty one leaves all three as they are.
+    Raises ``ShapeError`` for an input with other axes or another number of channels.
+    """
+
+    function: Callable[..., Tensor]
+    forms: Mapping[int, str]  # the inputs it takes, by their number of axes
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        dtype: DTypeLike = np.float32,
+        backward: str = "recorded",
+        *,
+        bias: bool = True,
+        momentum_of: str = "new",
+        running_correction: float = 1,
+    ) -> None:
+        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        self.track_running_stats, self.backward = track_running_stats, backward
+        self.momentum_of, self.running_correction = momentum_of, running_correction
+        self.weight = ones(num_features, dtype, "γ") if affine else None
+        self.bias = zeros(num_features, dtype, "β") if affine and bias else None
+        self.running_mean = self.running_var = self.num_batches_tracked = None
+        if track_running_stats:
+            self.running_mean = Tensor(np.zeros(num_features, dtype), name="m")
+            self.running_var = Tensor(np.ones(num_features, dtype), name="v")
+            self.num_batches_tracked = Tensor(np.zeros((), np.int64), name="batches")
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = as_tensor(input)
+        name, seen = type(self).__name__, self.num_batches_tracked
+        if x.ndim not in self.forms:
+            expected = " or ".join(f"{n}D" for n in self.forms)
+            raise ShapeError(
+                f"{name}: input {describe(x)}: expected {expected} input (got {x.ndim}D input): {' or '.join(self.forms.values())}. "
+                f"Reshape it, or take another of {name[:-2]}1d, 2d and 3d."
+            )
+        batched = self.forms[x.ndim].startswith("(N")
+        check_channels(name, x, self.num_features, 1 if batched else 0)
+        momentum, of = self.momentum, self.momentum_of
+        if momentum is None:
+            momentum, of = 1 / (1 + (0 if seen is None else seen.item())), "new"
+        own = self.training or seen is None
+        y = type(self).function(
+            x if batched else x.reshape(1, *x.shape),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            own,
+            momentum,
+            self.eps,
+            self.backward,
+            momentum_of=of,
+            running_correction=self.running_correction,
+        )
+        if own and seen is not None and x.size:
+            seen.data = seen.data + 1
+        return y if batched else y.reshape(x.shape)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats})"
+        )
+
+
+class _BatchNorm(_Tracking):
+    function = staticmethod(batch_norm)
+
+
+class BatchNorm1d(_BatchNorm):
+    """BatchNorm of (N, C) or (N, C, L), PyTorch's constructor; see ``tn.functional.batch_norm``.
+
+    BatchNorm1d(num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, dtype, backward, *, bias=True,
+    momentum_of="new", running_correction=1); what they mean stands at the base class.
+    """
+
+    forms: Mapping[int, str] = {2: "(N, C)", 3: "(N, C, L)"}
+
+
+class BatchNorm2d(_BatchNorm):
+    """BatchNorm of (N, C, H, W); see ``BatchNorm1d``."""
+
+    forms: Mapping[int, str] = {4: "(N, C, H, W)"}
+
+
+class BatchNorm3d(_BatchNorm):
+    """BatchNorm of (N, C, D, H, W); see ``BatchNorm1d``."""
+
+    forms: Mapping[int, str] = {5: "(N, C, D, H, W)"}
+
+
+class _InstanceNorm(_Tracking):
+    function = staticmethod(instance_norm)
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        dtype: DTypeLike = np.float32,
+        backward: str = "recorded",
+        *,
+        bias: bool = True,
+        momentum_of: str = "new",
+        running_correction: float = 1,
+    ) -> None:
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            track_running_stats,
+            dtype,
+            backward,
+            bias=bias,
+            momentum_of=momentum_of,
+            running_correction=running_correction,
+        )
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """InstanceNorm of (N, C, L) or (C, L), PyTorch's constructor; see ``tn.functional.instance_norm``.
+
+    InstanceNorm1d(num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, dtype, backward, *,
+    bias=True, momentum_of="new", running_correction=1). Where statistics are tracked, batches are counted and
+    ``momentum=None`` averages them; PyTorch leaves its count at 0 and never updates them then.
+    """
+
+    forms: Mapping[int, str] = {2: "(C, L)", 3: "(N, C, L)"}
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """InstanceNorm of (N, C, H, W) or (C, H, W); see ``InstanceNorm1d``."""
+
+    forms: Mapping[int, str] = {3: "(C, H, W)", 4: "(N, C, H, W)"}
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """InstanceNorm of (N, C, D, H, W) or (C, D, H, W); see ``InstanceNorm1d``."""
+
+    forms: Mapping[int, str] = {4: "(C, D, H, W)", 5: "(N, C, D, H, W)"}
+
+
+class GroupNorm(Module):
+    """GroupNorm of (N, C) or (N, C, *) with PyTorch's constructor; see ``tn.functional.group_norm``.
+
+    Raises ``ShapeError`` where ``num_groups`` does not divide ``num_channels``, and for an input with other channels.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: DTypeLike = np.float32,
+        backward: str = "recorded",
+        *,
+        bias: bool = True,
+    ) -> None:
+        channels_per_group("GroupNorm", num_channels, num_groups, f"num_channels={num_channels}")
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine, self.backward = eps, affine, backward
+        self.weight = ones(num_channels, dtype, "γ") if affine else None
+        self.bias = zeros(num_channels, dtype, "β") if affine and bias else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = as_tensor(input)
+        if x.ndim > 1:
+            check_channels("GroupNorm", x, self.num_channels)
+        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps, self.backward)
+
+    def __repr__(self) -> str:
+        return f"GroupNorm({self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None})"

@@ -1,0 +1,40 @@
+"""What stands in the place of a normalization without being one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..engine import Tensor
+from ..norms import dynamic_tanh
+from .module import Module, ones, zeros
+
+
+class DynamicTanh(Module):
+    """γ·tanh(α·x) + β, with the authors' state_dict keys: ``alpha`` (1,), ``weight`` (dim,), ``bias`` (dim,).
+
+    α starts at ``alpha_init``, γ at 1, β at 0. 0.5 is the paper's choice but for language models, which also have no β:
+    ``bias=False``. ``channels_last=False``: the channels are axis 1. See ``tn.functional.dynamic_tanh``.
+
+    Source: Zhu et al. 2025, "Transformers without Normalization" (arXiv:2503.10622), section 4.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        alpha_init: float = 0.5,
+        bias: bool = True,
+        channels_last: bool = True,
+        dtype: DTypeLike = np.float32,
+        backward: str = "recorded",
+    ) -> None:
+        self.alpha_init, self.channels_last, self.backward = alpha_init, channels_last, backward
+        self.alpha = Tensor(np.full(1, alpha_init, dtype), requires_grad=True, name="α")
+        self.weight = ones(dim, dtype, "γ")
+        self.bias = zeros(dim, dtype, "β") if bias else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        return dynamic_tanh(input, self.alpha, self.weight, self.bias, self.backward, channels_last=self.channels_last)
+
+    def __repr__(self) -> str:
+        return f"DynamicTanh({self.weight.size}, alpha_init={self.alpha_init}, bias={self.bias is not None}, channels_last={self.channels_last})"

@@ -1,0 +1,230 @@
+"""Batch Renormalization: BatchNorm in training, corrected so that it computes what inference will.
+
+    training    σ_B = √(σ² + ε)    r = clip(σ_B/s, 1/rmax, rmax)    d = clip((μ_B − m)/s, −dmax, dmax)
+                y = γ·(x̂_B·r + d) + β,   x̂_B = (x − μ_B)/σ_B
+    inference   y = γ·(x − m)/s + β
+
+r and d are *held constant*: they are computed from the batch, but no gradient flows through them. Where nothing is clipped,
+x̂_B·r + d is (x − m)/s, so that training and inference compute the same; rmax = 1, dmax = 0 is BatchNorm.
+
+Axes        all but axis 1: (N, C) or (N, C, *), at least 2 values per channel in training
+ε           inside the root, and so part of every standard deviation, of the running one, too; default 1e-5, Keras 1e-3.
+            s counts as at least √ε (as in Keras), which it is if it was made by averaging
+variance    biased, in σ_B and therefore in s
+m, s        of shape (C,): running mean and *standard deviation* (of σ_B itself; Keras derives its variance as s² − ε).
+            In training they are updated after r and d were taken, outside the record. Without them r = 1 and d = 0
+momentum    the weight of the new value, the paper's α = 0.01 (PyTorch's convention); Keras' ``renorm_momentum`` = 0.99 is
+            the weight of the old. (Keras keeps two pairs of statistics, one for r and d and one for inference)
+rmax, dmax  3 and 5 at the end of the paper's training, 1 and 0 at its beginning: see ``tn.nn.BatchRenorm1d``. Keras does
+            not clip unless told to, and takes rmin apart from 1/rmax
+
+Backward, with g = dy·γ, means over the batch and all places; note x̂_B, not x̂, in the projection:
+
+    training    dx = (r/σ_B)·(g − mean(g) − x̂_B·mean(g·x̂_B))    dγ = Σ dy·(x̂_B·r + d)    dβ = Σ dy
+    inference   dx = g/s    dγ = Σ dy·(x − m)/s    dβ = Σ dy    dm = −Σ g/s    ds = −Σ g·(x − m)/s²
+
+Source: Ioffe 2017, "Batch Renormalization" (arXiv:1702.03275), algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
+from ..engine.functions import floating
+from ..engine.primitives import maximum
+from .arguments import channels, is_analytic, narrow, parameter, per_channel, widen
+from .batch_norm import as_it_is_now, blend
+from .moments import affine, pull_standardize, record, standardize
+from .registry import Norm, by_name, register
+
+
+def batch_renorm(
+    input: Tensor,
+    running_mean: Any = None,
+    running_std: Any = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.01,
+    eps: float = 1e-5,
+    rmax: float = 3.0,
+    dmax: float = 5.0,
+    backward: str = "recorded",
+) -> Tensor:
+    """Batch Renormalization of (N, C) or (N, C, *); see the file's head for the formula.
+
+    running_mean, running_std:  m and s, shape (C,), tensors or arrays; in training they are updated in place
+    weight, bias:               γ and β, shape (C,), or None
+    training:                   normalize by the batch, corrected by r and d; False: by m and s, or by the batch where they
+                                are None
+    momentum:                   the weight of the batch's statistics in the running ones
+    rmax, dmax:                 r stays within [1/rmax, rmax], d within [−dmax, dmax]; ``inf``: no bound
+    backward:                   "recorded" or "analytic"
+
+    Returns a tensor of the input's shape; float16 computes in float32. Raises ``ShapeError`` where shapes do not fit and for
+    a single value per channel in training, ``DTypeError`` for an integer input, ``OptionError`` for rmax < 1 or dmax < 0.
+    """
+    x = floating(input, "batch_renorm")
+    c, spread = channels("batch_renorm", x)
+    of = f"{c} channels"
+    w, b = (per_channel(parameter("batch_renorm", n, p, (c,), of), spread) for n, p in (("weight", weight), ("bias", bias)))
+    if (running_mean is None) != (running_std is None):
+        raise ShapeError("batch_renorm: running_mean and running_std go together; one of them is None.")
+    if not (rmax >= 1 and dmax >= 0):
+        raise OptionError(
+            f"batch_renorm: rmax={rmax!r}, dmax={dmax!r}; rmax is at least 1 and dmax at least 0 (1 and 0: BatchNorm)."
+        )
+    m, s = (parameter("batch_renorm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_std", running_std)))
+    if not training and m is not None and s is not None:
+        m, s = (per_channel(_constant(t, x), spread) for t in (m, s))
+        return _with_fixed_statistics(x, m, _divisor(s, eps), w, b, backward)
+    axis = (0, *range(2, x.ndim))
+    if x.size and np.prod([x.shape[a] for a in axis]) == 1:
+        raise ShapeError(
+            f"batch_renorm: input {describe(x)}: Expected more than 1 value per channel when training. One value is its own "
+            "mean, so no gradient would reach x. Take a larger batch, or training=False with running statistics."
+        )
+    analytic = is_analytic("batch_renorm", backward) and x.size > 0
+    r, d = _held_constant(x, axis, m, s, eps, rmax, dmax)
+    if x.size and m is not None:  # training, then
+        mean, std = _statistics(x, axis, eps)
+        blend(running_mean, mean.reshape(c), momentum)
+        blend(running_std, std.reshape(c), momentum)
+    if analytic:
+        if w is None and b is not None:
+            w = Tensor(np.ones((), b.dtype))
+        return TRAINING(x, r, d, *(t for t in (w, b) if t is not None), axis=axis, eps=eps)  # type: ignore[no-any-return]
+    xhat = record(widen(x), axis, eps).named("x̂_B")
+    with scope("renormalize"):
+        xhat = (xhat * r + d).named("x̂")
+    y: Tensor = narrow(affine(xhat, w, b), x)
+    return y
+
+
+def _statistics(x: Tensor, axis: tuple[int, ...], eps: float) -> tuple[Any, Any]:
+    """μ_B and σ_B as arrays that no record knows."""
+    data = x.data.astype(np.float64)
+    mean = data.mean(axis, keepdims=True)
+    return mean, np.sqrt(((data - mean) ** 2).mean(axis, keepdims=True) + eps)
+
+
+def _held_constant(
+    x: Tensor, axis: tuple[int, ...], m: Tensor | None, s: Tensor | None, eps: float, rmax: float, dmax: float
+) -> tuple[Tensor, Tensor]:
+    """r and d, of shape (1, C, 1, …): numbers to whoever differentiates, which is what the paper's stop_gradient says."""
+    shape = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
+    r, d = np.ones(shape), np.zeros(shape)
+    if x.size and m is not None and s is not None:
+        mean, std = _statistics(x, axis, eps)
+        divisor = np.maximum(s.data.astype(np.float64), np.sqrt(eps)).reshape(shape)
+        r = np.clip(std / divisor, 1 / rmax, rmax)
+        d = np.clip((mean - m.data.reshape(shape)) / divisor, -dmax, dmax)
+    dtype = np.float32 if x.dtype == np.float16 else x.dtype
+    return Tensor(r.astype(dtype)).named("r"), Tensor(d.astype(dtype)).named("d")
+
+
+# Training, by hand: r and d have no rule, so nothing can flow to them ------------------------------------------
+
+
+def _forward(x: Any, r: Any, d: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
+    return narrow((standardize(x, axis, eps)[0] * r + d) * w + b, x)
+
+
+def _dx(g: Any, out: Any, x: Any, r: Any, d: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
+    xhat, rstd = standardize(x, axis, eps)
+    return r * pull_standardize(widen(g) * w, xhat, rstd, axis)
+
+
+def _dw(g: Any, out: Any, x: Any, r: Any, d: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
+    return g * (standardize(x, axis, eps)[0] * r + d)
+
+
+def _db(g: Any, out: Any, x: Any, r: Any, d: Any, w: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
+    return g
+
+
+TRAINING = Op("batch_renorm", "BatchRenorm({0})", _forward, (_dx, None, None, _dw, _db))
+
+
+# Inference ------------------------------------------------------------------------------------------------------
+
+
+def _divisor(s: Any, eps: float) -> Any:
+    """s, at least √ε; the guard is on the record only where it does something."""
+    least = float(np.sqrt(eps))
+    return s if np.all(s.data >= least) else maximum(s, least)
+
+
+def _constant(statistic: Tensor, x: Tensor) -> Tensor:
+    """Apart from the buffer and in the dtype computed in: float64 buffers leave a float32 input float32."""
+    now = as_it_is_now(statistic)
+    dtype = np.float32 if x.dtype == np.float16 else x.dtype
+    return now if now.requires_grad or now.dtype == dtype else now.astype(dtype).named(now.name or "")
+
+
+def _with_fixed_statistics(x: Tensor, m: Any, s: Any, w: Tensor | None, b: Tensor | None, backward: str) -> Tensor:
+    if is_analytic("batch_renorm", backward):
+        xhat = FIXED(widen(x), m, s)
+    else:
+        with scope("normalize"):
+            xhat = ((widen(x) - m) / s).named("x̂")
+    y: Tensor = narrow(affine(xhat, w, b), x)
+    return y
+
+
+FIXED = Op(
+    "batch_renorm",
+    "BatchRenorm({0})",
+    lambda x, m, s: narrow((widen(x) - m) / s, x),
+    (
+        lambda g, out, x, m, s: widen(g) / s,
+        lambda g, out, x, m, s: -widen(g) / s,
+        lambda g, out, x, m, s: -widen(g) * (widen(x) - m) / s**2,
+    ),
+)
+
+
+# What the rest of the house asks --------------------------------------------------------------------------------
+
+
+def _parameters(shape: tuple[int, ...], training: bool = True, **options: Any) -> dict[str, tuple[int, ...]]:
+    c = shape[1:2]
+    return {"weight": c, "bias": c} if training else {"weight": c, "bias": c, "running_mean": c, "running_std": c}
+
+
+def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", training: bool = True, **options: Any) -> Tensor:
+    """In training m and s enter by r and d only, which are constants; they are therefore no inputs here but made up, so
+    that every channel has an r and a d of its own."""
+    if not training:
+        return by_name(batch_renorm)(inputs, backward, **options)
+    x = inputs["input"]
+    m, s = np.linspace(-0.5, 0.5, x.shape[1], dtype=x.dtype), np.linspace(0.5, 1.5, x.shape[1], dtype=x.dtype)
+    return batch_renorm(x, m, s, inputs["weight"], inputs["bias"], training=True, backward=backward, **options)
+
+
+NORM = register(
+    Norm(
+        name="batch_renorm",
+        title="BatchRenorm",
+        apply=_apply,
+        parameters=_parameters,
+        symbols={"input": "x", "weight": "γ", "bias": "β", "running_mean": "m", "running_std": "s"},
+        options={"training": True, "eps": 1e-5, "rmax": 3.0, "dmax": 5.0},
+        samples=(
+            {"shape": (3, 2, 4)},
+            {"shape": (4, 3, 2, 3), "eps": 0.3, "rmax": 1.2, "dmax": 0.1},
+            {"shape": (5, 3), "rmax": 1.0, "dmax": 0.0},
+            {"shape": (4, 3, 2), "training": False},
+        ),
+        draw={"running_std": lambda rng, shape: rng.uniform(0.5, 2, shape)},
+        min_ndim=2,
+        projects=True,
+        formula="y = γ·(r·(x − μ)/σ + d) + β, σ = √(variance + ε), over the batch; r = σ/s, d = (μ − m)/s clipped and constant",
+        backward_formula="dx = (r/σ)·(g − mean(g) − x̂·mean(g·x̂)),  x̂ = (x − μ)/σ,  g = dy·γ,  dγ = Σ dy·(r·x̂ + d), dβ = Σ dy",
+        references=("Ioffe 2017, Batch Renormalization, arXiv:1702.03275",),
+    )
+)
