@@ -134,6 +134,17 @@ def test_the_readme_shows_what_comes_out(tmp_path, monkeypatch, capsys):
     assert picture.read_bytes() == (tmp_path / "layer_norm.svg").read_bytes()
 
 
+def test_the_readme_shows_the_verdict(tmp_path, monkeypatch, capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    text = readme.read_text(encoding="utf-8")
+    shown = re.search(r"<!-- verdict -->\n```text\n(.*?)\n```", text, re.S).group(1)
+    program = next(p for p in re.findall(r"```python\n(.*?)```", text, re.S) if "def ln_backward" in p)
+    exec(program, {})
+    assert words(shown) == words(capsys.readouterr().out.rstrip())
+
+
 def test_the_readme_code_runs(tmp_path, monkeypatch, capsys):
     readme = ROOT / "README.md"
     if not readme.exists():

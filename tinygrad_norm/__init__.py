@@ -12,7 +12,7 @@ Not related to the project called tinygrad.
 """
 
 from . import functional, nn
-from .check import GradientMismatchError, check_grads, compare
+from .check import GradientMismatchError, check, check_grads, compare
 from .engine import (
     DTypeError,
     GradientError,
@@ -43,6 +43,7 @@ from .engine import (
 from .engine.functions import clip, einsum, stack
 from .engine.primitives import cos, erf, exp, log, maximum, minimum, relu, rsqrt, sigmoid, sin, sqrt, tanh, where
 from .graph import graph, lenders
+from .norms import Norm, register
 
 __version__ = "0.1.0"
 lenders += ["tinygrad_norm.draw", "tinygrad_norm.derive"]  # rooms that are opened when first asked for
@@ -54,12 +55,14 @@ __all__ = [
     "HistoryLostError",
     "InPlaceError",
     "MissingPullbackError",
+    "Norm",
     "Op",
     "OptionError",
     "ShapeError",
     "Tensor",
     "TinygradNormError",
     "UnreachableError",
+    "check",
     "check_grads",
     "checkpoint",
     "clip",
@@ -84,6 +87,7 @@ __all__ = [
     "minimum",
     "nn",
     "no_grad",
+    "register",
     "relu",
     "rsqrt",
     "scope",

@@ -333,6 +333,8 @@ def test_options_of_the_norm(argument, shown, capsys):
         ("eps_mode=3", "eps_mode=3; it is str"),
         ("eps=nan", "finite number"),
         ("eps_mode=outside", "variance"),
+        ("shape=3", "no option shape"),
+        ("seed=3", "no option seed"),
         ("eps_mode", "NAME=VALUE"),
     ],
 )

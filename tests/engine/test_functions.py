@@ -498,7 +498,7 @@ BAD = {
     "reduction": (ValueError, "cross_entropy|'avg'|mean", lambda: F.cross_entropy(X, ints, reduction="avg")),
     "smoothing": (
         ValueError,
-        "cross_entropy|label_smoothing=1.5|between 0 and 1",
+        "cross_entropy|label_smoothing=1.5|from 0 to 1",
         lambda: F.cross_entropy(X, ints, label_smoothing=1.5),
     ),
     "all ignored": (ShapeError, 'cross_entropy|mean|ignored|reduction="sum"', lambda: F.cross_entropy(X, [-100] * 3)),

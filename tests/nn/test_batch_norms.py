@@ -70,11 +70,9 @@ def test_state_goes_from_one_to_another(rng):
 
 
 def test_they_print_what_they_are():
-    assert repr(nn.BatchNorm1d(3)) == (
-        "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)"
-    )
+    assert repr(nn.BatchNorm1d(3)) == "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"
     assert repr(nn.InstanceNorm2d(4, momentum=None)) == (
-        "InstanceNorm2d(4, eps=1e-05, momentum=None, affine=False, bias=False, track_running_stats=False)"
+        "InstanceNorm2d(4, eps=1e-05, momentum=None, affine=False, track_running_stats=False, bias=False)"
     )
     assert repr(nn.GroupNorm(2, 4, bias=False)) == "GroupNorm(2, 4, eps=1e-05, affine=True, bias=False)"
 

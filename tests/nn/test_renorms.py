@@ -61,14 +61,14 @@ def test_batch_renorm_starts_as_batch_norm_and_keeps_state(rng):
 
 
 def test_messages():
-    with pytest.raises(tn.ShapeError, match=r"BatchRenorm2d: input \(4, 3\) float64 has 2 axes; it takes \(N, C, H, W\)"):
+    with pytest.raises(tn.ShapeError, match=r"BatchRenorm2d: input \(4, 3\) float64.*\(got 2D input\): \(N, C, H, W\)"):
         BatchRenorm2d(3)(np.ones((4, 3)))
-    with pytest.raises(tn.ShapeError, match=r"BatchRenorm1d: .* has 4 axes; it takes \(N, C\) or \(N, C, L\)"):
+    with pytest.raises(tn.ShapeError, match=r"BatchRenorm1d: .*\(got 4D input\): \(N, C\) or \(N, C, L\)"):
         BatchRenorm1d(3)(np.ones((4, 3, 2, 2)))
     for layer in (BatchRenorm1d(3), PowerNorm(3)):
         with pytest.raises(tn.ShapeError, match=r"has 2 channels \(axis 1\), the layer was made for 3"):
             layer(np.ones((4, 2)))
-    with pytest.raises(tn.ShapeError, match=r"PowerNorm: input \(3,\) float64 has 1 axes"):
+    with pytest.raises(tn.ShapeError, match=r"PowerNorm: input \(3,\) float64.*\(got 1D input\): \(N, C\) or \(N, C, \*\)"):
         PowerNorm(3)(np.ones(3))
 
 

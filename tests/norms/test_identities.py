@@ -83,13 +83,46 @@ FAMILY = {
 every_member = pytest.mark.parametrize("member", FAMILY.values(), ids=FAMILY)
 
 
+def mean(a):
+    return a.mean(-1, keepdims=True)
+
+
+class Setting:
+    """Random x, γ, β, dy for a member, and what its rows have, from NumPy alone: σ² (or mean square), r = 1/√(σ² + ε), x̂,
+    and g = dy·γ."""
+
+    def __init__(self, member, shape, eps, seed):
+        rng = np.random.default_rng(seed)
+        self.member, self.eps, self.rng = member, eps, rng
+        self.x = leaf(numbers(rng, shape), "x")
+        self.w, self.b = (leaf(rng.normal(size=shape[member.along]), n) for n in "γβ")
+        self.dy = rng.normal(size=shape)
+        rows = member.rows(self.x.data)
+        self.n = rows.shape[1]
+        c = rows - mean(rows) if member.centred else rows
+        self.var = mean(c * c)
+        self.r = 1 / np.sqrt(self.var + eps)
+        self.xhat = c * self.r
+        self.g = member.rows(self.dy * member.spread(self.w.data))
+
+    def y(self, backward):
+        return self.member.call(self.x, self.w, self.b, self.eps, backward)
+
+    def centre(self, a):
+        return a - mean(a) if self.member.centred else a
+
+    def pull(self, t):
+        """J(x)·t, row by row."""
+        return self.r * (self.centre(t) - self.xhat * mean(t * self.xhat))
+
+
 def gradients(f, inputs, dy, v):
-    """The value, the gradients by every input, and those of ⟨v, dx⟩ by every input and by dy."""
-    dy = leaf(dy)
-    y = f(*inputs)
+    """The value; the gradients by every input, from kernels and once more from the rules; those of ⟨v, dx⟩ by every input
+    and by dy."""
+    y, dy = f(*inputs), leaf(dy)
     first = tn.grad(y, inputs, dy, create_graph=True)
     second = tn.grad(first[0], [*inputs, dy], v, allow_unused=True)
-    return [0.0 if g is None else g.data for g in (y, *first, *second)]
+    return [0.0 if g is None else g.data for g in (y, *tn.grad(y, inputs, dy.data), *first, *second)]
 
 
 # One norm is another --------------------------------------------------------------------------------------------------
@@ -146,7 +179,7 @@ SAME = {  # number of axes, one norm, and what it is equal to
 
 @both_ways
 @pytest.mark.parametrize("identity", SAME)
-@settings(max_examples=15)
+@settings(max_examples=30)
 @given(shape=SHAPES, eps=EPS, seed=SEEDS)
 def test_one_norm_is_another(identity, backward, shape, eps, seed):
     """Value, dx, dγ, dβ, and all derivatives of dx. Rows of two and ε = 0 are among them: there dx is 0."""
@@ -161,10 +194,10 @@ def test_one_norm_is_another(identity, backward, shape, eps, seed):
 
 
 @both_ways
-@settings(max_examples=15)
+@settings(max_examples=30)
 @given(shape=SHAPES, seed=SEEDS)
 def test_one_group_over_many_tokens_is_not_layer_norm_of_each(backward, shape, seed):
-    """The most frequent confusion: "GroupNorm with one group is LayerNorm" holds for (B, C) only."""
+    """That GroupNorm with one group is LayerNorm holds for (B, C) only: over (B, C, T) values and gradients differ."""
     rng = np.random.default_rng(seed)
     shape = (shape[0], shape[1], shape[2] + 1)  # (B, C, T)
     x = leaf(rng.normal(size=shape) + 3.0 * np.arange(shape[2]))
@@ -195,7 +228,7 @@ def test_the_jacobian_of_layer_norm_is_that_of_rms_norm_after_centring(backward,
 
 @both_ways
 @every_member
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(shape=SHAPES, seed=SEEDS)
 def test_normalizing_twice_is_normalizing_once(member, backward, shape, seed):
     """At ε = 0: f(f(x)) = f(x), and so J(f(x))·J(x) = J(x): what the gradient has lost once cannot be lost again."""
@@ -214,7 +247,7 @@ def test_normalizing_twice_is_normalizing_once(member, backward, shape, seed):
 
 @both_ways
 @every_member
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(shape=SHAPES, eps=EPS, seed=SEEDS)
 def test_a_row_that_is_stretched_turned_and_moved(member, backward, shape, eps, seed):
     """f(a·x + b; a²ε) = sign(a)·f(x; ε), a and b for each row (b only where it centres). Its derivative: J(a·x + b) is
@@ -226,9 +259,10 @@ def test_a_row_that_is_stretched_turned_and_moved(member, backward, shape, eps, 
     size = 3 ** rng.uniform(-1, 1, 1 if eps else count)  # one ε for all rows asks for one |a|
     a = member.per_row(size * rng.choice([-1.0, 1.0], count), shape)
     b = member.per_row(rng.uniform(-3, 3, count), shape) if member.centred else 0.0
-    y, dx, d2x, d2dy = gradients(lambda x: member.call(x, None, None, eps, backward), [leaf(x)], dy, v)
+    y, dx, again, d2x, d2dy = gradients(lambda x: member.call(x, None, None, eps, backward), [leaf(x)], dy, v)
     moved = gradients(lambda x: member.call(x, None, None, eps * size[0] ** 2, backward), [leaf(a * x + b)], dy, v)
-    for found, expected in zip(moved, (np.sign(a) * y, dx / np.abs(a), d2x / (a * np.abs(a)), d2dy / np.abs(a))):
+    size = np.abs(a)
+    for found, expected in zip(moved, (np.sign(a) * y, dx / size, again / size, d2x / (a * size), d2dy / size)):
         near(found, expected, scale=1 + np.abs(expected), tolerance=1e-10)
 
 
@@ -333,11 +367,11 @@ def test_what_the_table_leaves_out(backward):
     """It is exact without ε and without a bias before the norm: with ε, W·δ does what ε/δ² would; with a bias, δ·W is
     another function."""
     x, w, _ = hidden(2)
-    for norm, least in (("layer norm", 0.5), ("RMS norm", 0.5), ("batch norm", 0.5), ("weight norm", 0.5)):
+    for norm in ("layer norm", "RMS norm", "batch norm", "weight norm"):
         y = {d: BEFORE[norm](x, d * w, 1e-5, backward).data for d in (1, 0.1, 0.001)}
         away = [np.abs(y[d] - y[1]).max() for d in (0.1, 0.001)]
         assert 1e-5 < away[0] < 0.01, norm
-        assert away[1] > least, norm
+        assert away[1] > 0.5, norm
         near(y[0.1], BEFORE[norm](x, w, 1e-3, backward).data, tolerance=1e-11)
     a, bias = x @ w, VECTOR[:7]
     for f in (lambda a: F.layer_norm(a, 7, eps=0.0, backward=backward), lambda a: F.rms_norm(a, 7, None, 0.0, backward)):

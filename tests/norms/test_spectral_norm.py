@@ -114,7 +114,7 @@ def test_the_buffers_dtype_does_not_change_the_weights():
         (lambda: F.spectral_norm(np.ones(3), np.ones(3), np.ones(1)), tn.ShapeError, "is no matrix"),
         (lambda: F.spectral_norm([[1, 2]], np.ones(1), np.ones(2)), tn.DTypeError, "int64.*Cast first"),
         (lambda: power_iteration(np.ones((2, 3)), np.ones(3)), tn.ShapeError, r"u \(3,\).*shape \(2,\)"),
-        (lambda: power_iteration(np.ones((2, 3)), np.ones(2), 0), tn.ShapeError, "steps=0.*at least 1"),
+        (lambda: power_iteration(np.ones((2, 3)), np.ones(2), 0), tn.OptionError, "steps=0.*from 1 on"),
     ],
 )
 def test_misuse_is_named(call, error, words):

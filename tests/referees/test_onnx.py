@@ -85,7 +85,10 @@ def cross_entropy(
     x: Tensor, target: Any, w: Any = None, *, backward: str, reduction: str = "mean", ignore_index: int = -100
 ) -> list[Tensor]:
     """Without ``ignore_index`` every class counts; −100 is none. The logarithms are the second output, where asked for."""
-    return [F.cross_entropy(x, target, w, ignore_index, reduction, backward=backward), F.log_softmax(x, 1, backward)]
+    return [
+        F.cross_entropy(x, target, w, ignore_index=ignore_index, reduction=reduction, backward=backward),
+        F.log_softmax(x, 1, backward),
+    ]
 
 
 OURS: dict[str, Callable[..., list[Tensor]]] = {

@@ -153,7 +153,7 @@ REFUSED = [
     (r"pow: .*exponent must be one constant|only constant exponents", "the exponent is not one constant number"),
     (r"with 0 axes", ZERO_D),
     (r'pad: mode=.*only "constant" is known', "a padding mode not offered"),
-    (r"norm(alize)?: p=\S+ for .*(p|it) is a number above 0", "p is not above 0"),
+    (r"norm: p=\S+ for .*p is a number above 0|normalize: p=\S+; it is a number above 0", "p is not above 0"),
     (r"batch_norm: input .* has 1 axes", "PyTorch takes an empty vector"),
     (r"var: .*entr(y|ies) over .*divides by", "nothing left to divide by"),
     (r"not supported between instances of 'int' and 'NoneType'", "correction=None"),

@@ -1,6 +1,10 @@
 """Is this gradient right? Comparisons against oracles that share no code with the backward pass."""
 
-from .compare import Comparison, InputError, Pair, compare, compare_all, overview
+from .alterations import Mistake
+from .binding import CheckInputError
+from .checking import check
+from .compare import Comparison, InputError, Pair, check_settings, compare, compare_all, overview
+from .diagnose import Judgement
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
 from .oracles import (
     LONGER,
@@ -12,21 +16,29 @@ from .oracles import (
     complex_step_along,
     directions,
 )
+from .verdict import Probe, Verdict
 
 __all__ = [
     "LONGER",
+    "CheckInputError",
     "Comparison",
     "Estimate",
     "Finding",
     "GradientCheck",
     "GradientMismatchError",
     "InputError",
+    "Judgement",
+    "Mistake",
     "Pair",
+    "Probe",
     "Slope",
+    "Verdict",
     "adjoint_test",
     "central_difference",
     "central_difference_along",
+    "check",
     "check_grads",
+    "check_settings",
     "compare",
     "compare_all",
     "complex_step",

@@ -172,7 +172,7 @@ def compare(
     Raises ``ShapeError`` or ``DTypeError`` for inputs that do not fit.
     """
     norm = get(norm)
-    settings = _settings(norm, options)
+    settings = check_settings(norm, options)
     rng = np.random.default_rng(seed)
     data = np.asarray(_draw(norm, "input", rng, shape or norm.shape) if input is None else input)
     wanted = np.dtype(dtype if dtype is not None else data.dtype if data.dtype.kind == "f" else np.float64)
@@ -195,12 +195,12 @@ def compare(
     _check_finite(values, norm)
     inputs = {
         n: tensor(v, name=norm.symbol(n))
-        if _is_a_choice(norm, n, v)
+        if is_a_choice(norm, n, v)
         else tensor(v.astype(wanted), requires_grad=True, name=norm.symbol(n))
         for n, v in values.items()
     }
     y = norm.apply(inputs, backward="recorded", **settings)
-    fused = norm.apply(inputs, backward="analytic", **settings)
+    ways = {RECORD: y} | ({ANALYTIC: norm.apply(inputs, backward="analytic", **settings)} if norm.analytic else {})
     dy = np.asarray(rng.normal(size=y.shape) if grad_output is None else grad_output, dtype=wanted)
     if dy.shape != y.shape:
         raise ShapeError(f"compare: cotangent of shape {dy.shape} for output {describe(y)}; the shapes must be equal.")
@@ -209,11 +209,11 @@ def compare(
     variables = {n: t for n, t in inputs.items() if t.requires_grad}
     leaves = list(variables.values())
     found: dict[str, dict[str, Array]] = {
-        way: dict(zip(variables, (g.data for g in grad(out, leaves, dy)))) for way, out in ((RECORD, y), (ANALYTIC, fused))
+        way: dict(zip(variables, (g.data for g in grad(out, leaves, dy)))) for way, out in ways.items()
     }
     estimates = _ask_oracles(graph, variables, dy, rng)
     entries = {n: estimates[CENTRAL][n].entries for n in variables}
-    rounding = _rounding(graph, variables, dy, settings.get("eps") or 0.0)
+    rounding = rounding_of(graph, variables, dy, settings.get("eps") or 0.0)
     pairs = []
     for n in variables:
         answers = {way: found[way][n].reshape(-1) for way in found} | {way: e[n] for way, e in estimates.items()}
@@ -253,23 +253,24 @@ def _draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...
     return np.asarray(norm.draw[name](rng, shape) if name in norm.draw else rng.normal(size=shape))
 
 
-def _is_a_choice(norm: Norm, name: str, value: Array) -> bool:
+def is_a_choice(norm: Norm, name: str, value: Array) -> bool:
     """Classes and the like: integers that are drawn as such. (An input given as integers is numbers.)"""
     return name in norm.draw and value.dtype.kind in "iub"
 
 
-def _settings(norm: Norm, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_settings(norm: Norm, options: Mapping[str, Any], caller: str = "compare") -> dict[str, Any]:
+    """The norm's options with those given; ``InputError`` for one it has not, or a value that it cannot have."""
     if unknown := set(options) - set(norm.options):
         raise InputError(
-            f"compare: {norm.title} has no option {', '.join(sorted(unknown))}; it has {', '.join(norm.options) or 'none'}."
+            f"{caller}: {norm.title} has no option {', '.join(sorted(unknown))}; it has {', '.join(norm.options) or 'none'}."
         )
     for name, value in options.items():
         usual = norm.options[name]
         if isinstance(usual, (bool, str)) or value is None:
             if type(value) is not type(usual) and usual is not None:
-                raise InputError(f"compare: {name}={value!r}; it is {type(usual).__name__}, such as {usual!r}.")
+                raise InputError(f"{caller}: {name}={value!r}; it is {type(usual).__name__}, such as {usual!r}.")
         elif not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or (name == "eps" and value < 0):
-            raise InputError(f"compare: {name}={value!r}; it must be a finite number{', from 0 on' if name == 'eps' else ''}.")
+            raise InputError(f"{caller}: {name}={value!r}; it must be a finite number{', from 0 on' if name == 'eps' else ''}.")
     return {**norm.options, **options}
 
 
@@ -306,7 +307,7 @@ def _ask_oracles(
     return {way: {n: oracle(terms, point, k, entries[k]) for k, n in enumerate(inputs)} for way, oracle in oracles.items()}
 
 
-def _rounding(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float) -> dict[str, float]:
+def rounding_of(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float) -> dict[str, float]:
     """What 50 roundings may do to each gradient, per unit roundoff: 50·(1 + |μ|/σ)·(its largest summand).
 
     The summands count, not the result: where routes cancel, or the terms of one sum, their rounding stays. What the terms of
@@ -314,13 +315,12 @@ def _rounding(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float)
     """
     condition = 1.0
     for t in graph.tensors:
-        if t.op is not None and t.op.name == "sub" and isinstance(t.inputs[1], Tensor):
-            mu = t.inputs[1]
-            if mu.op is not None and mu.op.name == "mean" and mu.inputs[0] is t.inputs[0]:
-                centred = t.data.astype(np.float64)
-                spread = np.sqrt(np.mean(centred**2, axis=mu.params["axis"], keepdims=True) + eps)
-                ratio = np.abs(mu.data) / np.where(spread > 0, spread, np.inf)
-                condition = max(condition, 1.0 + float(np.max(ratio)))
+        if is_centring(t):
+            mu: Any = t.inputs[1]
+            centred = t.data.astype(np.float64)
+            spread = np.sqrt(np.mean(centred**2, axis=mu.params["axis"], keepdims=True) + eps)
+            ratio = np.abs(mu.data) / np.where(spread > 0, spread, np.inf)
+            condition = max(condition, 1.0 + float(np.max(ratio)))
     rng = np.random.default_rng(0)
     cotangents = [dy, np.abs(dy), *(dy * rng.choice(np.array([-1, 1], dy.dtype), dy.shape) for _ in range(3))]
     sizes = {
@@ -328,6 +328,14 @@ def _rounding(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float)
         for n, t in inputs.items()
     }
     return {n: 50 * condition * size for n, size in sizes.items()}
+
+
+def is_centring(t: Tensor) -> bool:
+    """Whether t is something minus its own mean."""
+    if t.op is None or t.op.name != "sub" or not isinstance(t.inputs[1], Tensor):
+        return False
+    mu = t.inputs[1]
+    return mu.op is not None and mu.op.name == "mean" and mu.inputs[0] is t.inputs[0]
 
 
 def _pair(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..check import Comparison, compare, compare_all, overview
+from ..check import Comparison, check_settings, compare, compare_all, overview
 from ..draw import terminal
 from ..engine import TinygradNormError
 from ..graph.table import ascii_text
@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 holds, 1 does not hold, 2 used wrongly."""
     args = _parser().parse_args(_with_command(sys.argv[1:] if argv is None else list(argv)))
     try:
-        return _compare(args)
+        code: int = args.run(args)
+        return code
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away: not an error worth a traceback
         return HOLDS
@@ -41,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _with_command(argv: list[str]) -> list[str]:
     """No command means the main job."""
-    return argv if argv[:1] in (["compare"], ["--version"]) else ["compare", *argv]
+    return argv if argv[:1] in (["compare"], ["check"], ["--version"]) else ["compare", *argv]
 
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
+    from .check import add_parser
     from .inputs import parse_shape
 
     def shape(text: str) -> tuple[int, ...]:
@@ -58,13 +60,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="tinygrad-norm",
         description="Take numbers through a normalization and back: the recorded graph, the routes of its gradient, "
         "and the gradient four ways, compared. Without arguments: LayerNorm on eight handwritten digits.",
-        epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly",
+        epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly. Another job: tinygrad-norm check --help, "
+        "whether a backward of your own is right",
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-norm {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     run = commands.add_parser(
         "compare", help="the main job (also without the word)", description=parser.description, epilog=parser.epilog
     )
+    run.set_defaults(run=_compare)
+    add_parser(commands)
     run.add_argument(
         "norm", nargs="?", default="layer_norm", choices=names(), help=f"one of: {', '.join(names())} (default: layer_norm)"
     )
@@ -130,6 +135,7 @@ def _compare(args: argparse.Namespace) -> int:
     norm = get(args.norm)
     data, story = _input(args, norm)
     options = dict(args.arg) | ({} if args.eps is None else {"eps": args.eps})
+    check_settings(norm, options)
     result = compare(norm, data, dtype=args.dtype, seed=args.seed, **options)
     args.out.mkdir(parents=True, exist_ok=True)
     written = [result.graph.save(args.out / f"{norm.name}.{kind}") for kind in ("svg", "dot")]

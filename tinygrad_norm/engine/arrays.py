@@ -55,7 +55,7 @@ def ones(n: int, dtype: str) -> Array:
 
 def row_sums(a: Array, b: Array | None, out: Array) -> None:
     """Σ a·b, or Σ a, of each row of a table into ``out``."""
-    if a.shape[1] > _DOT:
+    if a.shape[1] > _DOT or a.shape[1] < 8:  # too long for one dot product's rounding; too short for its call
         np.add.reduce(a if b is None else a * b, 1, out=out)
     elif b is None:
         np.dot(a, ones(a.shape[1], a.dtype.char), out=out)

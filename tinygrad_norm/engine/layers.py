@@ -209,8 +209,6 @@ def cross_entropy(
     """
     if reduction not in ("none", "sum", "mean"):
         raise OptionError(f'cross_entropy: reduction={reduction!r}; it is "none", "sum" or "mean".')
-    if not 0 <= label_smoothing <= 1:
-        raise OptionError(f"cross_entropy: label_smoothing={label_smoothing}; it is between 0 and 1.")
     if not input.ndim:
         raise ShapeError(f"cross_entropy: input {describe(input)} has no axis of classes; it is (C,), (N, C) or (N, C, d1, …).")
     t = as_tensor(target)

@@ -162,7 +162,9 @@ def checkpoint(f: Function) -> Function:
 
     f:       from tensors to one tensor; everything that it differentiates by must be an argument, not taken from outside
     Returns  a function with the same values and the same derivatives of every order. Raises ``GradientError`` when called,
-             if f takes a tensor that requires a gradient from outside: its gradient would be lost.
+             if f takes a tensor that requires a gradient from outside: its gradient would be lost; and when the gradient is
+             asked for, if f gives another result the second time. (What f does besides, such as moving running statistics,
+             it does twice.)
     """
 
     def forward(*xs: Any) -> Any:
@@ -180,7 +182,12 @@ def checkpoint(f: Function) -> Function:
 
     def share(g: Any, out: Any, *xs: Any, position: int) -> Any:
         tensors = [Tensor(x) if isinstance(x, np.ndarray) else x for x in xs]
-        _, pullback = vjp(_bind(f, tensors, (position,)), tensors[position])
+        again, pullback = vjp(_bind(f, tensors, (position,)), tensors[position])
+        if not np.array_equal(again._data, out._data if isinstance(out, Tensor) else out, equal_nan=again.dtype.kind in "fc"):
+            raise GradientError(
+                f"checkpoint: the function gave another result when it was computed again for the gradient, which would be that of "
+                f"other numbers ({describe(again)}). Does it draw random numbers, or use statistics that it updates?"
+            )
         (found,) = pullback(g)
         return found if isinstance(out, Tensor) else found._data
 

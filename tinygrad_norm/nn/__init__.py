@@ -1,6 +1,10 @@
-"""Modules and data for the training lessons."""
+"""The normalizations and their relatives as modules, the layers they stand beside, and data for the training lessons.
 
-from .adaptive import AdaIN, AdaLayerNorm, AdaLayerNormZero
+Constructors, their defaults and ``state_dict`` keys are PyTorch's where PyTorch has the module; ``dtype`` and
+``backward="recorded" | "analytic"`` are added.
+"""
+
+from .adaptive import AdaIN, AdaLayerNorm, AdaLayerNormZero, FiLM
 from .batch_norms import (
     BatchNorm1d,
     BatchNorm2d,
@@ -11,14 +15,16 @@ from .batch_norms import (
     InstanceNorm3d,
 )
 from .clipping import adaptive_grad_clip_
+from .containers import ModuleList, Sequential
 from .digits import digits
 from .dyt import DynamicTanh
 from .folding import FoldingError, fold_batch_norm
-from .layer_norms import LayerNorm, RMSNorm
+from .layer_norms import AdaNorm, DetachNorm, LayerNorm, RMSNorm
 from .linear import Conv2d, Linear
 from .module import Module
 from .nf import NFResidual, activation_gain, expected_variances
-from .renorms import BatchRenorm1d, BatchRenorm2d, PowerNorm
+from .relatives import CosineSimilarity, CrossEntropyLoss, LocalResponseNorm, LogSoftmax, Normalize, Softmax
+from .renorms import BatchRenorm1d, BatchRenorm2d, PowerNorm, PowerNormV
 from .residual import LayerScale, ReZero, SkipInit
 from .weights import SpectralNorm, WeightNorm, WeightStandardization
 
@@ -26,13 +32,18 @@ __all__ = [
     "AdaIN",
     "AdaLayerNorm",
     "AdaLayerNormZero",
+    "AdaNorm",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
     "BatchRenorm1d",
     "BatchRenorm2d",
     "Conv2d",
+    "CosineSimilarity",
+    "CrossEntropyLoss",
+    "DetachNorm",
     "DynamicTanh",
+    "FiLM",
     "FoldingError",
     "GroupNorm",
     "InstanceNorm1d",
@@ -41,12 +52,19 @@ __all__ = [
     "LayerNorm",
     "LayerScale",
     "Linear",
+    "LocalResponseNorm",
+    "LogSoftmax",
     "Module",
+    "ModuleList",
     "NFResidual",
+    "Normalize",
     "PowerNorm",
+    "PowerNormV",
     "RMSNorm",
     "ReZero",
+    "Sequential",
     "SkipInit",
+    "Softmax",
     "SpectralNorm",
     "WeightNorm",
     "WeightStandardization",

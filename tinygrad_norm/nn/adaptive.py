@@ -1,4 +1,4 @@
-"""Normalizations that a condition modulates: adaptive LayerNorm as in DiT, and AdaIN."""
+"""What a condition modulates: adaptive LayerNorm as in DiT, FiLM, and AdaIN."""
 
 from __future__ import annotations
 
@@ -7,21 +7,35 @@ from numpy.typing import DTypeLike
 
 from ..engine import ShapeError, Tensor, describe
 from ..engine.functions import floating, silu, split
-from ..norms import adaptive_instance_norm, conditional_layer_norm
+from ..norms import adaptive_instance_norm, conditional_layer_norm, film
 from .module import Module, zeros
 
 
 class _Modulated(Module):
-    """A linear map of silu(condition) to ``parts`` tensors of ``dim`` features each; weight and bias start at 0."""
+    """A linear map of a condition to ``parts`` tensors of as many features as the input has; weight and bias start at 0."""
 
     parts: int
+
+    def __init__(self, features: int, cond_dim: int, dtype: DTypeLike, backward: str) -> None:
+        self.cond_dim, self.backward = cond_dim, backward
+        self.weight = zeros((self.parts * features, cond_dim), dtype, "W")
+        self.bias = zeros(self.parts * features, dtype, "b")
+
+    def mapped(self, cond: Tensor) -> Tensor:
+        """(*, cond_dim) as (*, parts·features)."""
+        found = cond.reshape(-1, self.cond_dim) @ self.weight.T + self.bias
+        spread: Tensor = found.reshape(*cond.shape[:-1], found.shape[-1])
+        return spread
+
+
+class _AdaLayerNorm(_Modulated):
+    """LayerNorm's last axis, of ``dim`` features, and parts that are read from silu(condition)."""
 
     def __init__(
         self, dim: int, cond_dim: int, eps: float = 1e-6, dtype: DTypeLike = np.float32, backward: str = "recorded"
     ) -> None:
-        self.dim, self.cond_dim, self.eps, self.backward = dim, cond_dim, eps, backward
-        self.weight = zeros((self.parts * dim, cond_dim), dtype, "W")
-        self.bias = zeros(self.parts * dim, dtype, "b")
+        super().__init__(dim, cond_dim, dtype, backward)
+        self.dim, self.eps = dim, eps
 
     def modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:
         """The parts, each with as many axes as the input. A condition per sequence serves all its tokens."""
@@ -37,15 +51,12 @@ class _Modulated(Module):
                 f"{name}: cond {describe(c)} for input {describe(x)}: its leading axes are the input's first ones, such as "
                 "(B, cond_dim) for (B, T, dim)."
             )
-        found = silu(c).reshape(-1, self.cond_dim) @ self.weight.T + self.bias
-        found = found.reshape(*c.shape[:-1], *(1,) * (x.ndim - c.ndim), self.parts * self.dim)
+        found = self.mapped(silu(c))
+        found = found.reshape(*c.shape[:-1], *(1,) * (x.ndim - c.ndim), found.shape[-1])
         return split(found, self.dim, dim=-1)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.dim}, {self.cond_dim}, eps={self.eps})"
 
-
-class AdaLayerNorm(_Modulated):
+class AdaLayerNorm(_AdaLayerNorm):
     """LayerNorm whose shift and scale are read from a condition: (1 + scale)·x̂ + shift.
 
     ``weight`` is (2·dim, cond_dim) and ``bias`` (2·dim): rows for the shift first, then for the scale, of silu(cond). Both
@@ -63,7 +74,7 @@ class AdaLayerNorm(_Modulated):
         return conditional_layer_norm(input, scale, shift, self.eps, self.backward)
 
 
-class AdaLayerNormZero(_Modulated):
+class AdaLayerNormZero(_AdaLayerNorm):
     """AdaLayerNorm with a gate for what comes after it, DiT's adaLN-Zero; one of these per residual branch.
 
         h, gate = norm(x, cond)
@@ -86,6 +97,41 @@ class AdaLayerNormZero(_Modulated):
         return conditional_layer_norm(input, scale, shift, self.eps, self.backward), gate
 
 
+class FiLM(_Modulated):
+    """Each channel stretched and shifted by what a condition says: (1 + scale)·x + shift; nothing is normalized.
+
+    num_features: C, the channels of inputs (N, C) or (N, C, *); cond_dim: the entries of a sample's condition.
+
+    ``weight`` is (2·C, cond_dim) and ``bias`` (2·C): rows for the scale first, then for the shift, of the condition as it is.
+    Both start at 0, so the module starts as the identity: γ = 1 + scale, as in the authors' code; with γ itself starting at
+    0 no gradient would reach x. For maps, or a network of your own: ``tn.functional.film``.
+
+    Source: Perez, Strub, de Vries, Dumoulin, Courville 2018, "FiLM" (arXiv:1709.07871), eqs. 1 and 2.
+    """
+
+    parts = 2
+
+    def __init__(self, num_features: int, cond_dim: int, dtype: DTypeLike = np.float32, backward: str = "recorded") -> None:
+        super().__init__(num_features, cond_dim, dtype, backward)
+        self.num_features = num_features
+
+    def forward(self, input: Tensor, cond: Tensor) -> Tensor:
+        """input: (N, C) or (N, C, *); cond: (N, cond_dim), or (1, cond_dim) for all samples. Returns the input's shape."""
+        x, c = floating(input, "FiLM"), floating(cond, "FiLM", "cond")
+        if x.ndim < 2 or x.shape[1] != self.num_features:
+            raise ShapeError(
+                f"FiLM: input {describe(x)}: it takes (N, C) or (N, C, *), C being num_features={self.num_features}."
+            )
+        if c.ndim != 2 or c.shape[1] != self.cond_dim or c.shape[0] not in (1, x.shape[0]):
+            raise ShapeError(
+                f"FiLM: cond {describe(c)} for input {describe(x)}: it is (N, cond_dim), here ({x.shape[0]}, {self.cond_dim}), or "
+                f"(1, {self.cond_dim}) for all samples."
+            )
+        found = self.mapped(c).reshape(c.shape[0], 2 * self.num_features, *(1,) * (x.ndim - 2))
+        scale, shift = split(found, self.num_features, dim=1)
+        return film(x, 1.0 + scale, shift, self.backward)
+
+
 class AdaIN(Module):
     """The content's statistics replaced by the style's; no parameters. See ``tn.functional.adaptive_instance_norm``."""
 
@@ -94,6 +140,3 @@ class AdaIN(Module):
 
     def forward(self, input: Tensor, style: Tensor) -> Tensor:
         return adaptive_instance_norm(input, style, self.eps, self.backward)
-
-    def __repr__(self) -> str:
-        return f"AdaIN(eps={self.eps})"

@@ -14,23 +14,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import ShapeError, Tensor, describe
+from ..engine import Tensor
 from ..engine.functions import as_tensor
 from ..norms import batch_norm, group_norm, instance_norm
 from ..norms.group_norm import channels_per_group
-from .module import Module, ones, zeros
+from .channels import PerChannel, check_channels
+from .module import Module, buffer, gain_and_shift
 
 
-def check_channels(name: str, x: Tensor, channels: int, axis: int = 1) -> None:
-    """``ShapeError`` unless the input has as many channels as the layer was made for."""
-    if x.shape[axis] != channels:
-        raise ShapeError(
-            f"{name}: input {describe(x)} has {x.shape[axis]} channels (axis {axis}), the layer was made for {channels}. Channels come "
-            "before the places: transpose the input if they are last, or make the layer for as many as it has."
-        )
-
-
-class _Tracking(Module):
+class _Tracking(PerChannel):
     """What Batch- and InstanceNorm have in common: a value per channel of γ, β and, if tracked, of running statistics.
 
     num_features:         C
@@ -45,7 +37,6 @@ class _Tracking(Module):
     """
 
     function: Callable[..., Tensor]
-    forms: Mapping[int, str]  # the inputs it takes, by their number of axes
 
     def __init__(
         self,
@@ -64,25 +55,16 @@ class _Tracking(Module):
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.track_running_stats, self.backward = track_running_stats, backward
         self.momentum_of, self.running_correction = momentum_of, running_correction
-        self.weight = ones(num_features, dtype, "γ") if affine else None
-        self.bias = zeros(num_features, dtype, "β") if affine and bias else None
+        self.weight, self.bias = gain_and_shift(num_features, dtype, affine, bias)
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
-            self.running_mean = Tensor(np.zeros(num_features, dtype), name="m")
-            self.running_var = Tensor(np.ones(num_features, dtype), name="v")
-            self.num_batches_tracked = Tensor(np.zeros((), np.int64), name="batches")
+            self.running_mean = buffer(np.zeros(num_features), dtype, "m")
+            self.running_var = buffer(np.ones(num_features), dtype, "v")
+            self.num_batches_tracked = buffer(0, np.int64, "batches")
 
     def forward(self, input: Tensor) -> Tensor:
-        x = as_tensor(input)
-        name, seen = type(self).__name__, self.num_batches_tracked
-        if x.ndim not in self.forms:
-            expected = " or ".join(f"{n}D" for n in self.forms)
-            raise ShapeError(
-                f"{name}: input {describe(x)}: expected {expected} input (got {x.ndim}D input): {' or '.join(self.forms.values())}. "
-                f"Reshape it, or take another of {name[:-2]}1d, 2d and 3d."
-            )
-        batched = self.forms[x.ndim].startswith("(N")
-        check_channels(name, x, self.num_features, 1 if batched else 0)
+        x, batched = self.admit(input)
+        seen = self.num_batches_tracked
         momentum, of = self.momentum, self.momentum_of
         if momentum is None:
             momentum, of = 1 / (1 + (0 if seen is None else seen.item())), "new"
@@ -100,15 +82,9 @@ class _Tracking(Module):
             momentum_of=of,
             running_correction=self.running_correction,
         )
-        if own and seen is not None and x.size:
-            seen.data = seen.data + 1
+        if own:
+            self.count(x)
         return y if batched else y.reshape(x.shape)
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats})"
-        )
 
 
 class _BatchNorm(_Tracking):
@@ -211,14 +187,10 @@ class GroupNorm(Module):
         channels_per_group("GroupNorm", num_channels, num_groups, f"num_channels={num_channels}")
         self.num_groups, self.num_channels = num_groups, num_channels
         self.eps, self.affine, self.backward = eps, affine, backward
-        self.weight = ones(num_channels, dtype, "γ") if affine else None
-        self.bias = zeros(num_channels, dtype, "β") if affine and bias else None
+        self.weight, self.bias = gain_and_shift(num_channels, dtype, affine, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         x = as_tensor(input)
         if x.ndim > 1:
             check_channels("GroupNorm", x, self.num_channels)
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps, self.backward)
-
-    def __repr__(self) -> str:
-        return f"GroupNorm({self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None})"

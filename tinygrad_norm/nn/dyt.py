@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import dynamic_tanh
-from .module import Module, ones, zeros
+from .module import Module, gain_and_shift
 
 
 class DynamicTanh(Module):
@@ -28,13 +28,9 @@ class DynamicTanh(Module):
         dtype: DTypeLike = np.float32,
         backward: str = "recorded",
     ) -> None:
-        self.alpha_init, self.channels_last, self.backward = alpha_init, channels_last, backward
+        self.dim, self.alpha_init, self.channels_last, self.backward = dim, alpha_init, channels_last, backward
         self.alpha = Tensor(np.full(1, alpha_init, dtype), requires_grad=True, name="α")
-        self.weight = ones(dim, dtype, "γ")
-        self.bias = zeros(dim, dtype, "β") if bias else None
+        self.weight, self.bias = gain_and_shift(dim, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return dynamic_tanh(input, self.alpha, self.weight, self.bias, self.backward, channels_last=self.channels_last)
-
-    def __repr__(self) -> str:
-        return f"DynamicTanh({self.weight.size}, alpha_init={self.alpha_init}, bias={self.bias is not None}, channels_last={self.channels_last})"

@@ -1,4 +1,4 @@
-"""Normalizations of each sample by itself, as modules."""
+"""Normalizations of each sample by itself, as modules: LayerNorm, what is like it but for the backward pass, and RMSNorm."""
 
 from __future__ import annotations
 
@@ -8,13 +8,32 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import Tensor
-from ..norms import layer_norm, rms_norm
+from ..norms import ada_norm, detach_norm, layer_norm, rms_norm
 from ..norms.arguments import sizes
-from .module import Module, ones, zeros
+from .module import Module, gain_and_shift
 
 
-class LayerNorm(Module):
-    """LayerNorm with PyTorch's constructor. ``weight`` (γ) starts at 1, ``bias`` (β) at 0; see ``tn.functional.layer_norm``."""
+class _Affine(Module):
+    """γ and β of the shape that is normalized over."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        elementwise_affine: bool,
+        bias: bool,
+        dtype: DTypeLike,
+        backward: str,
+    ) -> None:
+        self.normalized_shape = sizes(normalized_shape)
+        self.elementwise_affine, self.backward = elementwise_affine, backward
+        self.weight, self.bias = gain_and_shift(self.normalized_shape, dtype, elementwise_affine, bias)
+
+
+class LayerNorm(_Affine):
+    """LayerNorm with PyTorch's constructor. ``weight`` (γ) starts at 1, ``bias`` (β) at 0; see ``tn.functional.layer_norm``.
+
+    eps_mode, correction: as there.
+    """
 
     def __init__(
         self,
@@ -24,21 +43,81 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: DTypeLike = np.float32,
         backward: str = "recorded",
+        *,
+        eps_mode: str = "variance",
+        correction: float = 0,
     ) -> None:
-        self.normalized_shape = sizes(normalized_shape)
-        self.eps, self.elementwise_affine, self.backward = eps, elementwise_affine, backward
-        self.weight = ones(self.normalized_shape, dtype, "γ") if elementwise_affine else None
-        self.bias = zeros(self.normalized_shape, dtype, "β") if elementwise_affine and bias else None
+        super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
+        self.eps, self.eps_mode, self.correction = eps, eps_mode, correction
 
     def forward(self, input: Tensor) -> Tensor:
-        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps, self.backward)
+        return layer_norm(
+            input,
+            self.normalized_shape,
+            self.weight,
+            self.bias,
+            self.eps,
+            self.backward,
+            eps_mode=self.eps_mode,
+            correction=self.correction,
+        )
 
-    def __repr__(self) -> str:
-        return f"LayerNorm({self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None})"
+
+class DetachNorm(_Affine):
+    """LayerNorm's forward pass, with the mean, the deviation or both constant in the backward pass.
+
+    The constructor is LayerNorm's; ``weight`` and ``bias``, too. detach_mean, detach_std: as in
+    ``tn.functional.detach_norm``.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: DTypeLike = np.float32,
+        backward: str = "recorded",
+        *,
+        detach_mean: bool = True,
+        detach_std: bool = True,
+    ) -> None:
+        super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
+        self.eps, self.detach_mean, self.detach_std = eps, detach_mean, detach_std
+
+    def forward(self, input: Tensor) -> Tensor:
+        how = self.eps, self.detach_mean, self.detach_std, self.backward
+        return detach_norm(input, self.normalized_shape, self.weight, self.bias, *how)
 
 
-class RMSNorm(Module):
-    """RMSNorm with PyTorch's constructor. ``weight`` (γ) starts at 1; see ``tn.functional.rms_norm``."""
+class AdaNorm(Module):
+    """C·(1 − k·x̂)·x̂, the factor held constant in the backward pass; nothing is learned. ``scale`` is C.
+
+    detach: as in ``tn.functional.ada_norm``.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        k: float = 0.1,
+        scale: float = 1.0,
+        eps: float = 1e-5,
+        backward: str = "recorded",
+        *,
+        detach: bool = True,
+    ) -> None:
+        self.normalized_shape = sizes(normalized_shape)
+        self.k, self.scale, self.eps, self.backward, self.detach = k, scale, eps, backward, detach
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ada_norm(input, self.normalized_shape, self.k, self.scale, self.eps, self.backward, detach=self.detach)
+
+
+class RMSNorm(_Affine):
+    """RMSNorm with PyTorch's constructor. ``weight`` (γ) starts at 1; see ``tn.functional.rms_norm``.
+
+    eps_mode, partial: as there.
+    """
 
     def __init__(
         self,
@@ -47,13 +126,20 @@ class RMSNorm(Module):
         elementwise_affine: bool = True,
         dtype: DTypeLike = np.float32,
         backward: str = "recorded",
+        *,
+        eps_mode: str = "mean_square",
+        partial: float | None = None,
     ) -> None:
-        self.normalized_shape = sizes(normalized_shape)
-        self.eps, self.elementwise_affine, self.backward = eps, elementwise_affine, backward
-        self.weight = ones(self.normalized_shape, dtype, "γ") if elementwise_affine else None
+        super().__init__(normalized_shape, elementwise_affine, False, dtype, backward)
+        self.eps, self.eps_mode, self.partial = eps, eps_mode, partial
 
     def forward(self, input: Tensor) -> Tensor:
-        return rms_norm(input, self.normalized_shape, self.weight, self.eps, self.backward)
-
-    def __repr__(self) -> str:
-        return f"RMSNorm({self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine})"
+        return rms_norm(
+            input,
+            self.normalized_shape,
+            self.weight,
+            self.eps,
+            self.backward,
+            eps_mode=self.eps_mode,
+            partial=self.partial,
+        )

@@ -19,7 +19,20 @@ def _start(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype:
     return Tensor(rng.uniform(-bound, bound, shape).astype(dtype), requires_grad=True, name=name)
 
 
-class Linear(Module):
+class _Weighted(Module):
+    """What computes with a weight, be it its own or one that a wrapper such as ``WeightNorm`` derives from parameters."""
+
+    weight: Tensor
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.forward_with(self.weight, input)
+
+    def forward_with(self, weight: Tensor, input: Tensor) -> Tensor:
+        """The same with another weight."""
+        raise NotImplementedError
+
+
+class Linear(_Weighted):
     """x·Wᵀ + b for inputs (*, in_features), with PyTorch's constructor: ``weight`` (out, in), ``bias`` (out,).
 
     seed: of the initial values; None draws others each time. Raises ``ShapeError`` for an input with other features.
@@ -33,22 +46,15 @@ class Linear(Module):
         self.weight = _start(rng, (out_features, in_features), in_features, dtype, "W")
         self.bias = _start(rng, (out_features,), in_features, dtype, "b") if bias else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        return self.forward_with(self.weight, input)
-
     def forward_with(self, weight: Tensor, input: Tensor) -> Tensor:
-        """The same with another weight: one derived from parameters, as ``WeightNorm`` does."""
         x = floating(input, "Linear")
         if x.shape[-1:] != (self.in_features,):
             raise ShapeError(f"Linear: input {describe(x)}: its last axis must have in_features={self.in_features} entries.")
         y: Tensor = x @ weight.T
         return y if self.bias is None else y + self.bias
 
-    def __repr__(self) -> str:
-        return f"Linear(in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None})"
 
-
-class Conv2d(Module):
+class Conv2d(_Weighted):
     """``tn.functional.conv2d`` of (N, C, H, W) or (C, H, W), with PyTorch's constructor (zeros are the only padding).
 
     ``weight`` (out, in/groups, kH, kW), ``bias`` (out,). Raises ``ShapeError`` where ``groups`` does not divide the channels.
@@ -81,15 +87,5 @@ class Conv2d(Module):
         self.weight = _start(rng, (out_channels, in_channels // groups, *size), fan_in, dtype, "W")
         self.bias = _start(rng, (out_channels,), fan_in, dtype, "b") if bias else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        return self.forward_with(self.weight, input)
-
     def forward_with(self, weight: Tensor, input: Tensor) -> Tensor:
-        """The same with another weight: one derived from parameters, as ``WeightNorm`` does."""
         return conv2d(input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-
-    def __repr__(self) -> str:
-        return (
-            f"Conv2d({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding!r}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None})"
-        )

@@ -61,9 +61,6 @@ class NFResidual(Module):
         kept: Tensor = input if self.shortcut is None else self.shortcut(scaled)
         return kept + f * self.alpha
 
-    def __repr__(self) -> str:
-        return f"NFResidual({self.branch!r}, alpha={self.alpha:g}, beta={self.beta:g})"
-
 
 def expected_variances(depth: int, alpha: float = 0.2, transitions: Collection[int] = (), start: float = 1.0) -> Array:
     """Var(h) before each of ``depth`` blocks and after the last: shape (depth + 1,); block l has β = √ of entry l.

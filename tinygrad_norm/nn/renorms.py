@@ -1,18 +1,21 @@
-"""Normalizations that hold running statistics against those of the batch: BatchRenorm and PowerNorm, as modules."""
+"""Normalizations that hold running statistics against those of the batch: BatchRenorm and PowerNorm, as modules.
+
+PN-V, PowerNorm's exact half, stands here as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import ShapeError, Tensor, describe
-from ..engine.functions import as_tensor
-from ..norms import batch_renorm, power_norm
+from ..engine import Tensor
+from ..norms import batch_renorm, power_norm, power_norm_v
 from ..norms.batch_norm import blend
 from ..norms.power_norm import mean_square
-from .module import Module, ones, zeros
+from .channels import PerChannel
+from .module import buffer, gain_and_shift
 
 
 def paper_ramp(step: int) -> tuple[float, float]:
@@ -22,7 +25,7 @@ def paper_ramp(step: int) -> tuple[float, float]:
     return float(rmax), float(dmax)
 
 
-class _BatchRenorm(Module):
+class _BatchRenorm(PerChannel):
     """A value per channel of γ, β, the running mean (from 0) and the running standard deviation (from 1).
 
     num_features:  C
@@ -34,8 +37,6 @@ class _BatchRenorm(Module):
     ``num_batches_tracked`` counts the training batches; an empty one counts for nothing. Raises ``ShapeError`` for an input
     with other axes or another number of channels.
     """
-
-    forms: tuple[str, ...]  # the inputs it takes
 
     def __init__(
         self,
@@ -49,15 +50,13 @@ class _BatchRenorm(Module):
     ) -> None:
         self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
         self.schedule, self.backward = schedule, backward
-        self.weight = ones(num_features, dtype, "γ") if affine else None
-        self.bias = zeros(num_features, dtype, "β") if affine else None
-        self.running_mean = Tensor(np.zeros(num_features, dtype), name="m")
-        self.running_std = Tensor(np.ones(num_features, dtype), name="s")
-        self.num_batches_tracked = Tensor(np.zeros((), np.int64), name="batches")
+        self.weight, self.bias = gain_and_shift(num_features, dtype, affine)
+        self.running_mean = buffer(np.zeros(num_features), dtype, "m")
+        self.running_std = buffer(np.ones(num_features), dtype, "s")
+        self.num_batches_tracked: Tensor = buffer(0, np.int64, "batches")
 
     def forward(self, input: Tensor) -> Tensor:
-        x = as_tensor(input)
-        _check(type(self).__name__, x, self.forms, self.num_features)
+        x, _ = self.admit(input)
         rmax, dmax = self.schedule(int(self.num_batches_tracked.item()))
         y = batch_renorm(
             x,
@@ -72,12 +71,9 @@ class _BatchRenorm(Module):
             dmax,
             self.backward,
         )
-        if self.training and x.size:
-            self.num_batches_tracked.data = self.num_batches_tracked.data + 1
+        if self.training:
+            self.count(x)
         return y
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine})"
 
 
 class BatchRenorm1d(_BatchRenorm):
@@ -87,16 +83,16 @@ class BatchRenorm1d(_BatchRenorm):
     gives rmax and dmax for the number of training batches seen. What the arguments mean stands at the base class.
     """
 
-    forms = ("(N, C)", "(N, C, L)")
+    forms: Mapping[int, str] = {2: "(N, C)", 3: "(N, C, L)"}
 
 
 class BatchRenorm2d(_BatchRenorm):
     """Batch Renormalization of (N, C, H, W); see ``BatchRenorm1d``."""
 
-    forms = ("(N, C, H, W)",)
+    forms: Mapping[int, str] = {4: "(N, C, H, W)"}
 
 
-class PowerNorm(Module):
+class PowerNorm(PerChannel):
     """PowerNorm of (N, C) or (N, C, *); see ``tn.functional.power_norm``, whose running statistics this module keeps.
 
     num_features:  C
@@ -117,6 +113,8 @@ class PowerNorm(Module):
     scaling of channel groups before the norm, masks, and their second averaging of φ during the warm-up.
     """
 
+    forms: Mapping[int, str] = {2: "(N, C)", 3: "(N, C, *)"}
+
     def __init__(
         self,
         num_features: int,
@@ -130,16 +128,14 @@ class PowerNorm(Module):
     ) -> None:
         self.num_features, self.alpha_fwd, self.alpha_bkw = num_features, alpha_fwd, alpha_bkw
         self.eps, self.warmup_iters, self.affine, self.backward = eps, warmup_iters, affine, backward
-        self.weight = ones(num_features, dtype, "γ") if affine else None
-        self.bias = zeros(num_features, dtype, "β") if affine else None
-        self.running_phi = Tensor(np.ones(num_features, dtype), name="φ")
-        self.nu = Tensor(np.zeros(num_features, dtype), name="ν")
-        self.num_batches_tracked = Tensor(np.zeros((), np.int64), name="batches")
+        self.weight, self.bias = gain_and_shift(num_features, dtype, affine)
+        self.running_phi = buffer(np.ones(num_features), dtype, "φ")
+        self.nu = buffer(np.zeros(num_features), dtype, "ν")
+        self.num_batches_tracked: Tensor = buffer(0, np.int64, "batches")
         self._lent: list[Tensor] = []  # in a list, where nobody takes it for a parameter
 
     def forward(self, input: Tensor) -> Tensor:
-        x = as_tensor(input)
-        _check("PowerNorm", x, ("(N, C)", "(N, C, *)"), self.num_features)
+        x, _ = self.admit(input)
         if not self.training or not x.size:
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps, self.backward)
         step = int(self.num_batches_tracked.item()) + 1
@@ -147,7 +143,7 @@ class PowerNorm(Module):
         y = power_norm(x, None if warm else self.running_phi, self._leaf(), self.weight, self.bias, self.eps, self.backward)
         new = mean_square(x, (0, *range(2, x.ndim)))
         blend(self.running_phi, new, 1 / step if warm else 1 - self.alpha_fwd)
-        self.num_batches_tracked.data = np.asarray(step, np.int64)
+        self.count(x)
         return y
 
     def _leaf(self) -> Tensor:
@@ -169,19 +165,36 @@ class PowerNorm(Module):
         self._take_step()  # whoever looks at the state sees it as it is after the last backward pass
         return super()._tensors(prefix)
 
-    def __repr__(self) -> str:
-        return (
-            f"PowerNorm({self.num_features}, alpha_fwd={self.alpha_fwd}, alpha_bkw={self.alpha_bkw}, eps={self.eps}, "
-            f"warmup_iters={self.warmup_iters}, affine={self.affine})"
-        )
 
+class PowerNormV(PerChannel):
+    """PN-V of (N, C) or (N, C, *): in training ``tn.functional.power_norm_v``; in inference x is divided by √(φ + ε).
 
-def _check(name: str, x: Tensor, forms: tuple[str, ...], channels: int) -> None:
-    counts = [form.count(",") + 1 for form in forms]
-    if not (x.ndim in counts or (forms[-1].endswith("*)") and x.ndim > counts[-1])):
-        raise ShapeError(f"{name}: input {describe(x)} has {x.ndim} axes; it takes {' or '.join(forms)}. Reshape it first.")
-    if x.shape[1] != channels:
-        raise ShapeError(
-            f"{name}: input {describe(x)} has {x.shape[1]} channels (axis 1), the layer was made for {channels}. Channels "
-            "come before the places: transpose the input if they are last."
-        )
+    num_features:  C
+    alpha_fwd:     the weight of the *old* φ in the new one; an empty batch leaves φ as it is
+
+    Buffer: ``running_phi`` (φ, from 1), the running mean of x².
+    """
+
+    forms: Mapping[int, str] = {2: "(N, C)", 3: "(N, C, *)"}
+
+    def __init__(
+        self,
+        num_features: int,
+        alpha_fwd: float = 0.9,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: DTypeLike = np.float32,
+        backward: str = "recorded",
+    ) -> None:
+        self.num_features, self.alpha_fwd, self.eps, self.affine, self.backward = num_features, alpha_fwd, eps, affine, backward
+        self.weight, self.bias = gain_and_shift(num_features, dtype, affine)
+        self.running_phi = buffer(np.ones(num_features), dtype, "φ")
+
+    def forward(self, input: Tensor) -> Tensor:
+        x, _ = self.admit(input)
+        if not self.training:  # φ is a constant, so that the record is the whole gradient
+            return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps)
+        y = power_norm_v(x, self.weight, self.bias, self.eps, self.backward)
+        if x.size:
+            blend(self.running_phi, mean_square(x, (0, *range(2, x.ndim))), 1 - self.alpha_fwd)
+        return y

@@ -14,7 +14,15 @@ from ..norms import layer_scale
 from .module import Module, zeros
 
 
-class LayerScale(Module):
+class _Scaling(Module):
+    weight: Tensor
+    backward: str
+
+    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
+        return layer_scale(input, self.weight, residual, self.backward)
+
+
+class LayerScale(_Scaling):
     """λ for each channel of the last axis: ``weight``, shape (dim,), starts at ``init``.
 
     1e-5 is timm's default, and the paper's choice at depth 24; the paper takes 0.1 up to depth 18 and 1e-6 above 24.
@@ -23,26 +31,14 @@ class LayerScale(Module):
     """
 
     def __init__(self, dim: int, init: float = 1e-5, dtype: DTypeLike = np.float32, backward: str = "recorded") -> None:
-        self.init, self.backward = init, backward
+        self.dim, self.init, self.backward = dim, init, backward
         self.weight = Tensor(np.full(dim, init, dtype), requires_grad=True, name="λ")
 
-    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        return layer_scale(input, self.weight, residual, self.backward)
 
-    def __repr__(self) -> str:
-        return f"LayerScale({self.weight.size}, init={self.init})"
-
-
-class _Scalar(Module):
+class _Scalar(_Scaling):
     def __init__(self, dtype: DTypeLike = np.float32, backward: str = "recorded") -> None:
         self.backward = backward
         self.weight = zeros((), dtype, "λ")
-
-    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        return layer_scale(input, self.weight, residual, self.backward)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 class SkipInit(_Scalar):

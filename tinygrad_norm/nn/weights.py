@@ -50,9 +50,6 @@ class _Derived(Module):
         yield from ((prefix + name, t) for name, t in self.layer._tensors() if name != "weight")
         yield from ((prefix + name, t) for name, t in self._sources())
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.layer!r})"
-
 
 class WeightNorm(_Derived):
     """The layer with the weight g·v/‖v‖. It starts with v the layer's weight and g = ‖v‖, so nothing changes at first.

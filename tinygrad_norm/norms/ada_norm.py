@@ -30,8 +30,8 @@ from typing import Any
 
 from ..engine import Op, Tensor, scope
 from ..engine.functions import floating
-from .arguments import is_analytic, narrow, trailing, widen
-from .moments import normalization, pull_standardize, record, standardize
+from .arguments import is_analytic, narrow, number, trailing, widen
+from .moments import normalization, of_nothing, pull_standardize, record, standardize
 from .registry import Norm, register
 
 DETACHED = normalization("ada_norm", "AdaNorm({0})")
@@ -61,7 +61,11 @@ def ada_norm(
     """
     x = floating(input, "ada_norm")
     _, axis = trailing("ada_norm", x, normalized_shape)
-    if is_analytic("ada_norm", backward):
+    eps, k, scale = (number("ada_norm", what, value) for what, value in (("eps", eps), ("k", k), ("scale", scale)))
+    analytic = is_analytic("ada_norm", backward)
+    if not x.size:
+        return of_nothing(x)
+    if analytic:
         if not detach:
             return WHOLE(x, axis=axis, eps=eps, k=k, scale=scale)  # type: ignore[no-any-return]
         xhat, _ = standardize(x.detach(), axis, eps)
@@ -87,7 +91,7 @@ def _whole(x: Any, *, axis: tuple[int, ...], eps: float, k: float, scale: float)
 
 def _whole_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], eps: float, k: float, scale: float) -> Any:
     xhat, rstd = standardize(x, axis, eps)
-    return pull_standardize(g * _gain(xhat, 2 * k, scale), xhat, rstd, axis)
+    return pull_standardize(widen(g) * _gain(xhat, 2 * k, scale), xhat, rstd, axis)
 
 
 WHOLE = Op("ada_norm", "AdaNorm({0})", _whole, (_whole_dx,))

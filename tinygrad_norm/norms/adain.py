@@ -30,7 +30,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import mean, sqrt, sum
-from .arguments import is_analytic, narrow, widen
+from .arguments import is_analytic, narrow, number, widen
 from .moments import pull_standardize, record, standardize
 from .registry import Norm, by_name, register
 
@@ -53,20 +53,21 @@ def adaptive_instance_norm(input: Tensor, style: Tensor, eps: float = 1e-5, back
             "channels, the same N and C, and the same number of axes. One style for all samples: style.broadcast_to(N, …)."
         )
     for what, t in (("input", x), ("style", s)):
-        if t.size and math.prod(t.shape[2:]) == 1:
+        places = math.prod(t.shape[2:])
+        if math.prod(t.shape[:2]) and places < 2 and (places or what == "style"):  # content without places gives an empty y
             raise ShapeError(
-                f"adaptive_instance_norm: {what} {describe(t)} has one place per channel; one value has no spread. "
-                "Normalize before the places are pooled."
+                f"adaptive_instance_norm: {what} {describe(t)} has {'one place' if places else 'no place'} per channel; it takes "
+                f"at least 2 places, for {'one value has' if places else 'nothing has'} no spread. Normalize before the places "
+                "are pooled."
             )
-    axis = tuple(range(2, x.ndim))
-    if is_analytic("adaptive_instance_norm", backward):
+    axis, eps = tuple(range(2, x.ndim)), number("adaptive_instance_norm", "eps", eps)
+    if is_analytic("adaptive_instance_norm", backward) and x.size:
         return ANALYTIC(x, s, axis=axis, eps=eps)  # type: ignore[no-any-return]
     with scope("content"):
         xhat = record(widen(x), axis, eps)
     with scope("style"):
-        wide = widen(s)
-        mu = mean(wide, axis=axis).named("μ(s)")
-        sigma = sqrt(mean((wide - mu) ** 2, axis=axis).named("σ²(s)") + eps).named("σₛ")
+        mu, variance = _moments(s, axis)
+        mu, sigma = mu.named("μ(s)"), sqrt(variance.named("σ²(s)") + eps).named("σₛ")
     with scope("affine"):
         y: Tensor = narrow(xhat * sigma + mu, x)
     return y
@@ -75,19 +76,21 @@ def adaptive_instance_norm(input: Tensor, style: Tensor, eps: float = 1e-5, back
 # The hand-derived node -------------------------------------------------------------------------------------------
 
 
-def _spread(s: Any, axis: tuple[int, ...], eps: float) -> Any:
+def _moments(s: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
     s = widen(s)
-    return sqrt(mean((s - mean(s, axis=axis)) ** 2, axis=axis) + eps)
+    mu = mean(s, axis=axis)
+    return mu, mean((s - mu) ** 2, axis=axis)
 
 
 def _forward(x: Any, s: Any, *, axis: tuple[int, ...], eps: float) -> Any:
     xhat, _ = standardize(x, axis, eps)
-    return narrow(xhat * _spread(s, axis, eps) + mean(widen(s), axis=axis), x)
+    mu, variance = _moments(s, axis)
+    return narrow(xhat * sqrt(variance + eps) + mu, x)
 
 
 def _dx(g: Any, out: Any, x: Any, s: Any, *, axis: tuple[int, ...], eps: float) -> Any:
     xhat, rstd = standardize(x, axis, eps)
-    return pull_standardize(g * _spread(s, axis, eps), xhat, rstd, axis)
+    return pull_standardize(widen(g) * sqrt(_moments(s, axis)[1] + eps), xhat, rstd, axis)
 
 
 def _ds(g: Any, out: Any, x: Any, s: Any, *, axis: tuple[int, ...], eps: float) -> Any:

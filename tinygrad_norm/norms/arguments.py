@@ -2,31 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..engine import OptionError, ShapeError, Tensor, describe
-from ..engine.functions import floating
+from ..engine import DTypeError, OptionError, ShapeError, Tensor, describe
+from ..engine.functions import as_tensor, floating
 from ..engine.primitives import astype
+
+# Options ---------------------------------------------------------------------------------------------------
 
 
 def is_analytic(name: str, backward: str) -> bool:
     """Whether the hand-derived node is wanted and not the record; ``OptionError`` for any other word."""
-    if backward not in ("recorded", "analytic"):
-        raise OptionError(f'{name}: backward={backward!r}; it is "recorded" or "analytic".')
+    if not isinstance(backward, str) or backward not in ("recorded", "analytic"):
+        raise OptionError(f'{name}: backward={describe(backward)}; it is "recorded" or "analytic".')
     return backward == "analytic"
 
 
-def parameter(name: str, what: str, value: Any, shape: tuple[int, ...], of: str) -> Tensor | None:
-    """γ, β, … as a tensor of exactly ``shape``, or None; ``of`` says in words what the shape comes from."""
+def number(
+    name: str,
+    what: str,
+    value: Any,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    above: float | None = None,
+    whole: bool = False,
+) -> Any:
+    """An option that is one real number, as a Python number, which never changes a dtype.
+
+    least, most:  bounds that it may reach; ``above``: one that it must exceed
+    whole:        an integer
+
+    Raises ``DTypeError`` for what is no number (None, a word, a tensor), ``OptionError`` for one out of bounds and for NaN.
+    """
+    kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, kinds):
+        raise DTypeError(f"{name}: {what}={describe(value)}; it is {_range(least, most, above, whole)}.")
+    value = value.item() if isinstance(value, np.generic) else value
+    low = (least is None or value >= least) and (above is None or value > above)
+    if value != value or not low or not (most is None or value <= most):
+        raise OptionError(f"{name}: {what}={value!r}; it is {_range(least, most, above, whole)}.")
+    return value
+
+
+def _range(least: float | None, most: float | None, above: float | None, whole: bool) -> str:
+    words = "a whole number" if whole else "a number"
+    if above is not None:
+        return f"{words} above {above:g}" + (f" and up to {most:g}" if most is not None else "")
+    if least is not None:
+        return f"{words} from {least:g} " + (f"to {most:g}" if most is not None else "on")
+    return words if most is None else f"{words} up to {most:g}"
+
+
+# Parameters ------------------------------------------------------------------------------------------------
+
+
+def as_parameter(name: str, what: str, value: Any, like: Tensor | None = None) -> Tensor:
+    """γ, β, α, … as a floating-point tensor. Python numbers and lists have no dtype of their own: they take that of ``like``."""
+    if like is not None and isinstance(value, (int, float, np.number, list, tuple)):
+        p = as_tensor(value)
+        return p.astype(like.dtype) if p.dtype.kind in "iuf" and p.dtype != like.dtype else floating(p, name, what)
+    return floating(value, name, what)
+
+
+def parameter(name: str, what: str, value: Any, shape: tuple[int, ...], of: str, like: Tensor | None = None) -> Tensor | None:
+    """γ, β, … as a tensor of exactly ``shape``, or None; ``of`` says in words what the shape comes from.
+
+    like:  the input, whose dtype Python numbers and lists take
+    """
     if value is None:
         return None
-    p = floating(value, name, what)
+    p = as_parameter(name, what, value, like)
     if p.shape != shape:
         raise ShapeError(f"{name}: {what} {describe(p)} with {of}: its shape must be {shape}.")
     return p
+
+
+def affine_pair(
+    name: str, x: Tensor, weight: Any, bias: Any, shape: tuple[int, ...], of: str, spread: tuple[int, ...] | None = None
+) -> tuple[Tensor | None, Tensor | None]:
+    """γ and β of ``shape``, each or None, as they broadcast against x: reshaped to ``spread`` if that is given."""
+    w, b = (parameter(name, what, p, shape, of, x) for what, p in (("weight", weight), ("bias", bias)))
+    return (w, b) if spread is None else (per_channel(w, spread), per_channel(b, spread))
+
+
+def affine_inputs(weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, ...]:
+    """What an analytic node takes after its other inputs: (), (γ,) or (γ, β). β alone comes with a γ of 1."""
+    if weight is None and bias is not None:
+        weight = Tensor(np.ones((), bias.dtype))
+    return tuple(p for p in (weight, bias) if p is not None)
+
+
+def modulation(
+    name: str,
+    what: str,
+    value: Any,
+    x: Tensor,
+    short: tuple[int, ...],
+    called: str,
+    spread: tuple[int, ...],
+    fix: Callable[[Tensor], str],
+) -> Tensor:
+    """What a condition says: of as many axes as x, each of its size or 1; or of the shape ``short``, reshaped to ``spread``.
+
+    called, fix:  how messages call the short shape, and the likely fix for one that does not fit
+    """
+    p = as_parameter(name, what, value, x)
+    if p.ndim == x.ndim and all(n in (1, m) for n, m in zip(p.shape, x.shape)):
+        return p
+    if p.shape == short:
+        return p if spread == short else p.reshape(spread)
+    raise ShapeError(
+        f"{name}: {what} {describe(p)} for input {describe(x)}: it is {called}, or has as many axes as the input ({x.ndim}), "
+        f"each of its size or 1.{fix(p)}"
+    )
+
+
+# Axes ------------------------------------------------------------------------------------------------------
 
 
 def channels(name: str, x: Tensor, least: int = 2) -> tuple[int, tuple[int, ...]]:
@@ -42,13 +137,32 @@ def per_channel(p: Tensor | None, spread: tuple[int, ...]) -> Tensor | None:
     return p if p is None or p.shape == spread else p.reshape(spread)
 
 
-def sizes(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (int(normalized_shape),) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+def several_values(x: Tensor, axis: tuple[int, ...], name: str, otherwise: str = "y would be β whatever x is") -> None:
+    """``ShapeError`` where the statistics of a channel would be those of one value; ``otherwise``: what would come of it."""
+    if x.size and np.prod([x.shape[a] for a in axis]) == 1:
+        raise ShapeError(
+            f"{name}: input {describe(x)}: Expected more than 1 value per channel when training. One value is its own mean, so "
+            f"{otherwise}. Take a larger batch, or training=False with running statistics."
+        )
+
+
+def sizes(normalized_shape: int | Sequence[int], name: str = "normalized_shape") -> tuple[int, ...]:
+    """The sizes of the normalized axes as a tuple; ``ShapeError`` for what are none."""
+    several = isinstance(normalized_shape, (tuple, list)) or (
+        isinstance(normalized_shape, np.ndarray) and normalized_shape.ndim == 1
+    )
+    given: Any = normalized_shape if several else (normalized_shape,)
+    if any(isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) for n in given):
+        raise ShapeError(
+            f"{name}: normalized_shape={describe(normalized_shape)}; it is the size of the last axis, or a tuple of the sizes of "
+            "the last axes: whole numbers, such as x.shape[-1]."
+        )
+    return tuple(int(n) for n in given)
 
 
 def trailing(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """``normalized_shape`` as a tuple, and the last axes of x that it names."""
-    shape = sizes(normalized_shape)
+    shape = sizes(normalized_shape, name)
     if not shape or x.shape[-len(shape) :] != shape:
         raise ShapeError(
             f"{name}: input {describe(x)} with normalized_shape {shape}: the input's last axes must be exactly these sizes. "
@@ -57,8 +171,28 @@ def trailing(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> tup
     return shape, tuple(range(x.ndim - len(shape), x.ndim))
 
 
+def named_axes(name: str, x: Tensor, dim: Any) -> None:
+    """``ShapeError`` where no axis is named: a softmax over nothing, or over whatever a guess would be."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        raise ShapeError(
+            f"{name}: dim={dim!r} for input {describe(x)}: name the axis along which it goes, or several. Mostly it is dim=-1. "
+            "(PyTorch guesses one, and warns.)"
+        )
+
+
+# dtypes ----------------------------------------------------------------------------------------------------
+
+
+def wide_dtype(x: Any) -> np.dtype[Any]:
+    """The dtype that is computed in: float32 for float16, else that of x."""
+    return np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+
+
 def widen(x: Any) -> Any:
-    """float16 as float32, whose squares and sums do not overflow; anything else as it is. Array, tensor or symbol."""
+    """float16 as float32, whose squares and sums do not overflow; anything else as it is. Array, tensor or symbol.
+
+    An analytic rule widens its cotangent first: half times half is half, and overflows where the record does not.
+    """
     return astype(x, dtype=np.dtype(np.float32)) if x.dtype == np.float16 else x
 
 

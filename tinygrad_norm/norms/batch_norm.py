@@ -27,16 +27,28 @@ Source: Ioffe, Szegedy 2015, "Batch Normalization" (arXiv:1502.03167), algorithm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..engine import DTypeError, Op, OptionError, ShapeError, Tensor, describe, scope
+from ..engine import DTypeError, InPlaceError, Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import rsqrt
-from .arguments import channels, is_analytic, narrow, parameter, per_channel, widen
-from .moments import affine, normalization, normalize
-from .registry import Norm, by_name, register
+from .arguments import (
+    affine_pair,
+    channels,
+    is_analytic,
+    narrow,
+    number,
+    parameter,
+    per_channel,
+    several_values,
+    wide_dtype,
+    widen,
+)
+from .moments import affine, batch_moments, normalization, normalize, pull_standardize
+from .registry import KnownMistake, Norm, by_name, register
 
 ANALYTIC = normalization("batch_norm", "BatchNorm({0})")
 
@@ -65,66 +77,82 @@ def batch_norm(
     running_correction:         1: the running variance is the unbiased one; 0: the biased
     backward:                   "recorded" or "analytic"
 
-    Returns a tensor of the input's shape. Raises ``ShapeError`` where shapes do not fit and for a single value per
-    channel in training, ``DTypeError`` for an integer input.
+    Returns a tensor of the input's shape and dtype, whatever that of m and v. Raises ``ShapeError`` where shapes do not fit
+    and for a single value per channel in training, ``DTypeError`` for an integer input, ``OptionError`` for an option that
+    is none, ``InPlaceError`` for statistics that cannot be updated. A call that raises has changed nothing.
     """
-    check_momentum("batch_norm", momentum_of, running_mean, running_var)
-    is_analytic("batch_norm", backward)  # said before anything is updated
+    is_analytic("batch_norm", backward)
+    eps = number("batch_norm", "eps", eps)
+    how = check_running("batch_norm", momentum, momentum_of, running_correction, training, running_mean, running_var)
     x = floating(input, "batch_norm")
     c, spread = channels("batch_norm", x)
     of = f"{c} channels"
-    w, b = (per_channel(parameter("batch_norm", n, p, (c,), of), spread) for n, p in (("weight", weight), ("bias", bias)))
+    w, b = affine_pair("batch_norm", x, weight, bias, (c,), of, spread)
     if (running_mean is None) != (running_var is None):
         raise ShapeError("batch_norm: running_mean and running_var go together; one of them is None.")
     m, v = (parameter("batch_norm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
     if not training and m is not None and v is not None:
-        return _with_fixed_statistics(
-            x, per_channel(as_it_is_now(m), spread), per_channel(as_it_is_now(v), spread), w, b, eps, backward
-        )
+        m, v = (per_channel(as_it_is_now(t, x), spread) for t in (m, v))
+        return _with_fixed_statistics(x, m, v, w, b, eps, backward)
     axis = (0, *range(2, x.ndim))
     several_values(x, axis, "batch_norm")
+    y = normalize(ANALYTIC, x, w, b, axis, eps, backward)
     if training and m is not None:
-        update_running(x, axis, running_mean, running_var, momentum, momentum_of, running_correction)
-    return normalize(ANALYTIC, x, w, b, axis, eps, backward)
-
-
-def several_values(x: Tensor, axis: tuple[int, ...], name: str) -> None:
-    """``ShapeError`` where the statistics of a channel would be those of one value."""
-    if x.size and np.prod([x.shape[a] for a in axis]) == 1:
-        raise ShapeError(
-            f"{name}: input {describe(x)}: Expected more than 1 value per channel when training. One value is its own mean, so y "
-            "would be β whatever x is. Take a larger batch, or training=False with running statistics."
-        )
+        update_running("batch_norm", x, axis, running_mean, running_var, *how)
+    return y
 
 
 # Running statistics: outside the record, as in every framework --------------------------------------------------
 
 
-def check_momentum(name: str, momentum_of: str, *running: Any) -> None:
-    """``OptionError`` for a convention that there is not, ``DTypeError`` for statistics that cannot be updated."""
+def check_running(
+    name: str, momentum: Any, momentum_of: Any, correction: Any, training: bool, *running: Any
+) -> tuple[float, float]:
+    """The weight of the new value, and what is taken from the count for the running variance. Raises, before anything is
+    changed, where one of them is none; with ``training`` also where a statistic cannot be updated."""
+    momentum, correction = number(name, "momentum", momentum), number(name, "running_correction", correction)
     if momentum_of not in ("new", "old"):
         raise OptionError(f'{name}: momentum_of={momentum_of!r}; it is "new" (PyTorch) or "old" (Keras, Flax, ONNX).')
+    updatable(name, training, *running)
+    return (momentum if momentum_of == "new" else 1 - momentum), correction
+
+
+def updatable(name: str, training: bool, *running: Any) -> None:
+    """``DTypeError`` for running statistics that are neither tensors nor arrays; in training ``InPlaceError`` for those that
+    cannot be given new values."""
     for statistic in running:
         if not (statistic is None or isinstance(statistic, (Tensor, np.ndarray))):
             raise DTypeError(
                 f"{name}: running statistics are tensors or arrays, which can be updated, not {type(statistic).__name__}."
             )
+        if training and isinstance(statistic, Tensor) and statistic.op is not None:
+            raise InPlaceError(
+                f"{name}: the running statistic {describe(statistic)} was computed by {statistic.op.name}; training updates it, "
+                "and only leaves can be given new data. Pass statistic.detach(), and keep that."
+            )
+        if training and isinstance(statistic, np.ndarray) and not statistic.flags.writeable:
+            raise InPlaceError(
+                f"{name}: the running statistic {describe(statistic)} is a read-only array; training updates it. Pass a copy of "
+                "it, np.array(statistic), and keep that; or the tensor itself, not its data."
+            )
 
 
 def update_running(
-    x: Tensor, axis: tuple[int, ...], running_mean: Any, running_var: Any, momentum: float, momentum_of: str, correction: float
+    name: str, x: Tensor, axis: tuple[int, ...], running_mean: Any, running_var: Any, share: float, correction: float
 ) -> None:
     """Move the running statistics towards those of x. They are of shape (C,); where the moments leave other axes besides
     the channels' (InstanceNorm), these are averaged over."""
     if not x.size:
         return
-    share = momentum if momentum_of == "new" else 1 - momentum
-    data = x.data.astype(np.float64)
     count = int(np.prod([x.shape[a] for a in axis]))
-    mean = data.mean(axis, keepdims=True)
-    var = ((data - mean) ** 2).sum(axis, keepdims=True) / (count - correction)
+    if not correction < count:
+        raise OptionError(
+            f"{name}: running_correction={correction!r} for input {describe(x)}: the running variance is divided by the number of "
+            f"values, {count}, less that; it must be below. 1 is the unbiased one, 0 the biased."
+        )
+    mean, square = batch_moments(x.data, axis)
     others = tuple(a for a in range(x.ndim) if a != 1)
-    for running, new in ((running_mean, mean), (running_var, var)):
+    for running, new in ((running_mean, mean), (running_var, square / (count - correction))):
         blend(running, new.mean(others), share)
 
 
@@ -136,9 +164,12 @@ def blend(running: Any, new: Any, share: float) -> None:
         running[...] = (1 - share) * running + share * new
 
 
-def as_it_is_now(statistic: Tensor) -> Tensor:
-    """Apart from the buffer, which may get new data before the record goes backward."""
-    return statistic if statistic.requires_grad else Tensor(np.array(statistic.data)).named(statistic.name or "")
+def as_it_is_now(statistic: Tensor, x: Tensor) -> Tensor:
+    """Apart from the buffer, which may get new data before the record goes backward; and in the dtype computed in, so that
+    float64 statistics leave a float32 input float32."""
+    now = statistic if statistic.requires_grad else Tensor(np.array(statistic.data)).named(statistic.name or "")
+    dtype = wide_dtype(x)
+    return now if dtype.kind == "c" or now.dtype == dtype else now.astype(dtype).named(now.name or "")
 
 
 # Inference ------------------------------------------------------------------------------------------------------
@@ -149,27 +180,24 @@ def _with_fixed_statistics(x: Tensor, m: Any, v: Any, w: Tensor | None, b: Tenso
         xhat = FIXED(widen(x), m, v, eps=eps)
     else:
         with scope("running statistics"):
-            rstd = rsqrt(widen(v) + eps).named("rstd")
+            rstd = rsqrt(v + eps).named("rstd")
         with scope("normalize"):
             xhat = ((widen(x) - m) * rstd).named("x̂")
     y: Tensor = narrow(affine(xhat, w, b), x)
     return y
 
 
-def _fixed(x: Any, m: Any, v: Any, eps: float) -> Any:
-    return narrow((widen(x) - m) * rsqrt(widen(v) + eps), x)
-
-
 FIXED = Op(
     "batch_norm",
     "BatchNorm({0})",
-    _fixed,
+    lambda x, m, v, eps: (x - m) * rsqrt(v + eps),
     (
-        lambda g, out, x, m, v, eps: g * rsqrt(widen(v) + eps),
-        lambda g, out, x, m, v, eps: -g * rsqrt(widen(v) + eps),
-        lambda g, out, x, m, v, eps: -0.5 * g * (widen(x) - m) * rsqrt(widen(v) + eps) ** 3,
+        lambda g, out, x, m, v, eps: g * rsqrt(v + eps),
+        lambda g, out, x, m, v, eps: -g * rsqrt(v + eps),
+        lambda g, out, x, m, v, eps: -0.5 * g * (x - m) * rsqrt(v + eps) ** 3,
     ),
 )
+"""x̂ by given statistics, all of it in the dtype computed in."""
 
 
 # What the rest of the house asks --------------------------------------------------------------------------------
@@ -178,6 +206,17 @@ FIXED = Op(
 def _parameters(shape: tuple[int, ...], training: bool = True, **options: Any) -> dict[str, tuple[int, ...]]:
     c = shape[1:2]
     return {"weight": c, "bias": c} if training else {"weight": c, "bias": c, "running_mean": c, "running_var": c}
+
+
+def _as_in_training(inputs: Mapping[str, Any], dy: Any, training: bool, eps: float) -> dict[str, Any] | None:
+    """The training formula, with the running statistics."""
+    if training:
+        return None
+    x, spread = inputs["input"], (-1, *(1,) * (dy.ndim - 2))
+    axis = (0, *range(2, x.ndim))
+    rstd = 1 / np.sqrt(inputs["running_var"].reshape(spread) + eps)
+    xhat = (x - inputs["running_mean"].reshape(spread)) * rstd
+    return {"input": pull_standardize(dy * inputs["weight"].reshape(spread), xhat, rstd, axis)}
 
 
 NORM = register(
@@ -191,6 +230,14 @@ NORM = register(
         samples=({"shape": (3, 2, 4)}, {"shape": (3, 2, 2, 3), "eps": 0.3}, {"shape": (4, 3, 2), "training": False}),
         draw={"running_var": lambda rng, shape: rng.uniform(0.5, 2, shape)},
         min_ndim=2,
+        mistakes=(
+            KnownMistake(
+                "the training formula in inference",
+                "dx is that of training, with running statistics: in inference they are constants, and nothing couples the samples",
+                "dx = dy·γ/√(v + ε)",
+                _as_in_training,
+            ),
+        ),
         projects=True,
         formula="y = γ·(x − μ)/√(σ² + ε) + β, μ and σ² over the batch",
         backward_formula="dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),  g = dy·γ,  dγ = Σ dy·x̂,  dβ = Σ dy,  over the batch",

@@ -33,12 +33,24 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
+from ..engine import Op, ShapeError, Tensor, scope
 from ..engine.functions import floating
 from ..engine.primitives import maximum
-from .arguments import channels, is_analytic, narrow, parameter, per_channel, widen
-from .batch_norm import as_it_is_now, blend
-from .moments import affine, pull_standardize, record, standardize
+from .arguments import (
+    affine_inputs,
+    affine_pair,
+    channels,
+    is_analytic,
+    narrow,
+    number,
+    parameter,
+    per_channel,
+    several_values,
+    wide_dtype,
+    widen,
+)
+from .batch_norm import as_it_is_now, blend, updatable
+from .moments import affine, batch_moments, of_nothing, pull_shift, pull_standardize, record, standardize
 from .registry import Norm, by_name, register
 
 
@@ -66,65 +78,55 @@ def batch_renorm(
     backward:                   "recorded" or "analytic"
 
     Returns a tensor of the input's shape; float16 computes in float32. Raises ``ShapeError`` where shapes do not fit and for
-    a single value per channel in training, ``DTypeError`` for an integer input, ``OptionError`` for rmax < 1 or dmax < 0.
+    a single value per channel in training, ``DTypeError`` for an integer input, ``OptionError`` for rmax < 1 or dmax < 0,
+    ``InPlaceError`` for statistics that cannot be updated. A call that raises has changed nothing.
     """
+    analytic = is_analytic("batch_renorm", backward)
+    eps, momentum = number("batch_renorm", "eps", eps), number("batch_renorm", "momentum", momentum)
+    for what, bound, least in (("rmax", rmax, 1), ("dmax", dmax, 0)):  # 1 and 0: BatchNorm
+        number("batch_renorm", what, bound, least)
+    updatable("batch_renorm", training, running_mean, running_std)
     x = floating(input, "batch_renorm")
     c, spread = channels("batch_renorm", x)
     of = f"{c} channels"
-    w, b = (per_channel(parameter("batch_renorm", n, p, (c,), of), spread) for n, p in (("weight", weight), ("bias", bias)))
+    w, b = affine_pair("batch_renorm", x, weight, bias, (c,), of, spread)
     if (running_mean is None) != (running_std is None):
         raise ShapeError("batch_renorm: running_mean and running_std go together; one of them is None.")
-    if not (rmax >= 1 and dmax >= 0):
-        raise OptionError(
-            f"batch_renorm: rmax={rmax!r}, dmax={dmax!r}; rmax is at least 1 and dmax at least 0 (1 and 0: BatchNorm)."
-        )
     m, s = (parameter("batch_renorm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_std", running_std)))
     if not training and m is not None and s is not None:
-        m, s = (per_channel(_constant(t, x), spread) for t in (m, s))
+        m, s = (per_channel(as_it_is_now(t, x), spread) for t in (m, s))
         return _with_fixed_statistics(x, m, _divisor(s, eps), w, b, backward)
+    if not x.size:
+        return of_nothing(x, w, b)
     axis = (0, *range(2, x.ndim))
-    if x.size and np.prod([x.shape[a] for a in axis]) == 1:
-        raise ShapeError(
-            f"batch_renorm: input {describe(x)}: Expected more than 1 value per channel when training. One value is its own "
-            "mean, so no gradient would reach x. Take a larger batch, or training=False with running statistics."
-        )
-    analytic = is_analytic("batch_renorm", backward) and x.size > 0
-    r, d = _held_constant(x, axis, m, s, eps, rmax, dmax)
-    if x.size and m is not None:  # training, then
-        mean, std = _statistics(x, axis, eps)
+    several_values(x, axis, "batch_renorm", "no gradient would reach x")
+    if m is None or s is None:
+        y = _by_the_batch(x, w, b, axis, eps, analytic, 1.0, 0.0)
+    else:
+        mean, square = batch_moments(x.data, axis)
+        std = np.sqrt(square * (c / x.size) + eps)
+        divisor = np.maximum(s.data.astype(np.float64), np.sqrt(eps)).reshape(mean.shape)
+        r = np.clip(std / divisor, 1 / rmax, rmax)
+        d = np.clip((mean - m.data.reshape(mean.shape)) / divisor, -dmax, dmax)
+        y = _by_the_batch(x, w, b, axis, eps, analytic, r, d)
         blend(running_mean, mean.reshape(c), momentum)
         blend(running_std, std.reshape(c), momentum)
+    return y
+
+
+def _by_the_batch(
+    x: Tensor, w: Tensor | None, b: Tensor | None, axis: tuple[int, ...], eps: float, analytic: bool, r: Any, d: Any
+) -> Tensor:
+    """r and d are numbers to whoever differentiates, which is what the paper's stop_gradient says."""
+    stat = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
+    r, d = (Tensor(np.array(np.broadcast_to(p, stat), wide_dtype(x)), name=name) for p, name in ((r, "r"), (d, "d")))
     if analytic:
-        if w is None and b is not None:
-            w = Tensor(np.ones((), b.dtype))
-        return TRAINING(x, r, d, *(t for t in (w, b) if t is not None), axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return TRAINING(x, r, d, *affine_inputs(w, b), axis=axis, eps=eps)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps).named("x̂_B")
     with scope("renormalize"):
         xhat = (xhat * r + d).named("x̂")
     y: Tensor = narrow(affine(xhat, w, b), x)
     return y
-
-
-def _statistics(x: Tensor, axis: tuple[int, ...], eps: float) -> tuple[Any, Any]:
-    """μ_B and σ_B as arrays that no record knows."""
-    data = x.data.astype(np.float64)
-    mean = data.mean(axis, keepdims=True)
-    return mean, np.sqrt(((data - mean) ** 2).mean(axis, keepdims=True) + eps)
-
-
-def _held_constant(
-    x: Tensor, axis: tuple[int, ...], m: Tensor | None, s: Tensor | None, eps: float, rmax: float, dmax: float
-) -> tuple[Tensor, Tensor]:
-    """r and d, of shape (1, C, 1, …): numbers to whoever differentiates, which is what the paper's stop_gradient says."""
-    shape = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-    r, d = np.ones(shape), np.zeros(shape)
-    if x.size and m is not None and s is not None:
-        mean, std = _statistics(x, axis, eps)
-        divisor = np.maximum(s.data.astype(np.float64), np.sqrt(eps)).reshape(shape)
-        r = np.clip(std / divisor, 1 / rmax, rmax)
-        d = np.clip((mean - m.data.reshape(shape)) / divisor, -dmax, dmax)
-    dtype = np.float32 if x.dtype == np.float16 else x.dtype
-    return Tensor(r.astype(dtype)).named("r"), Tensor(d.astype(dtype)).named("d")
 
 
 # Training, by hand: r and d have no rule, so nothing can flow to them ------------------------------------------
@@ -140,14 +142,10 @@ def _dx(g: Any, out: Any, x: Any, r: Any, d: Any, w: Any = 1.0, b: Any = 0.0, *,
 
 
 def _dw(g: Any, out: Any, x: Any, r: Any, d: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...], eps: float) -> Any:
-    return g * (standardize(x, axis, eps)[0] * r + d)
+    return widen(g) * (standardize(x, axis, eps)[0] * r + d)
 
 
-def _db(g: Any, out: Any, x: Any, r: Any, d: Any, w: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    return g
-
-
-TRAINING = Op("batch_renorm", "BatchRenorm({0})", _forward, (_dx, None, None, _dw, _db))
+TRAINING = Op("batch_renorm", "BatchRenorm({0})", _forward, (_dx, None, None, _dw, pull_shift))
 
 
 # Inference ------------------------------------------------------------------------------------------------------
@@ -159,16 +157,9 @@ def _divisor(s: Any, eps: float) -> Any:
     return s if np.all(s.data >= least) else maximum(s, least)
 
 
-def _constant(statistic: Tensor, x: Tensor) -> Tensor:
-    """Apart from the buffer and in the dtype computed in: float64 buffers leave a float32 input float32."""
-    now = as_it_is_now(statistic)
-    dtype = np.float32 if x.dtype == np.float16 else x.dtype
-    return now if now.requires_grad or now.dtype == dtype else now.astype(dtype).named(now.name or "")
-
-
 def _with_fixed_statistics(x: Tensor, m: Any, s: Any, w: Tensor | None, b: Tensor | None, backward: str) -> Tensor:
     if is_analytic("batch_renorm", backward):
-        xhat = FIXED(widen(x), m, s)
+        xhat = FIXED(widen(x), m, s)  # all of it in the dtype computed in
     else:
         with scope("normalize"):
             xhat = ((widen(x) - m) / s).named("x̂")
@@ -179,11 +170,11 @@ def _with_fixed_statistics(x: Tensor, m: Any, s: Any, w: Tensor | None, b: Tenso
 FIXED = Op(
     "batch_renorm",
     "BatchRenorm({0})",
-    lambda x, m, s: narrow((widen(x) - m) / s, x),
+    lambda x, m, s: (x - m) / s,
     (
-        lambda g, out, x, m, s: widen(g) / s,
-        lambda g, out, x, m, s: -widen(g) / s,
-        lambda g, out, x, m, s: -widen(g) * (widen(x) - m) / s**2,
+        lambda g, out, x, m, s: g / s,
+        lambda g, out, x, m, s: -g / s,
+        lambda g, out, x, m, s: -g * (x - m) / s**2,
     ),
 )
 
@@ -202,7 +193,7 @@ def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", training: b
     if not training:
         return by_name(batch_renorm)(inputs, backward, **options)
     x = inputs["input"]
-    m, s = np.linspace(-0.5, 0.5, x.shape[1], dtype=x.dtype), np.linspace(0.5, 1.5, x.shape[1], dtype=x.dtype)
+    m, s = (np.linspace(*ends, x.shape[1], dtype=wide_dtype(x)) for ends in ((-0.5, 0.5), (0.5, 1.5)))
     return batch_renorm(x, m, s, inputs["weight"], inputs["bias"], training=True, backward=backward, **options)
 
 

@@ -26,14 +26,14 @@ with Transformers" (arXiv:2212.09748), section 3.2, for the form with 1 + s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
-from .arguments import is_analytic, narrow, widen
+from .arguments import is_analytic, modulation, narrow, number, widen
 from .kernels import affine_standardize, affine_standardize_pullbacks
-from .moments import pull_standardize, record, standardize
+from .moments import pull_gain, pull_shift, pull_standardize, record, standardize
 from .registry import Norm, by_name, register
 
 
@@ -50,9 +50,13 @@ def conditional_layer_norm(input: Tensor, scale: Tensor, shift: Tensor, eps: flo
     x = floating(input, "conditional_layer_norm")
     if not x.ndim:
         raise ShapeError(f"conditional_layer_norm: input {describe(x)} has no axis to normalize; it takes (*, C).")
-    s, b = (_modulation(what, value, x) for what, value in (("scale", scale), ("shift", shift)))
-    axis = (x.ndim - 1,)
-    if is_analytic("conditional_layer_norm", backward):
+    one = x.shape[-1:]
+    s, b = (
+        modulation("conditional_layer_norm", what, value, x, one, str(one), one, _one_per_sample(what, x))
+        for what, value in (("scale", scale), ("shift", shift))
+    )
+    axis, eps = (x.ndim - 1,), number("conditional_layer_norm", "eps", eps)
+    if is_analytic("conditional_layer_norm", backward) and x.size:
         return ANALYTIC(x, s, b, axis=axis, eps=eps)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps)
     with scope("affine"):
@@ -61,23 +65,14 @@ def conditional_layer_norm(input: Tensor, scale: Tensor, shift: Tensor, eps: flo
     return y
 
 
-def broadcasts(p: Tensor, x: Tensor) -> bool:
-    """Whether p has the axes of x, each of its size or 1."""
-    return p.ndim == x.ndim and all(n in (1, m) for n, m in zip(p.shape, x.shape))
-
-
-def _modulation(what: str, value: Any, x: Tensor) -> Tensor:
-    p = floating(value, "conditional_layer_norm", what)
-    if broadcasts(p, x) or p.shape == x.shape[-1:]:
-        return p
-    fix = ""
-    if 1 < p.ndim < x.ndim:
+def _one_per_sample(what: str, x: Tensor) -> Callable[[Tensor], str]:
+    def fix(p: Tensor) -> str:
+        if not 1 < p.ndim < x.ndim:
+            return ""
         spread = (*p.shape[:-1], *(1,) * (x.ndim - p.ndim), p.shape[-1])
-        fix = f" One per sample needs axes of size 1 between: {what}.reshape{spread}."
-    raise ShapeError(
-        f"conditional_layer_norm: {what} {describe(p)} for input {describe(x)}: it has {x.shape[-1:]}, or as many axes as the "
-        f"input ({x.ndim}), each of its size or 1.{fix}"
-    )
+        return f" One per sample needs axes of size 1 between: {what}.reshape{spread}."
+
+    return fix
 
 
 # The hand-derived node -------------------------------------------------------------------------------------------
@@ -85,16 +80,7 @@ def _modulation(what: str, value: Any, x: Tensor) -> Tensor:
 
 def _dx(g: Any, out: Any, x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
     xhat, rstd = standardize(x, axis, eps)
-    return pull_standardize(g * (1.0 + widen(s)), xhat, rstd, axis)
-
-
-def _ds(g: Any, out: Any, x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    xhat, _ = standardize(x, axis, eps)
-    return g * xhat
-
-
-def _db(g: Any, out: Any, x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    return g
+    return pull_standardize(widen(g) * (1.0 + widen(s)), xhat, rstd, axis)
 
 
 def _forward(x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
@@ -107,7 +93,7 @@ def _kernel(wanted: Sequence[int], g: Any, out: Any, x: Any, s: Any, b: Any, *, 
     return [shares[i] for i in wanted]
 
 
-ANALYTIC = Op("conditional_layer_norm", "ConditionalLayerNorm({0})", _forward, (_dx, _ds, _db), kernel=_kernel)
+ANALYTIC = Op("conditional_layer_norm", "ConditionalLayerNorm({0})", _forward, (_dx, pull_gain, pull_shift), kernel=_kernel)
 
 
 # What the rest of the house asks --------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ import numpy as np
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
 from ..engine.functions import drop, floating, one_axis
-from .arguments import is_analytic, narrow, widen
+from .arguments import is_analytic, narrow, number, widen
 from .l2_normalize import at_least, length
 from .registry import Norm, register
 
@@ -53,7 +53,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, b
             "Sizes must be equal or 1, counted from the last axis."
         ) from None
     a, b = (t if t.shape == shape else t.broadcast_to(shape) for t in (a, b))  # the lengths are those of the common shape
-    axis = (one_axis(dim, a, "cosine_similarity"),)
+    axis, eps = (one_axis(dim, a, "cosine_similarity"),), number("cosine_similarity", "eps", eps)
     if is_analytic("cosine_similarity", backward):
         return drop(ANALYTIC(a, b, axis=axis, eps=eps), axis, False)
     units = []
@@ -82,7 +82,7 @@ def _unit(t: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
 def _pull(g: Any, mine: Any, other: Any, axis: tuple[int, ...], eps: float) -> Any:
     unit, divisor, free = _unit(widen(mine), axis, eps)
     towards, *_ = _unit(widen(other), axis, eps)
-    return g * (towards - unit * (op.sum(unit * towards, axis=axis) * free)) / divisor
+    return widen(g) * (towards - unit * (op.sum(unit * towards, axis=axis) * free)) / divisor
 
 
 def _forward(a: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:

@@ -35,7 +35,7 @@ from ..engine import Op, Tensor, TinygradNormError, scope
 from ..engine import primitives as op
 from ..engine.functions import as_tensor, floating
 from ..engine.layers import cross_entropy as composed
-from .arguments import is_analytic, widen
+from .arguments import is_analytic, number, widen
 from .registry import Norm, register
 
 
@@ -43,6 +43,7 @@ def cross_entropy(
     input: Tensor,
     target: Any,
     weight: Any = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -59,12 +60,20 @@ def cross_entropy(
     label_smoothing:  that share of each target is spread evenly over the classes
     backward:         "recorded" or "analytic"
 
+    What comes after ``weight`` has to be named: PyTorch's next positions are its deprecated ``size_average`` and ``reduce``.
     Returns one number, or for "none" one for each sample. float16 is computed in float32. Raises ``ShapeError`` for shapes
     that do not fit, a class that does not exist and the mean over no targets; ``DTypeError`` for logits that are integers.
     """
     z, t = floating(input, "cross_entropy"), as_tensor(target)
+    ignore_index = number("cross_entropy", "ignore_index", ignore_index, whole=True)
+    label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
     how: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
-    if is_analytic("cross_entropy", backward):
+    analytic = is_analytic("cross_entropy", backward)
+    if not z.size:  # of no classes, nothing can be spread over them; nor is the log of their sum a number
+        how["label_smoothing"] = 0.0
+        with np.errstate(divide="ignore"), scope("cross entropy"):
+            return composed(z, t, weight, **how).named("loss")
+    if analytic:
         weights = None if weight is None else floating(weight, "cross_entropy", "weight").data
         with suppress(TinygradNormError):  # raised again below, where the operands have names
             return ANALYTIC(z, t, weight=weights, **how)  # type: ignore[no-any-return]
@@ -113,13 +122,13 @@ def _spread(g: Any, z: Any) -> Any:
 def _dz(g: Any, out: Any, z: Any, t: Any, **how: Any) -> Any:
     z, axis = widen(z), (_axis(z),)
     q, share = _targets(z, t, **how)
-    return _spread(g, z) * share * (op.softmax(z, axis=axis) * op.sum(q, axis=axis) - q)
+    return _spread(widen(g), z) * share * (op.softmax(z, axis=axis) * op.sum(q, axis=axis) - q)
 
 
 def _dt(g: Any, out: Any, z: Any, t: Any, *, weight: Any, label_smoothing: float, **how: Any) -> Any:
     z, axis = widen(z), (_axis(z),)
     _, share = _targets(z, t, weight, label_smoothing=label_smoothing, **how)
-    return _spread(g, z) * (-(1 - label_smoothing) * share) * op.log_softmax(z, axis=axis) * _class_weights(z, weight)
+    return _spread(widen(g), z) * (-(1 - label_smoothing) * share) * op.log_softmax(z, axis=axis) * _class_weights(z, weight)
 
 
 ANALYTIC = Op("cross_entropy", "CrossEntropy({0}, {1})", _forward, (_dz, _dt))

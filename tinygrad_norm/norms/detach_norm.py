@@ -37,11 +37,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..engine import Op, Tensor, scope
+from ..engine import Op, Tensor
 from ..engine.functions import floating
 from ..engine.primitives import mean, rsqrt
-from .arguments import is_analytic, narrow, parameter, trailing, widen
-from .moments import affine, normalization, normalize, pull_standardize
+from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
+from .moments import affine, normalization, normalize, of_nothing, pull_standardize, record
 from .registry import Norm, register
 
 LIVE = normalization("detach_norm", "DetachNorm({0})")
@@ -71,54 +71,46 @@ def detach_norm(
     """
     x = floating(input, "detach_norm")
     shape, axis = trailing("detach_norm", x, normalized_shape)
-    w, b = (
-        parameter("detach_norm", what, p, shape, f"normalized_shape {shape}") for what, p in (("weight", weight), ("bias", bias))
-    )
-    if not is_analytic("detach_norm", backward):
-        y: Tensor = narrow(affine(_record(widen(x), axis, eps, detach_mean, detach_std), w, b), x)
-        return y
-    if not (detach_mean or detach_std):
+    w, b = affine_pair("detach_norm", x, weight, bias, shape, f"normalized_shape {shape}")
+    eps, analytic = number("detach_norm", "eps", eps), is_analytic("detach_norm", backward)
+    if not x.size:
+        return of_nothing(x, w, b)
+    if analytic and not (detach_mean or detach_std):
         return normalize(LIVE, x, w, b, axis, eps, backward)
-    wide = widen(x.detach())
-    mu = mean(wide, axis=axis)
+    held = (
+        _held(widen(x), axis, eps, detach_mean, detach_std)
+        if analytic
+        else record(widen(x), axis, eps, hold_mean=bool(detach_mean), hold_std=bool(detach_std))
+    )
+    return narrow(affine(held, w, b), x)  # type: ignore[no-any-return]
+
+
+def _held(x: Tensor, axis: tuple[int, ...], eps: float, detach_mean: bool, detach_std: bool) -> Tensor:
+    """x̂ as one node that gets as constants what is to be held."""
+    fixed = x.detach()
+    mu = mean(fixed, axis=axis)
     if not detach_std:
-        xhat = MEAN_HELD(x, mu, axis=axis, eps=eps)
-    else:
-        rstd = rsqrt(mean((wide - mu) ** 2, axis=axis) + eps)
-        xhat = BOTH_HELD(x, mu, rstd) if detach_mean else STD_HELD(x, rstd, axis=axis)
-    return narrow(affine(xhat, w, b), x)  # type: ignore[no-any-return]
+        return MEAN_HELD(x, mu, axis=axis, eps=eps)  # type: ignore[no-any-return]
+    rstd = rsqrt(mean((fixed - mu) ** 2, axis=axis) + eps)
+    return BOTH_HELD(x, mu, rstd) if detach_mean else STD_HELD(x, rstd, axis=axis)  # type: ignore[no-any-return]
 
 
-def _record(x: Tensor, axis: tuple[int, ...], eps: float, detach_mean: bool, detach_std: bool) -> Tensor:
-    with scope("mean"):
-        mu = mean(x.detach() if detach_mean else x, axis=axis).named("μ")
-    with scope("normalize"):
-        c = (x - mu).named("c")
-    with scope("variance"):
-        variance = mean((c.detach() if detach_std else c) ** 2, axis=axis).named("σ²")
-        rstd = rsqrt(variance + eps).named("rstd")
-    with scope("normalize"):
-        xhat: Tensor = (c * rstd).named("x̂")
-    return xhat
-
-
-# The hand-derived nodes: what is held comes in as a constant, and nothing flows to it -----------------------------
+# The hand-derived nodes: what is held comes in as a constant, and nothing flows to it. x comes in widened --------
 
 
 def _mean_held(x: Any, mu: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    c = widen(x) - mu
-    return narrow(c * rsqrt(mean(c**2, axis=axis) + eps), x)
+    c = x - mu
+    return c * rsqrt(mean(c**2, axis=axis) + eps)
 
 
 def _mean_held_dx(g: Any, out: Any, x: Any, mu: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    c = widen(x) - mu
+    c = x - mu
     rstd = rsqrt(mean(c**2, axis=axis) + eps)
     return pull_standardize(g, c * rstd, rstd, axis, center=False)
 
 
 def _std_held(x: Any, rstd: Any, *, axis: tuple[int, ...]) -> Any:
-    wide = widen(x)
-    return narrow((wide - mean(wide, axis=axis)) * rstd, x)
+    return (x - mean(x, axis=axis)) * rstd
 
 
 def _std_held_dx(g: Any, out: Any, x: Any, rstd: Any, *, axis: tuple[int, ...]) -> Any:
@@ -126,7 +118,7 @@ def _std_held_dx(g: Any, out: Any, x: Any, rstd: Any, *, axis: tuple[int, ...]) 
 
 
 def _both_held(x: Any, mu: Any, rstd: Any) -> Any:
-    return narrow((widen(x) - mu) * rstd, x)
+    return (x - mu) * rstd
 
 
 def _both_held_dx(g: Any, out: Any, x: Any, mu: Any, rstd: Any) -> Any:

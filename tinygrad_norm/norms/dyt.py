@@ -26,13 +26,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import tanh
-from .arguments import channels, is_analytic, narrow, parameter, per_channel, widen
-from .moments import affine
+from .arguments import affine_inputs, affine_pair, as_parameter, channels, is_analytic, narrow, widen
+from .moments import affine, pull_shift
 from .registry import Norm, by_name, register
 
 
@@ -48,7 +46,7 @@ def dynamic_tanh(
     """γ·tanh(α·x) + β; see the file's head.
 
     input:          float tensor, shape (*, C), or (N, C, *) with ``channels_last=False``
-    alpha:          α, one number, shape (1,) or ()
+    alpha:          α, one number, shape (1,) or (); a Python number takes the input's dtype
     weight, bias:   γ and β, shape (C,), or None
     backward:       "recorded", or "analytic": one node with the hand-derived pullbacks
     channels_last:  γ and β go along the last axis; False: along axis 1
@@ -56,7 +54,8 @@ def dynamic_tanh(
     Returns a tensor of the input's shape. float16 computes in float32 and returns float16.
     Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for integers.
     """
-    x, a = floating(input, "dynamic_tanh"), floating(alpha, "dynamic_tanh", "alpha")
+    x = floating(input, "dynamic_tanh")
+    a = as_parameter("dynamic_tanh", "alpha", alpha, x)
     if a.shape not in ((), (1,)) or a.ndim > x.ndim:
         raise ShapeError(
             f"dynamic_tanh: alpha {describe(a)} for input {describe(x)}: α is one number for all, of shape (1,) or ()."
@@ -67,13 +66,9 @@ def dynamic_tanh(
         c, spread = channels("dynamic_tanh", x)
         shape = (c,)
     of = f"input {describe(x)} and channels_last={channels_last}"
-    w, b = (
-        per_channel(parameter("dynamic_tanh", what, p, shape, of), spread) for what, p in (("weight", weight), ("bias", bias))
-    )
+    w, b = affine_pair("dynamic_tanh", x, weight, bias, shape, of, spread)
     if is_analytic("dynamic_tanh", backward):
-        if w is None and b is not None:
-            w = Tensor(np.ones((), b.dtype))
-        return ANALYTIC(*(t for t in (x, a, w, b) if t is not None))  # type: ignore[no-any-return]
+        return ANALYTIC(x, a, *affine_inputs(w, b))  # type: ignore[no-any-return]
     with scope("squash"):
         t = tanh(a * widen(x)).named("t")
     y: Tensor = narrow(affine(t, w, b), x)
@@ -97,10 +92,10 @@ ANALYTIC = Op(
     "DyT({0})",
     _forward,
     (
-        lambda g, out, x, a, w=1.0, b=0.0: g * w * _slope(x, a) * a,
-        lambda g, out, x, a, w=1.0, b=0.0: g * w * _slope(x, a) * x,
-        lambda g, out, x, a, w, b=0.0: g * tanh(widen(x) * a),
-        lambda g, out, x, a, w, b: g,
+        lambda g, out, x, a, w=1.0, b=0.0: widen(g) * w * _slope(x, a) * a,
+        lambda g, out, x, a, w=1.0, b=0.0: widen(g) * w * _slope(x, a) * x,
+        lambda g, out, x, a, w, b=0.0: widen(g) * tanh(widen(x) * a),
+        pull_shift,
     ),
     elementwise=True,
 )

@@ -21,13 +21,12 @@ Source: Perez, Strub, de Vries, Dumoulin, Courville 2018, "FiLM" (arXiv:1709.078
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine import Op, Tensor, scope
 from ..engine.functions import floating
-from .arguments import is_analytic
-from .conditional_layer_norm import broadcasts
+from .arguments import is_analytic, modulation
 from .registry import Norm, register
 
 
@@ -41,7 +40,12 @@ def film(input: Tensor, scale: Tensor, shift: Tensor, backward: str = "recorded"
     Returns a tensor of the input's shape. Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for integers.
     """
     x = floating(input, "film")
-    w, b = (_modulation(what, value, x) for what, value in (("scale", scale), ("shift", shift)))
+    short = x.shape[:2]
+    called, spread = f"(N, C), here {short}", (*short, *(1,) * (x.ndim - 2))
+    w, b = (
+        modulation("film", what, value, x, short, called, spread, _for_all_samples(what, x))
+        for what, value in (("scale", scale), ("shift", shift))
+    )
     if is_analytic("film", backward):
         return ANALYTIC(x, w, b)  # type: ignore[no-any-return]
     with scope("affine"):
@@ -49,19 +53,13 @@ def film(input: Tensor, scale: Tensor, shift: Tensor, backward: str = "recorded"
     return y
 
 
-def _modulation(what: str, value: Any, x: Tensor) -> Tensor:
-    p = floating(value, "film", what)
-    if broadcasts(p, x):
-        return p
-    if p.ndim == 2 and p.shape == x.shape[:2]:
-        return p.reshape(*p.shape, *(1,) * (x.ndim - 2))
-    fix = ""
-    if p.ndim == 1 and x.ndim > 1 and p.shape == x.shape[1:2]:
-        fix = f" The same for all samples: {what}.reshape{(1, *p.shape, *(1,) * (x.ndim - 2))}."
-    raise ShapeError(
-        f"film: {what} {describe(p)} for input {describe(x)}: it is (N, C), here {x.shape[:2]}, or has as many axes as the "
-        f"input ({x.ndim}), each of its size or 1.{fix}"
-    )
+def _for_all_samples(what: str, x: Tensor) -> Callable[[Tensor], str]:
+    def fix(p: Tensor) -> str:
+        if p.ndim == 1 and x.ndim > 1 and p.shape == x.shape[1:2]:
+            return f" The same for all samples: {what}.reshape{(1, *p.shape, *(1,) * (x.ndim - 2))}."
+        return ""
+
+    return fix
 
 
 ANALYTIC = Op(

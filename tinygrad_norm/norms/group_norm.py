@@ -29,7 +29,7 @@ import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
-from .arguments import channels, is_analytic, parameter
+from .arguments import affine_pair, channels, is_analytic, number
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register
 
@@ -59,7 +59,8 @@ def group_norm(
     c, _ = channels("group_norm", x)
     per_group = channels_per_group("group_norm", c, num_groups, f"input {describe(x)}")
     grouped, split = (x.shape[0], num_groups, per_group, *x.shape[2:]), (num_groups, per_group, *(1,) * (x.ndim - 2))
-    w, b = (parameter("group_norm", n, p, (c,), f"{c} channels") for n, p in (("weight", weight), ("bias", bias)))
+    w, b = affine_pair("group_norm", x, weight, bias, (c,), f"{c} channels")
+    eps = number("group_norm", "eps", eps)
     if x.size == num_groups:  # one sample, one value in each of its groups
         raise ShapeError(
             f"group_norm: input {describe(x)} with num_groups={num_groups}: Expected more than 1 value per channel when training. "

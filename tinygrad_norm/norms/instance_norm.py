@@ -29,8 +29,8 @@ import numpy as np
 
 from ..engine import ShapeError, Tensor, describe
 from ..engine.functions import floating
-from .arguments import channels, is_analytic, parameter, per_channel
-from .batch_norm import batch_norm, check_momentum, update_running
+from .arguments import affine_pair, channels, is_analytic, number, parameter, per_channel
+from .batch_norm import batch_norm, check_running, update_running
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register
 
@@ -63,11 +63,12 @@ def instance_norm(
     where statistics are wanted that are not there; ``DTypeError`` for an integer input.
     """
     x = floating(input, "instance_norm")
-    check_momentum("instance_norm", momentum_of, running_mean, running_var)
-    is_analytic("instance_norm", backward)  # said before anything is updated
+    is_analytic("instance_norm", backward)
     c, spread = channels("instance_norm", x, 3)
     of = f"{c} channels"
-    w, b = (parameter("instance_norm", n, p, (c,), of) for n, p in (("weight", weight), ("bias", bias)))
+    w, b = affine_pair("instance_norm", x, weight, bias, (c,), of)
+    eps = number("instance_norm", "eps", eps)
+    how = check_running("instance_norm", momentum, momentum_of, running_correction, use_input_stats, running_mean, running_var)
     m, v = (parameter("instance_norm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
     if (m is None) != (v is None):
         raise ShapeError("instance_norm: running_mean and running_var go together; one of them is None.")
@@ -84,9 +85,10 @@ def instance_norm(
             f"instance_norm: input {describe(x)}: Expected more than 1 spatial element when training. One value is its own mean, "
             "so y would be β whatever x is. Take batch_norm or layer_norm for an input without places, or use_input_stats=False."
         )
+    y = normalize(ANALYTIC, x, per_channel(w, spread), per_channel(b, spread), axis, eps, backward)
     if m is not None:
-        update_running(x, axis, running_mean, running_var, momentum, momentum_of, running_correction)
-    return normalize(ANALYTIC, x, per_channel(w, spread), per_channel(b, spread), axis, eps, backward)
+        update_running("instance_norm", x, axis, running_mean, running_var, *how)
+    return y
 
 
 # What the rest of the house asks --------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
     with by_rows() if x.size > SLAB else nullcontext():
         forward = _forward_in_rows if _in_rows(x.shape, weight, bias, axis) else _forward
         y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
-    _remember(x, (axis, eps, center), mu, rstd)
+    _remember(x, (axis, eps, center, wide), mu, rstd)
     return y
 
 
@@ -54,13 +54,12 @@ def affine_standardize_pullbacks(
     center: bool = True,
 ) -> Gradients:
     """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64."""
-    known = _recall(x, (axis, eps, center))
-    if known is None:
-        affine_standardize(x, 1.0, 0.0, axis, eps, center)
-        known = _recall(x, (axis, eps, center))
-        assert known is not None
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
+    known = _recall(x, (axis, eps, center, wide))
     with by_rows() if x.size > SLAB else nullcontext():
+        if known is None:
+            forward = _forward_in_rows if _in_rows(x.shape, 1.0, 0.0, axis) else _forward
+            known = forward(x, 1.0, 0.0, axis, eps, center, wide, wide)[1:]
         backward = _backward_in_rows if _in_rows(x.shape, weight, bias, axis) else _backward
         return backward(wanted, g, x, weight, bias, axis, center, *known, wide)
 
@@ -144,11 +143,13 @@ def _backward_in_rows(
     dx = np.empty(shape, x.dtype) if wanted[0] else None
     dw, db = (np.zeros(n) if want else None for want in wanted[1:])
     step = max(1, min(PIECE // max(1, n), shape[0]))
-    held = [np.empty((step, n), wide) for _ in range(2)]
+    spare = np.empty((step, n), wide)
+    direct = dx is not None and dx.dtype == wide  # the product may be written where dx will stand
+    other = spare if direct else np.empty((step, n), wide)
     for start in range(0, shape[0] if n else 0, step):
         part = slice(start, start + step)
         dy, r = gs[part], rstd[part]
-        c, t = (a[: len(dy)] for a in held)
+        c = spare[: len(dy)]
         if dy.dtype != wide:
             dy = dy.astype(wide)
         if db is not None:
@@ -156,8 +157,7 @@ def _backward_in_rows(
         if dx is None and dw is None:
             continue
         np.subtract(rows[part], mu[part, None], out=c)
-        if dx is not None and dx.dtype == wide:
-            t = dx[part]
+        t = dx[part] if dx is not None and direct else other[: len(dy)]
         np.multiply(dy, c, out=t)
         if dw is not None:
             dw += _down(r, t)
@@ -313,7 +313,7 @@ def _backward(
         if dx is None:
             continue
         along, level = (_added(iter(parts)) for parts in zip(*sums_of))
-        along, level = (along * r**3 / n).astype(wide), (level * r / n).astype(wide)
+        along, level = (along * r / n * r * r).astype(wide), (level * r / n).astype(wide)
         for p in some:
             if len(some) > 1:
                 dy, c = g[p].astype(wide, copy=False), np.subtract(x[p], m, dtype=wide)

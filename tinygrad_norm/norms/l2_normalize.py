@@ -30,11 +30,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, ShapeError, Tensor, canonical_axes, describe, scope
+from ..engine import Op, Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.functions import floating
-from .arguments import is_analytic, narrow, widen
-from .moments import root
+from .arguments import is_analytic, narrow, number, widen
+from .moments import of_nothing, root
 from .registry import Norm, by_name, register
 
 
@@ -47,19 +47,20 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, b
     eps:       the least length divided by
     backward:  "recorded" or "analytic"
 
-    Returns a tensor of the input's shape. Raises ``ShapeError`` for an axis that is not there and for a p that is not above 0
-    (PyTorch takes those, too), ``DTypeError`` for an integer input.
+    Returns a tensor of the input's shape. Raises ``ShapeError`` for an axis that is not there, ``OptionError`` for a p that is
+    not above 0 (PyTorch takes those, too), ``DTypeError`` for an integer input.
     """
     x = floating(input, "normalize")
     axis = canonical_axes(dim, x.ndim, "normalize")
-    if not isinstance(p, (int, float)) or not p > 0:
-        raise ShapeError(f"normalize: p={p!r} for {describe(x)}; p is a number above 0, or inf.")
-    how: dict[str, Any] = {"axis": axis, "eps": eps, "p": p}
-    if is_analytic("normalize", backward):
+    how: dict[str, Any] = {"axis": axis, "eps": number("normalize", "eps", eps), "p": number("normalize", "p", p, above=0)}
+    analytic = is_analytic("normalize", backward)
+    if not x.size:
+        return of_nothing(x)
+    if analytic:
         return ANALYTIC(x, **how)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("norm"):
-        divisor = at_least(length(wide, axis, p)[0].named("‖x‖"), eps)[0]
+        divisor = at_least(length(wide, axis, how["p"])[0].named("‖x‖"), how["eps"])[0]
     with scope("normalize"):
         y: Tensor = wide / divisor
     return narrow(y, x)  # type: ignore[no-any-return]
@@ -110,7 +111,7 @@ def _slope(x: Any, n: Any, axis: tuple[int, ...], p: float) -> Any:
 
 
 def _dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], eps: float, p: float) -> Any:
-    x = widen(x)
+    x, g = widen(x), widen(g)
     n, nonzero = length(x, axis, p)
     divisor, free = at_least(n, eps)
     along = op.sum(g * x, axis=axis) / divisor

@@ -18,6 +18,7 @@ Backward, with g = dy·γ and rstd = 1/√(σ² + ε):
 
 and for x̂ = c·q, c = x − μ, q any function of v = Σc²/(N − d):   dx = q·(g − mean(g)) + 2q′(v)/(N − d)·c·Σ(g·c),
 where 2q′ = −rstd³ with ε inside the root and −q²/σ outside. At σ = 0 the root has no slope; it counts as 0 here.
+There c/(σ + ε) has one derivative only, as c·|c| has at 0: both ways give 0 for the second, and nothing to rely on after it.
 
 Source: Ba, Kiros, Hinton 2016, "Layer Normalization" (arXiv:1607.06450), eqs. 3 and 4. (Its supplement
 writes the initial gain 0 and bias 1; taken literally the layer would be constant. It is 1 and 0.)
@@ -33,8 +34,8 @@ import numpy as np
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import mean, rsqrt, sum
-from .arguments import is_analytic, narrow, parameter, trailing, widen
-from .moments import affine, normalization, normalize, root
+from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
+from .moments import affine, normalization, normalize, of_nothing, root
 from .registry import Norm, register
 
 ANALYTIC = normalization("layer_norm", "LayerNorm({0})")
@@ -57,29 +58,33 @@ def layer_norm(
     normalized_shape:  the sizes of the normalized axes, or the size of the last one
     weight, bias:      γ and β, shape ``normalized_shape``, or None
     backward:          "recorded": every operation is on the record; "analytic": one node with the hand-derived
-                       pullback. Values and gradients of every order agree to rounding.
+                       pullback. Values and derivatives of every order agree to rounding, except from the third on
+                       where there are none: at σ = 0 with ``eps_mode="std"``
     eps_mode:          "variance": √(σ² + ε); "std": σ + ε
     correction:        the variance is divided by N − ``correction``
 
     Returns a tensor of the input's shape. float16 computes its statistics in float32 and returns float16.
-    Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for an integer input.
+    Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for an integer input, ``OptionError`` for an option that is
+    none.
     """
     x = floating(input, "layer_norm")
     shape, axis = trailing("layer_norm", x, normalized_shape)
-    w, b = (
-        parameter("layer_norm", what, p, shape, f"normalized_shape {shape}") for what, p in (("weight", weight), ("bias", bias))
-    )
+    w, b = affine_pair("layer_norm", x, weight, bias, shape, f"normalized_shape {shape}")
+    eps, correction = number("layer_norm", "eps", eps), number("layer_norm", "correction", correction)
+    analytic = is_analytic("layer_norm", backward)
+    if not isinstance(eps_mode, str) or eps_mode not in ("variance", "std"):
+        raise OptionError(f'layer_norm: eps_mode={eps_mode!r}; it is "variance" (ε inside the root) or "std" (outside).')
     if eps_mode == "variance" and not correction:
         return normalize(ANALYTIC, x, w, b, axis, eps, backward)
-    if eps_mode not in ("variance", "std"):
-        raise OptionError(f'layer_norm: eps_mode={eps_mode!r}; it is "variance" (ε inside the root) or "std" (outside).')
+    if not x.size:
+        return of_nothing(x, w, b)
     n = int(np.prod(shape)) - correction
     if n <= 0:
         raise ShapeError(
             f"layer_norm: input {describe(x)} with normalized_shape {shape} and correction={correction:g}: N − correction is {n:g}."
         )
     variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "n": n}
-    xhat = VARIANT(widen(x), **variant) if is_analytic("layer_norm", backward) else _record_variant(widen(x), **variant)
+    xhat = VARIANT(widen(x), **variant) if analytic else _record_variant(widen(x), **variant)
     y: Tensor = narrow(affine(xhat, w, b), x)
     return y
 

@@ -30,7 +30,7 @@ from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
-from .arguments import is_analytic
+from .arguments import as_parameter, is_analytic
 from .registry import Norm, register
 
 
@@ -38,13 +38,14 @@ def layer_scale(input: Tensor, weight: Tensor, residual: Tensor | None = None, b
     """``residual`` + ``weight``·``input``; see the file's head.
 
     input:     f, what the branch computed: float tensor, shape (*, C)
-    weight:    λ, shape (C,); or () or (1,), one number for all channels
+    weight:    λ, shape (C,); or () or (1,), one number for all channels; a Python number takes the input's dtype
     residual:  x, what went into the branch: the input's shape, or None for λ·f alone
     backward:  "recorded", or "analytic": one node
 
     Returns a tensor of the input's shape. Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for integers.
     """
-    f, w = floating(input, "layer_scale"), floating(weight, "layer_scale", "weight")
+    f = floating(input, "layer_scale")
+    w = as_parameter("layer_scale", "weight", weight, f)
     if w.shape not in ((), (1,), f.shape[-1:]) or w.ndim > f.ndim:
         raise ShapeError(
             f"layer_scale: weight {describe(w)} for input {describe(f)}: λ is one number per channel, the last axis, so "

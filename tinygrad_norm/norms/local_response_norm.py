@@ -23,12 +23,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine import Op, Tensor, scope
 from ..engine.functions import floating
 from ..engine.primitives import pad, reshape, sum, windows
-from .arguments import channels, is_analytic, narrow, widen
+from .arguments import channels, is_analytic, narrow, number, widen
 from .registry import Norm, by_name, register
 
 
@@ -44,16 +42,14 @@ def local_response_norm(
     k:         what is added to it
     backward:  "recorded" or "analytic"
 
-    Returns a tensor of the input's shape; float16 is computed in float32. Raises ``ShapeError`` for fewer than 3 axes or a window
-    of no channel, ``DTypeError`` for an integer input.
+    Returns a tensor of the input's shape; float16 is computed in float32. Raises ``ShapeError`` for fewer than 3 axes, ``OptionError`` for
+    a window of no channel, ``DTypeError`` for an integer input.
     """
     x = floating(input, "local_response_norm")
     channels("local_response_norm", x, 3)
-    if not isinstance(size, (int, np.integer)) or size < 1:
-        raise ShapeError(
-            f"local_response_norm: size={size!r} for {describe(x)}; a window has a whole number of channels, from 1 on."
-        )
-    how: dict[str, Any] = {"size": int(size), "alpha": alpha, "beta": beta, "k": k}
+    size = number("local_response_norm", "size", size, least=1, whole=True)  # of channels in a window
+    alpha, beta, k = (number("local_response_norm", what, p) for what, p in (("alpha", alpha), ("beta", beta), ("k", k)))
+    how: dict[str, Any] = {"size": size, "alpha": alpha, "beta": beta, "k": k}
     if is_analytic("local_response_norm", backward):
         return ANALYTIC(x, **how)  # type: ignore[no-any-return]
     wide = widen(x)
@@ -83,7 +79,7 @@ def over(x: Any, before: int, after: int) -> Any:
 
 
 def _dx(g: Any, out: Any, x: Any, *, size: int, alpha: float, beta: float, k: float) -> Any:
-    x, (before, after) = widen(x), _around(size)
+    x, g, (before, after) = widen(x), widen(g), _around(size)
     s = over(x**2, before, after) * (alpha / size) + k
     return g * s**-beta - x * (2 * alpha * beta / size) * over(g * x * s ** (-beta - 1), after, before)
 

@@ -24,7 +24,8 @@ from typing import Any
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.functions import floating
-from .arguments import is_analytic, narrow, widen
+from .arguments import is_analytic, named_axes, narrow, widen
+from .moments import of_nothing
 from .registry import Norm, by_name, register
 from .softmax import shifted
 
@@ -37,11 +38,15 @@ def log_softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     backward:  "recorded" or "analytic"
 
     Returns a tensor of the input's shape; stable for any size of x. float16 is computed in float32 and comes back as float16.
-    Raises ``ShapeError`` for an axis that is not there, ``DTypeError`` for an integer input.
+    Raises ``ShapeError`` for an axis that is not there and where none is named, ``DTypeError`` for an integer input.
     """
     x = floating(input, "log_softmax")
+    named_axes("log_softmax", x, dim)
     axis = canonical_axes(dim, x.ndim, "log_softmax")
-    if is_analytic("log_softmax", backward) or not x.size:
+    analytic = is_analytic("log_softmax", backward)
+    if not x.size:
+        return of_nothing(x)
+    if analytic:
         return narrow(op.log_softmax(widen(x), axis=axis), x)  # type: ignore[no-any-return]
     z = shifted(widen(x), axis)
     with scope("exponentials"):

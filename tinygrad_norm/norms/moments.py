@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, Tensor, scope
+from ..engine.arrays import Array, sums
 from ..engine.primitives import mean, rsqrt, sqrt, where
-from .arguments import is_analytic, narrow, widen
-from .kernels import affine_standardize, affine_standardize_pullbacks
+from .arguments import affine_inputs, is_analytic, narrow, widen
+from .kernels import affine_standardize, affine_standardize_pullbacks, pieces
 
 # The mathematics ------------------------------------------------------------------------------------------
 
@@ -57,16 +58,18 @@ def root(v: Any) -> tuple[Any, Any]:
 
 def _dx(g: Any, out: Any, x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
     xhat, rstd = standardize(x, axis, eps, center)
-    return pull_standardize(g * w, xhat, rstd, axis, center)
+    return pull_standardize(widen(g) * w, xhat, rstd, axis, center)
 
 
-def _dw(g: Any, out: Any, x: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+def pull_gain(g: Any, out: Any, x: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    """dγ = dy·x̂, summed by the engine over the axes along which γ was spread."""
     xhat, _ = standardize(x, axis, eps, center)
-    return g * xhat
+    return widen(g) * xhat
 
 
-def _db(g: Any, out: Any, x: Any, w: Any, b: Any, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
-    return g
+def pull_shift(g: Any, *others: Any, **params: Any) -> Any:
+    """dβ = dy, summed by the engine over the axes along which β was spread; in float32 for float16."""
+    return widen(g)
 
 
 def _forward(x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
@@ -92,24 +95,29 @@ def _kernel(
 def normalization(name: str, text: str) -> Op:
     """The analytic node of a member of the family, under its own name: inputs x, γ, β (the last ones may be left out);
     γ and β broadcast against x. Params: ``axis``, ``eps``, ``center``."""
-    return Op(name, text, _forward, (_dx, _dw, _db), kernel=_kernel)
+    return Op(name, text, _forward, (_dx, pull_gain, pull_shift), kernel=_kernel)
 
 
 # The recorded form ----------------------------------------------------------------------------------------
 
 
-def record(x: Tensor, axis: tuple[int, ...], eps: float, center: bool = True) -> Tensor:
-    """x̂ with every step on the record, named and in scopes. Of nothing there are no moments: an empty x stays empty."""
+def record(
+    x: Tensor, axis: tuple[int, ...], eps: float, center: bool = True, hold_mean: bool = False, hold_std: bool = False
+) -> Tensor:
+    """x̂ with every step on the record, named and in scopes; μ or rstd as constants if they are to be held.
+
+    Of nothing there are no moments: an empty x stays empty.
+    """
     if not x.size:
         return x * 1.0
     centred, square = x, "ms"
     if center:
         with scope("mean"):
-            mu = mean(x, axis=axis).named("μ")
+            mu = mean(x.detach() if hold_mean else x, axis=axis).named("μ")
         with scope("normalize"):
             centred, square = (x - mu).named("c"), "σ²"
     with scope("variance" if center else "mean square"):
-        variance = mean(centred**2, axis=axis).named(square)
+        variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)
         rstd = rsqrt(variance + eps).named("rstd")
     with scope("normalize"):
         xhat: Tensor = (centred * rstd).named("x̂")
@@ -123,6 +131,12 @@ def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         return y if bias is None else y + bias
 
 
+def of_nothing(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """y of an empty x, either way backward: as empty, and the gradients of γ and β are 0. No mean of nothing is asked for."""
+    y: Tensor = narrow(affine(widen(x) * 1.0, weight, bias), x)
+    return y
+
+
 def normalize(
     node: Op,
     x: Tensor,
@@ -134,10 +148,33 @@ def normalize(
     center: bool = True,
 ) -> Tensor:
     """γ·x̂ + β, recorded or as the ``node``. float16 computes its statistics in float32 and gives float16."""
-    if is_analytic(node.name, backward):
-        if weight is None and bias is not None:
-            weight = Tensor(np.ones((), bias.dtype))
-        inputs = (t for t in (x, weight, bias) if t is not None)
-        return node(*inputs, axis=axis, eps=eps, center=center)  # type: ignore[no-any-return]
+    analytic = is_analytic(node.name, backward)
+    if not x.size:
+        return of_nothing(x, weight, bias)
+    if analytic:
+        return node(x, *affine_inputs(weight, bias), axis=axis, eps=eps, center=center)  # type: ignore[no-any-return]
     y: Tensor = narrow(affine(record(widen(x), axis, eps, center), weight, bias), x)
     return y
+
+
+# Numbers that no record knows -------------------------------------------------------------------------------
+
+
+def batch_moments(x: Array, axis: tuple[int, ...], center: bool = True) -> tuple[Array, Array]:
+    """Over an array: μ (0 without centring) and the sum of (x − μ)², in float64, the axes kept.
+
+    By definition, in two passes over pieces that stay in cache: nothing of the size of x is made.
+    """
+    stat = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
+    count = int(np.prod([x.shape[a] for a in axis]))
+    mu, square = np.zeros(stat), np.zeros(stat)
+    for some in pieces(x.shape, axis) if x.size else ():
+        for piece in some:  # what is reduced has one place in a statistic, whatever part of it the piece is
+            at = tuple(part if n > 1 else slice(None) for part, n in zip(piece, stat))
+            if center:
+                mu[at] += sums(x[piece].astype(np.float64), None, mu[at].shape) / count
+        for piece in some:
+            at = tuple(part if n > 1 else slice(None) for part, n in zip(piece, stat))
+            c = np.subtract(x[piece], mu[at], dtype=np.float64)
+            square[at] += sums(c, c, square[at].shape)
+    return mu, square

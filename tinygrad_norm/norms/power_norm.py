@@ -47,8 +47,19 @@ import numpy as np
 from ..engine import Op, Tensor, scope
 from ..engine.functions import floating
 from ..engine.primitives import mean
-from .arguments import channels, is_analytic, narrow, parameter, per_channel, widen
-from .moments import affine
+from .arguments import (
+    affine_inputs,
+    affine_pair,
+    channels,
+    is_analytic,
+    narrow,
+    number,
+    parameter,
+    per_channel,
+    wide_dtype,
+    widen,
+)
+from .moments import affine, batch_moments, of_nothing, pull_shift
 from .registry import Norm, register
 
 
@@ -73,19 +84,20 @@ def power_norm(
     """
     x = floating(input, "power_norm")
     c, spread = channels("power_norm", x)
-    phi, v, w, b = (
-        per_channel(parameter("power_norm", n, p, (c,), f"{c} channels"), spread)
-        for n, p in (("running_phi", running_phi), ("nu", nu), ("weight", weight), ("bias", bias))
+    of = f"{c} channels"
+    phi, v = (
+        per_channel(parameter("power_norm", n, p, (c,), of, x), spread) for n, p in (("running_phi", running_phi), ("nu", nu))
     )
-    axis = (0, *range(2, x.ndim))
-    dtype = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+    w, b = affine_pair("power_norm", x, weight, bias, (c,), of, spread)
+    eps, analytic = number("power_norm", "eps", eps), is_analytic("power_norm", backward)
+    if not x.size:
+        return of_nothing(x, w, b)
+    axis, dtype = (0, *range(2, x.ndim)), wide_dtype(x)
     square = mean_square(x, axis).reshape(spread) if phi is None else phi.data.astype(np.float64)
     psi = Tensor(np.sqrt(square + eps).astype(dtype)).named("ψ")
-    if is_analytic("power_norm", backward):
+    if analytic:
         v = Tensor(np.zeros(spread, dtype)).named("ν") if v is None else v
-        if w is None and b is not None:
-            w = Tensor(np.ones((), b.dtype))
-        return PUBLISHED(x, psi, v, *(t for t in (w, b) if t is not None), axis=axis)  # type: ignore[no-any-return]
+        return PUBLISHED(x, psi, v, *affine_inputs(w, b), axis=axis)  # type: ignore[no-any-return]
     with scope("normalize"):
         xhat = (widen(x) / psi).named("x̂")
     y: Tensor = narrow(affine(xhat, w, b), x)
@@ -96,7 +108,7 @@ def mean_square(x: Tensor, axis: tuple[int, ...]) -> Any:
     """mean(x²) as an array of shape (C,) that no record knows; 1 where there is nothing to average."""
     if not x.size:
         return np.ones(x.shape[1])
-    return (x.data.astype(np.float64) ** 2).mean(axis)
+    return batch_moments(x.data, axis, center=False)[1].reshape(-1) * (x.shape[1] / x.size)
 
 
 # The published backward. ψ has no rule: it is constant. That of ν is no derivative, but the step it should take ---
@@ -116,14 +128,10 @@ def _step_of_nu(g: Any, out: Any, x: Any, psi: Any, nu: Any, w: Any = 1.0, b: An
 
 
 def _dw(g: Any, out: Any, x: Any, psi: Any, nu: Any, w: Any, b: Any = 0.0, *, axis: tuple[int, ...]) -> Any:
-    return g * (widen(x) / psi)
+    return widen(g) * (widen(x) / psi)
 
 
-def _db(g: Any, out: Any, x: Any, psi: Any, nu: Any, w: Any, b: Any, *, axis: tuple[int, ...]) -> Any:
-    return g
-
-
-PUBLISHED = Op("power_norm", "PowerNorm({0})", _forward, (_dx, None, _step_of_nu, _dw, _db))
+PUBLISHED = Op("power_norm", "PowerNorm({0})", _forward, (_dx, None, _step_of_nu, _dw, pull_shift))
 
 
 # What the rest of the house asks --------------------------------------------------------------------------------
@@ -134,7 +142,7 @@ def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", nu: float =
     there is no gradient to compare. The option ``nu`` is the largest ν; 0: the published backward is the gradient."""
     x = inputs["input"]
     phi, v = np.linspace(0.5, 1.5, x.shape[1]), nu * np.linspace(1.0, 0.5, x.shape[1])
-    dtype = np.float32 if x.dtype == np.float16 else x.dtype
+    dtype = wide_dtype(x)
     return power_norm(x, phi.astype(dtype), v.astype(dtype), inputs["weight"], inputs["bias"], backward=backward, **options)
 
 

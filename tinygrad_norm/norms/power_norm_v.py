@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from ..engine import Tensor
 from ..engine.functions import floating
-from .arguments import channels, parameter, per_channel
+from .arguments import affine_pair, channels, number
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register
 
@@ -41,10 +41,8 @@ def power_norm_v(
     """
     x = floating(input, "power_norm_v")
     c, spread = channels("power_norm_v", x)
-    w, b = (
-        per_channel(parameter("power_norm_v", n, p, (c,), f"{c} channels"), spread)
-        for n, p in (("weight", weight), ("bias", bias))
-    )
+    w, b = affine_pair("power_norm_v", x, weight, bias, (c,), f"{c} channels", spread)
+    eps = number("power_norm_v", "eps", eps)
     return normalize(ANALYTIC, x, w, b, (0, *range(2, x.ndim)), eps, backward, center=False)
 
 

@@ -1,4 +1,24 @@
-"""What is known about each normalization, under its name. One file registers one norm; all else finds it here."""
+"""What is known about each normalization, under its name. One file registers one norm; all else finds it here.
+
+A norm of one's own, which ``tn.compare``, ``tn.check`` and the command line then know:
+
+    import tinygrad_norm as tn
+    from tinygrad_norm.engine.primitives import mean          # axis is a tuple of axes from 0 on; a mean keeps them, as 1
+
+    def pull(g, out, x, w):                                   # dx from g, the cotangent of y: operators and ops only
+        q, g = 1 / mean(x**2, axis=(1,)), g * w
+        return q * g - 2 * q**2 * x * mean(g * x, axis=(1,))  # need not be summed to x's shape: the engine does that
+
+    node = tn.Op("power", "Power({0})", lambda x, w: w * x / mean(x**2, axis=(1,)),
+                 (pull, lambda g, out, x, w: g * x / mean(x**2, axis=(1,))))
+
+    def apply(inputs, backward="recorded", **options):        # every input by its name, every option by its own
+        x, w = inputs["input"], inputs["weight"]
+        return node(x, w) if backward == "analytic" else w * x / mean(x**2, axis=(1,))
+
+    tn.register(tn.Norm("power", "Power", apply, lambda shape, **options: {"weight": shape[1:]}, min_ndim=2))
+    print(tn.compare("power"))
+"""
 
 from __future__ import annotations
 
@@ -8,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, TinygradNormError
+from ..engine import DTypeError, OptionError, Tensor, TinygradNormError, describe
 
 
 class UnknownNormError(TinygradNormError, KeyError):
@@ -16,6 +36,19 @@ class UnknownNormError(TinygradNormError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class KnownMistake:
+    """A wrong backward of one norm.
+
+    gradients:  ``(inputs, dy, **options) -> the wrong gradients by input name``, over arrays, None where the mistake cannot be made
+    """
+
+    name: str
+    sentence: str
+    remedy: str
+    gradients: Callable[..., Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -34,7 +67,9 @@ class Norm:
     draw:        ``(generator, shape) -> array`` for inputs that are not just any real numbers (a variance is
                  positive; a class is an integer, and an integer input has no gradient)
     min_ndim:    the fewest axes an input may have
+    analytic:    whether there is a hand-derived node; without one, ``apply`` is only called with ``backward="recorded"``
     projects:    its backward is an orthogonal projection (up to ε), so the routes' energies add up
+    mistakes:    what people get wrong with this norm only; ``check`` reads what can go wrong with any off the record
     by_design:   for each input whose published backward is not the gradient of the forward: what it is instead
     """
 
@@ -51,7 +86,9 @@ class Norm:
     samples: tuple[Mapping[str, Any], ...] = ()
     draw: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Any]] = field(default_factory=dict)
     min_ndim: int = 1
+    analytic: bool = True
     projects: bool = False
+    mistakes: tuple[KnownMistake, ...] = ()
     by_design: Mapping[str, str] = field(default_factory=dict)
 
     def symbol(self, name: str) -> str:
@@ -70,7 +107,24 @@ def by_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 _NORMS: dict[str, Norm] = {}
 
 
-def register(norm: Norm) -> Norm:
+def register(norm: Norm, replace: bool = False) -> Norm:
+    """Make a norm known under its name; returns it.
+
+    replace:  take the place of the norm that has the name already
+
+    Raises ``DTypeError`` for what is no ``Norm`` or lacks a function, ``OptionError`` for no name and for one that is taken.
+    """
+    if not isinstance(norm, Norm):
+        raise DTypeError(f"register: {describe(norm)} is no Norm. Make one: tn.Norm(name, title, apply, parameters).")
+    if not isinstance(norm.name, str) or not norm.name:
+        raise OptionError(f"register: the name {norm.name!r} of {norm.title!r}; it is a word, by which the norm is then found.")
+    for what in ("apply", "parameters"):
+        if not callable(getattr(norm, what)):
+            raise DTypeError(f"register: {norm.name}'s {what} is {getattr(norm, what)!r}; it is a function. See tn.Norm.")
+    if not replace and _NORMS.get(norm.name, norm) is not norm:
+        raise OptionError(
+            f"register: there is a norm {norm.name!r} already, {_NORMS[norm.name].title}. Take another name, or replace=True."
+        )
     _NORMS[norm.name] = norm
     return norm
 

@@ -13,6 +13,8 @@ Backward, with g = dy·γ, rstd = 1/√(mean(x²) + ε), x̂ = x·rstd:
 
     dx = rstd·(g − x̂·mean(g·x̂))        dγ = Σ dy·x̂ over all the other axes
     x/(rms + ε):   dx = q·g − q²·x/(N·rms)·Σ(g·x),  q = 1/(rms + ε)
+                     at x = 0, where the root counts as having the slope 0, there is no second derivative: both ways
+                     give 0 for it, and nothing to rely on from the third on
     partial, k entries:   dx = rstd·(g − 1[i<k]·x̂·Σ(g·x̂)/k)
 
 LayerNorm is RMSNorm after centring, so on rows of mean zero they are the same function.
@@ -30,8 +32,8 @@ import numpy as np
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
-from .arguments import is_analytic, narrow, parameter, trailing, widen
-from .moments import affine, normalization, normalize, root
+from .arguments import is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
+from .moments import affine, normalization, normalize, of_nothing, root
 from .registry import Norm, register
 
 ANALYTIC = normalization("rms_norm", "RMSNorm({0})")
@@ -61,15 +63,20 @@ def rms_norm(
     """
     x = floating(input, "rms_norm")
     shape, axis = trailing("rms_norm", x, normalized_shape)
-    w = parameter("rms_norm", "weight", weight, shape, f"normalized_shape {shape}")
-    eps = float(np.finfo(np.float32 if x.dtype == np.float16 else x.dtype).eps) if eps is None else eps
-    if eps_mode not in ("mean_square", "rms"):
+    w = parameter("rms_norm", "weight", weight, shape, f"normalized_shape {shape}", x)
+    eps = float(np.finfo(wide_dtype(x)).eps) if eps is None else number("rms_norm", "eps", eps)
+    analytic = is_analytic("rms_norm", backward)
+    if not isinstance(eps_mode, str) or eps_mode not in ("mean_square", "rms"):
         raise OptionError(f'rms_norm: eps_mode={eps_mode!r}; it is "mean_square" (ε inside the root) or "rms" (outside).')
     if partial is None and eps_mode == "mean_square":
         return normalize(ANALYTIC, x, w, None, axis, eps, backward, center=False)
+    if partial is not None:
+        partial = number("rms_norm", "partial", partial, above=0, most=1)
+    if not x.size:
+        return of_nothing(x, w)
     first = _first(x, shape, partial)
     variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "first": first}
-    xhat = VARIANT(widen(x), **variant) if is_analytic("rms_norm", backward) else _record_variant(widen(x), **variant)
+    xhat = VARIANT(widen(x), **variant) if analytic else _record_variant(widen(x), **variant)
     y: Tensor = narrow(affine(xhat, w, None), x)
     return y
 
@@ -77,7 +84,7 @@ def rms_norm(
 def _first(x: Tensor, shape: tuple[int, ...], partial: float | None) -> int:
     if partial is None:
         return shape[-1]
-    first = int(partial * shape[-1]) if 0 < partial <= 1 else 0
+    first = int(partial * shape[-1])
     if len(shape) > 1 or not first:
         raise ShapeError(
             f"rms_norm: partial={partial!r} for {describe(x)}: a share above 0 and up to 1 of one axis, and at least one entry of it."
@@ -145,7 +152,7 @@ NORM = register(
         title="RMSNorm",
         apply=_apply,
         parameters=lambda shape, **options: {"weight": shape[-1:]},
-        options={"eps": None, "eps_mode": "mean_square", "partial": None},
+        options={"eps": 2.0**-23, "eps_mode": "mean_square", "partial": None},  # float32's; None depends on the dtype
         samples=(
             {"shape": (2, 3, 5), "eps": 0.3},
             {"eps_mode": "rms", "eps": 0.1},

@@ -29,7 +29,7 @@ import numpy as np
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.functions import floating
-from .arguments import is_analytic, narrow, widen
+from .arguments import is_analytic, named_axes, narrow, widen
 from .registry import Norm, by_name, register
 
 
@@ -41,9 +41,10 @@ def softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     backward:  "recorded": every operation is on the record; "analytic": one node with the hand-derived pullback
 
     Returns a tensor of the input's shape; stable for any size of x. float16 is computed in float32 and comes back as float16.
-    Raises ``ShapeError`` for an axis that is not there, ``DTypeError`` for an integer input.
+    Raises ``ShapeError`` for an axis that is not there and where none is named, ``DTypeError`` for an integer input.
     """
     x = floating(input, "softmax")
+    named_axes("softmax", x, dim)
     axis = canonical_axes(dim, x.ndim, "softmax")
     if is_analytic("softmax", backward):
         return narrow(op.softmax(widen(x), axis=axis), x).named("p")  # type: ignore[no-any-return]

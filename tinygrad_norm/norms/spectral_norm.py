@@ -32,7 +32,7 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arrays import Array
 from ..engine.functions import floating
 from ..engine.primitives import reshape, sum
-from .arguments import is_analytic, narrow, parameter, widen
+from .arguments import is_analytic, narrow, number, parameter, wide_dtype, widen
 from .registry import Norm, register
 
 
@@ -74,7 +74,7 @@ def _constant(p: Tensor | None, name: str, x: Tensor) -> Tensor:
     """As wide as what is computed in: a buffer's dtype must not change the weight's."""
     if p is None:
         raise ShapeError(f"spectral_norm: {name} is None for input {describe(x)}. power_iteration(W, u) gives both.")
-    return Tensor(p.data.astype(np.float32 if x.dtype == np.float16 else x.dtype), name=name)
+    return Tensor(p.data.astype(wide_dtype(x)), name=name)
 
 
 def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple[Array, Array]:
@@ -85,16 +85,15 @@ def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple
     eps:  a length below it counts as it
 
     The error shrinks by (σ₂/σ₁)² a round. Returns arrays of W's dtype (float32 for float16), new ones.
-    Raises ``ShapeError`` where shapes do not fit or for ``steps`` below 1.
+    Raises ``ShapeError`` where shapes do not fit, ``OptionError`` for ``steps`` below 1, ``DTypeError`` for what is no whole
+    number.
     """
     w = np.asarray(W.data if isinstance(W, Tensor) else W)
     rows, columns = matrix_shape(w)
     start = np.asarray(u.data if isinstance(u, Tensor) else u)
-    if start.shape != (rows,) or steps < 1:
-        raise ShapeError(
-            f"power_iteration: u {describe(start)} and steps={steps} for W {describe(w)}: u must be of shape ({rows},), "
-            "and steps at least 1."
-        )
+    steps, eps = number("power_iteration", "steps", steps, least=1, whole=True), number("power_iteration", "eps", eps)
+    if start.shape != (rows,):
+        raise ShapeError(f"power_iteration: u {describe(start)} for W {describe(w)}: u must be of shape ({rows},).")
     matrix = widen(w).reshape(rows, columns)
     u = start.astype(matrix.dtype)
     for _ in range(steps):
@@ -127,7 +126,7 @@ def _forward(x: Any, u: Any, v: Any) -> Any:
 
 
 def _dx(g: Any, out: Any, x: Any, u: Any, v: Any) -> Any:
-    x = widen(x)
+    x, g = widen(x), widen(g)
     sigma = _sigma(x, u, v)
     left, right = _outer(x, u, v)
     along = sum(g * x, axis=tuple(range(len(x.shape)))) / sigma
@@ -142,6 +141,7 @@ ANALYTIC = Op("spectral_norm", "SpectralNorm({0})", _forward, (_dx, None, None))
 
 def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", n_power_iterations: int = 15, **options: Any) -> Tensor:
     x = inputs["input"]
+    n_power_iterations = number("spectral_norm", "n_power_iterations", n_power_iterations, least=1, whole=True)
     u, v = power_iteration(x, np.ones(x.shape[:1]), n_power_iterations)
     return spectral_norm(x, u, v, backward=backward, **options)
 

@@ -28,7 +28,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating, one_axis
 from ..engine.primitives import rsqrt, sum
-from .arguments import is_analytic, narrow, parameter, widen
+from .arguments import is_analytic, narrow, number, parameter, widen
 from .registry import Norm, by_name, register
 
 
@@ -46,7 +46,8 @@ def weight_norm(input: Tensor, weight: Tensor, dim: int | None = 0, backward: st
     """
     v = floating(input, "weight_norm")
     axis, shape = norm_axes(v, dim)
-    g = parameter("weight_norm", "weight", weight, shape, f"input {describe(v)} and dim={dim}")
+    g = parameter("weight_norm", "weight", weight, shape, f"input {describe(v)} and dim={dim}", v)
+    eps = number("weight_norm", "eps", eps)
     if g is None:
         raise ShapeError(f"weight_norm: weight is None for input {describe(v)}; it is the lengths g, of shape {shape}.")
     g = g if shape else g.reshape((1,) * v.ndim)
@@ -93,14 +94,14 @@ def _forward(v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:
 
 
 def _dv(dw: Any, out: Any, v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:
-    v = widen(v)
+    v, dw = widen(v), widen(dw)
     r = _inverse(v, axis, eps)
     return g * r * (dw - v * (r**2 * sum(dw * v, axis=axis)))
 
 
 def _dg(dw: Any, out: Any, v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:
     v = widen(v)
-    return _inverse(v, axis, eps) * sum(dw * v, axis=axis)
+    return _inverse(v, axis, eps) * sum(widen(dw) * v, axis=axis)
 
 
 ANALYTIC = Op("weight_norm", "WeightNorm({0}, {1})", _forward, (_dv, _dg))

@@ -20,6 +20,7 @@ Backward, with g = dy·γ; means and sums over the fan-in; c = W − μ:
 
 The kink of max(N·σ², ε) shares its slope: k = q³/2 at equality, as ``torch.maximum`` and ``jax.numpy.maximum`` have it
 (``torch.clamp`` would take all of it). At s = 0, where c is 0 too, the root counts as having the slope 0.
+There "std" has one derivative only: both ways give 0 for the second, and nothing to rely on after it.
 
 Sources: Qiao, Wang, Liu, Shen, Yuille 2019, "Weight Standardization" (arXiv:1903.10520);
 Brock, De, Smith 2021, "Characterizing signal propagation …" (arXiv:2101.08692), for the scaled ones.
@@ -33,7 +34,7 @@ from typing import Any
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from ..engine.primitives import maximum, mean, rsqrt, sum, where
-from .arguments import is_analytic, narrow, parameter, widen
+from .arguments import is_analytic, narrow, number, parameter, widen
 from .moments import affine, root
 from .registry import Norm, by_name, register
 
@@ -62,22 +63,24 @@ def weight_standardization(
     Raises ``ShapeError`` where shapes do not fit or the fan-in is too small, ``DTypeError`` for an integer input.
     """
     x = floating(input, "weight_standardization")
-    if eps_mode not in EPS:
+    if not isinstance(eps_mode, str) or eps_mode not in EPS:
         raise OptionError(f'weight_standardization: eps_mode={eps_mode!r}; it is "scaled_max", "scaled" or "std".')
     if x.ndim < 2:
         raise ShapeError(
             f"weight_standardization: input {describe(x)} has {x.ndim} axes; it is a weight (out, in, …): at least 2."
         )
     axis = tuple(range(1, x.ndim))
-    correction = (1 if eps_mode == "std" else 0) if correction is None else correction
+    usual = 1 if eps_mode == "std" else 0
+    correction = usual if correction is None else number("weight_standardization", "correction", correction)
+    eps = EPS[eps_mode] if eps is None else number("weight_standardization", "eps", eps)
     n = math.prod(x.shape[1:]) - correction
     if n <= 0:
         raise ShapeError(
             f"weight_standardization: input {describe(x)} has a fan-in of {math.prod(x.shape[1:])}, and the variance is divided "
             f"by that − {correction:g}. Take correction=0, or a weight of more inputs."
         )
-    w = parameter("weight_standardization", "gain", gain, (x.shape[0], *(1,) * len(axis)), f"input {describe(x)}")
-    how: dict[str, Any] = {"axis": axis, "eps": EPS[eps_mode] if eps is None else eps, "eps_mode": eps_mode, "n": n}
+    w = parameter("weight_standardization", "gain", gain, (x.shape[0], *(1,) * len(axis)), f"input {describe(x)}", x)
+    how: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "n": n}
     if is_analytic("weight_standardization", backward):
         return ANALYTIC(*(t for t in (x, w) if t is not None), **how)  # type: ignore[no-any-return]
     y: Tensor = narrow(affine(_record(widen(x), **how), w, None), x)
@@ -132,13 +135,13 @@ def _forward(x: Any, w: Any = 1.0, **how: Any) -> Any:
 
 def _dx(g: Any, out: Any, x: Any, w: Any = 1.0, *, axis: tuple[int, ...], **how: Any) -> Any:
     c, q, k = _standardize(x, axis, **how)
-    g = g * w
+    g = widen(g) * w
     return q * (g - mean(g, axis=axis)) - k * c * sum(g * c, axis=axis)
 
 
 def _dw(g: Any, out: Any, x: Any, w: Any, **how: Any) -> Any:
     c, q, _ = _standardize(x, **how)
-    return g * c * q
+    return widen(g) * c * q
 
 
 ANALYTIC = Op("weight_standardization", "WeightStandardization({0})", _forward, (_dx, _dw))

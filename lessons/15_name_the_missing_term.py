@@ -1,0 +1,160 @@
+# %% [markdown]
+# # 15 · Name the missing term
+#
+# Three backward passes of LayerNorm, each wrong in one place. Read each, guess the term (routes: *direct*, *μ*, *σ²*, as in
+# lesson 5), and only then run the cell below it. The right one, for reference:
+#
+#     dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),   g = dy·γ
+
+# %%
+import numpy as np
+
+import tinygrad_norm as tn
+
+
+def mean(a):
+    return a.mean(-1, keepdims=True)
+
+
+def statistics(x, eps):
+    c = x - mean(x)
+    rstd = (mean(c * c) + eps) ** -0.5
+    return rstd, c * rstd
+
+
+# %% [markdown]
+# ## One
+#
+# Written from memory, term by term.
+
+
+# %%
+def one(dy, x, weight, bias, eps):
+    rstd, x_hat = statistics(x, eps)
+    g = dy * weight
+    n = x.shape[-1]
+    c = x - mean(x)
+    d_var = (g * c).sum(-1, keepdims=True) * -0.5 * rstd**3
+    d_mu = -(g * rstd).sum(-1, keepdims=True)
+    dx = g * rstd + d_var * 2 * c + d_mu / n
+    return dx, (dy * x_hat).sum(0), dy.sum(0)
+
+
+# %%
+first = tn.check(one, "layer_norm")
+print(first)
+
+# %% [markdown]
+# `d_mu` was divided by n, `d_var` was not. How was that found? dx was split into the shares of the routes, and
+# the candidate fitted by them: 1·direct + 1·μ + 8·σ², with nothing left over. Eight is N, the number of entries averaged.
+#
+# ## Two
+#
+# Shorter, and it runs a network that trains. (Many wrong ones do.)
+
+
+# %%
+def two(dy, x, weight, bias, eps):
+    rstd, x_hat = statistics(x, eps)
+    dx = rstd * (dy - mean(dy) - x_hat * mean(dy * x_hat)) * weight
+    return dx, (dy * x_hat).sum(0), dy.sum(0)
+
+
+# %%
+second = tn.check(two, "layer_norm")
+print(second)
+
+# %% [markdown]
+# Here no share of a route is wrong by a factor; all of them are mixed up, and no combination of them fits. This one is in the
+# library of known mistakes. The library is read off the record: for each edge, what can be forgotten there.
+#
+# ## Three
+#
+# With statistics from another library.
+
+
+# %%
+def three(dy, x, weight, bias, eps):
+    rstd = (x.var(-1, keepdims=True, ddof=1) + eps) ** -0.5
+    x_hat = (x - mean(x)) * rstd
+    g = dy * weight
+    return rstd * (g - mean(g) - x_hat * mean(g * x_hat)), (dy * x_hat).sum(0), dy.sum(0)
+
+
+# %%
+third = tn.check(three, "layer_norm")
+print(third)
+
+# %% [markdown]
+# Two gradients are wrong for one reason, and both are told it. dβ, which reads no statistics, is right: that alone would
+# have pointed there.
+#
+# ## Two mistakes at once
+#
+# γ forgotten, and a sign: when no single mistake gives these numbers, pairs are tried.
+
+
+# %%
+def pair(dy, x, weight, bias, eps):
+    rstd, x_hat = statistics(x, eps)
+    dx = rstd * (dy - mean(dy) + x_hat * mean(dy * x_hat))
+    return dx, (dy * x_hat).sum(0), dy.sum(0)
+
+
+both = tn.check(pair, "layer_norm")
+print(both)
+
+# %% [markdown]
+# ## Beyond the library
+#
+# Nobody has made this mistake yet. Then nothing is named; what comes nearest is said to be only that, with the share it
+# leaves unexplained.
+
+
+# %%
+def strange(dy, x, weight, bias, eps):
+    rstd, x_hat = statistics(x, eps)
+    g = dy * weight
+    return rstd * (g - mean(g) - 0.9 * np.tanh(x_hat) * mean(g * x_hat)), (dy * x_hat).sum(0), dy.sum(0)
+
+
+unknown = tn.check(strange, "layer_norm")
+print(unknown)
+
+# %% [markdown]
+# ## Right, and still wrong
+#
+# Fast kernels save mean and rstd in the forward pass. The gradient is right. Differentiate it once more, and what was saved
+# is a constant, although it depends on x (lesson 6). `order=2` differentiates the candidate as it stands.
+
+
+# %%
+def cached(dy, x, weight, mean_, rstd):
+    x_hat = (x - mean_) * rstd
+    g = dy * weight
+    return rstd * (g - mean(g) - x_hat * mean(g * x_hat)), (dy * x_hat).sum(0), dy.sum(0)
+
+
+def recomputed(dy, x, weight, bias, eps):
+    rstd, x_hat = statistics(x, eps)
+    g = dy * weight
+    return rstd * (g - mean(g) - x_hat * mean(g * x_hat)), (dy * x_hat).sum(0), dy.sum(0)
+
+
+saved = tn.check(cached, "layer_norm", saved={"mean_": "μ", "rstd": "rstd"}, order=2)
+print(saved)
+again = tn.check(recomputed, "layer_norm", order=2)
+print(again)
+
+# %%
+assert first.judgements["input"].mistakes == ("σ²: sum for mean",)
+assert second.judgements["input"].mistakes == ("γ after instead of before",)
+assert third.judgements["input"].mistakes == third.judgements["weight"].mistakes == ("σ²: its value with N − 1",)
+assert third.judgements["bias"].ok
+assert len(both.judgements["input"].mistakes) == 2, "a pair"
+assert not unknown.ok, "wrong all the same"
+assert unknown.judgements["input"].mistakes == (), "but nothing is claimed"
+assert all(saved.judgements[name].ok for name in ("input", "weight", "bias")), "right at order 1"
+assert not saved.judgements["order 2, input"].ok, "wrong at order 2"
+assert again.ok, "what is recomputed is right at both"
+print("ok: wrong is a start, which term is an answer")

@@ -1,0 +1,225 @@
+"""Which parameter of a function stands for what: by the names people use, otherwise by position."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine import TinygradNormError
+from ..graph.table import ascii_text
+
+
+class CheckInputError(TinygradNormError, ValueError):
+    """What cannot be checked at all: no such file, no backward function in it, a class where an instance is needed."""
+
+
+COTANGENT = (
+    *("dy", "d_y", "dout", "d_out", "do", "dz", "dl_dy", "dldy", "g", "gy", "gout", "g_out", "ybar", "y_bar", "ct", "cotangent"),
+    *("grad", "grad_output", "grad_outputs", "grad_out", "out_grad", "output_grad", "output_gradient"),
+    *("upstream", "upstream_grad", "upstream_gradient"),
+)
+_INPUTS = (
+    ("input", "x", "inp", "inputs", "x_in"),
+    ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g"),
+    ("bias", "b", "beta", "β", "offset", "shift", "b_2"),
+    ("running_mean", "moving_mean", "run_mean", "rm", "mean", "mu", "μ", "m"),
+    ("running_var", "moving_var", "moving_variance", "run_var", "rv", "var", "variance", "v"),
+    ("running_std", "std", "sigma", "σ"),
+    ("residual", "res", "skip", "shortcut"),
+    ("target", "targets", "label", "labels", "t"),
+    ("probabilities", "probs", "target", "q"),
+    ("other", "b"),
+)
+_OPTIONS = (
+    ("eps", "epsilon", "ε", "variance_epsilon"),
+    ("dim", "axis"),
+    ("num_groups", "groups", "n_groups"),
+    ("correction", "ddof"),
+)
+_SAVED = (
+    ("mean", "mu", "μ", "saved_mean", "save_mean", "m"),
+    (
+        "rstd",
+        "inv_std",
+        "invstd",
+        "istd",
+        "saved_rstd",
+        "save_rstd",
+        "saved_invstd",
+        "save_invstd",
+        "rrms",
+        "inv_rms",
+        "rsigma",
+        "r",
+    ),
+    ("var", "variance", "saved_var", "save_var", "σ2", "sigma2", "v"),
+    ("std", "sigma", "σ", "saved_std", "save_std"),
+    ("rms", "saved_rms"),
+    ("xhat", "x_hat", "x_norm", "xnorm", "x_normalized", "normalized", "saved_xhat", "z_hat", "zhat"),
+    ("y", "out", "output", "p", "probs", "s"),
+)
+_CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A call ready to be made: its arguments, the names of what they stand for, and guesses worth mentioning."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    taken: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def same(text: str) -> str:
+    """A name as it is compared: case and outer underscores do not count."""
+    return text.casefold().strip("_")
+
+
+def other_names(name: str, symbol: str | None) -> list[str]:
+    """What else an input may be called: its symbol in Greek or spelled out, and the usual words."""
+    found = [name] + ([symbol, ascii_text(symbol)] if symbol else [])
+    for group in _INPUTS:
+        if same(name) in group:
+            found += group
+    return list(dict.fromkeys(same(n) for n in found))
+
+
+def is_backward(function: Any) -> bool:
+    """Whether a function asks for a cotangent before anything else."""
+    first = next(iter(_parameters(function) or ()), None)
+    return first is not None and same(first.name) in COTANGENT
+
+
+def bind_backward(
+    function: Callable[..., Any],
+    dy: Any,
+    inputs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    saved: Mapping[str, Any] | None,
+    symbols: Mapping[str, str],
+) -> Bound:
+    """The arguments of ``candidate(dy, x, weight, bias, eps)``, whatever it calls them and whichever it takes.
+
+    Raises ``CheckInputError`` in one line when a parameter stands for nothing there is.
+    """
+    saved = saved or {}
+    values = {"dy": dy, **inputs, **{n: v for n, v in (*options.items(), *saved.items()) if n not in inputs}}
+    values["cache"] = {**inputs, **options, **saved}
+    exact = {same(n): n for n in (*saved, *options, *inputs)}
+    shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}
+    usual = _usual((_SAVED, saved), (_OPTIONS, options), (_INPUTS, inputs))
+    cotangent = dict.fromkeys(COTANGENT, "dy")
+    claims = [exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache")]
+    parameters = _parameters(function)
+    if parameters:
+        _refuse_methods(parameters[0].name)
+        asks = [p.name for p in parameters if same(p.name) in cotangent]
+        free = [a for a in asks if same(a) not in exact and same(a) not in shown]
+        if free or (asks and parameters[0].name == asks[0]):  # g is the cotangent unless only an input can be meant
+            claims.insert(0, {same((free or asks)[0]): "dy"})
+    order = ["dy", *inputs, *options, *saved]
+    bound = _bind(parameters, values, claims, order, ["dy", *inputs, *options], symbols)
+    if "dy" not in bound.taken:
+        raise CheckInputError("has no parameter for the cotangent; call one dy")
+    return bound
+
+
+def bind_forward(function: Callable[..., Any], inputs: Mapping[str, Any], options: Mapping[str, Any], hidden: int = 0) -> Bound:
+    """The arguments of a framework's forward function, such as ``layer_norm(input, normalized_shape, weight, bias, eps)``.
+
+    hidden: how many parameters come first that the caller does not give (the ``ctx`` of an autograd function)
+    """
+    scaled = inputs.get("weight", next(iter(inputs.values())))
+    shape = tuple(scaled.shape) if "weight" in inputs else tuple(scaled.shape)[-1:]
+    extra = {"normalized_shape": shape, "running_mean": None, "running_var": None}
+    values = {**extra, **inputs, **options}
+    usual = _usual((_OPTIONS, options), (_INPUTS, inputs))
+    claims = [{same(n): n for n in values}, usual]
+    parameters = _parameters(function)
+    order = [*inputs, *options]
+    return _bind(None if parameters is None else parameters[hidden:], values, claims, order, order, {})
+
+
+def _usual(*kinds: tuple[Sequence[Sequence[str]], Iterable[str]]) -> dict[str, str]:
+    """The usual words for the names there are; where two go by one word, the earlier kind has it."""
+    found: dict[str, str] = {}
+    for groups, names in kinds:
+        for group in groups:
+            for n in names:
+                if same(n) in group:
+                    found = dict.fromkeys(group, n) | found
+    return found
+
+
+def _bind(
+    parameters: Sequence[inspect.Parameter] | None,
+    values: Mapping[str, Any],
+    claims: Sequence[Mapping[str, str]],
+    order: Sequence[str],
+    starred: Sequence[str],
+    symbols: Mapping[str, str],
+) -> Bound:
+    if parameters is None:
+        return Bound(tuple(values[n] for n in starred), {}, frozenset(starred), ())
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    found: dict[str, str] = {}
+    for claim in claims:
+        for p in named:
+            target = claim.get(same(p.name))
+            if p.name not in found and target is not None and target not in found.values():
+                found[p.name] = target
+    by_name = len(found)
+    guessed = []
+    for p in named:
+        if p.name in found or p.default is not p.empty:
+            continue
+        left = [n for n in order if n not in found.values()]
+        if same(p.name) in _STATISTICS:
+            raise CheckInputError(
+                f"takes {p.name}, saved from the forward pass, and nothing is known to be that: say what is, saved={{{p.name!r}: …}}"
+            )
+        if not left:
+            raise CheckInputError(f"takes {p.name}, which is none of {', '.join(order)}")
+        found[p.name] = left[0]
+        guessed.append(f"its parameter {p.name} is taken for {symbols.get(left[0], left[0])}, by position")
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for i, p in enumerate(named):
+        if p.name not in found:
+            continue
+        if p.kind is not p.KEYWORD_ONLY and len(args) == i:  # none before it was left out
+            args.append(values[found[p.name]])
+        elif p.kind is p.POSITIONAL_ONLY:
+            raise CheckInputError(f"takes {p.name} by position only, after parameters that nothing is known for")
+        else:
+            kwargs[p.name] = values[found[p.name]]
+    kinds = {p.kind for p in parameters}
+    rest = [n for n in starred if n not in found.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds and not kwargs:
+        args += [values[n] for n in rest]
+        found.update({f"*{n}": n for n in rest})
+    elif inspect.Parameter.VAR_KEYWORD in kinds:
+        kwargs.update({n: values[n] for n in rest if n not in kwargs})
+        found.update({f"**{n}": n for n in rest})
+    return Bound(tuple(args), kwargs, frozenset(found.values()), tuple(guessed) if by_name else ())
+
+
+_STATISTICS = frozenset(word for group in _SAVED for word in group if len(word) > 1 or word in "yμσ")
+
+
+def _parameters(function: Any) -> list[inspect.Parameter] | None:
+    """None for what does not tell: compiled functions."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _refuse_methods(first: str) -> None:
+    if first == "self":
+        raise CheckInputError("is a method without its object: give MyNorm(…).backward, not MyNorm.backward")
+    if first == "ctx":
+        raise CheckInputError("takes a ctx: give the torch.autograd.Function class itself, not its backward")

@@ -1,0 +1,188 @@
+"""Ask somebody's backward for its gradients, and bring back whatever it gives in one form."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import Array
+from .answers import Names, Reader, WrongAnswer
+from .binding import CheckInputError, bind_backward
+from .guard import explain, file_of, run
+
+
+class Candidate:
+    """A callable to be judged, as ``as_candidate`` makes it. Plain ones are called as they are.
+
+    gradients:  for one of another framework: ``(dy, inputs, options, saved) -> whatever a candidate returns``
+    order2:     ``(dy, inputs, options, v) -> gradients by input name`` of Σ ⟨v[name], gradient[name]⟩, by the framework's own
+                double backward, or an error's text; None for a plain one
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], gradients: Callable[..., Any] | None = None, order2: Callable[..., Any] | None = None
+    ) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self.function, self.gradients, self.order2 = function, gradients, order2
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a candidate gave.
+
+    gradients:  by input name, each of its input's shape; None: it gave none
+    steps:      its intermediates, where it names some, in its own order
+    notes:      a line each: what it printed, changed, gave in another form
+    error:      a line: why gradients are missing, or why one that is given has a wrong shape
+    """
+
+    gradients: Mapping[str, Array | None]
+    steps: Sequence[tuple[str, Array]] = ()
+    notes: Sequence[str] = ()
+    error: str | None = None
+
+
+def ask(
+    candidate: Callable[..., Any],
+    dy: Array,
+    inputs: Mapping[str, Array],
+    options: Mapping[str, Any],
+    saved: Mapping[str, Any] | None = None,
+    wanted: Sequence[str] | None = None,
+    limit: float = 10.0,
+    symbols: Mapping[str, str] | None = None,
+) -> Answer:
+    """Call a backward once, on copies, and never raise for what it does.
+
+    candidate:  ``candidate(dy, x, weight, bias, eps) -> (dx, dweight, dbias)``. Its parameters are matched by name (dy, dout, g,
+                grad_output, …; x, input, …; weight, w, gamma, …; bias, b, beta; options and saved statistics by theirs; cache is
+                a mapping with all of them), others by position; what it has no parameter for is not passed. It may return an
+                array (the first input's gradient), a tuple or list in the inputs' order (None: not given), a dict by name (dx,
+                dweight, dgamma, …), or yield (name, array) steps; what is not a gradient is an intermediate.
+    wanted:     the inputs to have gradients for, in order; those of a floating dtype when not given
+    limit:      seconds. A candidate that takes longer is asked to end and otherwise left behind in its thread, since a
+                thread cannot be killed: one that hangs in compiled code goes on until the program ends.
+    symbols:    what the inputs are called on paper; understood as parameters' names, and used in what is said
+
+    ``KeyboardInterrupt`` passes through, nothing else does; ``SystemExit`` is an error like another.
+    """
+    return _ask(candidate, dy, inputs, options, saved, wanted, limit, symbols, np.array)
+
+
+def sanity(
+    candidate: Callable[..., Any],
+    dy: Array,
+    inputs: Mapping[str, Array],
+    options: Mapping[str, Any],
+    saved: Mapping[str, Any] | None = None,
+    wanted: Sequence[str] | None = None,
+    limit: float = 10.0,
+    symbols: Mapping[str, str] | None = None,
+) -> Answer:
+    """``ask``, with notes on whether the answer is the same a second time, and on arrays laid out otherwise in memory."""
+    ask_on = functools.partial(_ask, candidate, dy, inputs, options, saved, wanted, limit, symbols)
+    first = ask_on(np.array)
+    if all(g is None for g in first.gradients.values()):
+        return first
+    notes = list(first.notes)
+    names = Names(inputs, wanted, symbols)
+    for layout, when in ((np.array, "the second time"), (_transposed, "for transposed input"), (_strided, "for strided input")):
+        other = ask_on(layout)
+        if other.error != first.error:
+            notes.append(f"{when}: {other.error or 'no error any more'}")
+            if other.error is not None and other.error.startswith(_LATE):
+                break
+            continue
+        again = layout is np.array
+        floor = float(np.max(np.abs(dy), initial=0)) if dy.size else 0.0
+        told = [_difference(names.label(n), a, other.gradients[n], floor, again) for n, a in first.gradients.items()]
+        notes += [f"gives another answer {when}: {t}" for t in told if t][:1]
+    return replace(first, notes=tuple(notes))
+
+
+def _difference(label: str, a: Array | None, b: Array | None, floor: float, exactly: bool) -> str | None:
+    """Rounding may differ where sums run in another order; reading other numbers is another order of magnitude."""
+    if a is None or b is None:
+        return None if a is b else f"{label} is given only sometimes"
+    if np.array_equal(a, b, equal_nan=True):
+        return None
+    largest = float(np.max(np.abs(a), initial=floor))
+    gap = float(np.max(np.abs(np.subtract(a, b, dtype=np.float64)), initial=0))
+    if not np.isfinite(gap):
+        return f"{label} is not finite in the same places"
+    if gap > np.sqrt(np.finfo(a.dtype).eps) * largest:
+        return f"{label} differs by {gap:.2g}"
+    return f"{label} rounds differently, by {gap:.1e}" if exactly else None
+
+
+def _transposed(a: Array) -> Array:
+    """A copy whose first axis runs fastest."""
+    return np.array(a, order="F") if np.ndim(a) > 1 else _strided(a)
+
+
+def _strided(a: Array) -> Array:
+    """A copy with other numbers between its own."""
+    if not np.ndim(a):
+        return np.array(a)
+    room: Array = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)[..., ::2]
+    room[...] = a
+    return room
+
+
+# One call -------------------------------------------------------------------------------------------------------
+
+_LATE = "did not return within"
+
+
+def _ask(
+    candidate: Callable[..., Any],
+    dy: Array,
+    inputs: Mapping[str, Array],
+    options: Mapping[str, Any],
+    saved: Mapping[str, Any] | None,
+    wanted: Sequence[str] | None,
+    limit: float,
+    symbols: Mapping[str, str] | None,
+    layout: Callable[[Array], Array],
+) -> Answer:
+    names = Names(inputs, wanted, symbols)
+    given = {n: layout(a) for n, a in inputs.items()}
+    cotangent = layout(dy)
+    kept = {n: layout(a) if isinstance(a, np.ndarray) else a for n, a in (saved or {}).items()}
+    got = Reader(names, inputs, given)
+    guessed: list[str] = []
+
+    def work() -> None:
+        if isinstance(candidate, Candidate) and candidate.gradients is not None:
+            got.read(candidate.gradients(cotangent, given, options, kept))
+            return
+        call = bind_backward(candidate, cotangent, given, options, kept, names.symbols)
+        got.taken = call.taken
+        guessed.extend(call.notes)
+        got.read(candidate(*call.args, **call.kwargs))
+
+    outcome = run(work, limit)
+    changed = [names.shown(n) for n in inputs if _changed(given[n], inputs[n])]
+    changed += ["dy"] * _changed(cotangent, dy)
+    changed += [n for n, a in (saved or {}).items() if isinstance(a, np.ndarray) and _changed(kept[n], a)]
+    notes = [*outcome.remarks, *guessed, *got.notes]
+    notes += [f"changed its input{'s' * (len(changed) > 1)} {', '.join(changed)}"] if changed else []
+    error = got.error
+    if outcome.late:
+        error = f"{_LATE} {limit:g} s"
+    elif isinstance(outcome.raised, (WrongAnswer, CheckInputError)):
+        error = str(outcome.raised)
+    elif outcome.raised is not None:
+        error = explain(outcome.raised, file_of(candidate))
+    return Answer(dict(got.gradients), tuple(got.steps), tuple(dict.fromkeys(notes)), error)
+
+
+def _changed(now: Array, before: Array) -> bool:
+    return not np.array_equal(now, before, equal_nan=now.dtype.kind in "fc")

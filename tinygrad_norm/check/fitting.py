@@ -1,0 +1,153 @@
+"""A wrong gradient as a combination of the routes: one coefficient each, or one for each index of an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.arrays import Array
+from ..graph.table import number
+
+if TYPE_CHECKING:
+    from .diagnose import Case
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The candidate as a combination of the routes.
+
+    uncertain:   how far rounding may take each coefficient
+    unexplained: the share of it that is none
+    """
+
+    symbol: str
+    titles: tuple[str, ...]
+    coefficients: tuple[float, ...]
+    uncertain: tuple[float, ...]
+    unexplained: float
+    exact: bool
+    names: Mapping[str, float]
+
+    def lines(self) -> list[str]:
+        if not self.exact or len(self.titles) < 2:
+            return []
+        terms = "".join(f" {'−' if c < -d else '+'} {_written(abs(c), d)}·{t}" for c, d, t in self._terms())
+        terms = terms.removeprefix(" + ").replace(" − ", "−", 1) if terms.startswith(" − ") else terms.removeprefix(" + ")
+        return [f"your {self.symbol} = {terms}    unexplained {number(self.unexplained)}"]
+
+    def _terms(self) -> list[tuple[float, float, str]]:
+        return list(zip(self.coefficients, self.uncertain, self.titles))
+
+    def sentences(self) -> list[str]:
+        """What each coefficient that is not 1 means."""
+        found = []
+        for c, d, t in self._terms():
+            name = next((n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))), None)
+            if name == "0":
+                found.append(f"the {t} term is missing")
+            elif d < abs(c - 1) < 5e-4:
+                found.append(
+                    f"the {t} term is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding"
+                )
+            elif abs(c - 1) > d:
+                found.append(
+                    f"the {t} term is {number(c)}{f' = {name}' if name and name != number(c) else ''} times what it should be"
+                )
+        return found
+
+
+def _written(c: float, uncertain: float) -> str:
+    """Three decimals, unless they would hide what is not rounding."""
+    if uncertain < abs(c - 1) < 5e-4:
+        return f"(1 {'+' if c > 1 else '−'} {number(abs(c - 1))})"
+    return number(c) if uncertain < c < 5e-4 else f"{c:.3f}"
+
+
+def fit_routes(case: Case, name: str, symbol: str, answer: Array, dtype: Any) -> Fit:
+    routes = [r for r in case.routes(name) if r.norm > 1e-9 * np.linalg.norm(case.truth[name])]
+    if not routes:  # the gradient is zero everywhere
+        return Fit(symbol, (), (), (), 1.0, False, {})
+    matrix = np.stack([r.share.reshape(-1) for r in routes], axis=1).astype(np.float64)
+    c, *_ = np.linalg.lstsq(matrix, answer.reshape(-1), rcond=None)
+    rest = answer.reshape(-1) - matrix @ c
+    largest = float(np.max(np.abs(answer), initial=0))
+    unexplained = float(np.max(np.abs(rest), initial=0)) / largest if largest else 0.0
+    if len(routes) >= answer.size:  # as many coefficients as entries fit anything
+        unexplained = 1.0
+    gate = case.gate(name, dtype, answer)
+    exact = bool(np.max(np.abs(rest), initial=0) <= 2 * gate) and len(routes) < answer.size
+    uncertain = tuple(float(v) for v in 2 * gate * np.abs(np.linalg.pinv(matrix)).sum(axis=1) + 1e-13)
+    titles = tuple(r.title.removeprefix("through ") for r in routes)
+    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, _named_numbers(case))
+
+
+def _named_numbers(case: Case) -> dict[str, float]:
+    named: dict[str, float] = {"0": 0, "−1": -1, "½": 0.5, "−½": -0.5, "2": 2, "−2": -2}
+    for node in case.graph.nodes:
+        if node.op in ("mean", "sum"):
+            (x,) = node.tensor.inputs
+            n = x.size // max(1, node.tensor.size)
+            if n > 2:
+                named |= {"N": n, "1/N": 1 / n, "N/(N − 1)": n / (n - 1), "(N − 1)/N": (n - 1) / n, "−N": -n}
+    return named
+
+
+def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
+    """The same, one index of an axis at a time: coefficients that are statistics of their row."""
+    routes = [r for r in case.routes(name) if r.norm > 1e-9 * np.linalg.norm(case.truth[name])]
+    for axis in range(answer.ndim if routes else 0):
+        n = answer.shape[axis]
+        alone = len(routes) == 1 and answer.size == n  # a factor can be read off every entry: only a known one says anything
+        if n < 3 or (answer.size // n <= 2 * len(routes) and not alone):
+            continue
+        shares = [np.moveaxis(r.share, axis, 0).reshape(n, -1) for r in routes]
+        rows, coefficients, worst = np.moveaxis(answer, axis, 0).reshape(n, -1), np.empty((n, len(routes))), 0.0
+        for i in range(n):
+            matrix = np.stack([s[i] for s in shares], axis=1)
+            coefficients[i], *_ = np.linalg.lstsq(matrix, rows[i], rcond=1e-10)
+            worst = max(worst, float(np.max(np.abs(rows[i] - matrix @ coefficients[i]), initial=0)))
+        if worst > 2 * case.gate(name, dtype, answer):
+            continue
+        hit = np.flatnonzero(np.max(np.abs(coefficients - 1), axis=1) > 1e-4)
+        if 0 < len(hit) <= n // 2 and not alone:
+            gone = np.max(np.abs(coefficients[hit])) <= 1e-4
+            return [f"index {listed(hit)} of axis {axis} is {'missing' if gone else 'wrong'}, the others are right"]
+        lines = []
+        for r, c in zip(routes, coefficients.T):
+            if np.max(np.abs(c - 1)) > 1e-4:
+                title, known = r.title.removeprefix("through "), _known_factor(case, c, dtype)
+                if alone and known is None:
+                    return []
+                if np.max(np.abs(c)) <= 1e-6:
+                    lines.append(f"the {title} term is missing")
+                    continue
+                lines.append(
+                    f"in each index of axis {axis}, the {title} term is {known or f'between {number(c.min())} and {number(c.max())}'} times "
+                    "what it should be"
+                )
+        return lines
+    return []
+
+
+def _known_factor(case: Case, c: Array, dtype: Any) -> str | None:
+    """The statistic on the record or the parameter, itself or its inverse, that these coefficients are."""
+    best: tuple[float, str | None] = (1e-3 if dtype != np.float64 else 1e-6, None)
+    for node in case.graph.nodes:
+        t = node.tensor
+        if t.size == len(c) == max(t.shape, default=1) and (
+            node.role == "statistic" or any(t is leaf for leaf in case.leaves.values())
+        ):
+            value = t.data.reshape(-1).astype(np.float64)
+            for power, text in ((1, "{}"), (-1, "1/{}"), (2, "{}²"), (-2, "1/{}²")):
+                with np.errstate(all="ignore"):
+                    off = float(np.max(np.abs(c / value**power - 1)))
+                if off < 0.1 * best[0]:  # of equals, the first
+                    best = (off, text.format(node.label))
+    return best[1]
+
+
+def listed(hit: Array) -> str:
+    return ", ".join(map(str, hit[:8])) + (", …" if len(hit) > 8 else "")

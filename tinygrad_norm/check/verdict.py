@@ -1,0 +1,144 @@
+"""What ``tn.check`` answers with: a judgement for each gradient, and how strong the probe was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree import ElementTree
+
+from ..engine.arrays import Array
+from ..graph import Graph
+from ..graph.table import ascii_text, number, to_json
+from .diagnose import Judgement
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The numbers a candidate is asked with, and how strong they are.
+
+    passing:  the known mistakes that would pass with them
+    known:    how many known mistakes there are (those that no numbers tell from the right formula are not counted)
+    squeezed: statistics smaller than the ε beside them, and the share of their entries
+    """
+
+    inputs: Mapping[str, Array]
+    dy: Array
+    passing: tuple[str, ...]
+    known: int
+    squeezed: tuple[tuple[str, float], ...] = ()
+
+    def __str__(self) -> str:
+        if not self.passing:
+            return f"strong (0 of {self.known} known mistakes would pass)"
+        if len(self.passing) == self.known:
+            return f"none: all {self.known} known mistakes would pass; this test could not have failed"
+        return f"weak: {len(self.passing)} of {self.known} known mistakes would pass, such as: {'; '.join(self.passing[:3])}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What ``tn.check`` found. Print it; ask ``.ok``; look into ``.judgements``, by the input's name.
+
+    error:   why the candidate could not be judged, or not all of what it gave
+    notes:   what it did besides: printed, changed its inputs, answered differently the second time
+    yours:   your own probe's strength, where you gave one; the verdict is from ours
+    """
+
+    candidate: str
+    title: str
+    options: str
+    shapes: str
+    probe: Probe
+    judgements: Mapping[str, Judgement]
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    yours: Probe | None = None
+    order: int = 1
+    graph: Graph | None = field(default=None, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is right (or differs by design, as published)."""
+        return self.error is None and all(j.ok for j in self.judgements.values())
+
+    @property
+    def summary(self) -> str:
+        if self.error is not None and not self.judgements:
+            return f"not judged: {self.error}"
+        wrong = [j.symbol for j in self.judgements.values() if not j.ok]
+        told = [f"{', '.join(wrong)} ({len(wrong)} of {len(self.judgements)})"] if wrong else []
+        told += [self.error] if self.error is not None else []
+        if told:
+            return f"not right: {'; '.join(told)}"
+        design = [j.symbol for j in self.judgements.values() if j.status == "by design"]
+        return "right" + (f"; by design not the gradient: {', '.join(design)}" if design else "")
+
+    def text(self, ascii: bool = False) -> str:
+        """A line for each gradient, and below it what there is to say."""
+        lines = [f"{self.candidate} against {self.title}    {self.shapes}" + (f"    {self.options}" if self.options else "")]
+        lines += [f"note: {note}" for note in self.notes]
+        wide = max((len(j.symbol) for j in self.judgements.values()), default=2)
+        for j in self.judgements.values():
+            if j.status in ("right", "missing"):
+                said = number(j.relative) if j.status == "right" else ""
+            else:
+                said = f"max |Δ| {number(j.max_abs)} (rel {_percent(j.relative)}; rounding explains {number(j.allowed)})"
+            lines.append(f"{j.symbol:<{wide}}  {j.status:<9} {said}".rstrip())
+            lines += [f"{'':<{wide}}  {line}" for line in j.lines]
+        if self.judgements:
+            lines.append(f"probe: {self.probe}")
+        for label, share in self.probe.squeezed:
+            lines.append(f"       {label} is smaller than ε in {share:.0%} of its entries")
+        if self.yours is not None:
+            lines.append(f"your own probe: {self.yours}")
+        lines.append(f"verdict: {self.summary}")
+        text = "\n".join(lines)
+        return ascii_text(text) if ascii else text
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def to_json(self, ascii: bool = False) -> str:
+        """Everything but the arrays; what is not finite is null."""
+        return to_json(
+            {
+                "candidate": self.candidate,
+                "norm": self.title,
+                "ok": self.ok,
+                "summary": self.summary,
+                "error": self.error,
+                "notes": list(self.notes),
+                "order": self.order,
+                "probe": {"known": self.probe.known, "passing": list(self.probe.passing)},
+                "your_probe": self.yours and {"known": self.yours.known, "passing": list(self.yours.passing)},
+                "gradients": [
+                    {**{k: v for k, v in vars(j).items() if k != "lines"}, "lines": list(j.lines)}
+                    for j in self.judgements.values()
+                ],
+            },
+            ascii,
+        )
+
+    def junit(self, name: str = "tinygrad-norm") -> ElementTree.Element:
+        """A ``<testsuite>`` with a test for each gradient."""
+        bad = sum(not j.ok for j in self.judgements.values())
+        suite = ElementTree.Element("testsuite", name=name, tests=str(len(self.judgements) + (self.error is not None)))
+        suite.set("failures", str(bad))
+        suite.set("errors", str(int(self.error is not None)))
+        for j in self.judgements.values():
+            case = ElementTree.SubElement(suite, "testcase", classname=self.candidate, name=j.symbol)
+            if not j.ok:
+                failure = ElementTree.SubElement(case, "failure", message=f"{j.symbol} is {j.status}", type=j.status)
+                failure.text = "\n".join(j.lines)
+        if self.error is not None:
+            case = ElementTree.SubElement(suite, "testcase", classname=self.candidate, name="runs")
+            ElementTree.SubElement(case, "error", message=self.error)
+        return suite
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self.text()}
+
+
+def _percent(relative: float) -> str:
+    return f"{relative:.0%}" if 0.005 <= relative < 100 else number(relative)

@@ -1,0 +1,207 @@
+"""``tinygrad-norm check``: is the backward in your file right, and if not, which term is wrong?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ..check.adapters import as_candidate
+from ..check.binding import CheckInputError
+from ..check.files import Found, load
+from ..engine import TinygradNormError
+from ..norms import get, names
+from .inputs import parse_shape
+from .main import FAILS, HOLDS, MISUSED, _option, _printable, _seed, _show, _unicode
+
+_ABOUT = (
+    "Find the backward functions in a Python file and judge each gradient; a wrong one is diagnosed, not only refused. "
+    "The file is EXECUTED, as python FILE would: name only files you would run."
+)
+_TAKEN = {"norm", "inputs", "shape", "grad_output", "dtype", "saved", "order", "seed", "limit", "framework", "candidate"}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One function judged, or the reason why it (or its whole file) could not be."""
+
+    label: str
+    found: Found | None
+    verdict: Any = None
+    error: str | None = None
+
+
+def add_parser(commands: Any) -> None:
+    """Teach ``tinygrad-norm`` the word."""
+    parser = commands.add_parser(
+        "check",
+        help="is your own backward right, and if not, which term is wrong? (executes your file)",
+        description=_ABOUT,
+        epilog="exit code: 0 every gradient is right, 1 something is wrong, 2 used wrongly (a file that cannot be run, no norm named)",
+    )
+    parser.set_defaults(run=run_check)
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="FILE[:FUNCTION]",
+        help="my_backward.py, my_backward.py:ln_bwd or my_backward.py:Class.backward. The file is executed",
+    )
+    parser.add_argument("--norm", metavar="NAME", help=f"what it belongs to, if its name does not say so: {', '.join(names())}")
+    parser.add_argument(
+        "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
+    )
+    parser.add_argument("--shape", type=_shape, metavar="16,64", help="of the input it is asked with")
+    parser.add_argument("--dtype", choices=("float32", "float64"), help="float32 judges the arithmetic besides the formula")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the numbers it is asked with (default: 0)")
+    parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: also differentiate it once more")
+    parser.add_argument("--limit", type=_seconds, default=10.0, metavar="SECONDS", help="for one answer (default: 10)")
+    parser.add_argument("--framework", choices=("torch", "jax"), help="the functions compute on that library's tensors")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the results as a JSON list and nothing else")
+    form.add_argument("--quiet", action="store_true", help="print a line for each function and nothing else")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write a JUnit file, for CI and graders")
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Judge all; what cannot be judged does not keep the others from it. Returns the exit code."""
+    if args.norm is not None:
+        get(args.norm)
+    options = dict(args.arg)
+    if clash := sorted(set(options) & _TAKEN):
+        raise CheckInputError(f"--arg {clash[0]}=…: that is no option of a norm; see --help.")
+    results = []
+    for target in args.targets:
+        for result in _judge(target, args, options):
+            results.append(result)
+            if not args.json:
+                _print(result, args.quiet, first=len(results) == 1)
+    if args.json:
+        print(json.dumps([_plain(r) for r in results], ensure_ascii=not _unicode(sys.stdout), indent=1))
+    if args.junit is not None:
+        _write(args.junit, _junit(results))
+    if any(r.error is not None for r in results):
+        return MISUSED
+    return HOLDS if all(r.verdict.ok for r in results) else FAILS
+
+
+def _judge(target: str, args: argparse.Namespace, options: dict[str, Any]) -> list[_Result]:
+    try:
+        functions = load(target)
+    except CheckInputError as error:
+        return [_Result(target, None, error=str(error))]
+    return [_judge_one(target, found, args, options) for found in functions]
+
+
+def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dict[str, Any]) -> _Result:
+    from ..check.checking import check
+
+    file = target if Path(target).exists() else target.rpartition(":")[0]
+    label = f"{file}:{found.name}"
+    norm = args.norm or found.norm
+    if norm is None:
+        return _Result(
+            label, found, error=f"{label}: which norm it belongs to cannot be told from its name. Say it: --norm layer_norm."
+        )
+    try:
+        candidate = found.function if args.framework is None else as_candidate(found.function, args.framework)
+        verdict = check(
+            candidate,
+            norm,
+            shape=args.shape,
+            dtype=args.dtype,
+            order=args.order,
+            seed=args.seed,
+            limit=args.limit,
+            **options,
+        )
+    except TinygradNormError as error:
+        return _Result(label, found, error=f"{label}: {error}")
+    return _Result(label, found, verdict)
+
+
+# Showing it -----------------------------------------------------------------------------------------------------------
+
+
+def _print(result: _Result, quiet: bool, first: bool) -> None:
+    if result.error is not None:
+        print(f"tinygrad-norm: {_printable(result.error, sys.stderr)}", file=sys.stderr)
+    elif quiet:
+        _show(f"{'right' if result.verdict.ok else 'WRONG'}  {result.label}")
+    else:
+        line = f", line {result.found.line}" if result.found is not None else ""
+        _show(f"{'' if first else chr(10)}{result.label}{line}", "bold")
+        _show(result.verdict.text(ascii=not _unicode(sys.stdout)))
+
+
+def _plain(result: _Result) -> dict[str, Any]:
+    found = result.found
+    return {
+        "file": result.label if found is None else result.label.removesuffix(f":{found.name}"),
+        "function": None if found is None else found.name,
+        "line": None if found is None else found.line,
+        "ok": result.verdict is not None and result.verdict.ok,
+        "error": result.error,
+        "verdict": None if result.verdict is None else json.loads(result.verdict.to_json()),
+    }
+
+
+def _junit(results: list[_Result]) -> bytes:
+    root = ElementTree.Element("testsuites", name="tinygrad-norm check")
+    for r in results:
+        if r.verdict is not None:
+            root.append(r.verdict.junit(r.label))
+            continue
+        suite = ElementTree.SubElement(root, "testsuite", name=r.label, tests="1", failures="0", errors="1")
+        case = ElementTree.SubElement(suite, "testcase", classname=r.label, name="can be judged")
+        ElementTree.SubElement(case, "error", message=r.error or "")
+    for count in ("tests", "failures", "errors"):
+        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+    for element in root.iter():  # XML has no way to write control characters
+        element.text = element.text and _writable(element.text)
+        for key, value in element.items():
+            element.set(key, _writable(value))
+    ElementTree.indent(root)
+    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data
+
+
+def _writable(text: str) -> str:
+    return "".join(
+        c if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "?" for c in text
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all: written beside, then renamed."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+# Reading arguments ------------------------------------------------------------------------------------------------------
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return parse_shape(text)
+    except TinygradNormError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text}: seconds are a positive number, such as 10")
+    return value
