@@ -150,11 +150,22 @@ def test_steps_stop_at_the_first_that_is_wrong():
         verdict = tn.check(lambda dy, x, weight, eps, form=form: form(steps(dy, x, weight, eps, ddof=1)), "layer_norm")
         found = {k: j.status for k, j in verdict.judgements.items() if k.startswith("step")}
         assert found == {"step mu": "right", "step var": "wrong"}
-        assert "the first step that is wrong" in verdict.text()
+        assert "the first step that is wrong: σ² = mean(c²)" in verdict.text()
         assert "σ² was computed with N − 1 = 7 for N" in verdict.text()
         verdict = tn.check(lambda dy, x, weight, eps, form=form: form(steps(dy, x, weight, eps, forget=True)), "layer_norm")
         assert list(verdict.judgements)[-1] == "step dxhat"
         assert "the cotangent of x̂" in verdict.judgements["step dxhat"].lines[0]
+
+
+def test_a_step_of_another_shape_and_one_that_is_not_on_the_record():
+    def named(dy, x, weight, eps):
+        yield "helper", x
+        yield "mu", m(x)[:2]
+        return right(dy, x, weight, None, eps)
+
+    verdict = tn.check(named, "layer_norm")
+    assert verdict.judgements["step mu"].lines == ("the first step that is wrong: μ = mean(x) has shape (4, 1), not (2, 1)",)
+    assert "step helper: not compared, nothing on the record is called that; there are x, γ, β, μ, c, σ², rstd, x̂" in verdict.text()
 
 
 # Particular norms -------------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def check(
             if far is not None:
                 single = _ask(call, far, subject, saved, limit, narrow)
                 judgements = {n: _precision(far, n, single, j, narrow) for n, j in judgements.items()}
-        judgements |= _steps(case, answer)
+        judgements |= _steps(case, answer, notes)
         if order == 2 and all(j.ok for j in judgements.values()):
             judgements |= _second(call, case, subject, saved)
     return Verdict(
@@ -310,32 +310,37 @@ def _precision(case: Case, name: str, single: Answer, right: Judgement, dtype: A
     return Judgement(name, right.symbol, "imprecise", rough.max_abs, rough.relative, rough.allowed, lines=lines)
 
 
-def _steps(case: Case, answer: Answer) -> dict[str, Judgement]:
-    """Intermediates in the candidate's own order, up to the first that is wrong."""
+def _steps(case: Case, answer: Answer, notes: list[str]) -> dict[str, Judgement]:
+    """Intermediates in the candidate's own order, up to the first that is wrong; notes on those that are not on the record."""
     if not answer.steps:
         return {}
-    values = {t.name: t.data for t in case.graph.tensors if t.name is not None}
+    named = {node.tensor.name: node for node in case.graph.nodes if node.tensor.name is not None}
     ids = case.graph.gradients(case.dy)
-    cotangents = {t.name: ids[case.graph.ids[t]] for t in case.graph.tensors if t.name is not None and case.graph.ids[t] in ids}
     labels = {alias: label for label, aliases in _NAMES.items() for alias in (label, *aliases)}
     found: dict[str, Judgement] = {}
     for name, mine in answer.steps:
         plain = name.lower().strip("_")
-        table, key = (values, plain) if plain in labels or name in values else (cotangents, plain.removeprefix("d").strip("_"))
-        truth = table.get(labels.get(key, key))
-        if truth is None:
+        value = plain in labels or name in named
+        key = plain if value else plain.removeprefix("d").strip("_")
+        node = named.get(name) or named.get(labels.get(key, key))
+        if node is None or (not value and node.id not in ids):
+            notes.append(f"step {name}: not compared, nothing on the record is called that; there are {', '.join(named)}")
             continue
+        truth, what = (node.tensor.data, node.label) if value else (ids[node.id], f"the cotangent of {node.label}")
         mine = np.asarray(mine, np.float64)
         if mine.shape != truth.shape and mine.size == truth.size:
             mine = mine.reshape(truth.shape)
         scale = float(np.max(np.abs(truth), initial=0))
         off = float(np.max(np.abs(mine - truth), initial=0)) if mine.shape == truth.shape else np.inf
         gate = 1e-8 * max(scale, 1e-300)
+        relative = off / scale if scale else off
         if off <= gate:
-            found[f"step {name}"] = Judgement(name, name, "right", off, off / scale if scale else off, gate)
+            found[f"step {name}"] = Judgement(name, name, "right", off, relative, gate)
             continue
-        text = f"the first step that is wrong; {'it' if table is values else 'the cotangent of ' + labels.get(key, key)} should be of shape {truth.shape}"
-        found[f"step {name}"] = Judgement(name, name, "wrong", off, off / scale if scale else off, gate, lines=(text,))
+        text = f"the first step that is wrong: {what}" + (f" = {node.text}" if value and node.text != node.label else "")
+        if mine.shape != truth.shape:
+            text += f" has shape {truth.shape}, not {mine.shape}"
+        found[f"step {name}"] = Judgement(name, name, "wrong", off, relative, gate, lines=(text,))
         break
     return found
 
