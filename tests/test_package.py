@@ -21,7 +21,7 @@ KNOWS = {
     "norms": {"engine"},
     "graph": {"engine"},
     "check": {"engine", "graph", "norms"},
-    "derive": {"engine", "graph"},
+    "derive": {"engine", "graph", "norms", "check"},
     "draw": {"engine", "graph"},
     "nn": {"engine", "norms"},
     "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn"},
@@ -143,6 +143,24 @@ def test_the_readme_shows_the_verdict(tmp_path, monkeypatch, capsys):
     program = next(p for p in re.findall(r"```python\n(.*?)```", text, re.S) if "def ln_backward" in p)
     exec(program, {})
     assert words(shown) == words(capsys.readouterr().out.rstrip())
+
+
+def test_the_readme_shows_the_derivation(capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    text = readme.read_text(encoding="utf-8")
+    from tinygrad_norm.cli import main
+
+    shown = re.search(r"<!-- derivation -->\n```text\n(.*?)\n```", text, re.S).group(1)
+    main(["derive", "layer_norm", "--wrt", "x"])
+    out = capsys.readouterr().out
+    assert words(shown) == words(out[out.index("Simplified") :].rstrip())
+    second = re.search(r"<!-- second derivation -->\n```text\n(.*?)\n```", text, re.S).group(1)
+    assert second == tinygrad_norm.derive("layer_norm", wrt="x", order=2).formula
+    program = next(p for p in re.findall(r"```python\n(.*?)```", text, re.S) if "def by_hand" in p)
+    exec(program, {"tn": tinygrad_norm})
+    assert capsys.readouterr().out.strip() == program.rstrip().rpartition("  # ")[2]
 
 
 def test_the_readme_code_runs(tmp_path, monkeypatch, capsys):

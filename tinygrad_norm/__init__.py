@@ -7,12 +7,14 @@
     print(tn.graph(y))              # what was recorded
     print(tn.graph(y).routes(x))    # every way from x to y, with its share of the gradient
     print(tn.compare("layer_norm")) # autodiff, hand-derived formula and two oracles, pair by pair
+    print(tn.derive("layer_norm"))  # from the record to that formula, line by line
 
 Not related to the project called tinygrad.
 """
 
 from . import functional, nn
 from .check import GradientMismatchError, check, check_grads, compare
+from .derive import derive
 from .engine import (
     DTypeError,
     GradientError,
@@ -46,7 +48,7 @@ from .graph import graph, lenders
 from .norms import Norm, register
 
 __version__ = "0.1.0"
-lenders += ["tinygrad_norm.draw", "tinygrad_norm.derive"]  # rooms that are opened when first asked for
+lenders += ["tinygrad_norm.draw"]  # a room that is opened when first asked for
 
 __all__ = [
     "DTypeError",
@@ -69,6 +71,7 @@ __all__ = [
     "compare",
     "concatenate",
     "cos",
+    "derive",
     "einsum",
     "erf",
     "exp",

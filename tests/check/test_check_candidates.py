@@ -165,7 +165,9 @@ def test_a_step_of_another_shape_and_one_that_is_not_on_the_record():
 
     verdict = tn.check(named, "layer_norm")
     assert verdict.judgements["step mu"].lines == ("the first step that is wrong: μ = mean(x) has shape (4, 1), not (2, 1)",)
-    assert "step helper: not compared, nothing on the record is called that; there are x, γ, β, μ, c, σ², rstd, x̂" in verdict.text()
+    assert (
+        "step helper: not compared, nothing on the record is called that; there are x, γ, β, μ, c, σ², rstd, x̂" in verdict.text()
+    )
 
 
 # Particular norms -------------------------------------------------------------------------------------------------------

@@ -112,7 +112,11 @@ def test_save_by_graphviz(tmp_path):
         ("a.svg", {"engine": "graphviz"}, r'\.svg needs Graphviz.*Install Graphviz.*use engine="builtin"'),
         ("a.png", {"engine": "builtin"}, r"built-in layout writes SVG, not png"),
         ("a.svg", {"engine": "dagre"}, r"engine='dagre' is none of auto, graphviz, builtin"),
-        ("a.svg", {"colour": 1, "size": 2}, r"\.svg has no option colour, size\. Its options: engine, values, gradients, title"),
+        (
+            "a.svg",
+            {"colour": 1, "size": 2},
+            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, title",
+        ),
         ("a.dot", {"title": "x"}, r"\.dot has no option title\. Its options: values, gradients"),
         ("a.txt", {"values": True}, r"\.txt has no option values\. Its options: width, ascii"),
         ("a.svg", {"engine": "graphviz", "title": "x"}, r"title is an option of the built-in layout"),

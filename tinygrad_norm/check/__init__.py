@@ -3,7 +3,7 @@
 from .alterations import Mistake
 from .binding import CheckInputError
 from .checking import check
-from .compare import Comparison, InputError, Pair, check_settings, compare, compare_all, overview
+from .compare import Comparison, InputError, Pair, check_settings, compare, compare_all, draw, overview
 from .diagnose import Judgement
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
 from .oracles import (
@@ -44,5 +44,6 @@ __all__ = [
     "complex_step",
     "complex_step_along",
     "directions",
+    "draw",
     "overview",
 ]

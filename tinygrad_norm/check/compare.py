@@ -174,7 +174,7 @@ def compare(
     norm = get(norm)
     settings = check_settings(norm, options)
     rng = np.random.default_rng(seed)
-    data = np.asarray(_draw(norm, "input", rng, shape or norm.shape) if input is None else input)
+    data = np.asarray(draw(norm, "input", rng, shape or norm.shape) if input is None else input)
     wanted = np.dtype(dtype if dtype is not None else data.dtype if data.dtype.kind == "f" else np.float64)
     wanted = wanted.newbyteorder("=")
     if wanted not in (np.float32, np.float64):
@@ -185,7 +185,7 @@ def compare(
         )
     values = {"input": data}
     for n, s in norm.parameters(data.shape, **settings).items():
-        values[n] = _draw(norm, n, rng, s) if parameters is None or n not in parameters else np.asarray(parameters[n])
+        values[n] = draw(norm, n, rng, s) if parameters is None or n not in parameters else np.asarray(parameters[n])
         if values[n].shape != s:
             raise ShapeError(f"compare: {n} has shape {values[n].shape}; for an input of shape {data.shape} it must be {s}.")
     if unknown := set(parameters or ()) - set(values):
@@ -249,7 +249,8 @@ def overview(results: Sequence[Comparison], ascii: bool = False) -> str:
     return table(("norm", "input", "", "ULPs", "oracles", ""), rows, ascii=ascii)
 
 
-def _draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """One input's numbers, as the norm wants them drawn."""
     return np.asarray(norm.draw[name](rng, shape) if name in norm.draw else rng.normal(size=shape))
 
 

@@ -20,6 +20,7 @@ from ..norms import Norm, get, names
 from .inputs import read_array
 
 HOLDS, FAILS, MISUSED = 0, 1, 2
+_WORDS = ("compare", "check", "derive", "graph", "doctor")
 _ROWS = 8  # digits in the main job
 
 
@@ -42,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _with_command(argv: list[str]) -> list[str]:
     """No command means the main job."""
-    return argv if argv[:1] in (["compare"], ["check"], ["--version"]) else ["compare", *argv]
+    return argv if argv[:1] in (*([word] for word in _WORDS), ["--version"]) else ["compare", *argv]
 
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
-    from .check import add_parser
+    from . import check, derive, doctor, graph
     from .inputs import parse_shape
 
     def shape(text: str) -> tuple[int, ...]:
@@ -60,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="tinygrad-norm",
         description="Take numbers through a normalization and back: the recorded graph, the routes of its gradient, "
         "and the gradient four ways, compared. Without arguments: LayerNorm on eight handwritten digits.",
-        epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly. Another job: tinygrad-norm check --help, "
-        "whether a backward of your own is right",
+        epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly. Other jobs: tinygrad-norm check --help, "
+        "whether a backward of your own is right; tinygrad-norm derive --help, the gradient's formula line by line",
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-norm {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -69,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         "compare", help="the main job (also without the word)", description=parser.description, epilog=parser.epilog
     )
     run.set_defaults(run=_compare)
-    add_parser(commands)
+    for other in (check, derive, graph, doctor):
+        other.add_parser(commands)
     run.add_argument(
         "norm", nargs="?", default="layer_norm", choices=names(), help=f"one of: {', '.join(names())} (default: layer_norm)"
     )

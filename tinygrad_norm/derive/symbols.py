@@ -1,113 +1,252 @@
-"""The third reading: what flows through the rules is a SymPy expression whose axes have names.
+"""The third reading: what flows through the rules is a SymPy expression whose letters carry named axes.
 
-``c[b, n]`` varies along the axes B and N; a shape is a tuple of axis sizes, ``(B, N)`` or ``(B, 1)``.
-Summing over an axis that a factor does not vary along takes that factor out of the sum.
+``c`` varies along B and N, ``rstd`` along B only; ``Sigma(c·g, N)`` is the sum over N, and does not vary along it. No
+letter needs an index: in all that is derived here, an axis has one running index at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 
-from ..engine import GradientError, Tensor
-from ..graph import Graph, axis_names
+from .axes import Dims
+from .errors import NotSymbolicError
 
 ONE = sp.Integer(1)
 
 
-class NotSymbolicError(GradientError):
-    """An op whose formula this room cannot write yet."""
+class Letter(sp.Symbol):  # type: ignore[misc]
+    """A tensor in a formula: a name, and the axes it varies along."""
+
+    __slots__ = ("axes",)
+
+    def __new__(cls, name: str, axes: Iterable[Any] = ()) -> Letter:
+        self: Letter = sp.Symbol.__xnew__(cls, name)
+        self.axes = frozenset(axes)
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), *sorted(map(str, self.axes)))
+
+    def __getnewargs_ex__(self) -> tuple[Any, Any]:
+        return (self.name, self.axes), {}
+
+
+class Sigma(sp.Function):  # type: ignore[misc]
+    """``Sigma(expr, N, …)``: the sum over these axes."""
+
+
+class Mean(sp.Function):  # type: ignore[misc]
+    """``Mean(expr, N, …)``: the sum over these axes, divided by their sizes."""
+
+
+def sigma(expr: Any, axes: Iterable[Any]) -> Any:
+    axes = sorted(axes, key=str)
+    return Sigma(expr, *axes) if axes else expr
+
+
+@lru_cache(maxsize=100_000)
+def varies(expr: Any) -> frozenset[Any]:
+    """The axes an expression varies along."""
+    if isinstance(expr, Letter):
+        return frozenset(expr.axes)
+    if isinstance(expr, (Sigma, Mean)):
+        return varies(expr.args[0]) - frozenset(expr.args[1:])
+    found: frozenset[Any] = frozenset().union(*(varies(a) for a in expr.args))
+    return found
+
+
+_ORDER: dict[Any, tuple[Any, ...]] = {}
+
+
+def size(dim: tuple[Any, ...]) -> Any:
+    """The size of one axis of an array, which may be several named ones merged."""
+    total = sp.Mul(*dim)
+    _ORDER[total] = dim
+    return total
+
+
+class Home:
+    """What the symbols of one derivation share.
+
+    literals:     numbers that have a name: ε, sizes
+    assumptions:  the questions that were answered so: (left, sign, right)
+    decide:       whether a question is answered the same by every entry on the record; which answer
+    """
+
+    def __init__(self) -> None:
+        self.literals: dict[float, Any] = {}
+        self.assumptions: dict[tuple[Any, str, Any], None] = {}
+
+    def decide(self, expr: Any, sign: str, other: Any) -> bool:
+        raise NotSymbolicError("a comparison has no formula.")
+
+    def literal(self, value: Any) -> Any:
+        if isinstance(value, sp.Basic):
+            expr = sp.sympify(value)
+            expr = expr.xreplace({n: _rational(float(n)) for n in expr.atoms(sp.Float)})
+            return expr.xreplace({n: self.literals[float(n)] for n in expr.atoms(sp.Number) if float(n) in self.literals})
+        number = float(value)
+        if not math.isfinite(number):
+            raise NotSymbolicError(f"{number} is no number to calculate with.")
+        if number in self.literals:
+            return self.literals[number]
+        return _rational(number)
+
+
+def _rational(number: float) -> Any:
+    """A third is a third, 1e-05 is 1/100000."""
+    near = Fraction(number).limit_denominator(60)
+    if abs(near - Fraction(number)) <= abs(Fraction(number)) / 2**51:
+        return sp.Rational(near.numerator, near.denominator)
+    return sp.Rational(repr(number))
 
 
 class Symbol:
-    """A SymPy expression and the axes it varies along."""
+    """A SymPy expression and the array axes it stands on."""
 
     dtype = None
 
-    def __init__(self, expr: Any, shape: tuple[Any, ...] = ()) -> None:
-        self.expr, self.shape = sp.sympify(expr), tuple(shape)
+    def __init__(self, expr: Any, dims: Dims = (), home: Home | None = None) -> None:
+        self.expr, self.dims, self.home = expr, dims, home or Home()
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return tuple(size(dim) for dim in self.dims)
+
+    @property
+    def size(self) -> Any:
+        return sp.Mul(*self.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.dims)
 
     def __mul__(self, other: Any) -> Symbol:
-        return _elementwise(lambda a, b: a * b, self, other)
+        return elementwise(lambda a, b: a * b, self, other)
 
     def __add__(self, other: Any) -> Symbol:
-        return _elementwise(lambda a, b: a + b, self, other)
+        return elementwise(lambda a, b: a + b, self, other)
 
     def __sub__(self, other: Any) -> Symbol:
-        return _elementwise(lambda a, b: a - b, self, other)
+        return elementwise(lambda a, b: a - b, self, other)
 
     def __rsub__(self, other: Any) -> Symbol:
-        return _elementwise(lambda a, b: b - a, self, other)
+        return elementwise(lambda a, b: b - a, self, other)
 
     def __truediv__(self, other: Any) -> Symbol:
-        return _elementwise(lambda a, b: a / b, self, other)
+        return elementwise(lambda a, b: a / b, self, other)
 
     def __rtruediv__(self, other: Any) -> Symbol:
-        return _elementwise(lambda a, b: b / a, self, other)
+        return elementwise(lambda a, b: b / a, self, other)
 
     def __pow__(self, n: Any) -> Symbol:
-        return _elementwise(lambda a, b: a**b, self, n)
+        return elementwise(lambda a: a ** (n.expr if isinstance(n, Symbol) else _rational(float(n))), self)  # no size, no ε
 
     def __neg__(self) -> Symbol:
-        return Symbol(-self.expr, self.shape)
+        return elementwise(lambda a: -a, self)
 
     __radd__, __rmul__ = __add__, __mul__
+
+    def _ask(self, sign: str, other: Any) -> Symbol:
+        other = other.expr if isinstance(other, Symbol) else self.home.literal(other)
+        return Symbol(sp.true if self.home.decide(self.expr, sign, other) else sp.false, self.dims, self.home)
+
+    def __lt__(self, other: Any) -> Symbol:
+        return self._ask("<", other)
+
+    def __le__(self, other: Any) -> Symbol:
+        return self._ask("≤", other)
+
+    def __gt__(self, other: Any) -> Symbol:
+        return self._ask(">", other)
+
+    def __ge__(self, other: Any) -> Symbol:
+        return self._ask("≥", other)
+
+    def __eq__(self, other: object) -> Symbol:  # type: ignore[override]
+        return self._ask("=", other)
+
+    __hash__ = object.__hash__
 
     def apply_op(self, op: Any, inputs: tuple[Any, ...], params: dict[str, Any]) -> Symbol:
         """An op over symbols: its meaning in the table below."""
         if op.name not in MEANINGS:
-            raise NotSymbolicError(f"{op.name}: this op has no symbolic meaning yet. Known: {', '.join(sorted(MEANINGS))}.")
-        return MEANINGS[op.name](*inputs, **params)
+            raise NotSymbolicError(f"{op.name}: this op has no formula over named axes.")
+        home = self.home
+        try:
+            return MEANINGS[op.name](
+                *(x if isinstance(x, Symbol) else Symbol(home.literal(x), (), home) for x in inputs), **params
+            )
+        except NotSymbolicError as error:
+            raise NotSymbolicError(str(error) if str(error).startswith(op.name) else f"{op.name}: {error}") from None
 
 
-def atom(name: str, shape: tuple[Any, ...]) -> Symbol:
-    """A tensor as one letter: ``x`` of shape (B, N) is ``x[b, n]``."""
-    indices = [index(size) for size in shape if size != 1]
-    return Symbol(sp.IndexedBase(name)[tuple(indices)] if indices else sp.Symbol(name), shape)
+def elementwise(f: Callable[..., Any], *operands: Any) -> Symbol:
+    home = next(a.home for a in operands if isinstance(a, Symbol))
+    symbols = [a if isinstance(a, Symbol) else Symbol(home.literal(a), (), home) for a in operands]
+    ndim = max(s.ndim for s in symbols)
+    spread = [((),) * (ndim - s.ndim) + s.dims for s in symbols]
+    dims = tuple(next((dim for dim in several if dim), ()) for several in zip(*spread))
+    return Symbol(f(*(s.expr for s in symbols)), dims, home)
 
 
-def index(size: Any) -> Any:
-    """The running index of the axis of that size."""
-    return sp.Symbol(f"i_{size}", integer=True)
-
-
-def sigma(expr: Any, size: Any) -> Any:
-    """Σ over one axis: linear; factors that do not vary along it leave; Σ of a constant is the axis' size."""
-    i, total = index(size), sp.Integer(0)
-    for term in sp.Add.make_args(sp.expand(expr)):
-        outside, inside = term.as_independent(i, as_Add=False)
-        total += outside * (size if inside == 1 else sp.Sum(inside, (i, 1, size)))
-    return total
-
-
-def _elementwise(f: Callable[..., Any], *operands: Any) -> Symbol:
-    symbols = [a if isinstance(a, Symbol) else Symbol(sp.nsimplify(a, rational=True)) for a in operands]
-    ndim = max(len(s.shape) for s in symbols)
-    shapes = [(ONE,) * (ndim - len(s.shape)) + s.shape for s in symbols]
-    return Symbol(f(*(s.expr for s in symbols)), tuple(next((n for n in sizes if n != 1), ONE) for sizes in zip(*shapes)))
+def _reduced(x: Symbol, axis: tuple[int, ...]) -> tuple[Any, ...]:
+    return tuple(a for k in axis for a in x.dims[k])
 
 
 def _sum(x: Symbol, axis: tuple[int, ...]) -> Symbol:
-    expr = x.expr
-    for a in axis:
-        expr = expr if x.shape[a] == 1 else sigma(expr, x.shape[a])
-    return Symbol(expr, tuple(ONE if a in axis else n for a, n in enumerate(x.shape)))
+    dims = tuple(() if k in axis else dim for k, dim in enumerate(x.dims))
+    return Symbol(sigma(x.expr, _reduced(x, axis)), dims, x.home)
 
 
 def _mean(x: Symbol, axis: tuple[int, ...]) -> Symbol:
-    return _sum(x, axis) / Symbol(sp.Mul(*(x.shape[a] for a in axis)))
+    found = _sum(x, axis)
+    return Symbol(found.expr / sp.Mul(*_reduced(x, axis)), found.dims, x.home)
+
+
+def _softmax(x: Symbol, axis: tuple[int, ...]) -> Symbol:
+    e = _function(sp.exp)(x)
+    return e / _sum(e, axis)
+
+
+def _logsumexp(x: Symbol, axis: tuple[int, ...]) -> Symbol:
+    return _function(sp.log)(_sum(_function(sp.exp)(x), axis))
+
+
+def _dims(shape: tuple[Any, ...]) -> Dims:
+    for n in shape:
+        if n != 1 and n not in _ORDER:
+            raise NotSymbolicError(f"a size of {n} belongs to no named axis.")
+    return tuple(() if n == 1 else _ORDER[n] for n in shape)
+
+
+def _reshape(x: Symbol, shape: tuple[Any, ...]) -> Symbol:
+    dims = _dims(shape)
+    if [a for dim in dims for a in dim] != [a for dim in x.dims for a in dim]:
+        raise NotSymbolicError("reshape: it does more than splitting and merging axes.")
+    return Symbol(x.expr, dims, x.home)
 
 
 def _unbroadcast(x: Symbol, shape: tuple[Any, ...]) -> Symbol:
-    lead = len(x.shape) - len(shape)
-    spread = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1))
-    return Symbol(_sum(x, spread).expr, shape)
+    lead = len(x.dims) - len(shape)
+    spread = (*range(lead), *(lead + k for k, n in enumerate(shape) if n == 1))
+    return Symbol(_sum(x, spread).expr, tuple(() if n == 1 else dim for dim, n in zip(x.dims[lead:], shape)), x.home)
+
+
+def _where(c: Symbol, a: Symbol, b: Symbol) -> Symbol:
+    if c.expr not in (sp.true, sp.false):
+        raise NotSymbolicError("where: the entries of the record take different branches; a formula has one.")
+    return elementwise(lambda c, a, b: a if c == sp.true else b, c, a, b)
 
 
 def _function(f: Any) -> Callable[..., Symbol]:
-    return lambda *xs: _elementwise(f, *xs)
+    return lambda *xs: elementwise(f, *xs)
 
 
 MEANINGS: dict[str, Callable[..., Symbol]] = {
@@ -130,48 +269,24 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "sigmoid": _function(lambda x: 1 / (1 + sp.exp(-x))),
     "sum": _sum,
     "mean": _mean,
-    "broadcast_to": lambda x, shape: Symbol(x.expr, shape),
+    "softmax": _softmax,
+    "logsumexp": _logsumexp,
+    "log_softmax": lambda x, axis: x - _logsumexp(x, axis),
+    "reshape": _reshape,
+    "transpose": lambda x, axes: Symbol(x.expr, tuple(x.dims[a] for a in axes), x.home),
+    "broadcast_to": lambda x, shape: Symbol(x.expr, _dims(shape), x.home),
     "unbroadcast": _unbroadcast,
     "astype": lambda x, dtype: x,
+    "maximum": lambda a, b: _where(a >= b, a, b),
+    "minimum": lambda a, b: _where(a <= b, a, b),
+    "abs": _function(sp.Abs),
+    "relu": lambda x: _where(x > 0, x, 0 * x),
+    "sign": _function(sp.sign),
+    "where": _where,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "equal": lambda a, b: a == b,
 }
-"""What each op means over symbols."""
-
-
-def symbols_of(graph: Graph) -> dict[Tensor, Symbol]:
-    """One letter for every recorded tensor, over the axes it varies along.
-
-    The axes are named after the output's; a leaf's axes are matched to them from the last one on.
-    Raises ``NotSymbolicError`` where an op has no symbolic meaning or a leaf's size matches no axis.
-    """
-    sizes, axes = graph.output.shape, axes_of(graph)
-    letters: dict[Tensor, Symbol] = {}
-    count: dict[str, int] = {}
-    for node in graph.nodes:
-        t = node.tensor
-        if t.op is None:
-            shape = _leaf_axes(node.label, t.shape, sizes, axes)
-        else:
-            operands = [letters[x] if isinstance(x, Tensor) else x for x in t.inputs]
-            shape = next(x for x in operands if isinstance(x, Symbol)).apply_op(t.op, tuple(operands), t.params).shape
-        count[node.operand] = times = count.get(node.operand, 0) + 1
-        letters[t] = atom(node.operand + ("" if times == 1 else str(times).translate(_SUBSCRIPT)), shape)
-    return letters
-
-
-_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
-
-def axes_of(graph: Graph) -> list[Any]:
-    """The sizes of the output's axes as symbols, which is how formulas name the axes."""
-    return [sp.Symbol(n, integer=True, positive=True) for n in axis_names(graph.output.ndim)]
-
-
-def _leaf_axes(label: str, shape: tuple[int, ...], sizes: tuple[int, ...], axes: list[Any]) -> tuple[Any, ...]:
-    own = []
-    for n, m, axis in zip(reversed(shape), reversed(sizes), reversed(axes)):
-        if n not in (m, 1):
-            raise NotSymbolicError(f"{label}: an axis of size {n} matches no axis of the output {sizes}.")
-        own.append(axis if n == m else ONE)
-    if len(shape) > len(sizes):
-        raise NotSymbolicError(f"{label}: {len(shape)} axes, the output has {len(sizes)}.")
-    return tuple(reversed(own))
+"""What each op means over symbols. Where entries differ in what they answer, the answer of the record's numbers is assumed."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine import TinygradNormError
-from ..graph import Graph, lend_writer
+from ..graph import Folded, Graph, fold, lend_writer
 from .dot import dot
 from .svg import svg
 from .terminal import terminal
@@ -19,8 +19,9 @@ class DrawingError(TinygradNormError):
 
 
 def render_svg(graph: Graph, **options: Any) -> str:
-    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``values``, ``gradients``, ``title`` (built-in only)."""
-    _check("svg", options, ("engine", "values", "gradients", "title"))
+    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``values``, ``gradients``, ``fold``, ``title`` (built-in only)."""
+    _check("svg", options, ("engine", "values", "gradients", "fold", "title"))
+    graph = _folded(graph, options)
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
     if options.pop("title", None) is not None:
@@ -29,25 +30,37 @@ def render_svg(graph: Graph, **options: Any) -> str:
 
 
 def render_dot(graph: Graph, **options: Any) -> str:
-    """DOT text. Options: ``values``, ``gradients``."""
-    _check("dot", options, ("values", "gradients"))
-    return dot(graph, **options)
+    """DOT text. Options: ``values``, ``gradients``, ``fold``."""
+    _check("dot", options, ("values", "gradients", "fold"))
+    return dot(_folded(graph, options), **options)
 
 
 def render_text(graph: Graph, **options: Any) -> str:
-    """Text for a terminal. Options: ``width``, ``ascii``."""
-    _check("txt", options, ("width", "ascii"))
-    return terminal(graph, **options) + "\n"
+    """Text for a terminal. Options: ``width``, ``ascii``, ``fold``."""
+    _check("txt", options, ("width", "ascii", "fold"))
+    graph = _folded(graph, options)
+    note = f"\n({graph.note})" if isinstance(graph, Folded) and graph.unasked else ""
+    return terminal(graph, **options) + note + "\n"
+
+
+def _folded(graph: Graph, options: dict[str, Any]) -> Graph:
+    """What is drawn: ``fold=False`` everything, a number that many scopes deep, else as deep as fits."""
+    depth = options.pop("fold", None)
+    if depth is False or isinstance(graph, Folded):
+        return graph
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
+        raise DrawingError(f"draw: fold={depth!r}; it is False (draw everything) or how many scopes deep to draw, from 0 on.")
+    return fold(graph, depth)
 
 
 def _by_graphviz(suffix: str) -> Callable[..., bytes]:
     def render(graph: Graph, **options: Any) -> bytes:
-        _check(suffix, options, ("engine", "values", "gradients"))
+        _check(suffix, options, ("engine", "values", "gradients", "fold"))
         if options.pop("engine", "auto") == "builtin":
             raise DrawingError(
                 f'draw: the built-in layout writes SVG, not {suffix}. Save as .svg, or use engine="graphviz" with Graphviz installed.'
             )
-        return _run_dot(dot(graph, **options), suffix)
+        return _run_dot(dot(_folded(graph, options), **options), suffix)
 
     return render
 

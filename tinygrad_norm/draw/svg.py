@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from ..graph import Edge, Graph
+from ..graph import Edge, Folded, Graph
 from .geometry import Box, Layout, Line, Point, Size
 from .layout import lay_out
 from .plan import plan_lanes
@@ -230,7 +230,7 @@ def _legend(graph: Graph, layout: Layout) -> tuple[str, Size]:
     if any(e.summed for e in graph.edges):
         notes.append((_sum_badge(8, -4, INK), "its gradient is summed over the broadcast axis"))
     dtype = common_dtype(graph)
-    counts = f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
+    counts = graph.note if isinstance(graph, Folded) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     notes.append(("", f"{counts}, all {clean(dtype)}" if dtype else counts))
     row, width, height = [], 0.0, 0.0
     limit = max(layout.width, 620.0)

@@ -1,5 +1,6 @@
 """A recorded computation as a plain value: nodes, edges, scopes, routes."""
 
+from .folding import Folded, fold
 from .graph import (
     REDUCTIONS,
     Edge,
@@ -19,10 +20,12 @@ from .graph import (
 __all__ = [
     "REDUCTIONS",
     "Edge",
+    "Folded",
     "FormatError",
     "Graph",
     "Node",
     "axis_names",
+    "fold",
     "graph",
     "lend_writer",
     "lenders",

@@ -221,6 +221,12 @@ class Graph:
 
         return find_routes(self, source, grad_output, limit)
 
+    def fold(self, depth: int | None = None) -> Graph:
+        """The same with scopes as boxes, ``depth`` of them deep; 0: one box for all; None: as deep as fits in a picture."""
+        from .folding import fold
+
+        return fold(self, depth)
+
     # Going out -----------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
@@ -256,6 +262,7 @@ class Graph:
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write the picture; the format is the path's suffix. Options as ``tn.draw`` has them (``engine``, ``values``, …).
+        A graph of more than 25 nodes is folded, and says so; ``fold=False`` draws all of it, ``fold=1`` its outermost scopes.
 
         svg, dot, json and txt always work; png and pdf need Graphviz's ``dot``. The file is written whole or not at all.
         """
@@ -328,7 +335,7 @@ def axis_names(ndim: int) -> tuple[str, ...]:
 
 def _word(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     """What other formulas call the tensor: its name, or its own formula while that is short."""
-    from .terms import ATOM, PRODUCT, Term
+    from .terms import ATOM, PRODUCT, SUM, Term
 
     text = "" if formula is None else str(formula)
     level = ATOM
@@ -339,7 +346,7 @@ def _word(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     elif formula is None or len(text) > 14:
         text = f"t{i}"
     else:
-        level = formula.level if formula.factor == 1 else PRODUCT
+        level = formula.level if formula.factor == 1 else SUM if text.startswith("−") else PRODUCT
     return Term(text, level, shape=[Term(n) for n in axis_names(t.ndim)])
 
 

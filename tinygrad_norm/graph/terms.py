@@ -6,6 +6,7 @@ a label cannot say anything else than the rule does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -159,7 +160,7 @@ def term(value: Any) -> Term:
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         exact = Fraction(value)
         value = exact if exact.denominator <= 16 else value
     return Term("", ATOM, value)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engine import ShapeError, Tensor, describe
+from ..engine import ShapeError, Tensor, describe, scope
 
 Self = TypeVar("Self", bound="Module")
 
@@ -25,7 +25,8 @@ class Module:
         raise TypeError(f"{type(self).__name__}: a module must define forward.")
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
-        return self.forward(*inputs, **named)
+        with scope(type(self).__name__):
+            return self.forward(*inputs, **named)
 
     def _parts(self) -> Iterator[tuple[str, Module]]:
         """The modules it holds, by the keys they would have in PyTorch (where a list of them must be a ModuleList)."""

@@ -69,7 +69,7 @@ def ada_norm(
         if not detach:
             return WHOLE(x, axis=axis, eps=eps, k=k, scale=scale)  # type: ignore[no-any-return]
         xhat, _ = standardize(x.detach(), axis, eps)
-        return DETACHED(x, _gain(xhat, k, scale), axis=axis, eps=eps, center=True)  # type: ignore[no-any-return]
+        return DETACHED(x, _gain(xhat, k, scale).named("φ"), axis=axis, eps=eps, center=True)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps)
     with scope("gain"):
         phi = _gain(xhat.detach() if detach else xhat, k, scale).named("φ")

@@ -93,21 +93,19 @@ def _axis(z: Any) -> int:
 
 
 def _class_weights(z: Any, weight: Any) -> Any:
-    """w, or 1s, shaped to broadcast against z."""
-    classes, places = z.shape[_axis(z)], len(z.shape) - _axis(z) - 1
-    w = np.ones(classes) if weight is None else weight
-    return w.astype(z.dtype).reshape(classes, *(1,) * places)
+    """w, shaped to broadcast against z."""
+    return 1.0 if weight is None else weight.astype(z.dtype).reshape(-1, *(1,) * (len(z.shape) - _axis(z) - 1))
 
 
 def _targets(z: Any, t: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float) -> Any:
     """q, of the shape of z, but for the division by Z; and 1/Z."""
     axis, w = _axis(z), _class_weights(z, weight)
     classes, mean = z.shape[axis], reduction == "mean"
-    if t.dtype.kind == "f":
+    if len(t.shape) == len(z.shape):  # probabilities
         return (widen(t) * (1 - label_smoothing) + label_smoothing / classes) * w, classes / t.size if mean else 1.0
     index = np.expand_dims(t.data if isinstance(t, Tensor) else t, axis)
     counts = index != ignore_index
-    hits = np.arange(classes).reshape(w.shape) == index
+    hits = (np.arange(classes).reshape(-1, *(1,) * (index.ndim - axis - 1)) == index).astype(z.dtype)
     of_target = np.sum(hits * w, axis, keepdims=True) * counts
     q = (hits * w * (1 - label_smoothing) + w * (label_smoothing / classes)) * counts
     return q, 1 / float(of_target.sum(dtype=np.float64)) if mean else 1.0
@@ -166,6 +164,7 @@ NORM = register(
             "target": lambda rng, shape: rng.integers(0, 2, shape),  # how many classes there are is not known here: the first two
             "probabilities": lambda rng, shape: rng.uniform(0.1, 1, shape),  # need not add up to 1 to have gradients
         },
+        derived_with={"soft": True, "lemmas": ("Σ_N(q) = 1",)},
         formula="loss = −Σ q·log softmax(z)",
         backward_formula="dz = p·Σ q − q,  p = softmax(z),  dq = −log p;  over N for the mean",
         references=(

@@ -88,10 +88,10 @@ def detach_norm(
 def _held(x: Tensor, axis: tuple[int, ...], eps: float, detach_mean: bool, detach_std: bool) -> Tensor:
     """x̂ as one node that gets as constants what is to be held."""
     fixed = x.detach()
-    mu = mean(fixed, axis=axis)
+    mu = mean(fixed, axis=axis).named("μ")
     if not detach_std:
         return MEAN_HELD(x, mu, axis=axis, eps=eps)  # type: ignore[no-any-return]
-    rstd = rsqrt(mean((fixed - mu) ** 2, axis=axis) + eps)
+    rstd = rsqrt(mean((fixed - mu) ** 2, axis=axis) + eps).named("rstd")
     return BOTH_HELD(x, mu, rstd) if detach_mean else STD_HELD(x, rstd, axis=axis)  # type: ignore[no-any-return]
 
 

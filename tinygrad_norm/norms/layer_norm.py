@@ -121,7 +121,6 @@ VARIANT = Op("layer_norm", "LayerNorm({0})", _variant_forward, (_variant_dx,))
 def _record_variant(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> Tensor:
     with scope("mean"):
         mu = mean(x, axis=axis).named("μ")
-    with scope("normalize"):
         c = (x - mu).named("c")
     with scope("variance"):
         v = (sum(c**2, axis=axis) / n).named("σ²")

@@ -114,7 +114,6 @@ def record(
     if center:
         with scope("mean"):
             mu = mean(x.detach() if hold_mean else x, axis=axis).named("μ")
-        with scope("normalize"):
             centred, square = (x - mu).named("c"), "σ²"
     with scope("variance" if center else "mean square"):
         variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)

@@ -70,6 +70,7 @@ class Norm:
     analytic:    whether there is a hand-derived node; without one, ``apply`` is only called with ``backward="recorded"``
     projects:    its backward is an orthogonal projection (up to ε), so the routes' energies add up
     mistakes:    what people get wrong with this norm only; ``check`` reads what can go wrong with any off the record
+    derived_with: how ``derive`` takes it where the defaults have no formula: options, and ``lemmas`` on its inputs
     by_design:   for each input whose published backward is not the gradient of the forward: what it is instead
     """
 
@@ -89,6 +90,7 @@ class Norm:
     analytic: bool = True
     projects: bool = False
     mistakes: tuple[KnownMistake, ...] = ()
+    derived_with: Mapping[str, Any] = field(default_factory=dict)
     by_design: Mapping[str, str] = field(default_factory=dict)
 
     def symbol(self, name: str) -> str:

@@ -91,7 +91,6 @@ def _record(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: floa
     fan_in = math.prod(x.shape[1:])
     with scope("mean"):
         mu = mean(x, axis=axis).named("μ")
-    with scope("normalize"):
         c = (x - mu).named("c")
     with scope("variance"):
         v = (sum(c**2, axis=axis) / n).named("σ²")

@@ -1,0 +1,96 @@
+"""``tinygrad-norm graph`` and ``tinygrad-norm doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tinygrad_norm.cli import main
+from tinygrad_norm.norms import names
+
+GALLERY = Path(__file__).parents[2] / "lessons" / "pictures" / "gallery"
+
+
+def run(capsys, *words):
+    code = main([*words])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_a_norm_in_the_terminal(capsys):
+    code, out, _ = run(capsys, "graph", "layer_norm")
+    assert code == 0
+    for word in ("x̂·γ", "σ²", "variance", "4×8"):
+        assert word in out
+    code, out, _ = run(capsys, "graph", "layer_norm", "--fold", "1")
+    assert "normalize" in out
+    assert "x̂·γ" not in out
+    assert "(9 operations in 4 boxes)" in out
+    code, out, _ = run(capsys, "graph", "--shape", "3,5", "--backward", "analytic")
+    assert "3×5" in out
+    assert "σ²" not in out
+
+
+@pytest.mark.parametrize("suffix", ["svg", "dot", "json", "txt"])
+def test_a_file(capsys, tmp_path, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    code, out, _ = run(capsys, "graph", "rms_norm", "--out", str(path))
+    assert (code, out) == (0, f"wrote {path}\n")
+    assert "rstd" in path.read_text(encoding="utf-8")
+
+
+def test_the_recorded_gradient(capsys):
+    code, out, _ = run(capsys, "graph", "layer_norm", "--gradient", "x")
+    assert code == 0
+    assert "dx" in out
+    assert "dy·γ·rstd" in out
+    assert "(−t19)/8" in out, "a number times what begins with a minus"
+
+
+def test_a_forward_of_ones_own(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def norm(x, w):\n    return x / (1 + (x * x).mean(-1, True)).sqrt() * w\n", encoding="utf-8")
+    code, out, _ = run(capsys, "graph", f"{path}:norm", "--axes", "x=B,N", "--axes", "w=N")
+    assert code == 0
+    assert "mean(x·x)" in out
+    for words, message in (
+        ([f"{path}:other", "--axes", "x=B"], "there is no function other"),
+        ([f"{path}:norm"], "name the axes of your forward's inputs"),
+        ([str(path)], "name the forward in"),
+        (["nonorm"], "there is no 'nonorm'"),
+        (["layer_norm", "--gradient", "z"], "there is no input 'z'"),
+    ):
+        code, _, err = run(capsys, "graph", *words)
+        assert code == 2
+        assert message in err
+
+
+def test_the_gallery_in_the_repository_is_current(capsys, tmp_path):
+    code, _, _ = run(capsys, "graph", "--gallery", str(tmp_path / "new"))
+    assert code == 0
+    made = sorted((tmp_path / "new").iterdir())
+    assert len(made) == len(names()) + 1
+    if not GALLERY.exists():
+        pytest.skip("the lessons are not beside the tests")
+    assert [p.name for p in made] == sorted(p.name for p in GALLERY.iterdir())
+    for new in made:
+        assert new.read_bytes() == (GALLERY / new.name).read_bytes(), (
+            f"{new.name}: tinygrad-norm graph --gallery lessons/pictures/gallery"
+        )
+
+
+def test_doctor(capsys, monkeypatch):
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0
+    for word in ("Python", "numpy", "sympy", "dot", "torch", "everything that is needed is here"):
+        assert word in out
+    monkeypatch.setenv("PATH", "")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0
+    assert "not found" in out
+    assert "apt install graphviz" in out
+    monkeypatch.setattr("tinygrad_norm.cli.doctor._version", lambda package: None)
+    code, out, _ = run(capsys, "doctor")
+    assert code == 2
+    assert "pip install sympy" in out

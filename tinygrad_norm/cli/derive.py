@@ -1,0 +1,131 @@
+"""``tinygrad-norm derive``: from the record of a forward to the formula of its gradient."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..derive import DerivationError, derive
+from ..norms import names
+from .inputs import parse_shape
+from .main import FAILS, HOLDS, _option, _seed, _show, _unicode
+
+FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
+_SUFFIXES = {".tex": "latex", ".md": "markdown", ".html": "html", ".py": "numpy", ".json": "json", ".txt": "text"}
+
+
+def add_parser(commands: Any) -> None:
+    """Teach ``tinygrad-norm`` the word."""
+    parser = commands.add_parser(
+        "derive",
+        help="the gradient's formula, from the recorded forward, line by line",
+        description="Derive the gradient's formula from the record: the forward as equations, the chain rule at each node, the sum "
+        "over routes, and every rewriting down to the closed form, with the largest difference in numbers beside each line.",
+        epilog="exit code: 0 every line holds, 1 one does not, 2 used wrongly. A FILE is EXECUTED: name only files you would run.",
+    )
+    parser.set_defaults(run=run_derive)
+    parser.add_argument(
+        "norm", nargs="?", default="layer_norm", metavar="NORM|FILE:FUNCTION",
+        help=f"one of: {', '.join(names())}; or a forward of your own, with --axes (default: layer_norm)",
+    )  # fmt: skip
+    parser.add_argument("--wrt", metavar="NAME", help="the input to differentiate by, such as x or weight (default: each)")
+    parser.add_argument(
+        "--axes", action="append", default=[], type=_axes, metavar="x=B,N", help="the axes of an input of your forward"
+    )
+    parser.add_argument(
+        "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps_mode=std"
+    )
+    parser.add_argument("--shape", type=_shape, metavar="7,11", help="of the numbers it is checked with; sizes should differ")
+    parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: the gradient of the gradient")
+    parser.add_argument("--lemma", action="append", default=[], metavar="'Σ_N(q) = 1'", help="what else is known of a sum")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the numbers it is checked with (default: 0)")
+    parser.add_argument("--format", choices=FORMATS, help="(default: text, or what the suffix of --out says)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; .tex, .md, .html, .py, .json or .txt")
+    parser.add_argument("--quiet", action="store_true", help="print the formulas and nothing else")
+
+
+def run_derive(args: argparse.Namespace) -> int:
+    """Derive by each input asked for; returns the exit code."""
+    forward, inputs = _forward(args)
+    how: dict[str, Any] = {"shape": args.shape, "lemmas": args.lemma, "seed": args.seed, **dict(args.arg)}
+    wanted = [args.wrt] if args.wrt else _all(forward, inputs, how)
+    found = [derive(forward, wrt, inputs=inputs, order=args.order, **how) for wrt in wanted]
+    kind = args.format or _SUFFIXES.get(args.out.suffix if args.out else "", "text")
+    if kind == "html" and args.out is None and sys.stdout.isatty():
+        raise DerivationError("derive: a page is for a browser: --out layer_norm.html.")
+    if args.quiet:
+        for d in found:
+            _show(d.formula)
+    else:
+        from ..derive.pages import join
+
+        text = join(found, kind, plain=args.out is None and not _unicode(sys.stdout))
+        if args.out is None:
+            print(text, end="")
+        else:
+            _write(args.out, text)
+            _show("\n".join(d.formula for d in found) + f"\nwrote {args.out}")
+    return HOLDS if all(d.ok for d in found) else FAILS
+
+
+def _all(forward: Any, inputs: Any, how: dict[str, Any]) -> list[str]:
+    from ..derive.recording import gradients_of
+
+    return gradients_of(forward, inputs=inputs, **{k: v for k, v in how.items() if k not in ("lemmas", "seed")})
+
+
+def _forward(args: argparse.Namespace) -> tuple[Any, Any]:
+    path, colon, function = args.norm.rpartition(":")
+    if not (colon and path.endswith(".py")):
+        if args.norm.endswith(".py"):
+            raise DerivationError(f"derive: name the forward in {args.norm}: {args.norm}:FUNCTION.")
+        return args.norm, None
+    import runpy
+
+    try:
+        module = runpy.run_path(path, run_name="tinygrad_norm_derives")
+    except OSError as error:
+        raise DerivationError(f"derive: {path}: {error.strerror or error}.") from None
+    except Exception as error:
+        raise DerivationError(f"derive: {path} raised {type(error).__name__}: {error}") from None
+    if not callable(module.get(function)):
+        known = ", ".join(
+            n
+            for n, v in module.items()
+            if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == "tinygrad_norm_derives"
+        )
+        raise DerivationError(f"derive: there is no function {function} in {path}; there are {known or 'none'}.")
+    if not args.axes:
+        raise DerivationError("derive: name the axes of your forward's inputs: --axes x=B,N --axes w=N.")
+    return module[function], dict(args.axes)
+
+
+def _axes(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, axes = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=AXES, such as x=B,N")
+    return name, tuple(a.strip() for a in axes.split(",") if a.strip())
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return parse_shape(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise

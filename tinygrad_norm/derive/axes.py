@@ -1,0 +1,176 @@
+"""Named axes for a recorded graph: which axis of which tensor is the same as which other.
+
+Every axis of every leaf starts as its own. Broadcasting two tensors against each other makes aligned axes one; a reshape
+that splits or merges axes splits them everywhere they occur, and so is a renaming, no operation. What is left are the
+axes a formula speaks of. Sizes are SymPy symbols of the axis' own name: the sum of 1 over the axis N is N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from ..engine import TABLE, Tensor
+from ..graph import Graph, axis_names
+from .errors import NotSymbolicError
+
+Dims = tuple[tuple[Any, ...], ...]
+"""For each axis of an array, the named axes it is made of, outermost first: () where it has one entry."""
+
+_SAME = ("softmax", "log_softmax", "cumsum")
+_KEPT = ("sum", "mean", "max", "prod", "logsumexp")
+
+
+class _Axis:
+    """One axis while it is not yet known what else it is."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.parts: list[_Axis] | None = None  # what it turned out to be made of, or the one it turned out to be
+
+    def flat(self) -> list[_Axis]:
+        return [self] if self.parts is None else [a for part in self.parts for a in part.flat()]
+
+
+def _flat(dim: Sequence[_Axis]) -> list[_Axis]:
+    return [a for axis in dim for a in axis.flat()]
+
+
+def _unify(one: Sequence[_Axis], other: Sequence[_Axis], where: str) -> None:
+    """Make the two sequences of axes the same, cutting axes where they only fit in parts."""
+    a, b = _flat(one), _flat(other)
+    while a and b:
+        p, q = a[0], b[0]
+        if p is q:
+            a, b = a[1:], b[1:]
+        elif p.size == q.size:
+            q.parts = [p]
+            a, b = _flat(a)[1:], _flat(b)[1:]
+        else:
+            large, small = (p, q) if p.size > q.size else (q, p)
+            if large.size % small.size:
+                raise NotSymbolicError(
+                    f"{where}: it cuts across axes of sizes {p.size} and {q.size}; only whole axes can be named."
+                )
+            large.parts = [small, _Axis(large.size // small.size)]
+            a, b = _flat(a), _flat(b)
+
+
+class Axes:
+    """The named axes of every tensor of a graph.
+
+    dims:   by tensor
+    sizes:  of each named axis, as recorded
+    """
+
+    def __init__(self, graph: Graph, names: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._of: dict[Tensor, list[list[_Axis]]] = {}
+        for node in graph.nodes:
+            t = node.tensor
+            self._of[t] = self._leaf(t) if t.op is None else self._computed(t)
+        self._meet(graph, names or {})
+        labels = self._labels(graph, names or {})
+        self.sizes = {labels[a]: a.size for a in labels}
+        self.dims: dict[Tensor, Dims] = {
+            t: tuple(tuple(labels[a] for a in _flat(dim)) for dim in own) for t, own in self._of.items()
+        }
+        self.order = list(self.sizes)
+
+    def _leaf(self, t: Tensor) -> list[list[_Axis]]:
+        return [[_Axis(n)] if n > 1 else [] for n in t.shape]
+
+    def _computed(self, t: Tensor) -> list[list[_Axis]]:
+        assert t.op is not None
+        name, inputs = t.op.name, [x for x in t.inputs if isinstance(x, Tensor)]
+        first = self._of[inputs[0]]
+        if t.op.name not in TABLE:
+            return self._unknown(t, inputs)
+        if t.op.elementwise or name == "where":
+            return self._broadcast([self._of[x] for x in inputs], t)
+        if name in _SAME:
+            return first
+        if name in _KEPT:
+            return [[] if a in t.params["axis"] else dim for a, dim in enumerate(first)]
+        if name == "transpose":
+            return [first[a] for a in t.params["axes"]]
+        if name == "reshape":
+            own = self._leaf(t)
+            _unify(
+                [a for dim in first for a in dim], [a for dim in own for a in dim], f"reshape of {inputs[0].shape} to {t.shape}"
+            )
+            return own
+        if name == "broadcast_to":
+            return self._broadcast([first, self._leaf(t)], t)
+        if name == "unbroadcast":
+            lead = len(first) - t.ndim
+            return [dim if n > 1 else [] for dim, n in zip(first[lead:], t.shape)]
+        return self._unknown(t, inputs)
+
+    def _meet(self, graph: Graph, names: Mapping[str, Sequence[str]]) -> None:
+        """Axes that were given one name are one, even where they never meet."""
+        seen: dict[str, list[_Axis]] = {}
+        for t in graph.tensors:
+            if t.op is None and len(names.get(t.name or "", ())) == t.ndim:
+                for dim, name in zip(self._of[t], names.get(t.name or "", ())):
+                    if dim:
+                        _unify(seen.setdefault(name, dim), dim, f"the axis {name}")
+
+    def _broadcast(self, operands: Sequence[list[list[_Axis]]], t: Tensor) -> list[list[_Axis]]:
+        own: list[list[_Axis]] = [[] for _ in t.shape]
+        for dims in operands:
+            for k in range(1, len(dims) + 1):
+                if own[-k] and dims[-k]:
+                    _unify(own[-k], dims[-k], t.op.name if t.op else "")
+                own[-k] = own[-k] or dims[-k]
+        return own
+
+    def _unknown(self, t: Tensor, inputs: Sequence[Tensor]) -> list[list[_Axis]]:
+        """An op that is not in the engine's table, such as an analytic node: axes in the same place and of the same size are the same."""
+        own = self._leaf(t)
+        if t.op is not None and t.op.name in TABLE:  # a product, an index: which axis is which cannot be read off the sizes
+            return own
+        seen: dict[tuple[int, int], list[_Axis]] = {(k, t.shape[-k]): own[-k] for k in range(1, t.ndim + 1)}
+        for x in inputs:
+            for k in range(1, x.ndim + 1):
+                if x.shape[-k] > 1:
+                    other = seen.setdefault((k, x.shape[-k]), self._of[x][-k])
+                    _unify(other, self._of[x][-k], t.op.name if t.op else "")
+        return own
+
+    def _labels(self, graph: Graph, names: Mapping[str, Sequence[str]]) -> dict[_Axis, Any]:
+        """A name for every axis: the user's, else what formulas call the axes of the widest leaf; others by their leaf."""
+        labels: dict[_Axis, Any] = {}
+        taken: set[str] = set()
+
+        def give(dim: Sequence[_Axis], wanted: str) -> None:
+            flat = _flat(dim)
+            for k, a in enumerate(flat):
+                if a not in labels:
+                    name = (
+                        wanted
+                        if len(flat) == 1
+                        else _SPLIT.get(wanted, (wanted,))[k]
+                        if k < len(_SPLIT.get(wanted, ""))
+                        else f"{wanted}{k + 1}"
+                    )
+                    while name in taken:
+                        name += "′"
+                    taken.add(name)
+                    labels[a] = sp.Symbol(name, integer=True, positive=True)
+
+        leaves = [t for t in graph.tensors if t.op is None]
+        main = graph.main_input
+        for t in sorted(leaves, key=lambda t: (t.name not in names, t is not main, -t.ndim)):
+            own = names.get(t.name or "", axis_names(t.ndim))
+            for dim, name in zip(self._of[t], own):
+                give(dim, name)
+        for t in graph.tensors:
+            for k, dim in enumerate(self._of[t]):
+                give(dim, f"M{k + 1}")
+        return labels
+
+
+_SPLIT = {"C": ("G", "K"), "T": ("G", "K")}
+"""What the parts of an axis are called: channels are G groups of K."""

@@ -1,0 +1,202 @@
+"""What ``tn.derive`` answers with: the formula, and every line that leads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..engine.arrays import Array
+from ..graph.table import ascii_text, to_json
+from .equality import Equality, compare_formulas, off
+from .letters import Letters
+from .recording import Record
+from .rules import Lemma
+from .source import Program, identifier
+from .symbols import Letter
+from .writer import Latex, Writer
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a derivation.
+
+    kind:    "forward" (a definition), "chain" (a node's cotangent), "route" (one route's share) or "rewrite"
+    left:    what the line is about
+    expr:    the formula, a SymPy expression
+    rule:    the name of the rewriting, or of the route
+    reason:  why it is allowed
+    off:     the largest difference, on random numbers in float64, to the line before (or to the record), relative to the largest entry
+    """
+
+    kind: str
+    left: str
+    expr: Any
+    rule: str = ""
+    reason: str = ""
+    off: float = 0.0
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A gradient's formula and how it came about. Print it; ask for ``latex()``, ``markdown()``, ``html()``, ``numpy_source()``.
+
+    steps:        every line, in order
+    expr:         the final formula, a SymPy expression in letters
+    title, of:    what was differentiated, and by which input
+    lemmas:       the sums that were known; ``given`` those that were said to be
+    assumptions:  which branch was taken where a forward has several
+    operations:   (before, after): operations on the tape and in the formula; ``passes`` those over arrays of full size
+    """
+
+    title: str
+    of: str
+    symbol: str
+    steps: tuple[Step, ...]
+    expr: Any
+    named: Mapping[Any, Any]
+    lemmas: tuple[Lemma, ...]
+    given: tuple[Lemma, ...]
+    assumptions: tuple[str, ...]
+    operations: tuple[int, int]
+    passes: tuple[int, int]
+    letters: Letters = field(repr=False)
+    record: Record = field(repr=False)
+    truth: Array = field(repr=False)
+    dy: Letter = field(repr=False)
+
+    @property
+    def gradient(self) -> str:
+        """What the formula is called: ``dx``."""
+        return f"d{self.symbol}" if self.record.order == 1 else f"d(Σ v·d{self.symbol})/d{self.symbol}"
+
+    @cached_property
+    def writer(self) -> Writer:
+        return self.hand(Writer)  # type: ignore[no-any-return]
+
+    @property
+    def formula(self) -> str:
+        """The formula in one line of text."""
+        return ",  ".join(self.writer.equation(left, e) for left, e in self.result())
+
+    @property
+    def ok(self) -> bool:
+        """Whether every line agrees with the one before, and the last with the record's gradient."""
+        return self.verify() < 1e-9 and all(s.off < 1e-9 for s in self.steps)
+
+    def verify(self) -> float:
+        """The largest relative difference between the formula and the record's gradient, in numbers."""
+        return off(self.letters.number(self.expr), self.truth)
+
+    def equals(self, other: Any) -> Equality:
+        """Whether another formula is the same: a derivation, or a function of tensors named as the inputs are, and dy.
+
+        First by normal form, which proves it; else by numbers, which only say that it is so for these.
+        """
+        return compare_formulas(self, other)
+
+    def unabbreviated(self) -> Any:
+        """The formula without its abbreviations."""
+        expr = self.expr
+        for g, meaning in reversed(list(self.named.items())):
+            expr = expr.xreplace({g: meaning})
+        return expr
+
+    # On paper --------------------------------------------------------------------------------------------------
+
+    def text(self, ascii: bool = False) -> str:
+        from .pages import as_text
+
+        text = as_text(self)
+        return ascii_text(text) if ascii else text
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def latex(self) -> str:
+        """The final formula and its abbreviations, in LaTeX's math mode."""
+        hand = self.hand(Latex)
+        return ",\\quad ".join(hand.equation(left, e) for left, e in self.result())
+
+    def result(self) -> list[tuple[str, Any]]:
+        """The final formula and its abbreviations: (left, right)."""
+        return [(self.gradient, self.expr), *((g.name, e) for g, e in self.named.items())]
+
+    def hand(self, kind: Any) -> Any:
+        """A writer of this derivation's formulas: ``Writer``, ``Latex``, ``MathML``."""
+        return writer_of(kind, self.letters, self.dy, self.named)
+
+    def to_latex(self) -> str:
+        """The whole derivation as a LaTeX document."""
+        from .pages import as_latex
+
+        return as_latex(self)
+
+    def markdown(self) -> str:
+        from .pages import as_markdown
+
+        return as_markdown(self)
+
+    def html(self) -> str:
+        """One page, with MathML: no script, no network."""
+        from .pages import as_html
+
+        return as_html(self)
+
+    def numpy_source(self) -> str:
+        """A NumPy function that computes the gradient; it runs without this package."""
+        record = self.record
+        names: dict[Any, str] = {self.dy: "dy" if record.order == 1 else "v"}
+        again = {self.letters.of[record.dy].expr: "dy"} if record.order == 2 else {}
+        for n, t in record.inputs.items():
+            if t in self.letters.of:
+                names[self.letters.of[t].expr] = identifier("x" if n == "input" else n, {**names, **again})
+        names |= again
+        target = self.letters.of[record.inputs[self.of]].expr
+        function = f"{identifier(record.name, {})}_{identifier('d' + names[target], {})}" + (
+            "_again" if record.order == 2 else ""
+        )
+        about = f"{self.formula}"
+        return self._program.source(function, names, self.dy, target, about)
+
+    @cached_property
+    def _program(self) -> Program:
+        return Program(self.letters, self.expr, self.named, self.gradient)
+
+    def to_json(self) -> str:
+        return to_json(
+            {
+                "title": self.title,
+                "of": self.of,
+                "formula": self.formula,
+                "latex": self.latex(),
+                "ok": self.ok,
+                "difference": self.verify(),
+                "operations": dict(zip(("tape", "formula"), self.operations)),
+                "passes": dict(zip(("tape", "formula"), self.passes)),
+                "assumptions": list(self.assumptions),
+                "lemmas": [lemma.why for lemma in self.lemmas],
+                "steps": [
+                    {
+                        "kind": s.kind,
+                        "left": s.left,
+                        "formula": self.writer(s.expr),
+                        "rule": s.rule,
+                        "reason": s.reason,
+                        "difference": s.off,
+                    }
+                    for s in self.steps
+                ],
+            }
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self.text(), "text/latex": f"$\\displaystyle {self.latex()}$"}
+
+
+def writer_of(hand: Any, letters: Letters, dy: Letter, named: Mapping[Any, Any]) -> Any:
+    made = hand(letters, dy)
+    for g in named:
+        made.rank[g.name] = (0, len(made.rank))  # before what it is multiplied with, as in g·x̂
+    return made

@@ -1,0 +1,255 @@
+"""A recorded graph in letters: one for every tensor that has a name, with its definition in terms of the others, and its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from ..engine import TABLE, Reading, Tensor
+from ..engine.arrays import Array
+from ..engine.values import erf
+from ..graph import REDUCTIONS, Graph
+from .axes import Axes
+from .errors import NotSymbolicError
+from .symbols import Home, Letter, Mean, Sigma, Symbol, varies
+
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_FUNCTIONS: dict[Any, Any] = {
+    sp.exp: np.exp,
+    sp.log: np.log,
+    sp.tanh: np.tanh,
+    sp.sin: np.sin,
+    sp.cos: np.cos,
+    sp.erf: erf,
+    sp.Abs: np.abs,
+    sp.sign: np.sign,
+}
+
+
+class Letters(Home):
+    """What a graph's tensors are called, what they are in terms of each other, and what they are on the record.
+
+    of:           the symbol of every tensor: a letter, or a formula of letters where the tensor has no name
+    definitions:  of every letter that was computed, oldest first
+    leaves:       the letters that were not
+    opaque:       why a letter has no definition
+    notes:        what is taken to be as on the record, besides ``assumptions``
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        names: Mapping[str, Sequence[str]] | None = None,
+        numbers: Mapping[str, float] | None = None,
+        sized: Collection[float] = (),
+    ) -> None:
+        super().__init__()
+        self.graph, self.axes = graph, Axes(graph, names)
+        self.order, self.sizes = self.axes.order, dict(self.axes.sizes)
+        self.values: dict[Any, Any] = {}
+        self.of: dict[Tensor, Symbol] = {}
+        self.definitions: dict[Letter, Any] = {}
+        self.leaves: list[Letter] = []
+        self.opaque: dict[Letter, str] = {}
+        self.notes: list[str] = []
+        self._count: dict[str, int] = {}
+        self._name_numbers(numbers or {}, sized)
+        self._read()
+
+    def _name_numbers(self, numbers: Mapping[str, float], sized: Collection[float]) -> None:
+        """Numbers on the record that are sizes, a size less one, or an option with a name.
+
+        sized:  numbers that are known to come from sizes; another 7 is a 7, even where there are 7 entries
+        """
+        reduced = {
+            tuple(a for k in t.params["axis"] for a in self.axes.dims[x][k])
+            for t in self.graph.tensors
+            if isinstance(t.params.get("axis"), tuple)
+            for x in t.inputs[:1]
+            if isinstance(x, Tensor)
+        }
+        reduced |= {tuple(a for dim in self.axes.dims[t] for a in dim) for t in self.graph.tensors if t.op is None}
+        for axes in [*reduced, *((a,) for a in self.order)]:
+            n = int(np.prod([self.sizes[a] for a in axes]))
+            total = sp.Mul(*axes)
+            whole = {float(n) ** k: total ** sp.Rational(k) for k in (1.0, -1.0, 0.5, -0.5)}
+            less = {(n - 1.0) ** k: (total - 1) ** int(k) for k in (1.0, -1.0) if n > 4}
+            for forms in (whole, less):  # where there is one, its reciprocal may come up in a rule
+                if any(math.isclose(v, form, rel_tol=1e-14) for v in sized for form in forms):
+                    self.literals |= forms
+        self.notes += [
+            f"{v:g}, which depends on the sizes (the formula is for these)"
+            for v in sorted(sized)
+            if not any(math.isclose(v, known, rel_tol=1e-14) for known in self.literals)
+        ]
+        for name, value in numbers.items():
+            letter = Letter(name)
+            self.literals[float(value)] = letter
+            self.values[letter] = float(value)
+
+    def _read(self) -> None:
+        nodes = self.graph.nodes
+        used = {id(x): 0 for x in self.graph.tensors}
+        for t in self.graph.tensors:
+            for x in {id(x) for x in t.inputs if isinstance(x, Tensor)}:
+                used[x] += 1
+        anonymous = all(n.tensor.name is None for n in nodes if n.op is not None)
+        for node in nodes:
+            t, dims = node.tensor, self.axes.dims[node.tensor]
+            if t.dtype.kind == "b":
+                found = sp.true if np.all(t.data) else sp.false if not np.any(t.data) else Letter(node.label)
+                if not isinstance(found, Letter):
+                    self.notes.append(f"the condition {node.text or node.label} is {str(found).lower()} everywhere")
+                self.of[t] = Symbol(found, dims, self)
+                continue
+            wants = t.name is not None or t.op is None or t is self.graph.output
+            if anonymous and not wants:
+                wants = node.op in REDUCTIONS or (used[id(t)] > 1 and node.op not in ("reshape", "broadcast_to", "astype"))
+            why, expr = "", None
+            if t.op is not None:
+                try:
+                    expr = self._meaning(t)
+                except NotSymbolicError as error:
+                    why, wants = str(error), True
+            if not wants:
+                self.of[t] = Symbol(expr, dims, self)
+                continue
+            same = (
+                next((a for a, e in self.definitions.items() if e == expr), None) if t.name is None and expr is not None else None
+            )
+            if same is not None and t is not self.graph.output:  # computed twice
+                self.of[t] = Symbol(same, dims, self)
+                continue
+            plain = (
+                {"mean": "m", "sum": "s"}.get(node.op or "", "t")
+                if anonymous and t.op is not None and t is not self.graph.output
+                else node.operand
+            )
+            letter = Letter(self.fresh(plain), {a for dim in dims for a in dim})
+            self.of[t] = Symbol(letter, dims, self)
+            self.values[letter] = self.spread(t.data.astype(np.float64), dims)
+            if expr is not None:
+                self.definitions[letter] = expr
+            else:
+                self.leaves.append(letter)
+                if why:
+                    self.opaque[letter] = why
+
+    def fresh(self, name: str) -> str:
+        self._count[name] = times = self._count.get(name, 0) + 1
+        return name + ("" if times == 1 else str(times).translate(_SUBSCRIPT))
+
+    def _meaning(self, t: Tensor) -> Any:
+        assert t.op is not None
+        operands = [self.of[x] if isinstance(x, Tensor) else x for x in t.inputs]
+        params = dict(t.params)
+        if "shape" in params:
+            params["shape"] = Symbol(0, self.axes.dims[t]).shape
+        if not any(isinstance(x, Symbol) for x in operands):
+            raise NotSymbolicError(f"{t.op.name}: none of its inputs is on the record.")
+        if t.op.name in TABLE:
+            return t.op(*operands, **params).expr
+        try:  # a node with rules of its own; its value may be written in ops, too
+            return t.op.forward(*operands, **params).expr
+        except (AttributeError, TypeError, ValueError, NotSymbolicError):
+            raise NotSymbolicError(f"{t.op.name}: a node with rules of its own, whose value has no formula.") from None
+
+    # Numbers ------------------------------------------------------------------------------------------------
+
+    def spread(self, array: Array, dims: Any) -> Array:
+        """An array in the common layout: one array axis for every named one, in their order."""
+        flat = [a for dim in dims for a in dim]
+        array = np.asarray(array).reshape([self.sizes[a] for a in flat])
+        array = np.transpose(array, sorted(range(len(flat)), key=lambda k: self.order.index(flat[k])))
+        return array.reshape([self.sizes[a] if a in flat else 1 for a in self.order])
+
+    def number(self, expr: Any, values: Mapping[Any, Any] | None = None) -> Any:
+        """A formula in numbers: letters as on the record, or as given."""
+        known: dict[Any, Any] = {**self.sizes, **self.values, **(values or {})}
+
+        def at(e: Any) -> Any:
+            if e in known:
+                return known[e]
+            if e.is_Number or e.is_NumberSymbol:
+                found: Any = float(e)
+            elif e.is_Add:
+                found = sum(at(a) for a in e.args)
+            elif e.is_Mul:
+                found = 1.0
+                for a in e.args:
+                    found = found * at(a)
+            elif e.is_Pow:
+                found = np.exp(at(e.exp)) if e.base is sp.E else at(e.base) ** (int(e.exp) if e.exp.is_Integer else at(e.exp))
+            elif isinstance(e, (Sigma, Mean)):
+                found = np.broadcast_to(at(e.args[0]), np.broadcast_shapes(np.shape(at(e.args[0])), (1,) * len(self.order)))
+                for a in e.args[1:]:
+                    k = self.order.index(a)
+                    found = found.sum(axis=k, keepdims=True) * (self.sizes[a] if found.shape[k] == 1 else 1)
+                    if isinstance(e, Mean):
+                        found = found / self.sizes[a]
+            elif e.func in _FUNCTIONS:
+                found = _FUNCTIONS[e.func](at(e.args[0]))
+            else:
+                raise NotSymbolicError(f"{e} has no number.")
+            known[e] = found
+            return found
+
+        with np.errstate(all="ignore"):
+            return at(sp.sympify(expr))
+
+    def decide(self, expr: Any, sign: str, other: Any) -> bool:
+        a, b = self.number(expr), self.number(other)
+        answers = {"<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal, "=": np.equal}[sign](a, b)
+        if not (np.all(answers) or not np.any(answers)):
+            raise NotSymbolicError(
+                f"whether {expr} {sign} {other} differs from entry to entry; a formula has one branch. Derive it on inputs that take one."
+            )
+        yes = bool(np.all(answers))
+        shown = sign if yes else {"<": "≥", "≤": ">", ">": "≤", "≥": "<", "=": "≠"}[sign]
+        if varies(expr) or varies(other) or expr.atoms(Letter) or other.atoms(Letter):
+            self.assumptions[expr, shown, other] = None
+        return yes
+
+    # Formulas -----------------------------------------------------------------------------------------------
+
+    def inlined(self, expr: Any) -> Any:
+        """A formula with every definition put in, down to the leaves."""
+        for letter, definition in reversed(self.definitions.items()):
+            expr = expr.xreplace({letter: definition})
+        return expr
+
+
+class SymbolReading(Reading):
+    """The engine's backward pass over letters. With ``names``, each cotangent of a letter becomes a letter of its own.
+
+    cotangents:  what each of these is, and whose
+    """
+
+    def __init__(self, letters: Letters, names: bool = False) -> None:
+        super().__init__(letters.of.__getitem__)
+        self.letters, self.names = letters, names
+        self.cotangents: dict[Letter, tuple[Any, Tensor]] = {}
+
+    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
+        letter = out.expr
+        if letter in self.letters.opaque and node.op is not None and node.op.name in TABLE:
+            raise NotSymbolicError(self.letters.opaque[letter], self.letters.graph.ids[node])
+        return super().pull(node, position, g, out, operands)
+
+    def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Any:
+        return super().shares(node, positions, self.named(node, g))
+
+    def named(self, node: Tensor, g: Any) -> Any:
+        out = self.value(node).expr
+        if not self.names or not isinstance(out, Letter) or isinstance(g.expr, Letter):
+            return g
+        name = f"d{out.name}"
+        while any(a.name == name for a in self.cotangents):  # one letter may stand for several nodes
+            name += "′"
+        letter = Letter(name, out.axes)
+        self.cotangents[letter] = (g.expr, node)
+        return Symbol(letter, g.dims, self.letters)

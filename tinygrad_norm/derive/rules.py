@@ -1,0 +1,348 @@
+"""The rewriting: a short list of named rules, applied in turn, each with a reason for the one who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from .letters import Letters
+from .normal import Normal, part_sum
+from .symbols import Letter, Mean, Sigma, sigma, varies
+
+
+@dataclass(frozen=True)
+class Lemma:
+    """What is known of a sum: ``Σ over axes of letter**power = value``; ``why`` in words."""
+
+    total: Any
+    value: Any
+    why: str
+
+
+class Rewriting:
+    """From the sum over routes to a formula one would write: yields (rule, reason, expression) for each step that changes it."""
+
+    def __init__(
+        self, letters: Letters, dy: Letter, write: Callable[[Any], str], source: Any, given: Sequence[Lemma] = ()
+    ) -> None:
+        self.letters, self.dy, self.write, self.source = letters, dy, write, source
+        self.normal = Normal()
+        self.definitions = dict(letters.definitions)
+        self.named: dict[Letter, Any] = {}
+        """Abbreviations made on the way: g = dy·γ."""
+        self.cotangents: dict[Any, str] = {}
+        """Gradients of nodes, by formula: what an abbreviation may turn out to be."""
+        self.lemmas: list[Lemma] = []
+        self.expanding = True
+        """Whether products of sums are multiplied out."""
+        self._tried: dict[Any, Any] = {lemma.total: lemma for lemma in given}
+
+    def steps(self, expr: Any) -> Iterator[tuple[str, str, Any]]:
+        """Apply the rules until nothing changes."""
+        rules: list[Callable[[Any], tuple[Any, str, str]]] = [
+            self.linear,
+            self.leave,
+            self.vanish,
+            self.shorten,
+            self.leave,
+            self.vanish,
+            self.softmax,
+            self.means,
+            self.abbreviate,
+            self.common,
+        ]
+        for rule in rules:
+            new, name, reason = rule(expr)
+            if new != expr:
+                yield name, reason, new
+                expr = new
+
+    def _out(self, expr: Any) -> Any:
+        return multiplied_out(expr) if self.expanding else expr
+
+    def _each_part(self, total: Any, inside: Any) -> Any:
+        return sp.Add(*(part_sum(t, total.args[1:]) for t in sp.Add.make_args(inside)))
+
+    # The rules ------------------------------------------------------------------------------------------------
+
+    def linear(self, expr: Any) -> tuple[Any, str, str]:
+        """Multiply out, inside Σ and outside, and let Σ go to each term."""
+
+        def part(s: Any) -> Any:
+            return sp.Add(*(sigma(t, s.args[1:]) for t in sp.Add.make_args(multiplied_out(s.args[0]))))
+
+        return (
+            multiplied_out(_each_sum(expr, part)),
+            "Σ is linear",
+            "products are multiplied out; the sum of a + b is the sum of a plus the sum of b",
+        )
+
+    def leave(self, expr: Any) -> tuple[Any, str, str]:
+        left: dict[str, dict[str, None]] = {}
+
+        def part(s: Any) -> Any:
+            for f in sp.Mul.make_args(s.args[0]):
+                base = f.as_base_exp()[0]
+                if isinstance(base, (Letter, Sigma, Mean)) and not varies(f) & set(s.args[1:]):
+                    over = "".join(map(str, s.args[1:]))
+                    left.setdefault(over, {})[self.write(base)] = None
+            return self._each_part(s, s.args[0])
+
+        new = self._out(_each_sum(expr, part))
+        reason = "; ".join(_leaves(list(names), over) for over, names in left.items())
+        ones = any(not varies(s.args[0]) for s in expr.atoms(Sigma))
+        reason = reason or ("a sum of ones is the size of its axis" if ones else "so do numbers")
+        return new, "what does not vary leaves the sum", reason
+
+    def vanish(self, expr: Any) -> tuple[Any, str, str]:
+        """Σs whose value is known: each lemma is proved by the normal form before it is used."""
+        known, reasons = {}, []
+        for s in sorted(expr.atoms(Sigma), key=sp.default_sort_key):
+            lemma = self.lemma(s) or self._defined(s)
+            if lemma is not None:
+                known[s] = lemma.value
+                self.lemmas.append(lemma)
+                reasons.append(lemma.why)
+        return self._out(expr.xreplace(known)), "a sum that is known", "; ".join(dict.fromkeys(reasons))
+
+    def shorten(self, expr: Any) -> tuple[Any, str, str]:
+        """Where a letter is a product on the record, write it for its parts if that is shorter."""
+        reasons = []
+        for letter, definition in self.definitions.items():
+            factors = sp.Mul.make_args(definition)
+            if definition.is_Pow and definition.base.is_Add:  # 1/(σ + ε), which division leaves behind
+                again = {p: letter ** (p.exp / definition.exp) for p in expr.atoms(sp.Pow) if p.base == definition.base}
+                again = {p: q for p, q in again.items() if q.as_base_exp()[1].is_Integer}
+                if again:
+                    expr = expr.xreplace(again)
+                    reasons.append(f"{self.write(definition)} is {letter.name}")
+            if len(factors) < 2 or not self._is_short_for(letter, factors):
+                continue
+            wide = max(factors, key=lambda f: (len(varies(f)), f.as_base_exp()[0] not in self.letters.leaves))
+            base, n = wide.as_base_exp()
+            if n != 1 or not isinstance(base, Letter):
+                continue
+            other = expr.xreplace({base: letter * base / definition})
+            other = self._out(_each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
+            if _length(other) <= _length(expr) and other != expr and not _has_new_inverse(other, expr, definition / base):
+                expr = other
+                reasons.append(f"{self.write(definition)} is {letter.name}")
+        return expr, "a product that has a name", "; ".join(reasons)
+
+    def _is_short_for(self, letter: Letter, factors: Any) -> bool:
+        """A product of what is normalized and statistics; with a parameter in it, it is more than a name."""
+        leaves = [f for f in factors if f.as_base_exp()[0] in self.letters.leaves]
+        return all(f.as_base_exp()[0] == self.source for f in leaves)
+
+    def softmax(self, expr: Any) -> tuple[Any, str, str]:
+        """exp(z)/Σ exp(z) has a name."""
+        reasons = []
+        for s in sorted(expr.atoms(Sigma), key=sp.default_sort_key):
+            e = s.args[0]
+            if not isinstance(e, sp.exp):
+                continue
+            p = Letter(self.letters.fresh("p"), varies(e))
+            new = multiplied_out(expr.xreplace({e / s: p})) if expr.has(e) else expr
+            new = _each_product(new, lambda t, e=e, s=s, p=p: t * s / e * p if {e, 1 / s} <= set(sp.Mul.make_args(t)) else t)  # type: ignore[misc]
+            if new != expr:
+                self.named[p] = e / s
+                self.letters.values[p] = self.letters.number(e / s)
+                reasons.append(f"{self.write(e / s)} is the softmax of {self.write(e.args[0])}")
+                expr = new
+        return expr, "a share that has a name", "; ".join(reasons)
+
+    def means(self, expr: Any) -> tuple[Any, str, str]:
+        return with_means(expr), "mean for (1/N)Σ", "a sum divided by how many there are is a mean"
+
+    def abbreviate(self, expr: Any) -> tuple[Any, str, str]:
+        """A factor that goes with dy wherever dy stands: g."""
+        with_dy = [t for t in _products(expr) if t.has(self.dy) and self.dy in [f.as_base_exp()[0] for f in sp.Mul.make_args(t)]]
+        if len(with_dy) < 2:
+            return expr, "", ""
+        shared: set[Any] = set.intersection(*({f for f in sp.Mul.make_args(t) if self._is_parameter(f)} for t in with_dy)) - {
+            self.dy
+        }
+        if not shared:
+            return expr, "", ""
+        meaning = self.dy * sp.Mul(*shared)
+        g = Letter(self.letters.fresh("g"), varies(meaning))
+        self.named[g] = meaning
+        self.letters.values[g] = self.letters.number(meaning)
+        new = _each_product(expr, lambda t: t / meaning * g if self.dy in sp.Mul.make_args(t) else t)
+        known = self.cotangents.get(meaning)
+        reason = "the two only occur together" + (
+            f": {g.name} is {known}, the gradient that reaches {known[1:]}" if known else ""
+        )
+        return new, f"{g.name} for {self.write(meaning)}", reason
+
+    def _is_parameter(self, f: Any) -> bool:
+        """A letter that is no statistic of what is normalized."""
+        return isinstance(f, Letter) and f not in self.named and not self.letters.inlined(f).has(self.source)
+
+    def common(self, expr: Any) -> tuple[Any, str, str]:
+        terms = sp.Add.make_args(expr)
+        if len(terms) < 2:
+            return expr, "", ""
+        powers = [
+            {b: n for b, n in (f.as_base_exp() for f in sp.Mul.make_args(t.as_coeff_Mul()[1])) if n.is_Rational} for t in terms
+        ]
+        factor = sp.Integer(1)
+        for base in set.intersection(*(set(p) for p in powers)):
+            ns = [p[base] for p in powers]
+            if base.is_Add:
+                continue
+            if all(n > 0 for n in ns):
+                factor *= base ** min(ns)
+            elif all(n < 0 for n in ns):
+                factor *= base ** max(ns)
+        numbers = [t.as_coeff_Mul()[0] for t in terms]
+        if all(n == numbers[0] or n == -numbers[0] for n in numbers) and abs(numbers[0]) != 1:
+            factor *= abs(numbers[0])
+        if factor == 1:
+            return expr, "", ""
+        rest = sp.Add(*(t / factor for t in terms))
+        number, letters = factor.as_coeff_Mul()
+        new = sp.Mul(number, letters, rest, evaluate=False) if number != 1 else letters * rest
+        return new, "the common factor", f"{self.write(factor)} is in every term"
+
+    # Lemmas ---------------------------------------------------------------------------------------------------
+
+    def lemma(self, total: Any) -> Lemma | None:
+        """What the normal form says of this Σ, if that is short: 0, a number, sizes, a few statistics."""
+        if total not in self._tried:
+            self._tried[total] = self._prove(total)
+        found: Lemma | None = self._tried[total]
+        return found
+
+    def _prove(self, total: Any) -> Lemma | None:
+        letters = total.args[0].atoms(Letter)
+        if not letters & set(self.letters.definitions) or self.dy in letters or len(sp.Add.make_args(total.args[0])) > 1:
+            return None
+        if letters & set(self.named):
+            return None
+        value = self.normal.form(total, self.letters)
+        inside = total.args[0]
+        name = self.write(total)
+        if value == 0:
+            return Lemma(total, value, f"{name} = 0{self._deviation(inside)}")
+        if not value.atoms(Letter):
+            return Lemma(total, value, f"{name} = {self.write(value)}")
+        for candidate, why in self._candidates(inside, total.args[1:]):
+            if self.normal.form(total - candidate, self.letters) == 0:
+                return Lemma(total, candidate, f"{name} = {self.write(candidate)}{why}")
+        return None
+
+    def _defined(self, total: Any) -> Lemma | None:
+        """A Σ that is a letter's definition, such as N·μ."""
+        for letter, definition in self.letters.definitions.items():
+            if total in sp.Mul.make_args(definition):
+                value = total / definition * letter
+                return Lemma(total, value, f"{self.write(total)} is {self.write(value)}")
+        return None
+
+    def _candidates(self, inside: Any, axes: Any) -> Iterator[tuple[Any, str]]:
+        """Σ x̂² = N·(1 − ε·rstd²): the square of what was divided by √(σ² + ε)."""
+        n = sp.Mul(*axes)
+        for eps in [v for v in self.letters.literals.values() if isinstance(v, Letter)]:
+            for letter in self.letters.definitions:
+                if not varies(letter) & set(axes):
+                    yield n * (1 - eps * letter**2), ", for σ² + ε is 1/rstd²"
+
+    def _deviation(self, inside: Any) -> str:
+        for letter in inside.atoms(Letter):
+            definition = self.letters.definitions.get(letter)
+            if definition is not None and definition.is_Add:
+                return f": {letter.name} = {self.write(definition)} are deviations from their own mean"
+        return ""
+
+
+# Tools --------------------------------------------------------------------------------------------------------
+
+
+def multiplied_out(expr: Any) -> Any:
+    """Products and whole powers of sums multiplied out; what stands under a fraction or a root stays as it is."""
+    if not expr.has(sp.Add):
+        return expr
+    kept = {p: sp.Dummy() for p in expr.atoms(sp.Pow) if p.base.is_Add and not (p.exp.is_Integer and p.exp > 0)}
+    free = expr.xreplace(kept)
+    for _ in range(len(kept)):  # one may stand within another's sum
+        free = free.xreplace(kept)
+    free = sp.expand_mul(sp.expand_multinomial(free))
+    back = {d: p for p, d in kept.items()}
+    for _ in range(len(kept)):
+        free = free.xreplace(back)
+    return free
+
+
+def _each_sum(expr: Any, change: Callable[[Any], Any]) -> Any:
+    """The expression with every Σ replaced, the innermost first."""
+    if isinstance(expr, Letter) or not expr.args or not expr.has(Sigma):
+        return expr
+    args = [_each_sum(a, change) for a in expr.args]
+    new = expr.func(*args)
+    return change(new) if isinstance(new, Sigma) else new
+
+
+def with_means(expr: Any) -> Any:
+    """Σ with one over its sizes beside it is a mean."""
+    if isinstance(expr, Letter) or not expr.args or not expr.has(Sigma):
+        return expr
+    if expr.is_Mul or isinstance(expr, Sigma) or (expr.is_Pow and isinstance(expr.base, Sigma)):
+        factors = list(sp.Mul.make_args(expr))
+        powers = dict(f.as_base_exp() for f in factors)
+        for f in list(powers):
+            if isinstance(f, Sigma) and powers[f].is_Integer and powers[f] > 0:
+                k, axes = powers[f], f.args[1:]
+                if all(powers.get(a, sp.Integer(0)) <= -k for a in axes):
+                    for a in axes:
+                        powers[a] += k
+                    powers[Mean(with_means(f.args[0]), *axes)] = powers.pop(f)
+        return sp.Mul(*(_inner(b) ** n for b, n in powers.items()))
+    return expr.func(*(with_means(a) for a in expr.args))
+
+
+def _inner(b: Any) -> Any:
+    if isinstance(b, Sigma):
+        return Sigma(with_means(b.args[0]), *b.args[1:])
+    return b if isinstance(b, (Mean, Letter)) else with_means(b)
+
+
+def _products(expr: Any) -> Iterator[Any]:
+    """Every product in the expression, those inside sums too."""
+    for t in sp.Add.make_args(expr):
+        yield t
+        for s in t.atoms(Sigma, Mean):
+            yield from sp.Add.make_args(s.args[0])
+
+
+def _each_product(expr: Any, change: Callable[[Any], Any]) -> Any:
+    def inside(e: Any) -> Any:
+        if isinstance(e, Letter) or not e.args:
+            return e
+        if isinstance(e, (Sigma, Mean)):
+            return e.func(_each_product(e.args[0], change), *e.args[1:])
+        return e.func(*(inside(a) for a in e.args))
+
+    return sp.Add(*(change(inside(t)) for t in sp.Add.make_args(expr)))
+
+
+def _has_new_inverse(new: Any, old: Any, factor: Any) -> bool:
+    """Whether what a letter was written for left its inverse behind."""
+    inverses = {1 / f for f in sp.Mul.make_args(factor)}
+    before, after = ({f for t in _products(e) for f in sp.Mul.make_args(t)} for e in (old, new))
+    return bool(inverses & (after - before))
+
+
+def _leaves(names: list[str], over: str) -> str:
+    """``rstd and Σ(c·dy·γ) do not vary along N, so they leave the sum``."""
+    shown = names if len(names) < 4 else [*names[:2], "others"]
+    if len(shown) == 1:
+        return f"{shown[0]} does not vary along {over}, so it leaves the sum"
+    return f"{', '.join(shown[:-1])} and {shown[-1]} do not vary along {over}, so they leave the sum"
+
+
+def _length(expr: Any) -> int:
+    return sum(int(abs(p.exp)) if isinstance(p, sp.Pow) and p.exp.is_Integer else 1 for p in sp.preorder_traversal(expr))

@@ -1,0 +1,163 @@
+"""A graph at a coarser level: what was recorded in one scope becomes one box.
+
+A box is a stretch of the record, so the folded graph has no cycle: a scope that another one interrupts becomes two boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any
+
+from ..engine import Tensor
+from ..engine.arrays import Array
+from .graph import Edge, Graph, Node
+
+_FORMS = ("reshape", "transpose", "broadcast_to", "astype")
+MOST = 25  # boxes in a picture before it is folded unasked
+
+
+class Folded(Graph):
+    """Another graph with some of its nodes in boxes. Nodes and edges are those of the picture; gradients are the graph's own.
+
+    whole:    the graph as recorded
+    members:  for each node of the picture, the ids of the nodes it stands for
+    unasked:  whether it was folded because it is large
+    """
+
+    def __init__(self, whole: Graph, key: Callable[[Node], Hashable | None], unasked: bool = False) -> None:
+        super().__init__(whole.output)
+        self.whole, self.unasked = whole, unasked
+        self.members, self._keys = _boxes(whole, key)
+        self.box = {i: k for k, members in enumerate(self.members) for i in members}
+
+    @cached_property
+    def ids(self) -> dict[Tensor, int]:
+        return {t: self.box[i] for t, i in self.whole.ids.items()}
+
+    @cached_property
+    def main_input(self) -> Tensor:
+        return self.whole.main_input
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        return [self._node(k, members) for k, members in enumerate(self.members)]
+
+    def _node(self, k: int, members: tuple[int, ...]) -> Node:
+        old = [self.whole.nodes[i] for i in members]
+        last = old[-1]
+        scope = self._keys[k]
+        if len(old) == 1 and not isinstance(scope, tuple):
+            return Node(**{**vars(last), "id": k})
+        inside = set(members)
+        leaving = {e.source for e in self.whole.edges if e.source in inside and e.target not in inside} or {last.id}
+        roles = {self.whole.nodes[i].role for i in leaving}
+        role = "output" if any(n.role == "output" for n in old) else roles.pop() if len(roles) == 1 else "value"
+        name = str(scope[-1]) if isinstance(scope, tuple) else f"{len(old)} operations"
+        made = [self.whole.nodes[i].label for i in sorted(leaving)]
+        text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
+        return Node(k, name, name, "fold", text, last.shape, last.dtype, last.scope, role, last.tensor)
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """Between boxes: one for each tensor that passes. Rules are told where both ends are single operations."""
+        found: dict[tuple[int, int, int], Edge] = {}
+        for e in self.whole.edges:
+            source, target = self.box[e.source], self.box[e.target]
+            if source == target:
+                continue
+            single = len(self.members[target]) == 1
+            rule = e.rule if single or e.rule == "no gradient" else ""
+            key = (e.source, target, e.position if single else -1)
+            found.setdefault(key, Edge(source, target, e.position, rule, e.summed and single))
+        return sorted(found.values(), key=lambda e: (e.target, e.position, e.source))
+
+    def gradients(self, grad_output: Any = None) -> dict[int, Array]:
+        """By box: the gradient of the last of what it stands for."""
+        found = self.whole.gradients(grad_output)
+        return {k: found[members[-1]] for k, members in enumerate(self.members) if members[-1] in found}
+
+    @property
+    def note(self) -> str:
+        """``96 operations in 12 boxes``; and how to see them all."""
+        boxes = [m for m in self.members if self.whole.nodes[m[-1]].op is not None]
+        said = f"{sum(map(len, boxes)):,} operations in {len(boxes)} box{'es' if len(boxes) > 1 else ''}"
+        return said + ("; fold=False shows each" if self.unasked else "")
+
+
+def fold(graph: Graph, depth: int | None = None) -> Graph:
+    """The graph with scopes as boxes.
+
+    depth:  0: all that was computed is one box; 1: the outermost scopes; 2: those in them; …; None: as deep as fits in
+            a picture of 25 boxes, and the graph itself if that fits
+    """
+    if depth is None:
+        return _fitting(graph)
+    if depth == 0:
+        return Folded(graph, lambda n: None if n.op is None else "all")
+    return _at_depth(graph, depth)
+
+
+def _at_depth(graph: Graph, depth: int, unasked: bool = False) -> Folded:
+    return Folded(graph, lambda n: n.scope[:depth] if n.op is not None and n.scope else None, unasked)
+
+
+def _fitting(graph: Graph) -> Graph:
+    if len(graph.tensors) <= MOST:
+        return graph
+    deepest = max(len(t.scope) for t in graph.tensors)
+    for depth in range(deepest, 0, -1):
+        folded = _at_depth(graph, depth, unasked=True)
+        if len(folded.nodes) <= MOST:
+            return folded
+    return _in_runs(graph)
+
+
+def _in_runs(graph: Graph) -> Folded:
+    """The record in stretches of equal length, where its scopes do not tell it apart."""
+    computed = [n.id for n in graph.nodes if n.op is not None]
+    leaves = len(graph.nodes) - len(computed)
+    long = -(-len(computed) // max(4, MOST - leaves))
+    stretch = {i: k // long for k, i in enumerate(computed)}
+    return Folded(graph, lambda n: stretch.get(n.id), unasked=True)
+
+
+def _boxes(graph: Graph, key: Callable[[Node], Hashable | None]) -> tuple[list[tuple[int, ...]], list[Hashable | None]]:
+    """Stretches of operations with one key, and each other node by itself, in birth order; with their keys.
+
+    A parameter in another shape goes with what first uses it.
+    """
+    first_use: dict[int, int] = {}
+    of_the_input = {graph.ids[graph.main_input]}
+    for e in graph.edges:  # edges come in their targets' birth order
+        first_use.setdefault(e.source, e.target)
+        if e.source in of_the_input:
+            of_the_input.add(e.target)
+    members: list[list[int]] = []
+    keys: list[Hashable | None] = []
+    current: int | None = None
+    box: dict[int, int] = {}
+    waiting: list[int] = []
+    for n in graph.nodes:
+        if n.op in _FORMS and n.id not in of_the_input and n.id in first_use:
+            waiting.append(n.id)
+            continue
+        k = key(n)
+        if n.op is None or current is None or k is None or keys[current] != k:
+            members.append([])
+            keys.append(k)
+            current = current if n.op is None else len(members) - 1
+        box[n.id] = len(members) - 1 if n.op is None or current is None else current
+        members[box[n.id]].append(n.id)
+    for i in reversed(waiting):
+        user = first_use[i]
+        alone = key(graph.nodes[user]) is None
+        if alone:
+            members.append([i])
+            keys.append(key(graph.nodes[i]))
+            box[i] = len(members) - 1
+        else:
+            box[i] = box[user]
+            members[box[user]].append(i)
+    order = sorted(range(len(members)), key=lambda b: max(members[b]))
+    return [tuple(sorted(members[b])) for b in order], [keys[b] for b in order]
