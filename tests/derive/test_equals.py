@@ -119,3 +119,12 @@ def test_sizes_in_a_function_are_sizes_and_numbers_are_numbers():
     assert d.equals(by(lambda x: x.shape[0])).proved
     assert not d.equals(by(lambda x: x.shape[1]))
     assert not d.equals(by(lambda x: x.shape[0] - 1))
+
+
+def test_roots_of_any_order():
+    def mean(x):
+        return x.mean(-1, True)
+
+    d = tn.derive(lambda x: x * (mean(x**2) + 0.5) ** -0.25, inputs={"x": ("B", "N")})
+    assert d.equals(lambda dy, x: (dy - 0.5 * x * mean(dy * x) / (mean(x**2) + 0.5)) * (mean(x**2) + 0.5) ** -0.25).proved
+    assert not d.equals(lambda dy, x: (dy - 0.25 * x * mean(dy * x) / (mean(x**2) + 0.5)) * (mean(x**2) + 0.5) ** -0.25)

@@ -172,3 +172,8 @@ def test_importing_it_is_light():
     code = "import sys, tinygrad_norm.draw; print(sorted({'graphviz', 'sympy', 'rich'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*none"):
+        normalized(2, 3).save(tmp_path / "none" / "a.svg")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from ..check.adapters import as_candidate
 from ..check.binding import CheckInputError
 from ..check.files import Found, load
 from ..engine import TinygradNormError
+from ..graph.files import write_whole
 from ..norms import get, names
-from .inputs import parse_shape
+from .inputs import shape_argument
 from .main import FAILS, HOLDS, MISUSED, _option, _printable, _seed, _show, _unicode
 
 _ABOUT = (
@@ -56,7 +55,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
     )
-    parser.add_argument("--shape", type=_shape, metavar="16,64", help="of the input it is asked with")
+    parser.add_argument("--shape", type=shape_argument, metavar="16,64", help="of the input it is asked with")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="float32 judges the arithmetic besides the formula")
     parser.add_argument("--seed", type=_seed, default=0, help="of the numbers it is asked with (default: 0)")
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: also differentiate it once more")
@@ -84,7 +83,7 @@ def run_check(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([_plain(r) for r in results], ensure_ascii=not _unicode(sys.stdout), indent=1))
     if args.junit is not None:
-        _write(args.junit, _junit(results))
+        write_whole(args.junit, _junit(results))
     if any(r.error is not None for r in results):
         return MISUSED
     return HOLDS if all(r.verdict.ok for r in results) else FAILS
@@ -177,27 +176,7 @@ def _writable(text: str) -> str:
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all: written beside, then renamed."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
-
-
 # Reading arguments ------------------------------------------------------------------------------------------------------
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return parse_shape(text)
-    except TinygradNormError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _seconds(text: str) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ..derive import DerivationError, derive
+from ..graph.files import write_whole
 from ..norms import names
-from .inputs import parse_shape
+from .inputs import shape_argument
 from .main import FAILS, HOLDS, _option, _seed, _show, _unicode
 
 FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
@@ -39,7 +38,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps_mode=std"
     )
-    parser.add_argument("--shape", type=_shape, metavar="7,11", help="of the numbers it is checked with; sizes should differ")
+    parser.add_argument(
+        "--shape", type=shape_argument, metavar="7,11", help="of the numbers it is checked with; sizes should differ"
+    )
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: the gradient of the gradient")
     parser.add_argument("--lemma", action="append", default=[], metavar="'Σ_N(q) = 1'", help="what else is known of a sum")
     parser.add_argument("--seed", type=_seed, default=0, help="of the numbers it is checked with (default: 0)")
@@ -67,7 +68,7 @@ def run_derive(args: argparse.Namespace) -> int:
         if args.out is None:
             print(text, end="")
         else:
-            _write(args.out, text)
+            write_whole(args.out, text)
             _show("\n".join(d.formula for d in found) + f"\nwrote {args.out}")
     return HOLDS if all(d.ok for d in found) else FAILS
 
@@ -109,23 +110,3 @@ def _axes(text: str) -> tuple[str, tuple[str, ...]]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text}: expected NAME=AXES, such as x=B,N")
     return name, tuple(a.strip() for a in axes.split(",") if a.strip())
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return parse_shape(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise

@@ -12,7 +12,8 @@ from ..draw import terminal
 from ..engine import Tensor, grad
 from ..graph import Folded, Graph, fold
 from ..norms import get, names
-from .derive import _axes, _forward, _shape
+from .derive import _axes, _forward
+from .inputs import shape_argument
 from .main import HOLDS, _option, _seed, _show, _unicode
 
 
@@ -35,7 +36,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
     )
-    parser.add_argument("--shape", type=_shape, metavar="4,8", help="of the input that is drawn")
+    parser.add_argument("--shape", type=shape_argument, metavar="4,8", help="of the input that is drawn")
     parser.add_argument("--seed", type=_seed, default=0, help="of the numbers (default: 0)")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """``4,8`` as (4, 8)."""
+def shape_argument(text: str) -> tuple[int, ...]:
+    """``4,8`` as (4, 8), for argparse."""
     try:
         shape = tuple(int(n) for n in text.split(",") if n.strip())
     except ValueError:
         shape = ()
     if not shape or min(shape) < 1:
-        raise FileError(f"--shape {text}: expected positive sizes with commas between, such as 4,8.")
+        raise argparse.ArgumentTypeError(f"{text}: expected positive sizes with commas between, such as 4,8.")
     return shape

@@ -17,7 +17,7 @@ from ..engine import TinygradNormError
 from ..graph.table import ascii_text
 from ..nn import digits
 from ..norms import Norm, get, names
-from .inputs import read_array
+from .inputs import read_array, shape_argument
 
 HOLDS, FAILS, MISUSED = 0, 1, 2
 _WORDS = ("compare", "check", "derive", "graph", "doctor")
@@ -49,13 +49,6 @@ def _with_command(argv: list[str]) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
     from . import check, derive, doctor, graph
-    from .inputs import parse_shape
-
-    def shape(text: str) -> tuple[int, ...]:
-        try:
-            return parse_shape(text)
-        except TinygradNormError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
 
     parser = argparse.ArgumentParser(
         prog="tinygrad-norm",
@@ -77,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = run.add_mutually_exclusive_group()
     source.add_argument("--input", type=Path, metavar="FILE", help="your own input: .npy, .npz or .csv, one sample per row")
-    source.add_argument("--shape", type=shape, metavar="4,8", help="random input of this shape instead of the digits")
+    source.add_argument("--shape", type=shape_argument, metavar="4,8", help="random input of this shape instead of the digits")
     run.add_argument("--key", metavar="NAME", help="which array of an .npz file")
     run.add_argument("--dtype", choices=("float32", "float64"), help="compute in this dtype (default: the input's, or float64)")
     run.add_argument("--eps", type=_eps, help="ε (default: the norm's own)")

@@ -107,21 +107,21 @@ class Normal:
         content, base = _content(base)
         if base == 1 or not base.is_Add:
             return content**n * base**n
-        if n.is_Rational and (2 * n).is_Integer and not n.is_Integer:
-            root = self._name(sp.Pow(base, sp.Rational(-1, 2), evaluate=False))
-            self._eliminate(base, root)
-            return content**n * root ** (-2 * n)
+        if n.is_Rational and not n.is_Integer:
+            root = self._name(sp.Pow(base, sp.Rational(-1, n.q), evaluate=False))
+            self._eliminate(base, root, n.q)
+            return content**n * root ** (-n.q * n)
         if n.is_Integer:
             return content**n * self._name(sp.Pow(base, -1, evaluate=False)) ** (-n)
         return content**n * self._name(sp.Pow(base, n, evaluate=False))
 
-    def _eliminate(self, base: Any, root: Letter) -> None:
-        """By root⁻² = base, one Σ of the base in terms of the others."""
+    def _eliminate(self, base: Any, root: Letter, q: int) -> None:
+        """By root⁻² = base (or another power q), one Σ of the base in terms of the others."""
         for term in sorted(base.args, key=lambda t: (-sp.count_ops(t), str(t))):
             factor, rest = term.as_independent(Sigma, as_Add=False)
             if isinstance(rest, Sigma) and not varies(factor) and not factor.atoms(Letter) and not (base - term).has(rest):
                 if rest not in self._rules:
-                    self._rules[rest] = sp.expand_mul((root**-2 - (base - term)) / factor)
+                    self._rules[rest] = sp.expand_mul((root**-q - (base - term)) / factor)
                 return
 
     def _exponential(self, e: Any) -> Any:

@@ -140,19 +140,28 @@ class Rewriting:
     def softmax(self, expr: Any) -> tuple[Any, str, str]:
         """exp(z)/Σ exp(z) has a name."""
         reasons = []
-        for s in sorted(expr.atoms(Sigma), key=sp.default_sort_key):
-            e = s.args[0]
-            if not isinstance(e, sp.exp):
+        for total, e in self._exponentials(expr):
+            if not any({e, 1 / total} <= set(sp.Mul.make_args(t)) for t in _products(expr)):
                 continue
             p = Letter(self.letters.fresh("p"), varies(e))
-            new = multiplied_out(expr.xreplace({e / s: p})) if expr.has(e) else expr
-            new = _each_product(new, lambda t, e=e, s=s, p=p: t * s / e * p if {e, 1 / s} <= set(sp.Mul.make_args(t)) else t)  # type: ignore[misc]
-            if new != expr:
-                self.named[p] = e / s
-                self.letters.values[p] = self.letters.number(e / s)
-                reasons.append(f"{self.write(e / s)} is the softmax of {self.write(e.args[0])}")
-                expr = new
+            expr = _each_product(
+                expr,
+                lambda t, e=e, s=total, p=p: t * s / e * p if {e, 1 / s} <= set(sp.Mul.make_args(t)) else t,  # type: ignore[misc]
+            )
+            self.named[p] = e / total
+            self.letters.values[p] = self.letters.number(e / total)
+            inside = (e if isinstance(e, sp.exp) else self.definitions[e]).args[0]
+            reasons.append(f"{self.write(e / total)} is the softmax of {self.write(inside)}")
         return expr, "a share that has a name", "; ".join(reasons)
+
+    def _exponentials(self, expr: Any) -> Iterator[tuple[Any, Any]]:
+        """Σ e and e, where e is an exponential, in full or by name."""
+        for s in sorted(expr.atoms(Sigma), key=sp.default_sort_key):
+            if isinstance(s.args[0], sp.exp):
+                yield s, s.args[0]
+        for letter, definition in self.definitions.items():
+            if isinstance(definition, Sigma) and isinstance(self.definitions.get(definition.args[0]), sp.exp):
+                yield letter, definition.args[0]
 
     def means(self, expr: Any) -> tuple[Any, str, str]:
         return with_means(expr), "mean for (1/N)Σ", "a sum divided by how many there are is a mean"

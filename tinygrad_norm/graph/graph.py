@@ -266,22 +266,12 @@ class Graph:
 
         svg, dot, json and txt always work; png and pdf need Graphviz's ``dot``. The file is written whole or not at all.
         """
-        import os
-        import tempfile
         from pathlib import Path
 
+        from .files import write_whole
+
         path = Path(path)
-        text = self._writer(path.suffix.lstrip("."))(self, **options)
-        data = text.encode() if isinstance(text, str) else text
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
-        except BaseException:
-            os.unlink(beside)
-            raise
+        write_whole(path, self._writer(path.suffix.lstrip("."))(self, **options))
         return path
 
     def _writer(self, suffix: str) -> Writer:
