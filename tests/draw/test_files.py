@@ -115,7 +115,7 @@ def test_save_by_graphviz(tmp_path):
         (
             "a.svg",
             {"colour": 1, "size": 2},
-            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, title",
+            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, title, route",
         ),
         ("a.dot", {"title": "x"}, r"\.dot has no option title\. Its options: values, gradients"),
         ("a.txt", {"values": True}, r"\.txt has no option values\. Its options: width, ascii"),
@@ -177,3 +177,21 @@ def test_importing_it_is_light():
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*none"):
         normalized(2, 3).save(tmp_path / "none" / "a.svg")
+
+
+def test_one_route_is_shown_and_all_else_is_pale():
+    g = normalized(2, 3)
+    routes = g.routes(g.main_input)
+    for route in routes:
+        picture = g.to_svg(route=route.letter)
+        assert picture == g.to_svg(route=route)
+        pale = picture.count('opacity="0.25"')
+        assert pale == len(g.nodes) - len(set(route.nodes)) + len(g.edges) - len(route.edges)
+        assert f"route {route.letter}: {route.title}; all else is pale" in picture
+    assert "pale" not in g.to_svg()
+    with pytest.raises(DrawingError, match=r"route='Z'; the routes from x are A, B, C, D\."):
+        g.to_svg(route="Z")
+    with pytest.raises(DrawingError, match="a route of another graph"):
+        normalized(2, 3).to_svg(route=routes["A"])
+    with pytest.raises(DrawingError, match="route is an option of the built-in layout only"):
+        g.to_svg(route="A", engine="graphviz")

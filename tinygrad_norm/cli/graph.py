@@ -47,6 +47,7 @@ def add_parser(commands: Any) -> None:
         "--backward", choices=("recorded", "analytic"), default="recorded", help="the hand-derived node is one box"
     )
     parser.add_argument("--gradient", metavar="NAME", help="draw the recorded gradient of this input instead: x, weight, …")
+    parser.add_argument("--route", metavar="C", help="show one route of the gradient, and all else pale (.svg only)")
     parser.add_argument("--values", action="store_true", help="show some values")
     parser.add_argument("--gradients", action="store_true", help="show the size of each gradient")
     parser.add_argument(
@@ -73,6 +74,7 @@ def run_graph(args: argparse.Namespace) -> int:
         options: dict[str, Any] = {"fold": False if args.whole else args.fold}
         if args.out.suffix in (".svg", ".dot", ".gv", ".png", ".pdf"):
             options |= {"values": args.values, "gradients": args.gradients or None}
+            options |= {"route": args.route} if args.route else {}
         elif args.out.suffix == ".json":
             options = {}
         _show(f"wrote {graph.save(args.out, **options)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..engine import TinygradNormError
 from ..graph import Folded, Graph, fold, lend_writer
+from ..graph.routes import Route
 from .dot import dot
 from .svg import svg
 from .terminal import terminal
@@ -19,13 +20,16 @@ class DrawingError(TinygradNormError):
 
 
 def render_svg(graph: Graph, **options: Any) -> str:
-    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``values``, ``gradients``, ``fold``, ``title`` (built-in only)."""
-    _check("svg", options, ("engine", "values", "gradients", "fold", "title"))
+    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``values``, ``gradients``, ``fold``, ``title``, ``route`` (built-in only)."""
+    _check("svg", options, ("engine", "values", "gradients", "fold", "title", "route"))
+    if options.get("route") is not None:
+        options |= {"route": _route(graph, options["route"]), "fold": False}
     graph = _folded(graph, options)
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
-    if options.pop("title", None) is not None:
-        raise DrawingError('draw: title is an option of the built-in layout only; use engine="builtin", or leave it out.')
+    for name in ("title", "route"):
+        if options.pop(name, None) is not None:
+            raise DrawingError(f'draw: {name} is an option of the built-in layout only; use engine="builtin", or leave it out.')
     return _run_dot(dot(graph, **options), "svg").decode()
 
 
@@ -41,6 +45,21 @@ def render_text(graph: Graph, **options: Any) -> str:
     graph = _folded(graph, options)
     note = f"\n({graph.note})" if isinstance(graph, Folded) and graph.unasked else ""
     return terminal(graph, **options) + note + "\n"
+
+
+def _route(graph: Graph, wanted: Any) -> Any:
+    """A route of this graph, given as such or as the letter of one from the main input."""
+    if isinstance(wanted, Route):
+        if wanted.graph.output is not graph.output:
+            raise DrawingError("draw: route= is a route of another graph; take it from this one's .routes(x).")
+        return wanted
+    routes = graph.routes(graph.main_input)
+    letters = [r.letter for r in routes]
+    if wanted not in letters:
+        raise DrawingError(
+            f"draw: route={wanted!r}; the routes from {graph.node(graph.main_input).label} are {', '.join(letters)}."
+        )
+    return routes[wanted]
 
 
 def _folded(graph: Graph, options: dict[str, Any]) -> Graph:

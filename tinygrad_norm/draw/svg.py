@@ -34,15 +34,16 @@ MARGIN, BADGE, CORNER = 24.0, 15.0, 8.0
 MOST_WORDS = 400  # edges told in <desc>
 
 
-def svg(graph: Graph, *, values: bool = False, gradients: Any = None, title: str | None = None) -> str:
+def svg(graph: Graph, *, values: bool = False, gradients: Any = None, route: Any = None, title: str | None = None) -> str:
     """The graph as SVG text.
 
     values:     show up to four values in each box
     gradients:  show the norm of each gradient: ``True`` for a random cotangent, or the cotangent itself
+    route:      one of ``graph.routes(x)``: all else is pale
     title:      a heading; without one the picture is called after the output
     """
     made, layout = arrange(graph, values, gradients)
-    legend, legend_size = _legend(graph, layout)
+    legend, legend_size = _legend(graph, layout, route)
     head = 36.0 if title else 0.0
     heading = clean(title) if title else ""
     width = math.ceil(max(layout.width, legend_size[0], text_width(heading, 19)) + 2 * MARGIN)
@@ -63,8 +64,12 @@ def svg(graph: Graph, *, values: bool = False, gradients: Any = None, title: str
             f'<text x="{_n(width / 2)}" y="{_n(MARGIN + 14)}" text-anchor="middle" font-size="19">{escape(heading)}</text>'
         )
     body.append(f'<g transform="translate({_n(left)} {_n(MARGIN + head)})">')
-    body += [_draw_line(graph, k, line) for k, line in enumerate(layout.lines)]
-    body += [_draw_box(card, graph.nodes[i].role, i, layout.boxes[i]) for i, card in enumerate(made)]
+    lines = [_draw_line(graph, k, line) for k, line in enumerate(layout.lines)]
+    boxes = [_draw_box(card, graph.nodes[i].role, i, layout.boxes[i]) for i, card in enumerate(made)]
+    if route is not None:
+        lines = [line if graph.edges[k] in route.edges else _pale(line) for k, line in enumerate(lines)]
+        boxes = [box if i in route.nodes else _pale(box) for i, box in enumerate(boxes)]
+    body += lines + boxes
     body.append("</g>")
     body.append(f'<g class="legend" transform="translate({_n(MARGIN)} {_n(foot)})" font-size="{_n(NOTE)}">{legend}</g>')
     body.append("</svg>\n")
@@ -75,6 +80,10 @@ def arrange(graph: Graph, values: bool = False, gradients: Any = None) -> tuple[
     """What stands in each box, and where everything goes: all that a picture needs but a pen."""
     made = cards(graph, values, gradients)
     return made, lay_out(graph, [_card_size(card) for card in made], [_label_size(e) for e in graph.edges])
+
+
+def _pale(drawn: str) -> str:
+    return drawn.replace("<g ", '<g opacity="0.25" ', 1)
 
 
 def _n(value: float) -> str:
@@ -212,7 +221,7 @@ def _smooth_path(points: tuple[Point, ...], stroke: float) -> str:
 # Legend -----------------------------------------------------------------------------------------------
 
 
-def _legend(graph: Graph, layout: Layout) -> tuple[str, Size]:
+def _legend(graph: Graph, layout: Layout, route: Any = None) -> tuple[str, Size]:
     """What fills, strokes and signs mean, only as far as they occur."""
     items: list[tuple[str, str]] = []
     present = {n.role for n in graph.nodes}
@@ -229,6 +238,8 @@ def _legend(graph: Graph, layout: Layout) -> tuple[str, Size]:
         notes.append(("", "×… local derivative (none: ×1)"))
     if any(e.summed for e in graph.edges):
         notes.append((_sum_badge(8, -4, INK), "its gradient is summed over the broadcast axis"))
+    if route is not None:
+        notes.append(("", f"route {route.letter}: {clean(route.title)}; all else is pale"))
     dtype = common_dtype(graph)
     counts = graph.note if isinstance(graph, Folded) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     notes.append(("", f"{counts}, all {clean(dtype)}" if dtype else counts))
