@@ -40,6 +40,12 @@ def test_a_file(capsys, tmp_path, suffix):
     assert "rstd" in path.read_text(encoding="utf-8")
 
 
+def test_a_page_to_step_through(capsys, tmp_path):
+    path = tmp_path / "page.html"
+    assert run(capsys, "graph", "rms_norm", "--out", str(path))[0] == 0
+    assert "<h1>RMSNorm, step by step</h1>" in path.read_text(encoding="utf-8")
+
+
 def test_the_recorded_gradient(capsys):
     code, out, _ = run(capsys, "graph", "layer_norm", "--gradient", "x")
     assert code == 0

@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "graph",
         help="the picture of a norm's record, or of a forward of your own",
-        description="Draw what was recorded: in the terminal, or into a file with --out (.svg, .dot, .json, .txt; .png and .pdf with Graphviz).",
+        description="Draw what was recorded: in the terminal, or into a file with --out (.svg, .dot, .json, .txt; .html to step through; .png and .pdf with Graphviz).",
         epilog="A graph of more than 25 nodes is folded, and says so. A FILE is EXECUTED: name only files you would run.",
     )
     parser.set_defaults(run=run_graph)
@@ -75,8 +75,8 @@ def run_graph(args: argparse.Namespace) -> int:
         if args.out.suffix in (".svg", ".dot", ".gv", ".png", ".pdf"):
             options |= {"values": args.values, "gradients": args.gradients or None}
             options |= {"route": args.route} if args.route else {}
-        elif args.out.suffix == ".json":
-            options = {}
+        elif args.out.suffix in (".json", ".html"):
+            options = {"title": f"{record.title}, step by step"} if args.out.suffix == ".html" else {}
         _show(f"wrote {graph.save(args.out, **options)}")
         return HOLDS
     shown = graph if args.whole else fold(graph, args.fold)

@@ -9,6 +9,7 @@ from ..engine import TinygradNormError
 from ..graph import Folded, Graph, fold, lend_writer
 from ..graph.routes import Route
 from .dot import dot
+from .explorer import explorer
 from .svg import svg
 from .terminal import terminal
 
@@ -31,6 +32,12 @@ def render_svg(graph: Graph, **options: Any) -> str:
         if options.pop(name, None) is not None:
             raise DrawingError(f'draw: {name} is an option of the built-in layout only; use engine="builtin", or leave it out.')
     return _run_dot(dot(graph, **options), "svg").decode()
+
+
+def render_html(graph: Graph, **options: Any) -> str:
+    """A page to step through. Options: ``gradients`` (the cotangent), ``title``."""
+    _check("html", options, ("gradients", "title"))
+    return explorer(graph, **options)
 
 
 def render_dot(graph: Graph, **options: Any) -> str:
@@ -113,6 +120,7 @@ def _run_dot(text: str, suffix: str) -> bytes:
 
 
 lend_writer("svg", render_svg)
+lend_writer("html", render_html)
 lend_writer("dot", render_dot)
 lend_writer("gv", render_dot)
 lend_writer("txt", render_text)
