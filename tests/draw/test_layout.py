@@ -13,6 +13,7 @@ from tinygrad_norm.draw.geometry import Box
 from tinygrad_norm.draw.plan import find_spine, plan_lanes
 from tinygrad_norm.engine.primitives import tanh
 from tinygrad_norm.graph import Graph, graph
+from tinygrad_norm.graph.folding import _in_runs
 
 from .samples import SAMPLES, chain, leaf, nested_branches, normalized, recurrence, root_mean_square, square, twice
 
@@ -23,8 +24,9 @@ def stroke(line):
         for k in range(41):
             t = k / 40
             s = u = t
-            if line.smooth and y1 != y2:  # the Bézier curve with both handles horizontal, halfway
+            if line.smooth and y1 != y2 and x1 != x2:  # the Bézier curve with both handles along the axis, halfway
                 s, u = 1.5 * t * (1 - t) + t**3, 3 * t**2 - 2 * t**3
+                s, u = (u, s) if line.upright else (s, u)
             yield x1 + s * (x2 - x1), y1 + u * (y2 - y1)
 
 
@@ -50,9 +52,10 @@ def faults(g: Graph, layout: Layout) -> list[str]:
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("full", [False, True])
-def test_nothing_overlaps(name, full):
+@pytest.mark.parametrize("direction", ["right", "down"])
+def test_nothing_overlaps(name, full, direction):
     g = SAMPLES[name]()
-    _, layout = arrange(g, values=full, gradients=True if full else None)
+    _, layout = arrange(g, values=full, gradients=True if full else None, direction=direction)
     assert faults(g, layout) == []
     assert len(layout.boxes) == len(g.nodes)
     assert len(layout.lines) == len(g.edges)
@@ -182,10 +185,20 @@ def random_graphs(draw):
 
 
 @settings(max_examples=150, deadline=None)
-@given(random_graphs())
-def test_nothing_overlaps_in_random_graphs(g):
-    _, layout = arrange(g)
+@given(random_graphs(), st.sampled_from(["right", "down"]), st.sampled_from([None, 0, 1, "runs"]))
+def test_random_graphs(g, direction, depth):
+    """Nothing overlaps, every line ends at its boxes, and every box stands after what it is made from."""
+    g = g if depth is None else _in_runs(g) if depth == "runs" else g.fold(depth)
+    _, layout = arrange(g, direction=direction)
     assert faults(g, layout) == []
+    for e, line in zip(g.edges, layout.lines):
+        for i, point in ((e.source, line.points[0]), (e.target, line.points[-1])):
+            assert Box(*point, 0, 0).overlaps(layout.boxes[i], margin=0.1)
+        before, after = layout.boxes[e.source], layout.boxes[e.target]
+        if layout.kind == "layered":
+            assert before.right < after.left if direction == "right" else before.bottom < after.top
+        else:
+            assert before.x <= after.x + 1e-6 if direction == "right" else before.y <= after.y + 1e-6
 
 
 def test_long_graphs_are_placed():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tinygrad_norm.draw import svg
-from tinygrad_norm.draw.svg import FILLS, INK, LANES
+from tinygrad_norm.draw.palette import DASHES, THEMES, DrawingError
+from tinygrad_norm.draw.pen import width_of
 from tinygrad_norm.draw.text import preview, shorten, text_width
 from tinygrad_norm.engine import ShapeError, scope, tensor
 from tinygrad_norm.graph import graph
@@ -46,7 +47,7 @@ def test_no_script_no_reference_no_id():
 def test_layer_norm_says_what_it_should():
     g = normalized(8, 64)
     found = texts(svg(g))
-    for text in ("x̂", "c·rstd", "(8, 64)", "×rstd", "×2c", "×1/N", "through variance", "through mean", "direct route"):
+    for text in ("x̂", "c·rstd", "(8, 64)", "×rstd", "×2c", "×1/N", "A direct route", "B through μ", "C through σ²"):
         assert text in found
     assert {e.rule for e in g.edges} - {"×1"} <= set(found)
     assert found.count("Σ") == 5  # four sums and the legend
@@ -150,11 +151,82 @@ def contrast(a: str, b: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_contrast():
+@pytest.mark.parametrize("theme", THEMES)
+def test_contrast(theme):
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert all(contrast(INK, fill) >= 4.5 for fill in FILLS.values())
-    assert all(contrast("#ffffff", stroke) >= 4.5 for stroke, _, _ in LANES.values())
-    assert len({stroke for stroke, _, _ in LANES.values()}) == len({(d, w) for _, d, w in LANES.values()}) == len(LANES)
+    ink = THEMES[theme]
+    for text in (ink.ink, ink.faint, ink.mark, *ink.lanes.values()):
+        assert contrast(text, ink.paper) >= 4.5
+    assert all(contrast(ink.ink, fill) >= 4.5 for fill in ink.fills.values())
+    assert contrast(ink.border, ink.paper) >= 3
+    assert set(ink.fills) == set(THEMES["light"].fills)
+    assert set(ink.lanes) == set(DASHES)
+    routes = [lane for lane in ink.lanes if lane]
+    assert len({ink.lanes[r] for r in routes}) == len({DASHES[r] for r in routes}) == 3
+
+
+def test_a_theme_changes_colours_and_nothing_else():
+    g = normalized(4, 8)
+    light, dark = (svg(g, theme=theme) for theme in ("light", "dark"))
+    assert re.sub("#[0-9a-f]{6}", "#", light) == re.sub("#[0-9a-f]{6}", "#", dark)
+    mine = set(re.findall("#[0-9a-f]{6}", dark))
+    ink = THEMES["dark"]
+    assert mine <= {ink.paper, ink.ink, ink.faint, ink.border, *ink.fills.values(), *ink.lanes.values()}
+    with pytest.raises(DrawingError, match=r"theme='blue' is none of light, dark"):
+        svg(g, theme="blue")
+
+
+def test_a_line_is_as_wide_as_what_it_hands_back_is_large():
+    x = tensor([3.0, 4.0], requires_grad=True, name="x")
+    parts = [x * f for f in (1.0, 0.3, 0.05, 0.001)]
+    g = graph(parts[0] + parts[1] + parts[2] + parts[3])
+    dy = np.array([1.0, 0.0])
+    drawn = dict(re.findall(r'data-edge="(\d+)".*?stroke-width="([\d.]+)"', svg(g, gradients=dy)))
+    for k, share in g.shares(dy).items():
+        size = np.linalg.norm(share)
+        assert float(drawn[str(k)]) == (5 if size >= 0.5 else 3.4 if size >= 0.1 else 2 if size >= 0.01 else 1)
+    assert set(drawn.values()) == {"5", "3.4", "2", "1"}
+    assert "gradient: over ½, 1/10, 1/100 of the largest here, and less" in texts(svg(g, gradients=dy))
+    assert set(re.findall(r'data-edge="\d+".*?stroke-width="([\d.]+)"', svg(g))) == {"2"}
+    assert width_of(np.nan, 1.0) == width_of(np.inf, 1.0) == 5
+    assert width_of(0.0, 0.0) == 1
+
+
+def test_letters_are_those_of_the_routes():
+    g = normalized(4, 8)
+    routes = {r.letter: r for r in g.routes(g.main_input)}
+    found = re.findall(r'<g class="letter" data-lane="(\w+)"><title>route (\w)', svg(g))
+    assert sorted(found) == [("above", "C"), ("below", "B"), ("spine", "A")]
+    assert routes["B"].title == "through μ"
+    assert routes["C"].title == "through σ²"
+    assert "letter" not in svg(square())  # a has two routes, but no branch beside a direct one
+
+
+def test_nothing_flows_back_over_a_barrier():
+    x, m = leaf("x", 4, 3), leaf("m", 3, requires_grad=False)
+    g = graph((x - m) * leaf("γ", 3))
+    stopped = re.findall(r'data-edge="(\d+)"(?:(?!</g>).)*class="barrier"', svg(g))
+    assert [g.edges[int(k)].source for k in stopped] == [g.node(m).id]
+    assert g.node(m).id not in g.gradients()
+    assert "nothing flows back here" in texts(svg(g))
+    assert "barrier" not in svg(normalized(4, 8))
+
+
+def test_dtypes_and_scopes():
+    found = texts(svg(normalized(4, 8), dtypes=True, scopes=True))
+    assert found.count("(4, 8) float64") == 6
+    assert {"in mean", "in variance", "in normalize", "in affine"} <= set(found)
+    assert not any(t.startswith("in ") for t in texts(svg(normalized(4, 8))) if t != "input")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_downwards(name):
+    g = SAMPLES[name]()
+    picture = svg(g, direction="down", gradients=True)
+    ET.fromstring(picture)
+    assert sorted(texts(picture)) == sorted(texts(svg(g, gradients=True)))
+    with pytest.raises(DrawingError, match="direction='up' is none of right, down"):
+        svg(g, direction="up")
 
 
 def test_text_width():

@@ -47,9 +47,16 @@ def add_parser(commands: Any) -> None:
         "--backward", choices=("recorded", "analytic"), default="recorded", help="the hand-derived node is one box"
     )
     parser.add_argument("--gradient", metavar="NAME", help="draw the recorded gradient of this input instead: x, weight, …")
+    parser.add_argument(
+        "--between", nargs=2, metavar=("FROM", "TO"), help="only what lies between two tensors, by their labels: c x̂"
+    )
     parser.add_argument("--route", metavar="C", help="show one route of the gradient, and all else pale (.svg only)")
     parser.add_argument("--values", action="store_true", help="show some values")
-    parser.add_argument("--gradients", action="store_true", help="show the size of each gradient")
+    parser.add_argument("--gradients", action="store_true", help="the size of each gradient, and as the width of each line")
+    parser.add_argument("--dtypes", action="store_true", help="every dtype, also where all are the same (.svg only)")
+    parser.add_argument("--scopes", action="store_true", help="in which scope each was recorded (.svg only)")
+    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of an .svg (default: light)")
+    parser.add_argument("--direction", choices=("right", "down"), default="right", help="of an .svg (default: right)")
     parser.add_argument(
         "--gallery", type=Path, metavar="DIR", help="write every norm, its scopes as boxes, and a page of them, into DIR"
     )
@@ -70,20 +77,27 @@ def run_graph(args: argparse.Namespace) -> int:
         (found,) = grad(output, record.inputs[name], record.dy, create_graph=True)
         output = found.named(f"d{record.inputs[name].name}") if found.op is not None else found
     graph = Graph(output)
+    graph = graph.between(*args.between) if args.between else graph
     if args.out is not None:
-        options: dict[str, Any] = {"fold": False if args.whole else args.fold}
-        if args.out.suffix in (".svg", ".dot", ".gv", ".png", ".pdf"):
-            options |= {"values": args.values, "gradients": args.gradients or None}
-            options |= {"route": args.route} if args.route else {}
-        elif args.out.suffix in (".json", ".html"):
-            options = {"title": f"{record.title}, step by step"} if args.out.suffix == ".html" else {}
-        _show(f"wrote {graph.save(args.out, **options)}")
+        _show(f"wrote {graph.save(args.out, **_options(args, record.title))}")
         return HOLDS
     shown = graph if args.whole else fold(graph, args.fold)
     _show(terminal(shown, ascii=not _unicode(sys.stdout)))
     if isinstance(shown, Folded):
         _show(f"({shown.note.replace('fold=False', '--whole')})")
     return HOLDS
+
+
+def _options(args: argparse.Namespace, title: str) -> dict[str, Any]:
+    """What was asked of the picture, as far as that kind of file knows it."""
+    kind = args.out.suffix
+    if kind == ".html":
+        return {"title": f"{title}, step by step"}
+    options: dict[str, Any] = {} if kind == ".json" else {"fold": False if args.whole else args.fold}
+    if kind in (".svg", ".dot", ".gv", ".png", ".pdf"):
+        options |= {"values": args.values, "gradients": args.gradients or None}
+    usual = {"route": None, "dtypes": False, "scopes": False, "theme": "light", "direction": "right"}
+    return options | {name: vars(args)[name] for name, value in usual.items() if vars(args)[name] != value}
 
 
 def _gallery(place: Path) -> None:

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Edge, Graph
+from .palette import LIGHT
 from .plan import find_spine, plan_lanes
-from .svg import FILLS, INK, LANES
 from .text import cards, clean, edge_label, edge_words
 
 DEEPEST = 12  # scopes nested deeper share a cluster
@@ -27,14 +27,14 @@ def dot(graph: Graph, *, values: bool = False, gradients: Any = None) -> str:
     lines = [
         "digraph {",
         "  rankdir=LR; newrank=true; nodesep=0.35; ranksep=0.45; bgcolor=white;",
-        f'  node [shape=box, style="rounded,filled", fontname="DejaVu Sans", fontsize=12, fontcolor="{INK}", margin="0.12,0.07"];',
-        f'  edge [fontname="DejaVu Sans", fontsize=11, color="{LANES[""][0]}", fontcolor="{LANES[""][0]}", arrowsize=0.7];',
+        f'  node [shape=box, style="rounded,filled", fontname="DejaVu Sans", fontsize=12, fontcolor="{LIGHT.ink}", margin="0.12,0.07"];',
+        f'  edge [fontname="DejaVu Sans", fontsize=11, color="{LIGHT.lanes[""]}", fontcolor="{LIGHT.lanes[""]}", arrowsize=0.7];',
     ]
     boxes = {}
     for node, card in zip(graph.nodes, made):
         label = _quote("\n".join((card.label, *card.lines)))
         group = f', group="{groups[node.id]}"' if node.id in groups else ""
-        boxes[node.id] = f'n{node.id} [label={label}, fillcolor="{FILLS[node.role]}", tooltip={_quote(card.whole)}{group}];'
+        boxes[node.id] = f'n{node.id} [label={label}, fillcolor="{LIGHT.fills[node.role]}", tooltip={_quote(card.whole)}{group}];'
     lines += _clusters(graph, boxes)
     on_spine = set(pairwise(spine))
     for e in graph.edges:
@@ -63,14 +63,14 @@ def _edge_attributes(graph: Graph, e: Edge, on_spine: set[tuple[int, int]], lane
         yield f"label={_quote(' ' + label + ' ')}"
     yield f"tooltip={_quote(edge_words(graph, e))}"
     if (e.source, e.target) in on_spine:
-        yield f'weight=20, penwidth=2.6, color="{LANES["spine"][0]}", fontcolor="{LANES["spine"][0]}"'
+        yield f'weight=20, penwidth=2.6, color="{LIGHT.lanes["spine"]}", fontcolor="{LIGHT.lanes["spine"]}"'
         return
     if e.source in lanes and e.target in lanes:
         sides = {lanes[e.source][0], lanes[e.target][0]} - {"spine"}
         if sides:
             lane = sorted(sides)[0]
             style = "dashed" if lane == "above" else "dotted"
-            yield f'style={style}, penwidth=1.8, color="{LANES[lane][0]}", fontcolor="{LANES[lane][0]}"'
+            yield f'style={style}, penwidth=1.8, color="{LIGHT.lanes[lane]}", fontcolor="{LIGHT.lanes[lane]}"'
 
 
 def _clusters(graph: Graph, boxes: dict[int, str]) -> list[str]:

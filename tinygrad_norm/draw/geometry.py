@@ -36,6 +36,10 @@ class Box:
     def moved(self, dx: float, dy: float) -> Box:
         return Box(self.x + dx, self.y + dy, self.w, self.h)
 
+    def turned(self) -> Box:
+        """With x and y in each other's place."""
+        return Box(self.y, self.x, self.h, self.w)
+
     def overlaps(self, other: Box, margin: float = 0.0) -> bool:
         """Whether the two share more than a border; ``margin`` asks for room between them."""
         return (
@@ -48,7 +52,7 @@ class Box:
 class Line:
     """The drawn form of one edge.
 
-    points:  corners to round off, or with ``smooth`` stations to pass horizontally
+    points:  corners to round off, or with ``smooth`` stations to pass horizontally (``upright``: vertically)
     label:   where its label goes, if it has one
     lane:    "spine", "above", "below", or "" for what is no route of its own
     """
@@ -57,10 +61,15 @@ class Line:
     smooth: bool
     label: Box | None
     lane: str
+    upright: bool = False
 
     def moved(self, dx: float, dy: float) -> Line:
         points = tuple((x + dx, y + dy) for x, y in self.points)
-        return Line(points, self.smooth, self.label and self.label.moved(dx, dy), self.lane)
+        return Line(points, self.smooth, self.label and self.label.moved(dx, dy), self.lane, self.upright)
+
+    def turned(self) -> Line:
+        points = tuple((y, x) for x, y in self.points)
+        return Line(points, self.smooth, self.label and self.label.turned(), self.lane, not self.upright)
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,11 @@ class Layout:
     lines: tuple[Line, ...]
     width: float
     height: float
+
+    def turned(self) -> Layout:
+        """From left to right becomes from top to bottom."""
+        boxes, lines = (b.turned() for b in self.boxes), (line.turned() for line in self.lines)
+        return Layout(self.kind, tuple(boxes), tuple(lines), self.height, self.width)
 
 
 def enclose(kind: str, boxes: list[Box], lines: list[Line]) -> Layout:

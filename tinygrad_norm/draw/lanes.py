@@ -11,6 +11,7 @@ from .geometry import Box, Layout, Line, Point, Size, enclose
 from .plan import Plan
 
 COLUMN_GAP, ROW_GAP, LABEL_ROOM = 34.0, 46.0, 24.0
+OFF = 4.0  # from a line to its label
 PORT_STEP, BOW, BOW_ROOM = 15.0, 9.0, 22.0
 
 
@@ -96,10 +97,11 @@ def _place_boxes(plan: Plan, sizes: Sequence[Size], labels: Sequence[Size | None
     for w, g in zip(wide, gap):
         xs.append(x + w / 2)
         x += w + g
+    between = max([ROW_GAP, *(label[1] + LABEL_ROOM for label in labels if label is not None)])
     y, ys = 0.0, {}
     for r in rows:
         ys[r] = y + high[r] / 2
-        y += high[r] + ROW_GAP
+        y += high[r] + between
     return [Box(xs[plan.column[i]], ys[plan.row[i]], *sizes[i]) for i in range(len(sizes))]
 
 
@@ -181,12 +183,12 @@ def _place_label(points: tuple[Point, ...], size: Size | None, route: Route, is_
     (x1, y1), (x2, y2) = points[0], points[-1]
     if route.leaves == "right" and route.enters == "left":
         y = points[len(points) // 2][1] if len(points) == 3 else y1
-        return Box((x1 + x2) / 2 - (3 if len(points) == 2 else 0), y + (h / 2 + 3 if is_lower else -h / 2 - 3), w, h)
+        return Box((x1 + x2) / 2 - (3 if len(points) == 2 else 0), y + (h / 2 + OFF if is_lower else -h / 2 - OFF), w, h)
     if route.channel is not None:
-        return Box((x1 + x2) / 2, points[1][1] - h / 2 - 3, w, h)
+        return Box((x1 + x2) / 2, points[1][1] - h / 2 - OFF, w, h)
     if route.enters == "left":
-        return Box(x2 - 12 - w / 2, y2 + (h / 2 + 3 if is_lower else -h / 2 - 3), w, h)
-    return Box(x1 + 8 + w / 2, y1 - h / 2 - 3, w, h)
+        return Box(x2 - 12 - w / 2, y2 + (h / 2 + OFF if is_lower else -h / 2 - OFF), w, h)
+    return Box(x1 + 8 + w / 2, y1 - h / 2 - OFF, w, h)
 
 
 def _lane(plan: Plan, e: Edge) -> str:

@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..engine import TinygradNormError
 from ..graph import Folded, Graph, fold, lend_writer
 from ..graph.routes import Route
 from .dot import dot
 from .explorer import explorer
+from .palette import DrawingError
 from .svg import svg
 from .terminal import terminal
 
 ENGINES = ("auto", "graphviz", "builtin")
-
-
-class DrawingError(TinygradNormError):
-    """A picture that cannot be made: Graphviz is missing, or an option does not exist."""
+_BUILTIN = ("route", "dtypes", "scopes", "theme", "direction")  # for the built-in layout only
 
 
 def render_svg(graph: Graph, **options: Any) -> str:
-    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``values``, ``gradients``, ``fold``, ``title``, ``route`` (built-in only)."""
-    _check("svg", options, ("engine", "values", "gradients", "fold", "title", "route"))
+    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, and those of ``svg``."""
+    _check("svg", options, ("engine", "values", "gradients", "fold", "title", *_BUILTIN))
     if options.get("route") is not None:
         options |= {"route": _route(graph, options["route"]), "fold": False}
     graph = _folded(graph, options)
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
-    for name in ("title", "route"):
+    for name in ("title", *_BUILTIN):
         if options.pop(name, None) is not None:
             raise DrawingError(f'draw: {name} is an option of the built-in layout only; use engine="builtin", or leave it out.')
     return _run_dot(dot(graph, **options), "svg").decode()

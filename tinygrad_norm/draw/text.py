@@ -80,13 +80,15 @@ def shape_line(node: Node, dtype: str | None) -> str:
     return shape if dtype else f"{shape} {node.dtype}"
 
 
-def cards(graph: Graph, values: bool = False, gradients: Any = None) -> list[Card]:
+def cards(graph: Graph, values: bool = False, gradients: Any = None, dtypes: bool = False, scopes: bool = False) -> list[Card]:
     """One card per node.
 
     values:     add up to four of its values
     gradients:  add the norm of its gradient; ``True`` for the graph's own random cotangent, or a cotangent
+    dtypes:     its dtype also where all are the same
+    scopes:     add the scope it was recorded in
     """
-    dtype = common_dtype(graph)
+    dtype = None if dtypes else common_dtype(graph)
     wanted = gradients is not None and gradients is not False
     found = graph.gradients(None if gradients is True else gradients) if wanted else {}
     made = []
@@ -94,6 +96,8 @@ def cards(graph: Graph, values: bool = False, gradients: Any = None) -> list[Car
         label, text = clean(node.label), clean(node.text)
         lines = [] if text in ("", label) else [text]
         lines.append(shape_line(node, dtype))
+        if scopes and node.scope and node.op is not None:
+            lines.append("in " + clean(" › ".join(node.scope)))
         if values:
             lines += preview(node.tensor.numpy())
         if node.id in found:

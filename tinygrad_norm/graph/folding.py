@@ -9,9 +9,11 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from ..engine import Tensor
 from ..engine.arrays import Array
-from .graph import Edge, Graph, Node
+from .graph import NO_GRADIENT, Edge, Graph, Node
 
 _FORMS = ("reshape", "transpose", "broadcast_to", "astype")
 MOST = 25  # boxes in a picture before it is folded unasked
@@ -26,7 +28,7 @@ class Folded(Graph):
     """
 
     def __init__(self, whole: Graph, key: Callable[[Node], Hashable | None], unasked: bool = False) -> None:
-        super().__init__(whole.output)
+        self.output, self.tensors = whole.output, whole.tensors
         self.whole, self.unasked = whole, unasked
         self.members, self._keys = _boxes(whole, key)
         self.box = {i: k for k, members in enumerate(self.members) for i in members}
@@ -45,37 +47,70 @@ class Folded(Graph):
 
     def _node(self, k: int, members: tuple[int, ...]) -> Node:
         old = [self.whole.nodes[i] for i in members]
-        last = old[-1]
+        last = self.whole.nodes[self._outlet(k)]
         scope = self._keys[k]
         if len(old) == 1 and not isinstance(scope, tuple):
             return Node(**{**vars(last), "id": k})
-        inside = set(members)
-        leaving = {e.source for e in self.whole.edges if e.source in inside and e.target not in inside} or {last.id}
+        leaving = self._leaving[k]
         roles = {self.whole.nodes[i].role for i in leaving}
         role = "output" if any(n.role == "output" for n in old) else roles.pop() if len(roles) == 1 else "value"
         name = str(scope[-1]) if isinstance(scope, tuple) else f"{len(old)} operations"
-        made = [self.whole.nodes[i].label for i in sorted(leaving)]
+        made = [self.whole.nodes[i].label for i in leaving]
         text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
         return Node(k, name, name, "fold", text, last.shape, last.dtype, last.scope, role, last.tensor)
 
     @cached_property
+    def _leaving(self) -> list[list[int]]:
+        """For each box, the ids of the tensors that others use."""
+        found: list[set[int]] = [set() for _ in self.members]
+        for e in self.whole.edges:
+            if self.box[e.source] != self.box[e.target]:
+                found[self.box[e.source]].add(e.source)
+        return [sorted(f) or [members[-1]] for f, members in zip(found, self.members)]
+
+    def _outlet(self, k: int) -> int:
+        """The tensor a box is for: the only one that leaves it, or its last."""
+        return self._leaving[k][0] if len(self._leaving[k]) == 1 else self.members[k][-1]
+
+    @cached_property
     def edges(self) -> list[Edge]:
         """Between boxes: one for each tensor that passes. Rules are told where both ends are single operations."""
-        found: dict[tuple[int, int, int], Edge] = {}
-        for e in self.whole.edges:
+        return [e for e, _ in self._passages]
+
+    @cached_property
+    def _passages(self) -> list[tuple[Edge, list[int]]]:
+        """The edges, each with the places of those of the whole that it stands for."""
+        found: dict[tuple[int, int, int], tuple[Edge, list[int]]] = {}
+        for k, e in enumerate(self.whole.edges):
             source, target = self.box[e.source], self.box[e.target]
             if source == target:
                 continue
             single = len(self.members[target]) == 1
-            rule = e.rule if single or e.rule == "no gradient" else ""
-            key = (e.source, target, e.position if single else -1)
-            found.setdefault(key, Edge(source, target, e.position, rule, e.summed and single))
-        return sorted(found.values(), key=lambda e: (e.target, e.position, e.source))
+            rule = e.rule if single or e.rule == NO_GRADIENT else ""
+            edge = Edge(source, target, e.position, rule, e.summed and single)
+            found.setdefault((e.source, target, e.position if single else -1), (edge, []))[1].append(k)
+        return sorted(found.values(), key=lambda p: (p[0].target, p[0].position, p[0].source))
 
     def gradients(self, grad_output: Any = None) -> dict[int, Array]:
-        """By box: the gradient of the last of what it stands for."""
+        """By box: the gradient of what leaves it."""
         found = self.whole.gradients(grad_output)
-        return {k: found[members[-1]] for k, members in enumerate(self.members) if members[-1] in found}
+        outlets = {k: self._outlet(k) for k in range(len(self.members))}
+        return {k: found[i] for k, i in outlets.items() if i in found}
+
+    def shares(self, grad_output: Any = None) -> dict[int, Array]:
+        parts = self.whole.shares(grad_output)
+        found: dict[int, Array] = {}
+        for k, (_, stands_for) in enumerate(self._passages):
+            mine = [parts[i] for i in stands_for if i in parts]
+            if mine:
+                found[k] = np.sum(mine, axis=0)
+        return found
+
+    def passing(self, k: int) -> Node:
+        return self.whole.passing(self._passages[k][1][0])
+
+    def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
+        return self.whole.between(source, target)
 
     @property
     def note(self) -> str:

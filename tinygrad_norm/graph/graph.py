@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .terms import Term
 
+NO_GRADIENT = "no gradient"
 REDUCTIONS = ("sum", "mean", "max", "prod", "logsumexp")
 _SEED = 160706450  # the number of the LayerNorm paper
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
@@ -203,6 +204,21 @@ class Graph:
         found = pull_back({self.output: self.cotangent(grad_output)}, leaves, keep=True)
         return {self.ids[t]: np.broadcast_to(g, t.shape) for t, g in found.items()}
 
+    def shares(self, grad_output: Any = None) -> dict[int, Array]:
+        """What each edge hands back: the part of its source's gradient that comes through its target, by place in ``edges``."""
+        from .routes import along
+
+        found = self.gradients(grad_output)
+        return {
+            k: along(self, [e], found[e.target])
+            for k, e in enumerate(self.edges)
+            if e.source in found and e.target in found and e.rule != NO_GRADIENT
+        }
+
+    def passing(self, k: int) -> Node:
+        """The tensor that edge number ``k`` stands for."""
+        return self.nodes[self.edges[k].source]
+
     # Routes ------------------------------------------------------------------------------------------
 
     def count_routes(self, source: Tensor) -> int:
@@ -220,6 +236,12 @@ class Graph:
         from .routes import find_routes
 
         return find_routes(self, source, grad_output, limit)
+
+    def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
+        """Only what lies between two tensors, given as such or by their labels; see ``Part``."""
+        from .part import Part
+
+        return Part(self, source, target)
 
     def fold(self, depth: int | None = None) -> Graph:
         """The same with scopes as boxes, ``depth`` of them deep; 0: one box for all; None: as deep as fits in a picture."""
@@ -276,7 +298,7 @@ class Graph:
 
     def _writer(self, suffix: str) -> Writer:
         if suffix == "json":
-            return lambda graph: graph.to_json()
+            return _as_json
         open_lenders()
         if suffix not in _WRITERS:
             known = ", ".join(sorted({"json", *_WRITERS}))
@@ -292,6 +314,12 @@ class Graph:
         with contextlib.suppress(Exception):
             bundle["image/svg+xml"] = self.to_svg()
         return bundle
+
+
+def _as_json(graph: Graph, **options: Any) -> str:
+    if options:
+        raise FormatError(f"save: .json holds the whole graph and has no options; leave out {', '.join(options)}.")
+    return graph.to_json()
 
 
 def graph(output: Tensor) -> Graph:
@@ -347,7 +375,7 @@ def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
     assert t.op is not None
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
-        return "no gradient"
+        return NO_GRADIENT
     if not (t.op.elementwise or t.op.name in ("sum", "mean", "max", "logsumexp", "matmul")):
         return ""
     operands = [words[x] if isinstance(x, Tensor) else x for x in t.inputs]

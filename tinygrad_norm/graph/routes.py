@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
-from .graph import REDUCTIONS, Edge, Graph, open_lenders, width
+from .graph import NO_GRADIENT, REDUCTIONS, Edge, Graph, open_lenders, width
 from .table import ascii_text, bar, number, table, to_json
 
 
@@ -218,11 +218,15 @@ def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> R
     total = pull_back({graph.output: cotangent}, [source]).get(source)
     if total is None:
         raise GradientError(f"routes: no route leads from {describe(source)} to the output.")
+    routes = [Route(graph, *named, along(graph, named[-1], cotangent)) for named in named_paths(graph, source)]
+    return Routes(graph, source, cotangent, routes, np.broadcast_to(total, source.shape))
+
+
+def named_paths(graph: Graph, source: Tensor) -> list[tuple[str, str, tuple[Edge, ...]]]:
+    """Every route from the source to the output without its numbers: letter, title, edges. Count them first."""
     paths = sorted(_paths(graph, source), key=lambda edges: _order(graph, edges))
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if len(paths) <= 26 else [f"R{i}" for i in range(1, len(paths) + 1)]
-    titles = _titles(graph, paths)
-    routes = [Route(graph, *named, along(graph, named[-1], cotangent)) for named in zip(letters, titles, paths)]
-    return Routes(graph, source, cotangent, routes, np.broadcast_to(total, source.shape))
+    return list(zip(letters, _titles(graph, paths), paths))
 
 
 def _paths(graph: Graph, source: Tensor) -> list[tuple[Edge, ...]]:
@@ -231,7 +235,7 @@ def _paths(graph: Graph, source: Tensor) -> list[tuple[Edge, ...]]:
     incoming: dict[int, list[Edge]] = {}
     reached = {start}
     for e in graph.edges:  # edges come in their targets' birth order
-        if e.source in reached and e.target != start and e.rule != "no gradient":
+        if e.source in reached and e.target != start and e.rule != NO_GRADIENT:
             reached.add(e.target)
             incoming.setdefault(e.target, []).append(e)
     paths = []
