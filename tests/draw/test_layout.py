@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations, pairwise
 
 import pytest
@@ -192,6 +193,10 @@ def test_random_graphs(g, direction, depth):
     _, layout = arrange(g, direction=direction)
     assert faults(g, layout) == []
     for e, line in zip(g.edges, layout.lines):
+        assert all(math.dist(a, b) > 0.005 for a, b in pairwise(line.points))
+        if layout.kind == "layered":
+            axis = 0 if direction == "right" else 1
+            assert all(a[axis] < b[axis] for a, b in pairwise(line.points))
         for i, point in ((e.source, line.points[0]), (e.target, line.points[-1])):
             assert Box(*point, 0, 0).overlaps(layout.boxes[i], margin=0.1)
         before, after = layout.boxes[e.source], layout.boxes[e.target]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
-from ..derive.recording import recorder, target_of
+from ..derive import derive
+from ..derive.pages import as_section
+from ..derive.recording import Record, recorder, target_of
 from ..draw import terminal
-from ..engine import Tensor, grad
+from ..draw.beside import beside
+from ..draw.frames import frames
+from ..engine import Tensor, TinygradNormError, grad
+from ..engine.arrays import Array
 from ..graph import Folded, Graph, fold
+from ..graph.files import write_whole
 from ..norms import get, names
 from .derive import _axes, _forward
-from .inputs import shape_argument
+from .inputs import read_array, shape_argument
 from .main import HOLDS, _option, _seed, _show, _unicode
 
 
@@ -36,7 +43,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
     )
-    parser.add_argument("--shape", type=shape_argument, metavar="4,8", help="of the input that is drawn")
+    numbers = parser.add_mutually_exclusive_group()
+    numbers.add_argument("--shape", type=shape_argument, metavar="4,8", help="of the input that is drawn")
+    numbers.add_argument(
+        "--input", action="append", default=[], metavar="[NAME=]FILE",
+        help="your own numbers, from .npy, .npz or .csv: of the input, or of the one that is named: weight=w.npy",
+    )  # fmt: skip
     parser.add_argument("--seed", type=_seed, default=0, help="of the numbers (default: 0)")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument(
@@ -60,6 +72,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--gallery", type=Path, metavar="DIR", help="write every norm, its scopes as boxes, and a page of them, into DIR"
     )
+    parser.add_argument(
+        "--beside", action="append", default=[], choices=names(), metavar="NORM",
+        help="a relative, on the same layout; what it lacks is grey (.svg and .html)",
+    )  # fmt: skip
+    parser.add_argument("--frames", type=Path, metavar="DIR", help="every step of the way there and back as an .svg file")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture there; the suffix says how")
 
 
@@ -69,30 +86,100 @@ def run_graph(args: argparse.Namespace) -> int:
         _gallery(args.gallery)
         return HOLDS
     forward, inputs = _forward(args)
+    given = _given(args.input, next(iter(inputs), "x") if inputs else "input")
+    record = _record(args, forward, inputs, given, args.backward)
+    graph = _graph(args, record)
+    title = (args.gradient and f"d{record.inputs[target_of(record, args.gradient)].name} of {record.title}") or record.title
+    if args.frames is not None:
+        _write_frames(args, graph, title)
+    elif args.out is None:
+        _print(args, graph)
+    elif args.beside and args.out.suffix == ".svg":
+        write_whole(args.out, beside(_family(args, record, graph), gradients=args.gradients or None, theme=args.theme))
+        _show(f"wrote {args.out}")
+    else:
+        options = _page(args, forward, inputs, given, record, graph, title) if args.out.suffix == ".html" else _options(args)
+        _show(f"wrote {graph.save(args.out, **options)}")
+    return HOLDS
+
+
+def _record(args: argparse.Namespace, forward: Any, inputs: Any, given: dict[str, Array], backward: str) -> Record:
     shape = args.shape or (get(forward).shape if isinstance(forward, str) else None)
-    record = recorder(forward, inputs, shape, args.backward, args.seed, dict(args.arg), ())()
+    return recorder(forward, inputs, shape, backward, args.seed, dict(args.arg), (), given)()
+
+
+def _given(wanted: list[str], first: str) -> dict[str, Array]:
+    """``weight=w.npy`` as an array by name; without a name it is the first input's."""
+    named = [text.partition("=") if "=" in text else (first, "=", text) for text in wanted]
+    return {name: read_array(Path(path)) for name, _, path in named}
+
+
+def _graph(args: argparse.Namespace, record: Record) -> Graph:
+    """What was asked for: the forward or a gradient, all of it or a part."""
     output: Tensor = record.output
     if args.gradient:
-        name = target_of(record, args.gradient)
-        (found,) = grad(output, record.inputs[name], record.dy, create_graph=True)
-        output = found.named(f"d{record.inputs[name].name}") if found.op is not None else found
+        x = record.inputs[target_of(record, args.gradient)]
+        (found,) = grad(output, x, record.dy, create_graph=True)
+        output = found.named(f"d{x.name}") if found.op is not None else found
     graph = Graph(output)
-    graph = graph.between(*args.between) if args.between else graph
-    if args.out is not None:
-        _show(f"wrote {graph.save(args.out, **_options(args, record.title))}")
-        return HOLDS
+    return graph.between(*args.between) if args.between else graph
+
+
+def _print(args: argparse.Namespace, graph: Graph) -> None:
     shown = graph if args.whole else fold(graph, args.fold)
     _show(terminal(shown, ascii=not _unicode(sys.stdout)))
     if isinstance(shown, Folded):
         _show(f"({shown.note.replace('fold=False', '--whole')})")
-    return HOLDS
 
 
-def _options(args: argparse.Namespace, title: str) -> dict[str, Any]:
+def _write_frames(args: argparse.Namespace, graph: Graph, title: str) -> None:
+    args.frames.mkdir(parents=True, exist_ok=True)
+    shown = graph if args.whole else fold(graph, args.fold)
+    count = 0
+    for name, picture in frames(shown, title=title, theme=args.theme):
+        write_whole(args.frames / name, picture)
+        count += 1
+    _show(f"wrote {count} pictures into {args.frames}")
+
+
+def _page(
+    args: argparse.Namespace, forward: Any, inputs: Any, given: dict[str, Array], record: Record, graph: Graph, title: str
+) -> dict[str, Any]:
+    """What a page knows beyond the record: the hand-derived node, the derivation, the relatives."""
+    options: dict[str, Any] = {"title": f"{title}, step by step"}
+    if args.beside:
+        options["family"] = _family(args, record, graph)
+    if args.gradient or args.between:
+        return options
+    options["gradients"] = record.dy
+    if isinstance(forward, str) and args.backward == "recorded":
+        with contextlib.suppress(TinygradNormError):
+            twin = Graph(_record(args, forward, inputs, given, "analytic").output)
+            options["twin"] = twin if len(twin.nodes) < len(graph.nodes) else None
+    with contextlib.suppress(TinygradNormError):  # not every forward has a formula
+        names_axes = {n: a for n, a in (inputs or {}).items() if n not in given} if given else inputs
+        if isinstance(forward, str) or names_axes:
+            options["formula"] = as_section(derive(forward, inputs=names_axes, **dict(args.arg)), "h2")
+    return options
+
+
+def _family(args: argparse.Namespace, record: Record, graph: Graph) -> dict[str, Graph]:
+    """The record and its relatives, all on numbers of one shape where they can be."""
+    found = {record.title: graph}
+    shape = next(iter(record.inputs.values())).shape
+    for name in args.beside:
+        norm = get(name)
+        try:
+            made = recorder(name, None, shape, "recorded", args.seed, {}, ())()
+        except (TinygradNormError, ValueError):
+            made = recorder(name, None, norm.shape, "recorded", args.seed, {}, ())()
+        found[norm.title] = Graph(made.output)
+    return found
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
     """What was asked of the picture, as far as that kind of file knows it."""
     kind = args.out.suffix
-    if kind == ".html":
-        return {"title": f"{title}, step by step"}
     options: dict[str, Any] = {} if kind == ".json" else {"fold": False if args.whole else args.fold}
     if kind in (".svg", ".dot", ".gv", ".png", ".pdf"):
         options |= {"values": args.values, "gradients": args.gradients or None}

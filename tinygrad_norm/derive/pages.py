@@ -171,11 +171,12 @@ def _page(found: Sequence[Derivation]) -> str:
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<meta name=viewport content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head><body>"
-        f"{''.join(_html_section(d) for d in found)}</body></html>\n"
+        f"{''.join(as_section(d) for d in found)}</body></html>\n"
     )
 
 
-def _html_section(d: Derivation) -> str:
+def as_section(d: Derivation, heading: str = "h1") -> str:
+    """The derivation as a piece of a page: HTML and MathML, no scripts, no styles."""
     hand = d.hand(MathML)
     title = html.escape(f"{d.title}: {d.gradient}")
     parts = []
@@ -188,7 +189,7 @@ def _html_section(d: Derivation) -> str:
         parts.append(f"<details open><summary>{html.escape(name)}</summary><ol>{''.join(rows)}</ol></details>")
     result = "".join(f"<div>{hand.equation(a, e)}</div>" for a, e in d.result())
     return (
-        f"<h1>{title}</h1><div class=result>{result}</div>"
+        f"<{heading}>{title}</{heading}><div class=result>{result}</div>"
         f"<p>{html.escape(_verdict(d))}; {html.escape(_costs(d))}. Beside each line: the largest difference to the line before, in numbers.</p>"
         f"{''.join(parts)}<details><summary>In NumPy</summary><pre>{html.escape(d.numpy_source())}</pre></details>"
     )

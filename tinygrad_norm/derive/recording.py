@@ -40,12 +40,23 @@ class Record:
 
 
 def recorder(
-    norm: Any, inputs: Any, shape: Any, backward: str, seed: int, options: Mapping[str, Any], lemmas: Sequence[str]
+    norm: Any,
+    inputs: Any,
+    shape: Any,
+    backward: str,
+    seed: int,
+    options: Mapping[str, Any],
+    lemmas: Sequence[str],
+    given: Mapping[str, Array] | None = None,
 ) -> Callable[..., Record]:
-    """What records the forward; with ``again=1`` at other sizes."""
+    """What records the forward; with ``again=1`` at other sizes.
+
+    given:  arrays by the name or the symbol of an input, to be taken instead of random ones, in their dtype
+    """
     if isinstance(norm, (str, Norm)):
         found = get(norm)
-        return lambda again=0: _of_norm(found, None if again else shape, backward, seed, options, lemmas, again)
+        return lambda again=0: _of_norm(found, None if again else shape, backward, seed, options, lemmas, again, given or {})
+    inputs = {**(inputs or {}), **(given or {})} if callable(norm) else inputs
     if not callable(norm) or not inputs:
         raise DerivationError(
             'derive: to derive a forward of your own, name the axes of its inputs: inputs={"x": ("B", "N"), "w": ("N",)}.'
@@ -79,9 +90,19 @@ def _numbers(t: Tensor) -> list[float]:
 
 
 def _of_norm(
-    norm: Norm, shape: Any, backward: str, seed: int, options: Mapping[str, Any], lemmas: Sequence[str], again: int
+    norm: Norm,
+    shape: Any,
+    backward: str,
+    seed: int,
+    options: Mapping[str, Any],
+    lemmas: Sequence[str],
+    again: int,
+    given: Mapping[str, Array],
 ) -> Record:
     settings = check_settings(norm, options, "derive")
+    given = {_called(norm, name, settings, shape): a for name, a in given.items()}
+    shape = given["input"].shape if "input" in given else shape
+    dtype = next((a.dtype for a in given.values() if a.dtype.kind == "f"), np.dtype(np.float64))
     if shape is not None and (not shape or min(shape) < 1):
         raise DerivationError(f"derive: shape={shape}; it has at least one axis, and none is empty.")
     candidates = [shape] if shape else [*_shapes(len(norm.shape), again), norm.shape]
@@ -90,7 +111,10 @@ def _of_norm(
         rng = np.random.default_rng(seed)
         try:
             values = {n: draw(norm, n, rng, s) for n, s in {"input": candidate, **norm.parameters(candidate, **settings)}.items()}
-            leaves = {n: _leaf(imposed(a, norm.symbol(n), axis_names(a.ndim), lemmas), norm.symbol(n)) for n, a in values.items()}
+            values |= {n: a.astype(dtype) if values[n].dtype.kind == "f" else a for n, a in given.items()}
+            leaves = {
+                n: _leaf(imposed(a, norm.symbol(n), axis_names(a.ndim), lemmas), norm.symbol(n), dtype) for n, a in values.items()
+            }
             y = norm.apply(leaves, backward=backward, **settings)
         except (TinygradNormError, ValueError) as error:
             failure = failure or error
@@ -99,7 +123,7 @@ def _of_norm(
         numbers = {"ε": eps} if isinstance(eps, float) and eps > 0 and eps % 0.5 else {}  # another 2 is a 2
         if y.op is None:
             raise DerivationError(f"derive: {norm.title} computes nothing with these options.")
-        dy = tensor(rng.normal(size=y.shape), requires_grad=True, name="dy")
+        dy = tensor(rng.normal(size=y.shape).astype(y.dtype), requires_grad=True, name="dy")
         axes = {norm.symbol(n): axis_names(a.ndim) for n, a in values.items() if a.shape == values["input"].shape}
         return Record(norm.name, norm.title, y, leaves, dy, axes, numbers)
     assert failure is not None
@@ -112,8 +136,18 @@ def _shapes(ndim: int, again: int) -> list[tuple[int, ...]]:
     return [plain, (plain[0], (6, 10)[again], *plain[1 : ndim - 1])] if ndim > 1 else [plain]
 
 
-def _leaf(a: Array, name: str) -> Tensor:
-    return tensor(a, name=name) if a.dtype.kind != "f" else tensor(a.astype(np.float64), requires_grad=True, name=name)
+def _leaf(a: Array, name: str, dtype: Any) -> Tensor:
+    return tensor(a, name=name) if a.dtype.kind != "f" else tensor(a.astype(dtype), requires_grad=True, name=name)
+
+
+def _called(norm: Norm, name: str, settings: Mapping[str, Any], shape: Any) -> str:
+    """An input's own name, for its name or its symbol."""
+    known = ["input", *norm.parameters(shape or norm.shape, **settings)]
+    for n in known:
+        if name in (n, norm.symbol(n)):
+            return n
+    told = ", ".join(f"{n} ({norm.symbol(n)})" for n in known)
+    raise DerivationError(f"{norm.title} has no input {name!r}; it has {told}.")
 
 
 def _of_function(

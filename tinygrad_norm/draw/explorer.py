@@ -3,111 +3,296 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from html import escape
+from importlib.resources import files
 from typing import Any
 
-from ..engine import GradientError, TinygradNormError
-from ..graph import Folded, Graph
-from .steps import steps_of
-from .svg import svg
+import numpy as np
+
+from ..engine import GradientError
+from ..graph import Folded, Graph, fold
+from ..graph.routes import Routes
+from ..graph.table import number
+from .beside import beside
+from .palette import DARK, DASHES, LIGHT, Palette
+from .pen import Pen
+from .steps import MOST, Matrix, Step, facts, length, steps_of
+from .svg import Picture, compose, elements, sheet
 from .text import clean
+from .twin import twin_picture
 
-MOST = 60  # nodes
+LARGEST = 60  # nodes that are stepped through one by one
+MOST_BYTES = 150_000
+PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "guess": "", "backward": "backward", "sum": ""}
 
 
-class ExplorerError(TinygradNormError, ValueError):
-    """A graph too large to step through."""
+@dataclass(frozen=True)
+class View:
+    """One level of detail: a picture, its story, and what there is to know of each node."""
+
+    label: str
+    note: str
+    picture: Picture
+    steps: list[Step]
+    facts: list[dict[str, Any]]
 
 
-def explorer(graph: Graph, *, gradients: Any = None, title: str | None = None) -> str:
-    """The page.
+def explorer(
+    graph: Graph,
+    *,
+    gradients: Any = None,
+    title: str | None = None,
+    twin: Graph | None = None,
+    formula: str = "",
+    family: Mapping[str, Graph] | None = None,
+) -> str:
+    """The page, of at most some 150 kB: matrices are cut, and say so, where it would be more.
 
     gradients:  the cotangent of the output; by default a random one
     title:      a heading; without one the page is called after the output
+    twin:       the same computed with a hand-derived backward; its leaves have the same labels
+    formula:    HTML for the tab Formula; by default each route's closed form
+    family:     this record and its relatives, by title, to be shown on one layout
 
-    Raises ``ExplorerError`` for a graph of more than 60 nodes.
+    A graph of more than 60 nodes is folded.
     """
-    graph = graph.whole if isinstance(graph, Folded) else graph
-    if len(graph.nodes) > MOST:
-        raise ExplorerError(
-            f"draw: a page steps through at most {MOST} nodes; this graph has {len(graph.nodes):,}. Take a part of it, or save it as .svg."
-        )
-    name = clean(title) if title else f"{clean(graph.nodes[-1].label)}, step by step"
-    story = [s.plain() for s in steps_of(graph, None if gradients is True else gradients)]
-    data = json.dumps(story, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    phases = list(dict.fromkeys(s["phase"] for s in story))
-    jumps = "".join(
-        f'<button type="button" data-go="{next(k for k, s in enumerate(story) if s["phase"] == p)}">{_PHASES[p]}</button>'
-        for p in phases
-    )
-    return (
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-        "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<meta name=viewport content='width=device-width'><title>{escape(name)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(name)}</h1>"
-        f'<div class=picture role=group aria-label="the recorded graph">{svg(graph)}</div>'
-        f'<nav aria-label="steps"><button type=button data-by=-1 aria-label="one step back">◀</button>'
-        f'<input type=range id=at min=0 max={len(story) - 1} value=0 aria-label="step">'
-        '<button type=button data-by=1 aria-label="one step on">▶</button><button type=button id=play aria-pressed=false>play</button>'
-        f'<span id=count></span></nav><nav class=phases aria-label="phases">{jumps}</nav>'
-        "<p id=said aria-live=polite></p><div id=numbers></div>"
-        f"<details id=routes><summary>Which route gives the most? Guess, then look</summary><pre>{escape(_routes(graph, gradients))}</pre></details>"
-        "<p class=keys>← and → step, Home and End jump, space plays. The address of the page holds the step.</p>"
-        f'<script type="application/json" id=story>{data}</script><script>{_SCRIPT}</script></body></html>\n'
-    )
+    whole = graph.whole if isinstance(graph, Folded) else graph
+    dy = whole.cotangent(None if gradients is True or gradients is False else gradients)
+    name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
+    routes, levels = _routes(whole, dy), _levels(whole)
+    views = [_view(label, note, g, dy) for label, note, g in levels]
+    fused = [] if twin is None else [_twin_view(whole, twin, dy)]
+    rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
+    page = ""
+    for kept in (views[:3], [views[0], views[-1]], views[-1:]):  # the finest level goes last
+        for most in (MOST, 6, 4, 3):
+            page = _page(name, (*kept, *fused), most, *rest)
+            if len(page.encode()) <= MOST_BYTES:
+                return page
+    return page
 
 
-_PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "backward": "backward", "sum": "sums"}
+# What is on it ------------------------------------------------------------------------------------------------
 
 
-def _routes(graph: Graph, cotangent: Any) -> str:
+def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
+    """Every operation, if they are not too many; then scopes as boxes, the deepest first."""
+    levels: list[tuple[str, str, Graph]] = []
+    if len(graph.nodes) <= LARGEST:
+        levels.append(("every operation", "", graph))
+    for depth in range(max((len(n.scope) for n in graph.nodes), default=0), 0, -1):
+        folded = fold(graph, depth)
+        fewer = not levels or len(folded.nodes) < len(levels[-1][2].nodes)
+        if fewer and isinstance(folded, Folded) and len(folded.nodes) <= LARGEST:
+            levels.append(("boxes" if depth == 1 else f"boxes, {depth} deep", folded.note, folded))
+    return levels or [("stretches of the record", "", fold(graph))]
+
+
+def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
+    plain, weighed = compose(graph), compose(graph, gradients=dy)  # the story tells the norms in time
+    picture = Picture(graph, plain.cards, plain.layout, plain.marks, weighed.widths)
+    return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
+
+
+def _twin_view(graph: Graph, twin: Graph, dy: Any) -> View:
+    gap = largest_difference(graph, twin, dy)
+    note = f"{twin.nodes[-1].op}: one node with a hand-derived backward. Largest difference to every operation: {gap}."
+    picture = twin_picture(compose(graph), twin, dy)
+    return View("one node", note, picture, steps_of(twin, dy), facts(twin, twin.gradients(dy)))
+
+
+def largest_difference(graph: Graph, twin: Graph, dy: Any) -> str:
+    """``dx 4.4e-16, dγ 0``: between the gradients of the leaves of the same label."""
+    mine, theirs = graph.gradients(dy), twin.gradients(dy)
+    by_label = {n.label: n.id for n in twin.nodes if n.op is None}
+    told = []
+    for n in graph.nodes:
+        i = by_label.get(n.label) if n.op is None else None
+        if i is not None and n.id in mine and i in theirs:
+            gap = float(np.max(np.abs(mine[n.id] - theirs[i]), initial=0))
+            told.append(f"d{clean(n.label)} {number(gap)}")
+    return ", ".join(told)
+
+
+def _routes(graph: Graph, dy: Any) -> Routes | str:
+    if len(graph.nodes) > LARGEST:
+        return f"Routes are told of graphs of at most {LARGEST} nodes; this one has {len(graph.nodes):,}."
     try:
-        return str(graph.routes(graph.main_input, None if cotangent is True else cotangent))
+        found: Routes = graph.routes(graph.main_input, dy)
+        return found
     except GradientError as error:
         return str(error)
 
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#57606a;--line:#d0d7de;--mark:#0b5cad}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--soft:#9aa4af;--line:#30363d;--mark:#79b8ff}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:84rem;margin:1rem auto;padding:0 1rem}
-h1{font-size:1.3rem;margin:.3rem 0}.picture{overflow-x:auto;background:#fff;border:1px solid var(--line);border-radius:.5rem}
-.picture svg{display:block;margin:auto;max-width:100%;height:auto}nav{display:flex;gap:.5rem;align-items:center;margin:.6rem 0;flex-wrap:wrap}
-nav input{flex:1;min-width:10rem}button{font:inherit;padding:.2rem .8rem;border:1px solid var(--line);border-radius:.4rem;background:none;color:inherit;cursor:pointer}
-button:focus-visible,input:focus-visible,summary:focus-visible{outline:3px solid var(--mark)}button[aria-current=true]{border-color:var(--mark);color:var(--mark)}
-#count{color:var(--soft);font-variant-numeric:tabular-nums}#said{font-size:1.15rem;min-height:3.2rem;margin:.4rem 0}
-table{border-collapse:collapse;font:14px/1.3 ui-monospace,monospace}td{padding:.15rem .5rem;text-align:right;border:1px solid var(--line);color:#111}
-caption{text-align:left;color:var(--soft);font:14px system-ui,sans-serif;padding:.2rem 0}#numbers{display:flex;gap:2rem;flex-wrap:wrap;min-height:8rem;overflow-x:auto}
-details{margin:1rem 0}pre{overflow-x:auto;font-size:13px}.keys{color:var(--soft);font-size:.9rem}
-.node,.edge{opacity:.28}.seen{opacity:.75}.now{opacity:1}.node.now rect{stroke:#0b5cad;stroke-width:4}
-@media print{nav,.keys{display:none}.node,.edge{opacity:1}}
-"""
+def _closed_forms(routes: Routes | str) -> str:
+    """Each route's share as a formula, as far as there is one."""
+    if isinstance(routes, str):
+        return f"<p>{escape(routes)}</p>"
+    name = f"d{clean(routes.graph.node(routes.source).label)}"
+    rows = []
+    for r in routes:
+        form = r.closed_form
+        said = f"zero, because {clean(form.zero)}" if form and form.zero else ""
+        shown = escape(clean(form.text if form else r.rules))
+        rows.append(f"<dt>{escape(r.letter)} {escape(clean(r.title))}</dt><dd><code>{shown}</code> {escape(said)}</dd>")
+    total = " + ".join(r.letter for r in routes)
+    return f"<p>{escape(name)} = {escape(total)}</p><dl>{''.join(rows)}</dl>"
 
-_SCRIPT = """
-'use strict';
-const story=JSON.parse(document.getElementById('story').textContent);
-const slider=document.getElementById('at'),said=document.getElementById('said'),numbers=document.getElementById('numbers'),count=document.getElementById('count'),play=document.getElementById('play');
-const part=(kind,k)=>document.querySelector('.picture .'+kind+'[data-'+kind+'="'+k+'"]');
-let at=0,timer=null;
-function mark(kind,k,how){const e=part(kind,k);if(e)e.classList.add(how)}
-function colour(s){const a=Math.round(Math.abs(s)*75);return s<0?'hsl(24 90% '+(97-a*.5)+'%)':'hsl(205 85% '+(97-a*.5)+'%)'}
-function table(m){const t=document.createElement('table'),c=t.createCaption();c.textContent=m.title+'  '+m.shape+(m.cut?'  ('+m.cut+')':'');
-m.cells.forEach((row,i)=>{const r=t.insertRow();row.forEach((v,j)=>{const d=r.insertCell();d.textContent=v;d.style.background=colour(m.shades[i][j])})});return t}
-function show(k,quiet){at=Math.max(0,Math.min(story.length-1,k));const s=story[at];
-document.querySelectorAll('.picture .node,.picture .edge').forEach(e=>e.classList.remove('seen','now'));
-const back=story.findIndex(p=>p.phase==='seed');for(const p of story.slice(at<back?0:back,at+1)){mark('node',p.node,'seen');p.edges.forEach(e=>mark('edge',e,'seen'))}
-mark('node',s.node,'now');s.edges.forEach(e=>mark('edge',e,'now'));
-said.textContent=s.text;numbers.replaceChildren(...s.matrices.map(table));slider.value=at;slider.setAttribute('aria-valuetext',s.text);
-count.textContent=(at+1)+' of '+story.length+', '+s.phase;
-document.querySelectorAll('[data-go]').forEach(b=>b.setAttribute('aria-current',story[+b.dataset.go].phase===s.phase));
-if(!quiet)history.replaceState(null,'','#step='+(at+1))}
-function stop(){clearInterval(timer);timer=null;play.textContent='play';play.setAttribute('aria-pressed','false')}
-function toggle(){if(timer)return stop();if(at===story.length-1)show(0);timer=setInterval(()=>at<story.length-1?show(at+1):stop(),1400);play.textContent='stop';play.setAttribute('aria-pressed','true')}
-slider.addEventListener('input',()=>{stop();show(+slider.value)});
-play.addEventListener('click',toggle);
-document.addEventListener('click',e=>{const b=e.target.closest('button');if(!b)return;if(b.dataset.by){stop();show(at+ +b.dataset.by)}if(b.dataset.go){stop();show(+b.dataset.go)}});
-document.addEventListener('keydown',e=>{if(e.altKey||e.ctrlKey||e.metaKey)return;const go={ArrowLeft:at-1,ArrowRight:at+1,Home:0,End:story.length-1}[e.key];
-if(go!==undefined){stop();show(go);e.preventDefault()}else if(e.key===' '&&!/BUTTON|SUMMARY/.test(e.target.tagName)){toggle();e.preventDefault()}});
-const from=()=>{const m=/step=(\\d+)/.exec(location.hash);show(m?m[1]-1:0,true)};
-window.addEventListener('hashchange',from);from();
-"""
+
+# The page -----------------------------------------------------------------------------------------------------
+
+
+def _page(name: str, views: Sequence[View], most: int, routes: Routes | str, formula: str, family: str) -> str:
+    store = _Store(most)
+    data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes)}
+    data["matrices"] = store.packed
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    pen = Pen(LIGHT)
+    pictures = "".join(
+        f"<div class=view data-view={k}{' hidden' if k else ''}>"
+        f"{_sized(sheet(v.picture, pen, elements(v.picture, pen, tails=True)))}<p class=note>{escape(v.note)}</p></div>"
+        for k, v in enumerate(views)
+    )
+    levels = "".join(
+        f"<label><input type=radio name=level value={k}{' checked' if not k else ''}>{escape(v.label)}</label>"
+        for k, v in enumerate(views)
+    )
+    phases = "".join(f'<button type=button data-phase="{p}">{said}</button>' for p, said in PHASES.items() if said)
+    tabs = {"step": "Step", "tensor": "Tensor", "routes": "Routes", "formula": "Formula"} | (
+        {"family": "Family"} if family else {}
+    )
+    tablist = "".join(
+        f"<button type=button role=tab id=tab-{t} aria-controls=panel-{t} aria-selected={'true' if t == 'step' else 'false'} "
+        f"tabindex={0 if t == 'step' else -1}>{said}</button>"
+        for t, said in tabs.items()
+    )
+    bodies = {"formula": formula, "family": family}
+    panels = "".join(
+        f"<section role=tabpanel id=panel-{t} aria-labelledby=tab-{t} tabindex=0{'' if t == 'step' else ' hidden'}>{bodies.get(t, '')}</section>"
+        for t in tabs
+    )
+    return _template("explorer.html").format(
+        title=escape(name), style=_style(), rules=_svg_rules(), levels=levels, pictures=pictures, phases=phases, tabs=tablist, panels=panels,
+        data=text, script=_template("explorer.js"),
+    )  # fmt: skip
+
+
+class _Store:
+    """Every matrix once, however often it is looked at."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.places: dict[Matrix, int] = {}
+        self.packed: list[dict[str, Any]] = []
+
+    def view(self, v: View) -> dict[str, Any]:
+        return {
+            "label": v.label,
+            "whole": not isinstance(v.picture.graph, Folded) and v.picture.layout.kind != "twin",
+            "steps": [self.step(s) for s in v.steps],
+            "facts": [{"lines": f["lines"], "m": [self.place(m) for m in f["matrices"]]} for f in v.facts],
+        }
+
+    def step(self, s: Step) -> dict[str, Any]:
+        """Short keys: phase, said, changed, node, edges, matrices."""
+        told: dict[str, Any] = {"p": s.phase, "s": s.text, "c": s.changed, "n": s.node, "e": s.edges}
+        told["m"] = [self.place(m) for m in s.matrices]
+        if s.options:
+            told |= {"options": s.options, "answer": s.answer, "because": s.because}
+        return told
+
+    def place(self, m: Matrix) -> int:
+        m = m.first(self.most)
+        if m not in self.places:
+            self.places[m] = len(self.packed)
+            shades = ["".join(chr(77 + round(12 * v)) for v in row) for row in m.shades]
+            self.packed.append({"t": m.title, "s": m.shape, "c": m.cut, "r": [" ".join(row) for row in m.cells], "h": shades})
+        return self.places[m]
+
+
+def _route_rows(routes: Routes | str) -> list[dict[str, Any]]:
+    if isinstance(routes, str):
+        return []
+    place = {e: k for k, e in enumerate(routes.graph.edges)}
+    sizes = [length(r.share) for r in routes]
+    largest = max((s for s in sizes if np.isfinite(s)), default=0.0) or 1.0
+    return [
+        {
+            "letter": r.letter,
+            "title": clean(r.title),
+            "rules": clean(r.rules),
+            "nodes": r.nodes,
+            "edges": [place[e] for e in r.edges],
+            "size": number(s),
+            "part": round(min(s / largest, 1.0), 4) if np.isfinite(s) else 1.0,
+        }
+        for r, s in zip(routes, sizes)
+    ]
+
+
+def _sized(picture: str) -> str:
+    """A picture that shrinks to three quarters of its size before it has to be scrolled."""
+    width = int(picture.partition('width="')[2].partition('"')[0])
+    picture = re.sub(_RULED, "", picture)  # the page's rules say it
+    picture = re.sub("<desc>.*?</desc>", "", picture, flags=re.DOTALL)  # each node and edge has its own title
+    return picture.replace("<svg ", f'<svg style="min-width:{round(0.75 * width)}px" ', 1)
+
+
+@cache
+def _template(name: str) -> str:
+    return re.sub("\n +", "\n", files("tinygrad_norm.draw").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _style() -> str:
+    light, dark = _variables(LIGHT), _variables(DARK)
+    return (
+        f":root{{{light}}}@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+        f":root[data-theme=dark]{{{dark}}}@media print{{:root,:root[data-theme]{{{light}}}}}{_template('explorer.css')}"
+    )
+
+
+def _variables(ink: Palette) -> str:
+    named = {"paper": ink.paper, "ink": ink.ink, "faint": ink.faint, "border": ink.border, "mark": ink.mark}
+    named |= {f"fill-{role}": fill for role, fill in ink.fills.items()}
+    named |= {f"lane-{lane or 'side'}": stroke for lane, stroke in ink.lanes.items()}
+    dark = ink is DARK
+    named |= {"base": "15%" if dark else "97%", "span": "22%" if dark else "-37%", "on-cell": "#ffffff" if dark else "#111111"}
+    named["scheme"] = "dark" if dark else "light"
+    return "".join(f"--{name}:{value};" for name, value in named.items()) + f"color-scheme:{named['scheme']};"
+
+
+_RULED = re.compile(
+    ' (?:fill|stroke)="#[0-9a-f]{6}"| stroke-width="(?:1.2|2)"| text-anchor="middle"| fill="none"| paint-order="stroke"'
+    '| stroke-width="3"| font-size="1(?:2|2.5|6)"| font-weight="bold"'
+)
+
+
+def _svg_rules() -> str:
+    """The colours of the pictures as rules, so that the page can change them, and what is the same everywhere."""
+    rules = [
+        ".edge path,.edge-sample path{fill:none}.edge path:not([stroke-width]),.edge-sample path:not([stroke-width]){stroke-width:2}.edge text{font-size:12.5px;stroke-width:3;paint-order:stroke}"
+        ".node text{font-size:12px}.node rect+text{font-size:16px;font-weight:bold}.edge .on-sum{font-size:11px;stroke-width:0}.letter text{font-weight:bold}",
+        "svg[role=img]{fill:var(--ink)}.paper{fill:var(--paper)}.node rect,.role{stroke:var(--border);stroke-width:1.2}",
+        ".node text,.letter text,.on-sum{text-anchor:middle}.on-sum{fill:var(--paper)}.letter circle{fill:var(--paper)}.legend .sum{fill:var(--ink)}.legend .barrier{stroke:var(--lane-side)}.edge text:not(.on-sum){stroke:var(--paper)}",
+    ]
+    for role in LIGHT.fills:
+        rules.append(f".node[data-role={role}] rect,.role[data-role={role}]{{fill:var(--fill-{role})}}")
+    for lane in DASHES:
+        at, color = f"[data-lane={lane or 'side'}]", f"var(--lane-{lane or 'side'})"
+        rules.append(
+            f".edge{at} path,.edge-sample{at} path{{stroke:{color}}}.edge{at} polygon,.edge{at} text:not(.on-sum),.edge{at} circle{{fill:{color}}}"
+            f".letter{at} circle{{stroke:{color}}}.letter{at} text{{fill:{color}}}"
+        )
+    return "".join(rules) + _MARKS
+
+
+_MARKS = (  # what is looked at, what was seen before, and what is still to come
+    ".tail{visibility:hidden}.stepping .node,.stepping .edge{opacity:.3}.stepping .seen{opacity:.8}.stepping .now{opacity:1}"
+    ".node.now rect{stroke:var(--mark);stroke-width:4}.edge.now path:not(.barrier){stroke-width:5}"
+    ".back .edge.now .head{visibility:hidden}.back .edge.now .tail{visibility:visible}"
+    ".routed .node,.routed .edge,.routed .letter{opacity:.2}.routed .on{opacity:1}"
+)

@@ -67,6 +67,9 @@ class Line:
         points = tuple((x + dx, y + dy) for x, y in self.points)
         return Line(points, self.smooth, self.label and self.label.moved(dx, dy), self.lane, self.upright)
 
+    def reversed(self) -> Line:
+        return Line(self.points[::-1], self.smooth, self.label, self.lane, self.upright)
+
     def turned(self) -> Line:
         points = tuple((y, x) for x, y in self.points)
         return Line(points, self.smooth, self.label and self.label.turned(), self.lane, not self.upright)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -201,12 +202,13 @@ def _lines(
 
 
 def _straightened(points: list[Point]) -> tuple[Point, ...]:
-    """Without the points that a horizontal stroke passes anyway."""
-    kept = [points[0]]
-    for before, here, after in zip(points, points[1:], points[2:]):
+    """Without the points that a horizontal stroke passes anyway, and without those that are the one before."""
+    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.01]
+    kept = [apart[0]]
+    for before, here, after in zip(apart, apart[1:], apart[2:]):
         if not before[1] == here[1] == after[1]:
             kept.append(here)
-    return (*kept, points[-1])
+    return (*kept, apart[-1])
 
 
 def _ports(

@@ -75,7 +75,7 @@ def legend(
         if any(node.role == role for node in graph.nodes)
     ]  # fmt: skip
     for lane, name in _lane_names(graph, layout, marks).items():
-        items.append((24.0, f'<g class="edge-sample" data-lane="{lane}">{pen.sample(lane)}</g>', name))
+        items.append((24.0, f'<g class="edge-sample" data-lane="{lane or "side"}">{pen.sample(lane)}</g>', name))
     signs: list[tuple[float, str, str]] = []
     if any(e.rule for e in graph.edges):
         signs.append((0.0, "", "×… local derivative (none: ×1)"))
@@ -85,7 +85,10 @@ def legend(
         bars = f'<path class="barrier" d="M6 -10V2M10 -10V2" stroke="{ink.lanes[""]}" stroke-width="2"/>'
         signs.append((18.0, bars, "nothing flows back here"))
     if widths:
-        strokes = "".join(f'<g transform="translate({30 * k} 0)">{pen.sample("", w)}</g>' for k, w in enumerate(WIDTHS))
+        strokes = "".join(
+            f'<g class="edge-sample" data-lane="side" transform="translate({30 * k} 0)">{pen.sample("", w)}</g>'
+            for k, w in enumerate(WIDTHS)
+        )
         signs.append((114.0, strokes, "gradient: over ½, 1/10, 1/100 of the largest here, and less"))
     signs += [(0.0, "", note) for note in notes]
     dtype = common_dtype(graph)

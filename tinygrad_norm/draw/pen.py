@@ -54,14 +54,36 @@ class Pen:
 
     # Lines --------------------------------------------------------------------------------------------------
 
-    def line(self, k: int, line: Line, words: str, label: str, summed: bool, stopped: bool, width: float, extra: str = "") -> str:
-        """One edge: ``words`` for its title, ``label`` on it, a badge if ``summed``, a barrier if nothing flows back."""
+    def line(
+        self,
+        k: int,
+        line: Line,
+        words: str,
+        label: str,
+        *,
+        summed: bool = False,
+        stopped: bool = False,
+        width: float = PLAIN,
+        extra: str = "",
+        way: int = 1,
+        tails: bool = False,
+    ) -> str:
+        """One edge: ``words`` for its title, ``label`` on it, a badge if ``summed``, a barrier if nothing flows back.
+
+        A ``way`` of −1 puts its head at the other end; with ``tails`` it has one there, too, to be shown on the way back.
+        """
         color = self.ink.lanes[line.lane]
+        line = line if way > 0 else line.reversed()
         path = _smooth_path(line, width) if line.smooth else _cornered_path(line.points, width)
         parts = [
             f'<path d="{path}" fill="none" stroke="{color}" stroke-width="{n(width)}"{_dashed(line.lane)}/>',
-            _arrow_head(line, color, width),
+            _arrow_head(line, color, width, ' class="head"' if tails else ""),
         ]
+        if tails:
+            (x1, y1), (x2, y2) = _ending_before_head(line, width)[-1], line.points[-1]
+            stroke = f'stroke="{color}" stroke-width="{n(width)}"'
+            parts.append(f'<path class="tail" d="M{n(x1)} {n(y1)}L{n(x2)} {n(y2)}" {stroke}/>')
+            parts.append(_arrow_head(line.reversed(), color, width, ' class="tail"'))
         if stopped:
             parts.append(_barrier(line, color, width))
         if line.label:
@@ -122,7 +144,7 @@ def _arrival(line: Line) -> Point:
     return (0.0, along) if line.upright else (along, 0.0)
 
 
-def _arrow_head(line: Line, color: str, width: float) -> str:
+def _arrow_head(line: Line, color: str, width: float, extra: str = "") -> str:
     (x, y), (dx, dy) = line.points[-1], _arrival(line)
     long, half = _arrow_length(width), 2.6 + 0.8 * width
     corners = [
@@ -130,7 +152,8 @@ def _arrow_head(line: Line, color: str, width: float) -> str:
         (x - long * dx - half * dy, y - long * dy + half * dx),
         (x - long * dx + half * dy, y - long * dy - half * dx),
     ]
-    return f'<polygon points="{" ".join(f"{n(px)},{n(py)}" for px, py in corners)}" fill="{color}"/>'
+    points = " ".join(f"{n(px)},{n(py)}" for px, py in corners)
+    return f'<polygon{extra} points="{points}" fill="{color}"/>'
 
 
 def _barrier(line: Line, color: str, width: float) -> str:
@@ -144,9 +167,13 @@ def _barrier(line: Line, color: str, width: float) -> str:
 
 
 def _ending_before_head(line: Line, width: float) -> list[Point]:
+    """The points to pass, the last one inside the arrow head; what would be passed within the head is left out."""
     (x, y), (dx, dy) = line.points[-1], _arrival(line)
     back = _arrow_length(width) - 1.5
-    return [*line.points[:-1], (x - back * dx, y - back * dy)]
+    points = list(line.points[:-1])
+    while len(points) > 1 and line.smooth and math.dist(points[-1], (x, y)) < back:
+        points.pop()
+    return [*points, (x - back * dx, y - back * dy)]
 
 
 def _cornered_path(points: tuple[Point, ...], width: float) -> str:
@@ -167,6 +194,8 @@ def _smooth_path(line: Line, width: float) -> str:
     ends = _ending_before_head(line, width)
     parts = [f"M{n(ends[0][0])} {n(ends[0][1])}"]
     for (x1, y1), (x2, y2) in pairwise(ends):
+        if math.dist((x1, y1), (x2, y2)) < 0.05:
+            continue
         if line.upright and abs(x1 - x2) >= 0.05:
             middle = n((y1 + y2) / 2)
             parts.append(f"C{n(x1)} {middle} {n(x2)} {middle} {n(x2)} {n(y2)}")

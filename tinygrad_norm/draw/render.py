@@ -32,8 +32,8 @@ def render_svg(graph: Graph, **options: Any) -> str:
 
 
 def render_html(graph: Graph, **options: Any) -> str:
-    """A page to step through. Options: ``gradients`` (the cotangent), ``title``."""
-    _check("html", options, ("gradients", "title"))
+    """A page to step through. Options: those of ``explorer``."""
+    _check("html", options, ("gradients", "title", "twin", "formula", "family"))
     return explorer(graph, **options)
 
 

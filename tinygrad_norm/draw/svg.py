@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -22,6 +22,7 @@ FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
 DIRECTIONS = ("right", "down")
 MARGIN = 24.0
 MOST_WORDS = 400  # edges told in <desc>
+PALE = ' opacity="0.25"'
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,23 @@ class Picture:
     layout: Layout
     marks: list[Mark]
     widths: Mapping[int, float]  # of lines, by place in the graph's edges; empty: all the same
+
+
+@dataclass(frozen=True)
+class Look:
+    """What to draw otherwise: attributes of some nodes and edges, and lines that are drawn the way a gradient goes."""
+
+    nodes: Mapping[int, str] = field(default_factory=dict)
+    edges: Mapping[int, str] = field(default_factory=dict)
+    turned: Collection[int] = ()
+
+    @classmethod
+    def only(cls, graph: Graph, nodes: Collection[int], edges: Collection[int], others: str = PALE) -> Look:
+        """All but some are pale."""
+        return cls(
+            {i: others for i in range(len(graph.nodes)) if i not in nodes},
+            {k: others for k in range(len(graph.edges)) if k not in edges},
+        )
 
 
 def svg(
@@ -63,9 +81,10 @@ def svg(
     """
     pen = Pen(palette_of(theme))
     picture = compose(graph, values, gradients, dtypes, scopes, direction)
-    bright = None if route is None else (set(route.nodes), {k for k, e in enumerate(graph.edges) if e in route.edges})
+    on_it = [] if route is None else [k for k, e in enumerate(graph.edges) if e in route.edges]
+    look = Look() if route is None else Look.only(graph, route.nodes, on_it)
     notes = [] if route is None else [f"route {route.letter}: {clean(route.title)}; all else is pale"]
-    return sheet(picture, pen, elements(picture, pen, bright), title, notes)
+    return sheet(picture, pen, elements(picture, pen, look), title, notes)
 
 
 def compose(
@@ -80,7 +99,7 @@ def compose(
     if direction not in DIRECTIONS:
         raise DrawingError(f"draw: direction={direction!r} is none of {', '.join(DIRECTIONS)}.")
     made = cards(graph, values, gradients, dtypes, scopes)
-    layout = lay_out(graph, [_card_size(card) for card in made], [_label_size(e) for e in graph.edges], direction)
+    layout = lay_out(graph, [card_size(card) for card in made], [label_size(e) for e in graph.edges], direction)
     wanted = gradients is not None and gradients is not False
     widths = line_widths(graph, None if gradients is True else gradients) if wanted else {}
     return Picture(graph, made, layout, route_marks(graph, layout), widths)
@@ -93,22 +112,18 @@ def line_widths(graph: Graph, cotangent: Any) -> dict[int, float]:
     return {k: width_of(sizes.get(k, 0.0), largest) for k in range(len(graph.edges))}
 
 
-def elements(picture: Picture, pen: Pen, bright: tuple[Collection[int], Collection[int]] | None = None) -> list[str]:
-    """Lines, letters and boxes, each an element; with ``bright`` all but these nodes and edges are pale."""
+def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = False) -> list[str]:
+    """Lines, letters and boxes, each an element. ``tails``: lines have a second head, to be shown on the way back."""
     graph, layout = picture.graph, picture.layout
     drawn = []
     for k, (e, line) in enumerate(zip(graph.edges, layout.lines)):
-        pale = PALE if bright and k not in bright[1] else ""
-        width = picture.widths.get(k, PLAIN)
-        drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), e.summed, is_stopped(graph, k), width, pale))
-    drawn += [pen.letter(*m.at, m.letter, m.lane) for m in picture.marks if m.at and not bright]
+        how: dict[str, Any] = {"summed": e.summed, "stopped": is_stopped(graph, k), "width": picture.widths.get(k, PLAIN)}
+        extra, way = look.edges.get(k, ""), -1 if k in look.turned else 1
+        drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), extra=extra, way=way, tails=tails, **how))
+    drawn += [pen.letter(*m.at, m.letter, m.lane) for m in picture.marks if m.at and not look.edges]
     for i, card in enumerate(picture.cards):
-        pale = PALE if bright and i not in bright[0] else ""
-        drawn.append(pen.box(card, graph.nodes[i].role, i, layout.boxes[i], pale))
+        drawn.append(pen.box(card, graph.nodes[i].role, i, layout.boxes[i], look.nodes.get(i, "")))
     return drawn
-
-
-PALE = ' opacity="0.25"'
 
 
 def sheet(
@@ -162,12 +177,14 @@ def _description(graph: Graph) -> str:
     return "Edges with their local derivatives. " + "; ".join(words) + (f"; and {more} more." if more else ".")
 
 
-def _card_size(card: Card) -> Size:
+def card_size(card: Card) -> Size:
+    """The room a box needs."""
     widest = max([text_width(card.label, LABEL) * 1.1] + [text_width(line, LINE) for line in card.lines])  # the label is bold
     return (max(48.0, widest + 20), LABEL + 16 + len(card.lines) * LEADING)
 
 
-def _label_size(edge: Edge) -> Size | None:
+def label_size(edge: Edge) -> Size | None:
+    """The room that what stands on an edge needs, if anything does."""
     text = edge_label(edge)
     if not text and not edge.summed:
         return None
