@@ -72,6 +72,63 @@ def test_a_forward_of_ones_own(capsys, tmp_path):
         assert message in err
 
 
+def test_a_ladder(capsys, tmp_path, monkeypatch):
+    code, out, _ = run(capsys, "graph", "layer_norm", "--ladder")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split() == ["forward", "shape", "kept?", "read", "by"]
+    assert "rstd = rsqrt(σ² + 1e-05)  (4, 1)  yes    dc, d(σ² + 1e-05)" in lines
+    assert "kept for the way back: c, rstd, x̂: 3 of 9 computed tensors, 68 of 176 numbers;" in lines
+    assert all(len(line) <= 81 for line in lines)
+    code, out, _ = run(capsys, "graph", "layer_norm", "--ladder", "--backward", "analytic")
+    assert "nothing computed is kept for the way back" in out
+    code, out, _ = run(capsys, "graph", "layer_norm", "--ladder", "--fold", "1")
+    assert "9 operations in 4 boxes." in out
+    assert "normalize = x̂" in out
+
+    path = tmp_path / "a.svg"
+    code, out, _ = run(capsys, "graph", "layer_norm", "--ladder", "--out", str(path))
+    assert (code, out) == (0, f"wrote {path}\n")
+    picture = path.read_text(encoding="utf-8")
+    assert "<title>LayerNorm</title>" in picture
+    assert "backward ↑" in picture
+
+    monkeypatch.setattr("tinygrad_norm.cli.graph._unicode", lambda stream: False)
+    code, out, _ = run(capsys, "graph", "layer_norm", "--ladder")
+    assert out.isascii()
+    assert "kept for the way back: c, rstd, xhat" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--values"], "ladder and values in one picture"),
+        (["--gradients", "--out", "a.svg"], "ladder and gradients in one picture"),
+        (["--route", "A", "--out", "a.svg"], "ladder and route in one picture"),
+        (["--out", "a.png"], "a ladder is written as .svg, not .png; without --out it is text"),
+        (["--out", "a"], "a ladder is written as .svg, not to a file without a suffix"),
+    ],
+)
+def test_what_a_ladder_is_not(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "graph", "layer_norm", "--ladder", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ladder_with_too_many_rungs(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def f(x):\n    for _ in range(42):\n        x = x * 1.5\n    return x\n", encoding="utf-8")
+    words = "graph", f"{path}:f", "--axes", "x=N", "--ladder"
+    code, _, err = run(capsys, *words, "--whole")
+    assert code == 2
+    assert "43 nodes are more rungs than the 40 that can be looked at. Fold it" in err
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "boxes; --whole shows each." in out
+
+
 def test_the_gallery_in_the_repository_is_current(capsys, tmp_path):
     code, _, _ = run(capsys, "graph", "--gallery", str(tmp_path / "new"))
     assert code == 0

@@ -115,7 +115,7 @@ def test_save_by_graphviz(tmp_path):
         (
             "a.svg",
             {"colour": 1, "size": 2},
-            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, title, route",
+            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, title, ladder, route",
         ),
         ("a.dot", {"title": "x"}, r"\.dot has no option title\. Its options: values, gradients"),
         ("a.txt", {"values": True}, r"\.txt has no option values\. Its options: width, ascii"),

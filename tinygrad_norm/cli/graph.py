@@ -11,9 +11,11 @@ from typing import Any
 from ..derive import derive
 from ..derive.pages import as_section
 from ..derive.recording import Record, recorder, target_of
-from ..draw import terminal
+from ..draw import DrawingError, terminal
 from ..draw.beside import beside
 from ..draw.frames import frames
+from ..draw.ladder import stand_alone
+from ..draw.rungs import ladder_text
 from ..engine import Tensor, TinygradNormError, grad
 from ..engine.arrays import Array
 from ..graph import Folded, Graph, fold
@@ -63,6 +65,9 @@ def add_parser(commands: Any) -> None:
         "--between", nargs=2, metavar=("FROM", "TO"), help="only what lies between two tensors, by their labels: c x̂"
     )
     parser.add_argument("--route", metavar="C", help="show one route of the gradient, and all else pale (.svg only)")
+    parser.add_argument(
+        "--ladder", action="store_true", help="forward beside backward, and what is kept between them (.svg, or text)"
+    )
     parser.add_argument("--values", action="store_true", help="show some values")
     parser.add_argument("--gradients", action="store_true", help="the size of each gradient, and as the width of each line")
     parser.add_argument("--dtypes", action="store_true", help="every dtype, also where all are the same (.svg only)")
@@ -90,7 +95,9 @@ def run_graph(args: argparse.Namespace) -> int:
     record = _record(args, forward, inputs, given, args.backward)
     graph = _graph(args, record)
     title = (args.gradient and f"d{record.inputs[target_of(record, args.gradient)].name} of {record.title}") or record.title
-    if args.frames is not None:
+    if args.ladder:
+        _ladder(args, graph, title)
+    elif args.frames is not None:
         _write_frames(args, graph, title)
     elif args.out is None:
         _print(args, graph)
@@ -185,6 +192,21 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         options |= {"values": args.values, "gradients": args.gradients or None}
     usual = {"route": None, "dtypes": False, "scopes": False, "theme": "light", "direction": "right"}
     return options | {name: vars(args)[name] for name, value in usual.items() if vars(args)[name] != value}
+
+
+def _ladder(args: argparse.Namespace, graph: Graph, title: str) -> None:
+    """What the way back reads: a picture, or text where no file is named."""
+    stand_alone({"route": args.route, "values": args.values, "gradients": args.gradients})
+    if args.out is None:
+        shown = graph if args.whole else fold(graph, args.fold)
+        _show(ladder_text(shown, ascii=not _unicode(sys.stdout)).replace("fold=False", "--whole"))
+        return
+    if args.out.suffix != ".svg":
+        raise DrawingError(
+            f"draw: a ladder is written as .svg, not {args.out.suffix or 'to a file without a suffix'}; without --out it is text."
+        )
+    depth = False if args.whole else args.fold
+    _show(f"wrote {graph.save(args.out, ladder=True, fold=depth, title=title, theme=args.theme)}")
 
 
 def _gallery(place: Path) -> None:

@@ -9,6 +9,7 @@ from ..graph import Folded, Graph, fold, lend_writer
 from ..graph.routes import Route
 from .dot import dot
 from .explorer import explorer
+from .ladder import ladder, stand_alone
 from .palette import DrawingError
 from .svg import svg
 from .terminal import terminal
@@ -18,8 +19,15 @@ _BUILTIN = ("route", "dtypes", "scopes", "theme", "direction")  # for the built-
 
 
 def render_svg(graph: Graph, **options: Any) -> str:
-    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, and those of ``svg``."""
-    _check("svg", options, ("engine", "values", "gradients", "fold", "title", *_BUILTIN))
+    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, and those of ``svg``.
+
+    With ``ladder=True``, forward beside backward and what is kept between them; then the options are ``fold``, ``title``, ``theme``.
+    """
+    if options.pop("ladder", False):
+        options = stand_alone(options)
+        _check("svg with ladder", options, ("fold", "title", "theme"))
+        return ladder(_folded(graph, options), **options)
+    _check("svg", options, ("engine", "values", "gradients", "fold", "title", "ladder", *_BUILTIN))
     if options.get("route") is not None:
         options |= {"route": _route(graph, options["route"]), "fold": False}
     graph = _folded(graph, options)

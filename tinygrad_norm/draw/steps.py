@@ -71,7 +71,7 @@ def matrix(title: str, array: Array, scale: float | None = None) -> Matrix:
     scale:  what a full colour stands for; by default the largest entry
     """
     array = np.asarray(array)
-    flat = array.reshape((-1, array.shape[-1]) if array.size else (0, 0)) if array.ndim else array.reshape(1, 1)
+    flat: Array = array.reshape((-1, array.shape[-1]) if array.size else (0, 0)) if array.ndim else array.reshape(1, 1)
     shown = flat[:MOST, :MOST]
     largest = scale or _largest(flat) or 1.0
     shades = np.clip(np.nan_to_num(_ratio(shown, largest), nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)
@@ -80,7 +80,7 @@ def matrix(title: str, array: Array, scale: float | None = None) -> Matrix:
         shape_text(array.shape) if array.ndim else "scalar",
         tuple(tuple(_short(v) for v in row) for row in shown.tolist()),
         tuple(tuple(round(float(v), 3) for v in row) for row in shades),
-        (flat.shape[0], flat.shape[1]),
+        (len(flat), int(flat.shape[-1])),
     )
 
 
