@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -307,13 +306,9 @@ class Graph:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """For notebooks: a picture and a text, whatever happens."""
-        try:
-            bundle = {"text/plain": str(self)}
-        except Exception as error:
-            bundle = {"text/plain": f"a graph that cannot be shown: {error}"}
-        with contextlib.suppress(Exception):
-            bundle["image/svg+xml"] = self.to_svg()
-        return bundle
+        from .notebook import bundle
+
+        return bundle(self)
 
 
 def _as_json(graph: Graph, **options: Any) -> str:
