@@ -26,8 +26,8 @@ KNOWS = {
     "nn": {"engine", "norms"},
     "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn"},
 }
-ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "rich": {"graph", "cli"}}
-HEAVY = ("sympy", "rich", "graphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
+ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "cli"}}
+HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
 
 
 def imports(path):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import platform
-import shutil
-import subprocess
 import sys
 from importlib import metadata
 from typing import Any
 
+from ..draw.graphviz_engines import GET_PACKAGE, GET_PROGRAM, package_version, program_version
 from ..graph.table import table
 from .main import HOLDS, MISUSED, _show, _unicode
 
@@ -36,14 +35,7 @@ def run_doctor(args: argparse.Namespace) -> int:
         version = _version(package)
         rows.append((package, version or "missing", use if version else f"{use}: pip install {package}"))
         missing += [] if version else [package]
-    dot = _dot()
-    rows.append(
-        (
-            "dot",
-            dot or "not found",
-            "PNG and PDF" if dot else "PNG and PDF: apt install graphviz, brew install graphviz; SVG needs nothing",
-        )
-    )
+    rows += _pictures()
     for package, use in _PEERS.items():
         rows.append((package, _version(package) or "—", use))
     _show(table(("what", "version", "for"), rows, ascii=not _unicode(sys.stdout)).rstrip())
@@ -58,14 +50,16 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _dot() -> str | None:
-    """The version that Graphviz's ``dot`` says it is."""
-    program = shutil.which("dot")
-    if program is None:
-        return None
-    try:
-        said = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    words = (said.stderr or said.stdout).split("version ")
-    return words[1].split(" ")[0] if len(words) > 1 else "unknown"
+def _pictures() -> list[tuple[str, str, str]]:
+    """What draws PNG and PDF; of the two engines the first one here is used."""
+    dot, own = program_version(), package_version()
+    first = f"dot {dot}" if dot else f"pygraphviz, Graphviz {own}" if own else ""
+    return [
+        ("dot", dot or "not found", "Graphviz's program" + ("" if dot else f": {GET_PROGRAM}")),
+        (
+            "pygraphviz",
+            _version("pygraphviz") or "not found",
+            f"carries Graphviz {own}" if own else f"Graphviz as a package: {GET_PACKAGE}",
+        ),
+        ("PNG and PDF", "yes" if first else "no", f"drawn by {first}" if first else "either of the two; SVG needs none"),
+    ]

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ..graph import Edge, Graph
-from .palette import LIGHT
+from ..graph import Edge, Folded, Graph, Node
+from ..graph.graph import NO_GRADIENT
+from .palette import DASHES, DrawingError, Palette, palette_of
 from .plan import find_spine, plan_lanes
-from .text import cards, clean, edge_label, edge_words
+from .text import cards, clean, edge_label, edge_words, shorten
 
 DEEPEST = 12  # scopes nested deeper share a cluster
+DIRECTIONS = {"right": "LR", "down": "TB"}
+_FONT = 'fontname="DejaVu Sans"'
 
 
-def dot(graph: Graph, *, values: bool = False, gradients: Any = None) -> str:
-    """The graph as DOT text; options as for ``svg``. Ids are n0, n1, …; scopes are clusters; the direct route is kept straight."""
+def dot(graph: Graph, *, values: bool = False, gradients: Any = None, theme: str = "light", direction: str = "right") -> str:
+    """The graph as DOT text. Ids are n0, n1, …; scopes are clusters; the direct route is kept straight.
+
+    values, gradients:  as for ``svg``
+    theme:              "light" or "dark"
+    direction:          where the output is: "right" or "down"
+
+    No gradient flows back along an edge that starts with a bar. Raises ``DrawingError`` for another theme or direction.
+    """
+    colors = palette_of(theme)
+    if direction not in DIRECTIONS:
+        raise DrawingError(f"draw: direction={direction!r} is none of {', '.join(DIRECTIONS)}.")
     made = cards(graph, values, gradients)
     spine = find_spine(graph)
     lanes = _lanes(graph, spine)
@@ -24,28 +38,37 @@ def dot(graph: Graph, *, values: bool = False, gradients: Any = None) -> str:
     for i, (lane, name) in lanes.items():
         if lane != "spine":
             groups[i] = name
+    wide = "width=1.6, " if direction == "down" else ""  # so that edges from above pass beside the names of scopes
     lines = [
         "digraph {",
-        "  rankdir=LR; newrank=true; nodesep=0.35; ranksep=0.45; bgcolor=white;",
-        f'  node [shape=box, style="rounded,filled", fontname="DejaVu Sans", fontsize=12, fontcolor="{LIGHT.ink}", margin="0.12,0.07"];',
-        f'  edge [fontname="DejaVu Sans", fontsize=11, color="{LIGHT.lanes[""]}", fontcolor="{LIGHT.lanes[""]}", arrowsize=0.7];',
+        f'  rankdir={DIRECTIONS[direction]}; newrank=true; nodesep=0.35; ranksep=0.45; bgcolor="{colors.paper}";',
+        f'  node [{wide}shape=box, style="rounded,filled", {_FONT}, fontsize=12, fontcolor="{colors.ink}", color="{colors.border}", '
+        'margin="0.12,0.07"];',
+        f'  edge [{_FONT}, fontsize=11, color="{colors.lanes[""]}", fontcolor="{colors.lanes[""]}", arrowsize=0.7];',
     ]
     boxes = {}
     for node, card in zip(graph.nodes, made):
-        label = _quote("\n".join((card.label, *card.lines)))
+        label = _label("\n".join((card.label, *card.lines)))
         group = f', group="{groups[node.id]}"' if node.id in groups else ""
-        boxes[node.id] = f'n{node.id} [label={label}, fillcolor="{LIGHT.fills[node.role]}", tooltip={_quote(card.whole)}{group}];'
-    lines += _clusters(graph, boxes)
+        fill = f'fillcolor="{colors.fills[node.role]}"'
+        boxes[node.id] = f"n{node.id} [label={label}, {fill}, tooltip={_tooltip(card.whole)}{group}];"
+    lines += _clusters(graph, boxes, _frame(colors))
     on_spine = set(pairwise(spine))
-    for e in graph.edges:
-        lines.append(f"  n{e.source} -> n{e.target} [{', '.join(_edge_attributes(graph, e, on_spine, lanes))}];")
+    for e, passes in zip(graph.edges, _passing(graph)):
+        words = _edge_attributes(graph, e, _lane_of(e, on_spine, lanes), passes, colors)
+        lines.append(f"  n{e.source} -> n{e.target} [{', '.join(words)}];")
     return "\n".join([*lines, "}", ""])
 
 
-def _quote(text: str) -> str:
+def _label(text: str, backslash: str = "\\\\") -> str:
     """A text as a quoted label that says exactly that: no escapes, no entities, no HTML."""
-    lines = [clean(line).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;") for line in text.split("\n")]
+    lines = [clean(line).replace("\\", backslash).replace('"', '\\"').replace("&", "&amp;") for line in text.split("\n")]
     return '"' + "\\n".join(lines) + '"'
+
+
+def _tooltip(text: str) -> str:
+    """The same for a tooltip, in which Graphviz undoes escapes twice."""
+    return _label(text, "\\\\" * 2)
 
 
 def _lanes(graph: Graph, spine: list[int]) -> dict[int, tuple[str, str]]:
@@ -57,49 +80,92 @@ def _lanes(graph: Graph, spine: list[int]) -> dict[int, tuple[str, str]]:
     return lanes
 
 
-def _edge_attributes(graph: Graph, e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str, str]]) -> Iterator[str]:
+def _lane_of(e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str, str]]) -> str:
+    if (e.source, e.target) in on_spine:
+        return "spine"
+    if e.source not in lanes or e.target not in lanes:
+        return ""
+    return min({lanes[e.source][0], lanes[e.target][0]} - {"spine"}, default="")
+
+
+def _passing(graph: Graph) -> list[bool]:
+    """For each edge, whether a gradient passes; of a folded graph, on at least one of the record's edges behind it."""
+    if not isinstance(graph, Folded):
+        return [_passes(graph, e) for e in graph.edges]
+    single = [len(members) == 1 for members in graph.members]
+    found = set()
+    for e in graph.whole.edges:
+        if _passes(graph.whole, e):
+            target = graph.box[e.target]
+            found.add((graph.box[e.source], target, e.position if single[target] else -1))
+    return [(e.source, e.target, e.position if single[e.target] else -1) in found for e in graph.edges]
+
+
+def _passes(graph: Graph, e: Edge) -> bool:
+    return graph.nodes[e.source].tensor.requires_grad and e.rule != NO_GRADIENT
+
+
+def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Palette) -> Iterator[str]:
+    if passes and e.rule == NO_GRADIENT:  # of one of the edges behind it, not of all
+        e = replace(e, rule="")
     label = f"{edge_label(e)}{' Σ' if e.summed else ''}".strip()
     if label:
-        yield f"label={_quote(' ' + label + ' ')}"
-    yield f"tooltip={_quote(edge_words(graph, e))}"
-    if (e.source, e.target) in on_spine:
-        yield f'weight=20, penwidth=2.6, color="{LIGHT.lanes["spine"]}", fontcolor="{LIGHT.lanes["spine"]}"'
-        return
-    if e.source in lanes and e.target in lanes:
-        sides = {lanes[e.source][0], lanes[e.target][0]} - {"spine"}
-        if sides:
-            lane = sorted(sides)[0]
-            style = "dashed" if lane == "above" else "dotted"
-            yield f'style={style}, penwidth=1.8, color="{LIGHT.lanes[lane]}", fontcolor="{LIGHT.lanes[lane]}"'
+        yield f"label={_label(' ' + label + ' ')}"
+    stop = "" if passes or e.rule == NO_GRADIENT else "; no gradient is asked for"
+    yield f"tooltip={_tooltip(edge_words(graph, e) + stop)}"
+    if not passes:
+        yield "dir=both, arrowtail=tee, arrowsize=1"
+    if lane:
+        yield "weight=20, penwidth=2.6" if lane == "spine" else f"style={_stroke(lane)}, penwidth=1.8"
+        yield f'color="{colors.lanes[lane]}", fontcolor="{colors.lanes[lane]}"'
 
 
-def _clusters(graph: Graph, boxes: dict[int, str]) -> list[str]:
+def _stroke(lane: str) -> str:
+    """The lane's dashes in Graphviz's words: strokes no longer than their gaps are dots."""
+    dash, _, gap = DASHES[lane].partition(" ")
+    return "solid" if not dash else "dotted" if float(dash) <= float(gap or dash) else "dashed"
+
+
+def _frame(colors: Palette) -> str:
+    """How the frame around a scope looks: its name in the corner, out of the way of edges."""
+    return f'labeljust=l; style="rounded"; color="{colors.border}66"; {_FONT}; fontsize=11; fontcolor="{colors.faint}";'
+
+
+def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
     """The boxes, each connected part of a scope in a cluster of its own."""
     lines: list[str] = []
     count = 0
+    scopes = [_scope(node)[:DEEPEST] for node in graph.nodes]
 
     def write(ids: list[int], edges: list[Edge], depth: int) -> None:
         nonlocal count
         indent = "  " * (depth + 1)
         inside: dict[str, list[int]] = defaultdict(list)
         for i in ids:
-            scope = graph.nodes[i].scope[:DEEPEST]
-            if len(scope) > depth:
-                inside[scope[depth]].append(i)
+            if len(scopes[i]) > depth:
+                inside[scopes[i][depth]].append(i)
             else:
                 lines.append(indent + boxes[i])
         for name, members in inside.items():
             for part, among in _connected(members, edges):
+                if [graph.nodes[i].label for i in part] == [name]:  # one box, which says the same
+                    lines.append(indent + boxes[part[0]])
+                    continue
                 lines.append(f"{indent}subgraph cluster_{count} {{")
-                lines.append(
-                    f'{indent}  label={_quote(name)}; style="rounded"; color="#c3c8d0"; fontname="DejaVu Sans"; fontsize=11;'
-                )
+                lines.append(f"{indent}  label={_label(shorten(clean(name)))}; tooltip={_tooltip(clean(name))}; {frame}")
                 count += 1
                 write(part, among, depth + 1)
                 lines.append(f"{indent}}}")
 
     write(sorted(boxes), graph.edges, 0)
     return lines
+
+
+def _scope(node: Node) -> tuple[str, ...]:
+    """The scopes around a box. One that stands for a scope is in that, not in the deeper one its last operation is in."""
+    if node.op != "fold":
+        return node.scope
+    return node.scope[: node.scope.index(node.label) + 1] if node.label in node.scope else ()
 
 
 def _connected(ids: list[int], edges: list[Edge]) -> list[tuple[list[int], list[Edge]]]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..graph import Folded, Graph, fold, lend_writer
+from ..graph import Folded, Graph, Instead, fold, lend_writer
 from ..graph.routes import Route
 from .dot import dot
 from .explorer import explorer
+from .graphviz_engines import run_graphviz
 from .ladder import ladder, stand_alone
 from .palette import DrawingError
 from .svg import svg
 from .terminal import terminal
 
 ENGINES = ("auto", "graphviz", "builtin")
-_BUILTIN = ("route", "dtypes", "scopes", "theme", "direction")  # for the built-in layout only
+_COMMON = ("values", "gradients", "fold", "theme", "direction")
+_BUILTIN = ("title", "route", "dtypes", "scopes")  # for the built-in layout only
 
 
 def render_svg(graph: Graph, **options: Any) -> str:
@@ -27,16 +29,19 @@ def render_svg(graph: Graph, **options: Any) -> str:
         options = stand_alone(options)
         _check("svg with ladder", options, ("fold", "title", "theme"))
         return ladder(_folded(graph, options), **options)
-    _check("svg", options, ("engine", "values", "gradients", "fold", "title", "ladder", *_BUILTIN))
+    _check("svg", options, ("engine", *_COMMON, "ladder", *_BUILTIN))
     if options.get("route") is not None:
         options |= {"route": _route(graph, options["route"]), "fold": False}
     graph = _folded(graph, options)
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
-    for name in ("title", *_BUILTIN):
+    for name in _BUILTIN:
         if options.pop(name, None) is not None:
             raise DrawingError(f'draw: {name} is an option of the built-in layout only; use engine="builtin", or leave it out.')
-    return _run_dot(dot(graph, **options), "svg").decode()
+    try:
+        return run_graphviz(dot(graph, **options), "svg").decode()
+    except DrawingError as error:
+        raise DrawingError(f'{error} Or use engine="builtin", which needs nothing.') from None
 
 
 def render_html(graph: Graph, **options: Any) -> str:
@@ -46,8 +51,8 @@ def render_html(graph: Graph, **options: Any) -> str:
 
 
 def render_dot(graph: Graph, **options: Any) -> str:
-    """DOT text. Options: ``values``, ``gradients``, ``fold``."""
-    _check("dot", options, ("values", "gradients", "fold"))
+    """DOT text. Options: ``values``, ``gradients``, ``fold``, ``theme``, ``direction``."""
+    _check("dot", options, _COMMON)
     return dot(_folded(graph, options), **options)
 
 
@@ -84,14 +89,21 @@ def _folded(graph: Graph, options: dict[str, Any]) -> Graph:
     return fold(graph, depth)
 
 
-def _by_graphviz(suffix: str) -> Callable[..., bytes]:
-    def render(graph: Graph, **options: Any) -> bytes:
-        _check(suffix, options, ("engine", "values", "gradients", "fold"))
+def _by_graphviz(suffix: str) -> Callable[..., bytes | Instead]:
+    def render(graph: Graph, **options: Any) -> bytes | Instead:
+        """The picture; where Graphviz cannot make it, the built-in SVG instead."""
+        _check(suffix, options, ("engine", *_COMMON))
         if options.pop("engine", "auto") == "builtin":
             raise DrawingError(
                 f'draw: the built-in layout writes SVG, not {suffix}. Save as .svg, or use engine="graphviz" with Graphviz installed.'
             )
-        return _run_dot(dot(_folded(graph, options), **options), suffix)
+        graph = _folded(graph, options)
+        text = dot(graph, **options)
+        try:
+            return run_graphviz(text, suffix)
+        except DrawingError as error:
+            why = str(error)
+        return Instead(".svg", svg(graph, **options), lambda where: DrawingError(f"{why} {where}"))
 
     return render
 
@@ -103,25 +115,6 @@ def _check(suffix: str, options: dict[str, Any], known: tuple[str, ...]) -> None
     engine = options.get("engine", "auto")
     if engine not in ENGINES:
         raise DrawingError(f"draw: engine={engine!r} is none of {', '.join(ENGINES)}.")
-
-
-def _run_dot(text: str, suffix: str) -> bytes:
-    """What Graphviz's ``dot`` makes of a text."""
-    other = 'use engine="builtin"' if suffix == "svg" else "save as .svg, which always works"
-    try:
-        import graphviz
-    except ImportError:
-        raise DrawingError(f"draw: .{suffix} needs the Python package graphviz: pip install graphviz; or {other}.") from None
-    try:
-        return bytes(graphviz.Source(text).pipe(format=suffix, quiet=True))
-    except graphviz.ExecutableNotFound:
-        raise DrawingError(
-            f"draw: .{suffix} needs Graphviz's program dot, which is not on the PATH. Install Graphviz "
-            f"(apt install graphviz, brew install graphviz, winget install graphviz), or {other}."
-        ) from None
-    except graphviz.CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip()
-        raise DrawingError(f"draw: dot could not make .{suffix}: {said or error}. Instead, {other}.") from None
 
 
 lend_writer("svg", render_svg)

@@ -1,5 +1,6 @@
 """A recorded computation as a plain value: nodes, edges, scopes, routes."""
 
+from .files import Instead
 from .folding import Folded, fold
 from .graph import (
     REDUCTIONS,
@@ -23,6 +24,7 @@ __all__ = [
     "Folded",
     "FormatError",
     "Graph",
+    "Instead",
     "Node",
     "axis_names",
     "fold",

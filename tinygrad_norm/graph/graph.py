@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from .files import Instead
     from .terms import Term
 
 NO_GRADIENT = "no gradient"
@@ -71,7 +72,7 @@ class Edge:
     summed: bool
 
 
-Writer = Callable[..., "str | bytes"]
+Writer = Callable[..., "str | bytes | Instead"]
 _WRITERS: dict[str, Writer] = {}
 lenders: list[str] = []
 """Modules that teach graphs something when imported: to be drawn, to have formulas. Imported when first asked for."""
@@ -285,14 +286,18 @@ class Graph:
         """Write the picture; the format is the path's suffix. Options as ``tn.draw`` has them (``engine``, ``values``, …).
         A graph of more than 25 nodes is folded, and says so; ``fold=False`` draws all of it, ``fold=1`` its outermost scopes.
 
-        svg, dot, json and txt always work; png and pdf need Graphviz's ``dot``. The file is written whole or not at all.
+        svg, dot, json, html and txt always work. png and pdf need Graphviz; without it they raise ``DrawingError``, which says
+        how to get it, and the picture is written as svg instead. The file is written whole or not at all.
         """
         from pathlib import Path
 
-        from .files import write_whole
+        from .files import Instead, write_whole
 
         path = Path(path)
-        write_whole(path, self._writer(path.suffix.lstrip("."))(self, **options))
+        content = self._writer(path.suffix.lstrip("."))(self, **options)
+        if isinstance(content, Instead):
+            content.write(path)
+        write_whole(path, content)
         return path
 
     def _writer(self, suffix: str) -> Writer:
