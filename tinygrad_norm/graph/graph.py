@@ -14,12 +14,13 @@ import numpy as np
 
 from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
+from .files import Instead, write_whole
+from .notebook import bundle
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-    from .files import Instead
     from .terms import Term
 
 NO_GRADIENT = "no gradient"
@@ -72,7 +73,7 @@ class Edge:
     summed: bool
 
 
-Writer = Callable[..., "str | bytes | Instead"]
+Writer = Callable[..., str | bytes | Instead]
 _WRITERS: dict[str, Writer] = {}
 lenders: list[str] = []
 """Modules that teach graphs something when imported: to be drawn, to have formulas. Imported when first asked for."""
@@ -291,8 +292,6 @@ class Graph:
         """
         from pathlib import Path
 
-        from .files import Instead, write_whole
-
         path = Path(path)
         content = self._writer(path.suffix.lstrip("."))(self, **options)
         if isinstance(content, Instead):
@@ -311,8 +310,6 @@ class Graph:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """For notebooks: a picture and a text, whatever happens."""
-        from .notebook import bundle
-
         return bundle(self)
 
 
