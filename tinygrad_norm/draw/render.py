@@ -36,7 +36,7 @@ def render_svg(graph: Graph, **options: Any) -> str:
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
     for name in _BUILTIN:
-        if options.pop(name, None) is not None:
+        if options.pop(name, None):
             raise DrawingError(f'draw: {name} is an option of the built-in layout only; use engine="builtin", or leave it out.')
     try:
         return run_graphviz(dot(graph, **options), "svg").decode()
