@@ -1,5 +1,6 @@
 """A recorded computation as a plain value: nodes, edges, scopes, routes."""
 
+from .elements import Elements, elements
 from .files import Instead
 from .folding import Folded, fold
 from .graph import (
@@ -21,12 +22,14 @@ from .graph import (
 __all__ = [
     "REDUCTIONS",
     "Edge",
+    "Elements",
     "Folded",
     "FormatError",
     "Graph",
     "Instead",
     "Node",
     "axis_names",
+    "elements",
     "fold",
     "graph",
     "lend_writer",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from .elements import Elements
     from .terms import Term
 
 NO_GRADIENT = "no gradient"
@@ -250,6 +251,12 @@ class Graph:
 
         return fold(self, depth)
 
+    def elements(self) -> Elements:
+        """The same number by number, every local derivative on an arrow of its own; ``GradientError`` above 100 numbers."""
+        from .elements import elements
+
+        return elements(self)
+
     # Going out -----------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
@@ -285,7 +292,8 @@ class Graph:
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write the picture; the format is the path's suffix. Options as ``tn.draw`` has them (``engine``, ``values``, …).
-        A graph of more than 25 nodes is folded, and says so; ``fold=False`` draws all of it, ``fold=1`` its outermost scopes.
+        A graph of more than 25 nodes is folded, and says so; ``fold=False`` draws all of it, ``fold=1`` its outermost scopes;
+        ``elements=True`` every single number of a tiny one.
 
         svg, dot, json, html and txt always work. png and pdf need Graphviz; without it they raise ``DrawingError``, which says
         how to get it, and the picture is written as svg instead. The file is written whole or not at all.
