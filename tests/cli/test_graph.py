@@ -157,3 +157,41 @@ def test_doctor(capsys, monkeypatch):
     code, out, _ = run(capsys, "doctor")
     assert code == 2
     assert "pip install sympy" in out
+
+
+def test_single_numbers(capsys, tmp_path):
+    words = ["graph", "layer_norm", "--shape", "1,3", "--elements"]
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "x₁, μ ×−1" in out
+    assert out.endswith("(12 tensors as 28 numbers)\n")
+    for suffix in ("svg", "dot", "json", "txt"):
+        path = tmp_path / f"a.{suffix}"
+        assert run(capsys, *words, "--out", str(path))[0] == 0
+        assert "×0.333" in path.read_text(encoding="utf-8")
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert ">0.211</text>" in svg, "the numbers are there unasked"
+    assert "dL" not in svg
+    assert run(capsys, *words, "--gradients", "--out", str(tmp_path / "a.svg"))[0] == 0
+    assert "dL" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shape", "4,8"], "224 numbers in 12 tensors are more than the 100 that can be told apart"),
+        (["--shape", "1,3", "--fold", "1"], "not allowed with argument"),
+        (["--shape", "1,3", "--whole"], "not allowed with argument"),
+        (["--shape", "1,3", "--route", "A", "--out", "a.svg"], "leave out elements or route"),
+        (["--shape", "1,3", "--out", "a.html"], "leave out elements"),
+    ],
+)
+def test_single_numbers_are_refused(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code, _, err = run(capsys, "graph", "--elements", *words)
+    except SystemExit as leaving:  # of argparse
+        code, err = leaving.code, capsys.readouterr().err
+    assert code == 2
+    assert message in err
+    assert list(tmp_path.iterdir()) == []

@@ -105,16 +105,17 @@ def edge_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if re.match(r" +n\d+ -> n\d+ ", line)]
 
 
-def test_a_bar_between_boxes_only_where_no_edge_behind_it_lets_a_gradient_pass():
+def test_a_bar_between_boxes_for_each_tensor_that_nothing_flows_back_to():
     x, m = leaf("x", 3), leaf("m", 3, requires_grad=False)
     with scope("first"):
-        mask, h = x * 3.0, x * 2.0
+        mask, h = (x * 3.0).named("mask"), (x * 2.0).named("h")
     with scope("second"):
-        y = where(mask, h, 0.0) * m + 1.0
+        y = where(mask, h, mask * 0.0) * m + 1.0
     g = graph(y).fold(1)
-    place = {n.label: str(n.id) for n in g.nodes}
-    assert bars(dot(g)) == {(place["m"], place["second"])}, "h lets it pass from second to first, though mask does not"
-    assert "no gradient " not in dot(g).replace("no gradient is asked for", "")
+    told = {g.passing(k).label: "arrowtail=tee" in line for k, line in enumerate(edge_lines(dot(g)))}
+    assert told == {"x": False, "m": True, "h": False, "mask": False}, "mask decides, which stops; but it is multiplied, too"
+    stopped = graph(where(x * 3.0, x, 0.0))
+    assert [stopped.passes(k) for k in range(3)] == [True, False, True]
 
 
 def test_themes():
@@ -178,9 +179,13 @@ def test_save_by_graphviz(tmp_path):
         (
             "a.svg",
             {"colour": 1, "size": 2},
-            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, theme, direction, ladder, title, route",
+            r"\.svg has no option colour, size\. Its options: engine, values, gradients, fold, elements, theme, direction, ladder, title, route",
         ),
-        ("a.dot", {"title": "x"}, r"\.dot has no option title\. Its options: values, gradients, fold, theme, direction\."),
+        (
+            "a.dot",
+            {"title": "x"},
+            r"\.dot has no option title\. Its options: values, gradients, fold, elements, theme, direction\.",
+        ),
         ("a.png", {"theme": "sepia"}, r"theme='sepia' is none of light, dark"),
         ("a.dot", {"direction": "up"}, r"direction='up' is none of right, down"),
         ("a.txt", {"values": True}, r"\.txt has no option values\. Its options: width, ascii"),

@@ -18,7 +18,7 @@ from ..draw.ladder import stand_alone
 from ..draw.rungs import ladder_text
 from ..engine import Tensor, TinygradNormError, grad
 from ..engine.arrays import Array
-from ..graph import Folded, Graph, fold
+from ..graph import Elements, Folded, Graph, fold
 from ..graph.files import write_whole
 from ..norms import get, names
 from .derive import _axes, _forward
@@ -57,6 +57,10 @@ def add_parser(commands: Any) -> None:
         "--fold", type=_seed, metavar="N", help="scopes as boxes, N deep; 0: one box for all; 1: mean, variance, …"
     )
     depth.add_argument("--whole", action="store_true", help="every operation, however many")
+    depth.add_argument(
+        "--elements", action="store_true",
+        help="every single number a box, every local derivative on an arrow; needs a small --shape, such as 1,3",
+    )  # fmt: skip
     parser.add_argument(
         "--backward", choices=("recorded", "analytic"), default="recorded", help="the hand-derived node is one box"
     )
@@ -72,8 +76,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--gradients", action="store_true", help="the size of each gradient, and as the width of each line")
     parser.add_argument("--dtypes", action="store_true", help="every dtype, also where all are the same (.svg only)")
     parser.add_argument("--scopes", action="store_true", help="in which scope each was recorded (.svg only)")
-    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of an .svg (default: light)")
-    parser.add_argument("--direction", choices=("right", "down"), default="right", help="of an .svg (default: right)")
+    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of the picture (default: light)")
+    parser.add_argument("--direction", choices=("right", "down"), default="right", help="of the picture (default: right)")
     parser.add_argument(
         "--gallery", type=Path, metavar="DIR", help="write every norm, its scopes as boxes, and a page of them, into DIR"
     )
@@ -129,13 +133,14 @@ def _graph(args: argparse.Namespace, record: Record) -> Graph:
         (found,) = grad(output, x, record.dy, create_graph=True)
         output = found.named(f"d{x.name}") if found.op is not None else found
     graph = Graph(output)
-    return graph.between(*args.between) if args.between else graph
+    graph = graph.between(*args.between) if args.between else graph
+    return graph.elements() if args.elements else graph
 
 
 def _print(args: argparse.Namespace, graph: Graph) -> None:
-    shown = graph if args.whole else fold(graph, args.fold)
+    shown = graph if args.whole or args.elements else fold(graph, args.fold)
     _show(terminal(shown, ascii=not _unicode(sys.stdout)))
-    if isinstance(shown, Folded):
+    if isinstance(shown, (Elements, Folded)):
         _show(f"({shown.note.replace('fold=False', '--whole')})")
 
 
@@ -189,7 +194,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     kind = args.out.suffix
     options: dict[str, Any] = {} if kind == ".json" else {"fold": False if args.whole else args.fold}
     if kind in (".svg", ".dot", ".gv", ".png", ".pdf"):
-        options |= {"values": args.values, "gradients": args.gradients or None}
+        options |= {"values": args.values or args.elements, "gradients": args.gradients or None}
     usual = {"route": None, "dtypes": False, "scopes": False, "theme": "light", "direction": "right"}
     return options | {name: vars(args)[name] for name, value in usual.items() if vars(args)[name] != value}
 

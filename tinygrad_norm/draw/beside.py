@@ -12,7 +12,6 @@ from ..graph import Graph
 from ..graph.aligned import Family, Member
 from .geometry import Layout
 from .layout import lay_out
-from .legend import is_stopped
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
 from .svg import FONTS, MARGIN, card_size, label_size, line_widths
@@ -99,7 +98,7 @@ def _panel(pen: Pen, family: Family, m: Member, own: list[Card], layout: Layout,
         label = line.label if edge_label(edge) or edge.summed else None
         if label is not None and (size := label_size(edge)) is not None:
             label = replace(label, w=size[0])
-        words, stopped = edge_words(m.graph, edge), is_stopped(m.graph, mine)
+        words, stopped = edge_words(m.graph, edge), not m.graph.passes(mine)
         width = widths.get(mine, PLAIN)
         drawn.append(
             pen.line(k, replace(line, label=label), words, edge_label(edge), summed=edge.summed, stopped=stopped, width=width)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ..graph import Edge, Folded, Graph, Node
+from ..graph import Edge, Graph, Node
 from ..graph.graph import NO_GRADIENT
 from .palette import DASHES, DrawingError, Palette, palette_of
 from .plan import find_spine, plan_lanes
@@ -54,8 +53,8 @@ def dot(graph: Graph, *, values: bool = False, gradients: Any = None, theme: str
         boxes[node.id] = f"n{node.id} [label={label}, {fill}, tooltip={_tooltip(card.whole)}{group}];"
     lines += _clusters(graph, boxes, _frame(colors))
     on_spine = set(pairwise(spine))
-    for e, passes in zip(graph.edges, _passing(graph)):
-        words = _edge_attributes(graph, e, _lane_of(e, on_spine, lanes), passes, colors)
+    for k, e in enumerate(graph.edges):
+        words = _edge_attributes(graph, e, _lane_of(e, on_spine, lanes), graph.passes(k), colors)
         lines.append(f"  n{e.source} -> n{e.target} [{', '.join(words)}];")
     return "\n".join([*lines, "}", ""])
 
@@ -88,26 +87,7 @@ def _lane_of(e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str
     return min({lanes[e.source][0], lanes[e.target][0]} - {"spine"}, default="")
 
 
-def _passing(graph: Graph) -> list[bool]:
-    """For each edge, whether a gradient passes; of a folded graph, on at least one of the record's edges behind it."""
-    if not isinstance(graph, Folded):
-        return [_passes(graph, e) for e in graph.edges]
-    single = [len(members) == 1 for members in graph.members]
-    found = set()
-    for e in graph.whole.edges:
-        if _passes(graph.whole, e):
-            target = graph.box[e.target]
-            found.add((graph.box[e.source], target, e.position if single[target] else -1))
-    return [(e.source, e.target, e.position if single[e.target] else -1) in found for e in graph.edges]
-
-
-def _passes(graph: Graph, e: Edge) -> bool:
-    return graph.nodes[e.source].tensor.requires_grad and e.rule != NO_GRADIENT
-
-
 def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Palette) -> Iterator[str]:
-    if passes and e.rule == NO_GRADIENT:  # of one of the edges behind it, not of all
-        e = replace(e, rule="")
     label = f"{edge_label(e)}{' Σ' if e.summed else ''}".strip()
     if label:
         yield f"label={_label(' ' + label + ' ')}"

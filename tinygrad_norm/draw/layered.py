@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_right, insort
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from .plan import longest_path_ranks
 
 FAST_ABOVE = 400
 MOST_STATIONS = 20_000
+FEW = 2_000  # boxes and stations whose crossings are counted
 BETWEEN_BOXES, BETWEEN_LINES, TRACK = 22.0, 8.0, 14.0
 
 
@@ -29,8 +31,11 @@ class _Item:
     after: list[int] = field(default_factory=list)
 
 
-def lay_layers(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], spine: Sequence[int]) -> Layout:
-    """Place any graph: boxes in columns, a label column between each two, every line through its own stations."""
+def lay_layers(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], direct: Collection[tuple[int, int]]) -> Layout:
+    """Place any graph: boxes in columns, a label column between each two, every line through its own stations.
+
+    direct:  the pairs of nodes along the direct route
+    """
     rank = _ranks(graph)
     items = [_Item(h / 2, h / 2, w, True) for w, h in sizes]
     layers: list[list[int]] = [[] for _ in range(2 * max(rank) + 1)]
@@ -42,17 +47,17 @@ def lay_layers(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None
     _straighten(items, layers, stations)
     lefts, rights = _columns(items, layers)
     boxes = [Box((lefts[2 * r] + rights[2 * r]) / 2, items[i].y, *sizes[i]) for i, r in enumerate(rank)]
-    lines = _lines(graph, rank, items, boxes, stations, labels, lefts, rights, spine)
+    lines = _lines(graph, rank, items, boxes, stations, labels, lefts, rights, direct)
     return enclose("layered", boxes, lines)
 
 
 def _ranks(graph: Graph) -> list[int]:
-    """Longest-path ranks, each leaf moved right beside its first consumer."""
+    """Longest-path ranks, each leaf moved right beside its first consumer; one that nothing consumes stays first."""
     rank = longest_path_ranks(graph)
     first: dict[int, int] = {}
     for e in graph.edges:
         first[e.source] = min(first.get(e.source, rank[e.target]), rank[e.target])
-    return [first[n.id] - 1 if n.op is None else rank[n.id] for n in graph.nodes]
+    return [first.get(n.id, 1) - 1 if n.op is None else rank[n.id] for n in graph.nodes]
 
 
 def _add_stations(
@@ -60,7 +65,7 @@ def _add_stations(
 ) -> list[list[int] | None]:
     """The stations of each edge; None for an edge so long that it takes the express track under everything."""
     spans = [2 * (rank[e.target] - rank[e.source]) - 1 for e in graph.edges]
-    longest = max(spans)
+    longest = max(spans, default=1)
     while sum(s for s in spans if s <= longest) > MOST_STATIONS and longest > 1:
         longest //= 2
     stations: list[list[int] | None] = []
@@ -83,8 +88,10 @@ def _add_stations(
 
 
 def _order(items: list[_Item], layers: list[list[int]], sweeps: int) -> None:
-    """Fewer crossings: sort each layer by the mean place of its neighbours, forth and back."""
+    """Fewer crossings: sort each layer by the mean place of its neighbours, forth and back; the best of all sweeps stays."""
     place = {i: float(k) for layer in layers for k, i in enumerate(layer)}
+    few = len(items) <= FEW
+    best, fewest = [list(layer) for layer in layers], float("inf")
     for sweep in range(sweeps):
         forth = sweep % 2 == 0
         for layer in layers if forth else reversed(layers):
@@ -95,6 +102,24 @@ def _order(items: list[_Item], layers: list[list[int]], sweeps: int) -> None:
 
             layer.sort(key=mean_place)
             place.update((i, float(k)) for k, i in enumerate(layer))
+        if few:
+            crossings = sum(_crossings(items, layer, place) for layer in layers)
+            if crossings <= fewest:
+                best, fewest = [list(layer) for layer in layers], crossings
+    if few:
+        layers[:] = best
+
+
+def _crossings(items: list[_Item], layer: list[int], place: dict[int, float]) -> int:
+    """How many lines to the next layer cross."""
+    ends: list[float] = []
+    count = 0
+    for i in layer:
+        mine = sorted(place[j] for j in items[i].after)
+        count += sum(len(ends) - bisect_right(ends, end) for end in mine)
+        for end in mine:
+            insort(ends, end)
+    return count
 
 
 def _heights(items: list[_Item], layers: list[list[int]], sweeps: int) -> None:
@@ -113,23 +138,31 @@ def _heights(items: list[_Item], layers: list[list[int]], sweeps: int) -> None:
 
 
 def _straighten(items: list[_Item], layers: list[list[int]], stations: list[list[int] | None]) -> None:
-    """Put all stations of a line at one height where their neighbours leave room for it."""
+    """Put the stations of a line at one height as far as their neighbours leave room for it."""
     beside: dict[int, tuple[int | None, int | None]] = {}
     for layer in layers:
         for above, i, below in zip([None, *layer], layer, [*layer[1:], None]):
             beside[i] = (above, below)
     for path in stations:
+        run: list[int] = []
         lowest, highest = float("-inf"), float("inf")
         for i in path or ():
             above, below = beside[i]
-            if above is not None:
-                lowest = max(lowest, items[above].y + _room(items, above, i))
-            if below is not None:
-                highest = min(highest, items[below].y - _room(items, i, below))
-        if path and lowest <= highest:
-            mean = sum(items[i].y for i in path) / len(path)
-            for i in path:
-                items[i].y = min(max(mean, lowest), highest)
+            least = float("-inf") if above is None else items[above].y + _room(items, above, i)
+            most = float("inf") if below is None else items[below].y - _room(items, i, below)
+            if run and max(lowest, least) > min(highest, most):
+                _set_level(items, run, lowest, highest)
+                run, lowest, highest = [], float("-inf"), float("inf")
+            run.append(i)
+            lowest, highest = max(lowest, least), min(highest, most)
+        _set_level(items, run, lowest, highest)
+
+
+def _set_level(items: list[_Item], run: list[int], lowest: float, highest: float) -> None:
+    if run and lowest <= highest:
+        height = min(max(sum(items[i].y for i in run) / len(run), lowest), highest)
+        for i in run:
+            items[i].y = height
 
 
 def _room(items: list[_Item], a: int, b: int) -> float:
@@ -177,11 +210,10 @@ def _lines(
     labels: Sequence[Size | None],
     lefts: list[float],
     rights: list[float],
-    spine: Sequence[int],
+    direct: Collection[tuple[int, int]],
 ) -> list[Line]:
     outs, ins = _ports(graph, items, boxes, stations)
     floor = max(item.y + item.down for item in items)
-    on_spine = set(pairwise(spine))
     lines, express = [], 0
     for k, (e, path, label) in enumerate(zip(graph.edges, stations, labels)):
         first, last = 2 * rank[e.source], 2 * rank[e.target]
@@ -197,7 +229,7 @@ def _lines(
         where = None
         if label is not None and path is not None:
             where = Box((lefts[last - 1] + rights[last - 1]) / 2, items[path[-1]].y - label[1] / 2 - 3, *label)
-        lines.append(Line(_straightened(points), True, where, "spine" if (e.source, e.target) in on_spine else ""))
+        lines.append(Line(_straightened(points), True, where, "spine" if (e.source, e.target) in direct else ""))
     return lines
 
 

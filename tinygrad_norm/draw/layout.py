@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from ..graph import Graph
+from ..graph import Elements, Graph
 from .geometry import Box, Layout, Line, Size
 from .lanes import lay_lanes
 from .layered import lay_layers
@@ -26,4 +27,12 @@ def lay_out(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], 
         return lay_out(graph, [(h, w) for w, h in sizes], [size and (size[1], size[0]) for size in labels]).turned()
     plan = plan_lanes(graph)
     lanes = plan and lay_lanes(graph, plan, sizes, labels)
-    return lanes or lay_layers(graph, sizes, labels, find_spine(graph))
+    return lanes or lay_layers(graph, sizes, labels, _direct(graph))
+
+
+def _direct(graph: Graph) -> set[tuple[int, int]]:
+    """The pairs of nodes along the direct route; number by number, along that of each number."""
+    if not isinstance(graph, Elements):
+        return set(pairwise(find_spine(graph)))
+    route, tensor = _direct(graph.whole), [i for i, _ in graph.places]
+    return {(e.source, e.target) for e in graph.edges if (tensor[e.source], tensor[e.target]) in route}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from ..graph import Folded, Graph
+from ..graph import Elements, Folded, Graph
 from ..graph.routes import named_paths
 from .geometry import Box, Layout, Line, Point, Size
 from .pen import NOTE, WIDTHS, Pen, n
@@ -81,7 +81,7 @@ def legend(
         signs.append((0.0, "", "×… local derivative (none: ×1)"))
     if any(e.summed for e in graph.edges):
         signs.append((18.0, pen.sum_badge(8, -4, ink.ink), "its gradient is summed over the broadcast axis"))
-    if any(is_stopped(graph, k) for k in range(len(graph.edges))):
+    if not all(graph.passes(k) for k in range(len(graph.edges))):
         bars = f'<path class="barrier" d="M6 -10V2M10 -10V2" stroke="{ink.lanes[""]}" stroke-width="2"/>'
         signs.append((18.0, bars, "nothing flows back here"))
     if widths:
@@ -92,14 +92,9 @@ def legend(
         signs.append((114.0, strokes, "gradient: over ½, 1/10, 1/100 of the largest here, and less"))
     signs += [(0.0, "", note) for note in notes]
     dtype = common_dtype(graph)
-    counts = graph.note if isinstance(graph, Folded) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
+    counts = graph.note if isinstance(graph, (Folded, Elements)) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     signs.append((0.0, "", f"{counts}, all {clean(dtype)}" if dtype else counts))
     return _rows((items, signs), max(layout.width, 620.0))
-
-
-def is_stopped(graph: Graph, k: int) -> bool:
-    """Whether nothing flows back along edge number ``k``."""
-    return graph.edges[k].rule == "no gradient" or not graph.passing(k).tensor.requires_grad
 
 
 def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> tuple[str, Size]:

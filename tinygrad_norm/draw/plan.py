@@ -69,8 +69,8 @@ def longest_path_ranks(graph: Graph) -> list[int]:
 
 def plan_lanes(graph: Graph) -> Plan | None:
     """Columns and rows for a graph that looks like a normalization; None for any other."""
-    if len(graph.nodes) > LARGEST:
-        return None
+    if len(graph.nodes) > LARGEST or {n.id for n in graph.nodes if n.op is None} - {e.source for e in graph.edges}:
+        return None  # or a leaf that nothing uses
     spine = find_spine(graph)
     rank = longest_path_ranks(graph)
     column = {n.id: rank[n.id] for n in graph.nodes if n.op is not None or n.id == spine[0]}

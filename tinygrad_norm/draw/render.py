@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..graph import Folded, Graph, Instead, fold, lend_writer
+from ..graph import Elements, Folded, Graph, Instead, elements, fold, lend_writer
 from ..graph.routes import Route
 from .dot import dot
 from .explorer import explorer
@@ -16,23 +16,26 @@ from .svg import svg
 from .terminal import terminal
 
 ENGINES = ("auto", "graphviz", "builtin")
-_COMMON = ("values", "gradients", "fold", "theme", "direction")
+_COMMON = ("values", "gradients", "fold", "elements", "theme", "direction")
 _BUILTIN = ("title", "route", "dtypes", "scopes")  # for the built-in layout only
 
 
 def render_svg(graph: Graph, **options: Any) -> str:
     """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, and those of ``svg``.
 
-    With ``ladder=True``, forward beside backward and what is kept between them; then the options are ``fold``, ``title``, ``theme``.
+    With ``elements=True`` every number is a node, with its value unless ``values=False``. With ``ladder=True``, forward
+    beside backward and what is kept between them; then the options are ``fold``, ``title``, ``theme``.
     """
     if options.pop("ladder", False):
         options = stand_alone(options)
         _check("svg with ladder", options, ("fold", "title", "theme"))
-        return ladder(_folded(graph, options), **options)
+        return ladder(_level(graph, options, has_values=False), **options)
     _check("svg", options, ("engine", *_COMMON, "ladder", *_BUILTIN))
     if options.get("route") is not None:
+        if options.get("elements") or isinstance(graph, Elements):
+            raise DrawingError("draw: a route is told of whole tensors; leave out elements or route.")
         options |= {"route": _route(graph, options["route"]), "fold": False}
-    graph = _folded(graph, options)
+    graph = _level(graph, options)
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
     for name in _BUILTIN:
@@ -47,19 +50,21 @@ def render_svg(graph: Graph, **options: Any) -> str:
 def render_html(graph: Graph, **options: Any) -> str:
     """A page to step through. Options: those of ``explorer``."""
     _check("html", options, ("gradients", "title", "twin", "formula", "family"))
+    if isinstance(graph, Elements):
+        raise DrawingError("draw: the page to step through tells of whole tensors and shows their numbers; leave out elements.")
     return explorer(graph, **options)
 
 
 def render_dot(graph: Graph, **options: Any) -> str:
-    """DOT text. Options: ``values``, ``gradients``, ``fold``, ``theme``, ``direction``."""
+    """DOT text. Options: ``values``, ``gradients``, ``fold``, ``elements``, ``theme``, ``direction``."""
     _check("dot", options, _COMMON)
-    return dot(_folded(graph, options), **options)
+    return dot(_level(graph, options), **options)
 
 
 def render_text(graph: Graph, **options: Any) -> str:
-    """Text for a terminal. Options: ``width``, ``ascii``, ``fold``."""
-    _check("txt", options, ("width", "ascii", "fold"))
-    graph = _folded(graph, options)
+    """Text for a terminal. Options: ``width``, ``ascii``, ``fold``, ``elements``."""
+    _check("txt", options, ("width", "ascii", "fold", "elements"))
+    graph = _level(graph, options, has_values=False)
     note = f"\n({graph.note})" if isinstance(graph, Folded) and graph.unasked else ""
     return terminal(graph, **options) + note + "\n"
 
@@ -79,10 +84,16 @@ def _route(graph: Graph, wanted: Any) -> Any:
     return routes[wanted]
 
 
-def _folded(graph: Graph, options: dict[str, Any]) -> Graph:
-    """What is drawn: ``fold=False`` everything, a number that many scopes deep, else as deep as fits."""
+def _level(graph: Graph, options: dict[str, Any], has_values: bool = True) -> Graph:
+    """What is drawn: ``elements`` every number, ``fold=False`` everything, a number that many scopes deep, else as deep as fits."""
     depth = options.pop("fold", None)
-    if depth is False or isinstance(graph, Folded):
+    if options.pop("elements", False):
+        if depth is not None and depth is not False:
+            raise DrawingError("draw: elements shows every number, and fold boxes; leave out one of the two.")
+        graph = elements(graph)
+    if isinstance(graph, Elements) and has_values:
+        options.setdefault("values", True)  # they are what this level is for
+    if depth is False or isinstance(graph, (Folded, Elements)):
         return graph
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
         raise DrawingError(f"draw: fold={depth!r}; it is False (draw everything) or how many scopes deep to draw, from 0 on.")
@@ -97,7 +108,7 @@ def _by_graphviz(suffix: str) -> Callable[..., bytes | Instead]:
             raise DrawingError(
                 f'draw: the built-in layout writes SVG, not {suffix}. Save as .svg, or use engine="graphviz" with Graphviz installed.'
             )
-        graph = _folded(graph, options)
+        graph = _level(graph, options)
         text = dot(graph, **options)
         try:
             return run_graphviz(text, suffix)

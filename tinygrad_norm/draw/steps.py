@@ -12,7 +12,6 @@ from ..engine.arrays import Array
 from ..graph import Folded, Graph, Node, shape_text
 from ..graph.routes import Route
 from ..graph.table import number
-from .legend import is_stopped
 from .text import clean
 
 MOST = 8  # rows and columns of a matrix that are shown
@@ -286,7 +285,7 @@ def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
     stopped: dict[int, bool] = {}
     for k, e in enumerate(graph.edges):
         users.setdefault(e.source, []).append(clean(graph.nodes[e.target].label))
-        stopped[e.source] = stopped.get(e.source, True) and is_stopped(graph, k)
+        stopped[e.source] = stopped.get(e.source, True) and not graph.passes(k)
     told = []
     for n in graph.nodes:
         label, text = clean(n.label), clean(n.text)

@@ -13,7 +13,7 @@ import numpy as np
 from ..graph import Edge, Graph
 from .geometry import Layout, Size
 from .layout import lay_out
-from .legend import Mark, is_stopped, legend, route_marks
+from .legend import Mark, legend, route_marks
 from .palette import DrawingError, palette_of
 from .pen import BADGE, LABEL, LEADING, LINE, NOTE, PLAIN, RULE, Pen, n, width_of
 from .text import Card, cards, clean, edge_label, edge_words, text_width
@@ -117,7 +117,7 @@ def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = Fals
     graph, layout = picture.graph, picture.layout
     drawn = []
     for k, (e, line) in enumerate(zip(graph.edges, layout.lines)):
-        how: dict[str, Any] = {"summed": e.summed, "stopped": is_stopped(graph, k), "width": picture.widths.get(k, PLAIN)}
+        how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": picture.widths.get(k, PLAIN)}
         extra, way = look.edges.get(k, ""), -1 if k in look.turned else 1
         drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), extra=extra, way=way, tails=tails, **how))
     drawn += [pen.letter(*m.at, m.letter, m.lane) for m in picture.marks if m.at and not look.edges]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from itertools import pairwise
 
-from ..graph import Graph, shape_text
+from ..graph import Elements, Graph, shape_text
 from ..graph import width as columns_of
 from ..graph.table import ascii_text
 from .lanes import Rows, choose_route
@@ -20,9 +20,10 @@ def terminal(graph: Graph, width: int = 80, ascii: bool = False) -> str:
     """The graph as text, at most ``width`` columns wide.
 
     A graph that is a line with a few branches is drawn: the direct route on one line, its branches above and
-    below. Any other, or one that does not fit, is listed node by node. ``ascii`` spells everything out: ``xhat``.
+    below. Any other, or one that does not fit, is listed node by node; and so is one of single numbers, with its
+    local derivatives. ``ascii`` spells everything out: ``xhat``.
     """
-    plan = plan_lanes(graph)
+    plan = None if isinstance(graph, Elements) else plan_lanes(graph)
     if plan is not None:
         for every_shape, spare in ((True, 1), (True, 0), (False, 1), (False, 0)):
             try:
@@ -31,8 +32,9 @@ def terminal(graph: Graph, width: int = 80, ascii: bool = False) -> str:
                 break
             if all(columns_of(line) <= width for line in lines):
                 return "\n".join(lines)
-    text = _ascii_listing(graph) if ascii else graph.listing()
-    return "\n".join(_cut(clean(line), width, ascii).rstrip() for line in text.splitlines())
+    text = graph.listing(width, ascii) if isinstance(graph, Elements) else _ascii_listing(graph) if ascii else graph.listing()
+    lines = [ascii_text(clean(line)) if ascii else clean(line) for line in text.splitlines()]
+    return "\n".join(_cut(line, width, ascii).rstrip() for line in lines)
 
 
 def _ascii_listing(graph: Graph) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Edge, Graph, Node, shape_text
+from ..graph import Edge, Elements, Graph, Node, shape_text
+from ..graph.elements import number_text
 
 LONGEST = 28
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -21,7 +22,7 @@ _WIDTHS = {
         30: "ijl'|",
         37: " .,:;·ftI",
         46: '()[]/\\-!r"J',
-        54: "sczL²³⁻⁰¹⁴⁵⁶⁷⁸⁹*",
+        54: "sczL²³⁻⁰¹⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉*",
         61: "aekvxyFTYγνι?",
         65: "bdghnopqu0123456789$_βδεθκλμπρστφχ#‖",
         70: "ABCEKPRSVXZ&",
@@ -87,23 +88,28 @@ def cards(graph: Graph, values: bool = False, gradients: Any = None, dtypes: boo
     gradients:  add the norm of its gradient; ``True`` for the graph's own random cotangent, or a cotangent
     dtypes:     its dtype also where all are the same
     scopes:     add the scope it was recorded in
+
+    A node that is one number says nothing of its shape, and of its gradient the number.
     """
-    dtype = None if dtypes else common_dtype(graph)
+    dtype, numbers = None if dtypes else common_dtype(graph), isinstance(graph, Elements)
     wanted = gradients is not None and gradients is not False
     found = graph.gradients(None if gradients is True else gradients) if wanted else {}
     made = []
     for node in graph.nodes:
         label, text = clean(node.label), clean(node.text)
         lines = [] if text in ("", label) else [text]
-        lines.append(shape_line(node, dtype))
+        if not (numbers and dtype):
+            lines.append(node.dtype if numbers else shape_line(node, dtype))
         if scopes and node.scope and node.op is not None:
             lines.append("in " + clean(" › ".join(node.scope)))
         if values:
-            lines += preview(node.tensor.numpy())
+            lines += [number_text(node.tensor.numpy())] if numbers else preview(node.tensor.numpy())
         if node.id in found:
-            lines.append(f"dL: ‖·‖ = {_norm(found[node.id]):.4g}")
-        whole = f"{node.role} {label}" + (f" = {text}" if len(lines) > 1 and lines[0] == text else "")
-        made.append(Card(shorten(label), tuple(map(shorten, lines)), f"{whole}, shape {shape_text(node.shape)}, {node.dtype}"))
+            g = found[node.id]
+            lines.append(f"dL: {number_text(g)}" if numbers else f"dL: ‖·‖ = {_norm(g):.4g}")
+        whole = f"{node.role} {label}" + (f" = {text}" if lines and lines[0] == text else "")
+        size = number_text(node.tensor.numpy(), 6) if numbers else f"shape {shape_text(node.shape)}"
+        made.append(Card(shorten(label), tuple(map(shorten, lines)), f"{whole}, {size}, {node.dtype}"))
     return made
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..engine import ARRAYS, GradientError, InPlaceError, Tensor, TinygradNormError, describe
 from ..engine.arrays import Array
 from .folding import Folded
-from .graph import Edge, Graph, Node, pad, width
+from .graph import NO_GRADIENT, Edge, Graph, Node, pad, width
 from .table import ascii_text
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Elements(Graph):
                 for position, x, there, slopes in tables:
                     for j in np.flatnonzero(there[k]).tolist():
                         slope = 0.0 if slopes is None else float(slopes[k, j])
-                        rule = "no gradient" if slopes is None else f"×{number_text(slope)}"
+                        rule = NO_GRADIENT if slopes is None else f"×{number_text(slope)}"
                         found.append((Edge(self._entry(x, j), self._first[i] + k, position, rule, False), slope))
         return found
 
@@ -133,6 +133,22 @@ class Elements(Graph):
         """By node: the gradient of that number, a scalar. It is the sum over its arrows: derivative × gradient of the target."""
         found = self.whole.gradients(grad_output)
         return {k: np.array(found[i][at]) for k, (i, at) in enumerate(self.places) if i in found}
+
+    def shares(self, grad_output: Any = None) -> dict[int, Array]:
+        """What each arrow hands back: its number times the gradient at its head."""
+        found = self.gradients(grad_output)
+        return {
+            k: np.array(slope * found[e.target])
+            for k, (e, slope) in enumerate(self._arrows)
+            if e.target in found and self.passes(k)
+        }
+
+    def passes(self, k: int) -> bool:
+        whole, _ = self.places[self.edges[k].source]
+        return self.whole.tensors[whole].requires_grad and self.edges[k].rule != NO_GRADIENT
+
+    def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
+        return self.whole.between(source, target)
 
     def count_routes(self, source: Tensor) -> int:
         raise _of_whole_tensors("count_routes")

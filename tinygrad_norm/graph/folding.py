@@ -6,6 +6,7 @@ A box is a stretch of the record, so the folded graph has no cycle: a scope that
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -86,9 +87,12 @@ class Folded(Graph):
             if source == target:
                 continue
             single = len(self.members[target]) == 1
-            rule = e.rule if single or e.rule == NO_GRADIENT else ""
+            rule = e.rule if single else ""
             edge = Edge(source, target, e.position, rule, e.summed and single)
             found.setdefault((e.source, target, e.position if single else -1), (edge, []))[1].append(k)
+        for key, (edge, stands_for) in found.items():
+            if all(self.whole.edges[k].rule == NO_GRADIENT for k in stands_for):
+                found[key] = (replace(edge, rule=NO_GRADIENT), stands_for)
         return sorted(found.values(), key=lambda p: (p[0].target, p[0].position, p[0].source))
 
     def gradients(self, grad_output: Any = None) -> dict[int, Array]:
@@ -108,6 +112,9 @@ class Folded(Graph):
 
     def passing(self, k: int) -> Node:
         return self.whole.passing(self._passages[k][1][0])
+
+    def passes(self, k: int) -> bool:
+        return any(self.whole.passes(i) for i in self._passages[k][1])
 
     def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
         return self.whole.between(source, target)

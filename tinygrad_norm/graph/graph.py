@@ -221,6 +221,10 @@ class Graph:
         """The tensor that edge number ``k`` stands for."""
         return self.nodes[self.edges[k].source]
 
+    def passes(self, k: int) -> bool:
+        """Whether a gradient flows back along edge number ``k``."""
+        return self.passing(k).tensor.requires_grad and self.edges[k].rule != NO_GRADIENT
+
     # Routes ------------------------------------------------------------------------------------------
 
     def count_routes(self, source: Tensor) -> int:

@@ -23,6 +23,7 @@ class Term:
     """A text that knows how tightly its parts hold together: a number times ``text``."""
 
     dtype = None
+    opposite = ""  # of a question: the other answer, [x ≤ 0] for [x > 0]
 
     def __init__(self, text: str, level: int = ATOM, factor: float | Fraction = 1, shape: Sequence[Any] = ()) -> None:
         self.text, self.level, self.factor, self.shape = text, level, factor, tuple(shape)
@@ -34,7 +35,8 @@ class Term:
         size: Any = abs(self.factor)
         if isinstance(size, Fraction) and size.denominator > 1 and size not in _FRACTIONS:
             return f"{sign}{'' if size.numerator == 1 else size.numerator}{self.within(PRODUCT)}/{size.denominator}"
-        return sign + ("" if size == 1 else _number(size)) + (self.within(PRODUCT) if size != 1 or sign else self.text)
+        body = self.within(PRODUCT) if size != 1 or sign else self.text
+        return sign + ("" if size == 1 else _number(size) + ("·" if body[0].isdigit() else "")) + body
 
     def within(self, level: int) -> str:
         """The text without its number, in parentheses where it would fall apart next to ``level``."""
@@ -99,7 +101,9 @@ class Term:
         return term(other) @ self
 
     def _ask(self, sign: str, other: Any) -> Term:
-        return Term(f"[{self} {sign} {term(other)}]", ATOM)
+        asked = Term(f"[{self} {sign} {term(other)}]", ATOM)
+        asked.opposite = f"[{self} {_OPPOSITE[sign]} {term(other)}]"
+        return asked
 
     def __gt__(self, other: Any) -> Term:
         return self._ask(">", other)
@@ -150,9 +154,7 @@ _OPPOSITE = {">": "≤", "≤": ">", "<": "≥", "≥": "<", "=": "≠", "≠": 
 
 def _negation(question: Term) -> Term:
     """[x > 0] for [x ≤ 0]."""
-    words = question.text.strip("[]").split(" ")
-    sign = _OPPOSITE.get(words[1]) if len(words) == 3 else None
-    return Term(f"[{words[0]} {sign} {words[2]}]" if sign else f"[not {question}]")
+    return Term(question.opposite or f"[not {question}]")
 
 
 def term(value: Any) -> Term:
