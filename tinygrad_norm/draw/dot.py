@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Edge, Graph, Node
-from ..graph.graph import NO_GRADIENT
+from ..graph.words import NO_GRADIENT
 from .palette import DASHES, DrawingError, Palette, palette_of
 from .plan import find_spine, plan_lanes
 from .text import cards, clean, edge_label, edge_words, shorten

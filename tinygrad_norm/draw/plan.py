@@ -121,7 +121,8 @@ def _span(graph: Graph, chain: list[int], column: dict[int, int]) -> tuple[int, 
 
 def _side(graph: Graph, chain: tuple[int, ...], count: int) -> int:
     """A branch that joins by shifting (a mean) goes below, one that joins by scaling (a variance) above."""
-    joins = {graph.nodes[e.target].op for e in graph.edges if e.source in chain and e.target not in chain}
+    leaving = (k for k, e in enumerate(graph.edges) if e.source in chain and e.target not in chain)
+    joins = {op for k in leaving for op in graph.joins(k)}
     if joins & set(_SCALES):
         return -1
     if joins & set(_SHIFTS):

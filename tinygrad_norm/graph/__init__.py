@@ -9,15 +9,12 @@ from .graph import (
     FormatError,
     Graph,
     Node,
-    axis_names,
     graph,
     lend_writer,
     lenders,
-    pad,
     replay,
-    shape_text,
-    width,
 )
+from .words import axis_names, pad, shape_text, width
 
 __all__ = [
     "REDUCTIONS",

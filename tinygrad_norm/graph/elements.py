@@ -20,8 +20,9 @@ import numpy as np
 from ..engine import ARRAYS, GradientError, InPlaceError, Tensor, TinygradNormError, describe
 from ..engine.arrays import Array
 from .folding import Folded
-from .graph import NO_GRADIENT, Edge, Graph, Node, pad, width
+from .graph import Edge, Graph, Node
 from .table import ascii_text
+from .words import NO_GRADIENT, pad, width
 
 if TYPE_CHECKING:
     from .terms import Term

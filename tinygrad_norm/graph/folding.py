@@ -14,7 +14,8 @@ import numpy as np
 
 from ..engine import Tensor
 from ..engine.arrays import Array
-from .graph import NO_GRADIENT, Edge, Graph, Node
+from .graph import Edge, Graph, Node
+from .words import NO_GRADIENT
 
 _FORMS = ("reshape", "transpose", "broadcast_to", "astype")
 MOST = 25  # boxes in a picture before it is folded unasked
@@ -112,6 +113,9 @@ class Folded(Graph):
 
     def passing(self, k: int) -> Node:
         return self.whole.passing(self._passages[k][1][0])
+
+    def joins(self, k: int) -> set[str | None]:
+        return {op for i in self._passages[k][1] for op in self.whole.joins(i)}
 
     def passes(self, k: int) -> bool:
         return any(self.whole.passes(i) for i in self._passages[k][1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, d
 from ..engine.arrays import Array
 from .files import Instead, write_whole
 from .notebook import bundle
+from .words import NO_GRADIENT, is_summed, local_rule, pad, shape_text, width, word_of
 
 if TYPE_CHECKING:
     import os
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from .elements import Elements
     from .terms import Term
 
-NO_GRADIENT = "no gradient"
 REDUCTIONS = ("sum", "mean", "max", "prod", "logsumexp")
 _SEED = 160706450  # the number of the LayerNorm paper
-_AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
 
 
 class FormatError(TinygradNormError, ValueError):
@@ -136,14 +134,14 @@ class Graph:
         for i, t in enumerate(self.tensors):
             if t.op is not None:
                 formulas[t] = t.op(*(words[x] if isinstance(x, Tensor) else x for x in t.inputs), **t.params)
-            words[t] = _word(t, i, formulas.get(t), t is self.output)
+            words[t] = word_of(t, i, formulas.get(t), t is self.output)
         return formulas, words
 
     @cached_property
     def edges(self) -> list[Edge]:
         _, words = self._texts
         return [
-            Edge(self.ids[x], i, position, local_rule(t, position, words), _is_summed(t, x))
+            Edge(self.ids[x], i, position, local_rule(t, position, words), is_summed(t, x))
             for i, t in enumerate(self.tensors)
             for position, x in enumerate(t.inputs)
             if isinstance(x, Tensor)
@@ -220,6 +218,10 @@ class Graph:
     def passing(self, k: int) -> Node:
         """The tensor that edge number ``k`` stands for."""
         return self.nodes[self.edges[k].source]
+
+    def joins(self, k: int) -> set[str | None]:
+        """The operations that use the tensor of edge number ``k`` there."""
+        return {self.nodes[self.edges[k].target].op}
 
     def passes(self, k: int) -> bool:
         """Whether a gradient flows back along edge number ``k``."""
@@ -350,62 +352,3 @@ def replay(graph: Graph, inputs: Mapping[Tensor, Any], meanings: Mapping[str, Ca
             meaning: Op | Callable[..., Any] = t.op if meanings is None else meanings[t.op.name]
             values[t] = meaning(*(values[x] if isinstance(x, Tensor) else x for x in t.inputs), **t.params)
     return values[graph.output]
-
-
-# Words --------------------------------------------------------------------------------------------------
-
-
-def axis_names(ndim: int) -> tuple[str, ...]:
-    """What formulas call the axes of an array: B and N for a table, B, C, H, W for images."""
-    return _AXES.get(ndim) or tuple(f"N{i}" for i in range(ndim))
-
-
-def _word(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
-    """What other formulas call the tensor: its name, or its own formula while that is short."""
-    from .terms import ATOM, PRODUCT, SUM, Term
-
-    text = "" if formula is None else str(formula)
-    level = ATOM
-    if t.name:
-        text = t.name
-    elif is_output:
-        text = "y"
-    elif formula is None or len(text) > 14:
-        text = f"t{i}"
-    else:
-        level = formula.level if formula.factor == 1 else SUM if text.startswith("−") else PRODUCT
-    return Term(text, level, shape=[Term(n) for n in axis_names(t.ndim)])
-
-
-def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
-    """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``; ``""`` where it is no factor."""
-    from .terms import PRODUCT, Term
-
-    assert t.op is not None
-    rule = t.op.pullbacks[position] if t.op.pullbacks else None
-    if rule is None:
-        return NO_GRADIENT
-    if not (t.op.elementwise or t.op.name in ("sum", "mean", "max", "logsumexp", "matmul")):
-        return ""
-    operands = [words[x] if isinstance(x, Tensor) else x for x in t.inputs]
-    factor = rule(Term(""), words[t], *operands, **t.params)
-    return factor.text if t.op.name == "matmul" else f"×{factor.whole(PRODUCT)}"
-
-
-def _is_summed(t: Tensor, x: Tensor) -> bool:
-    assert t.op is not None
-    spreads = t.op.elementwise or t.op.name == "broadcast_to"
-    return spreads and math.prod(x.shape) < math.prod(t.shape)
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-
-
-def width(text: str) -> int:
-    """How many columns a text takes in a terminal; x̂ takes one."""
-    return sum(not unicodedata.combining(c) for c in text)
-
-
-def pad(text: str, columns: int) -> str:
-    return text + " " * max(0, columns - width(text))

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
-from .graph import NO_GRADIENT, REDUCTIONS, Edge, Graph, open_lenders, width
+from .graph import REDUCTIONS, Edge, Graph, open_lenders
 from .table import ascii_text, bar, number, table, to_json
+from .words import NO_GRADIENT, width
 
 
 @dataclass(frozen=True)
