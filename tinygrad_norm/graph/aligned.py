@@ -46,10 +46,17 @@ class Family(Graph):
         self._nodes: list[Node] = list(reference.nodes)
         self._edges: list[Edge] = list(reference.edges)
         placed = {title: self._placed(g) for title, g in graphs.items()}
+        routed = {title: self._routed(g, placed[title]) for title, g in graphs.items()}
+        nodes, edges = self._sort()
+        self.members = []
         for title, g in graphs.items():
-            self._add_edges(g, placed[title])
-        new = self._sort()
-        self.members = [self._member(title, g, {i: new[p] for i, p in placed[title].items()}) for title, g in graphs.items()]
+            lines: dict[int, int | None] = {}
+            for own, way in routed[title].items():
+                lines.update((edges[k], None) for k in way[:-1])
+                lines[edges[way[-1]]] = own
+            place = {i: nodes[p] for i, p in placed[title].items()}
+            passed = {nodes[self._ends[k][1]] for way in routed[title].values() for k in way[:-1]}
+            self.members.append(Member(title, g, place, lines, frozenset(passed)))
         self.output = reference.output
         self.tensors = [n.tensor for n in self._nodes]
 
@@ -89,41 +96,55 @@ class Family(Graph):
                     self._nodes.append(replace(n, id=len(self._nodes)))
         return place
 
-    def _add_edges(self, g: Graph, place: Mapping[int, int]) -> None:
-        for e in g.edges:
-            a, b = place[e.source], place[e.target]
-            if not self._ways(a, b, set(place.values())):
-                self._edges.append(replace(e, source=a, target=b))
+    def _routed(self, g: Graph, place: Mapping[int, int]) -> dict[int, list[int]]:
+        """The family's edges that each edge of a record goes along; where there are none for it, a new one.
 
-    def _ways(self, a: int, b: int, taken: set[int]) -> list[int]:
-        """The edges of the shortest way from one node to another through none that is taken."""
+        It may go through nodes that the record lacks, but no two tensors may go through one: that would look like a sum.
+        """
+        if g is self.reference:
+            return {k: [k] for k in range(len(g.edges))}
+        found: dict[int, list[int]] = {}
+        lent: dict[int, int] = dict.fromkeys(place.values(), -1)  # who passes a node
+        used: set[int] = set()
+        for own, e in enumerate(g.edges):
+            start, end = place[e.source], place[e.target]
+            way = self._way(start, end, lent, used)
+            if not way:
+                way = [len(self._edges)]
+                self._edges.append(replace(e, source=start, target=end))
+            lent.update((self._edges[k].target, start) for k in way[:-1])
+            used.add(way[-1])
+            found[own] = way
+        return found
+
+    def _way(self, start: int, end: int, lent: Mapping[int, int], used: set[int]) -> list[int]:
+        """The shortest way through nodes that nobody else passes, its last edge not used yet."""
         came: dict[int, int] = {}
-        queue, seen = deque([a]), {a}
+        queue, seen = deque([start]), {start}
         while queue:
             at = queue.popleft()
             for k, e in enumerate(self._edges):
-                if e.source != at or e.target in seen or (e.target in taken and e.target != b):
+                if e.source != at or e.target in seen:
                     continue
-                seen.add(e.target)
-                came[e.target] = k
-                if e.target == b:
+                if e.target == end and k not in used:
                     way = [k]
-                    while self._edges[way[0]].source != a:
+                    while self._edges[way[0]].source != start:
                         way.insert(0, came[self._edges[way[0]].source])
                     return way
-                queue.append(e.target)
+                if e.target != end and lent.get(e.target, start) == start:
+                    seen.add(e.target)
+                    came[e.target] = k
+                    queue.append(e.target)
         return []
 
-    def _sort(self) -> dict[int, int]:
-        """Number the nodes so that sources come before targets; returns the new number of each."""
+    def _sort(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Number the nodes so that sources come before targets, and the edges by them; returns the new numbers of both."""
         waiting = {n.id: sum(e.target == n.id for e in self._edges) for n in self._nodes}
         order: list[int] = []
         while len(order) < len(self._nodes):
             ready = [i for i, count in waiting.items() if not count]
             if not ready:
-                raise GradientError(
-                    "graph: these records cannot be laid over each other: they do the same things in another order."
-                )
+                raise GradientError("graph: these records cannot be laid over each other: they do the same in another order.")
             first = min(ready, key=lambda i: (self._nodes[i].op is not None, i))
             order.append(first)
             del waiting[first]
@@ -132,27 +153,11 @@ class Family(Graph):
                     waiting[e.target] -= 1
         new = {old: k for k, old in enumerate(order)}
         self._nodes = [replace(self._nodes[old], id=k) for k, old in enumerate(order)]
-        moved = (replace(e, source=new[e.source], target=new[e.target]) for e in self._edges)
-        self._edges = sorted(moved, key=lambda e: (e.target, e.position, e.source))
-        return new
-
-    def _member(self, title: str, g: Graph, place: dict[int, int]) -> Member:
-        taken = set(place.values())
-        lines: dict[int, int | None] = {}
-        passed: set[int] = set()
-        for k, e in enumerate(g.edges):
-            way = self._own_edge(place, e, lines) or self._ways(place[e.source], place[e.target], taken)
-            for line in way[:-1]:
-                lines.setdefault(line, None)
-                passed.add(self._edges[line].target)
-            lines[way[-1]] = k
-        return Member(title, g, place, lines, frozenset(passed))
-
-    def _own_edge(self, place: Mapping[int, int], e: Edge, drawn: Mapping[int, int | None]) -> list[int]:
-        """The family's edge between the same two nodes, the second for the second of two (``a·a``)."""
-        ends = (place[e.source], place[e.target])
-        same = [k for k, f in enumerate(self._edges) if (f.source, f.target) == ends and k not in drawn]
-        return sorted(same, key=lambda k: self._edges[k].position != e.position)[:1]
+        self._ends = [(e.source, e.target) for e in self._edges]
+        moved = [replace(e, source=new[e.source], target=new[e.target]) for e in self._edges]
+        by_target = sorted(range(len(moved)), key=lambda k: (moved[k].target, moved[k].position, moved[k].source))
+        self._edges = [moved[k] for k in by_target]
+        return new, {old: k for k, old in enumerate(by_target)}
 
 
 def _matched(mine: Sequence[Node], theirs: Sequence[Node]) -> list[tuple[int, int]]:
