@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinygrad_norm.cli import main
-from tinygrad_norm.norms import names
+from tinygrad_norm.derive.recording import recorder
+from tinygrad_norm.graph import Graph
+from tinygrad_norm.norms import get, names
 
 GALLERY = Path(__file__).parents[2] / "lessons" / "pictures" / "gallery"
 
@@ -195,3 +198,92 @@ def test_single_numbers_are_refused(capsys, tmp_path, monkeypatch, words, messag
     assert code == 2
     assert message in err
     assert list(tmp_path.iterdir()) == []
+
+
+# More of a picture ----------------------------------------------------------------------------------------------------
+
+
+def test_ones_own_numbers(capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[1.0, 2.0, 4.0]], np.float32))
+    np.save(tmp_path / "w.npy", np.array([2.0, 3.0, 5.0], np.float32))
+    (tmp_path / "x.csv").write_text("1,2,4\n8,1,1\n", encoding="utf-8")
+    out = tmp_path / "own.svg"
+    inputs = ["--input", str(tmp_path / "x.npy"), "--input", f"γ={tmp_path / 'w.npy'}"]
+    assert run(capsys, "graph", "rms_norm", *inputs, "--values", "--out", str(out))[0] == 0
+    picture = out.read_text(encoding="utf-8")
+    for text in ("1, 2,", "2, 3,", "all float32", "(1, 3)"):
+        assert text in picture
+    assert run(capsys, "graph", "layer_norm", "--input", str(tmp_path / "x.csv"), "--out", str(tmp_path / "own.html"))[0] == 0
+    assert '"r":["1 2 4","8 1 1"]' in (tmp_path / "own.html").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.py"
+    mine.write_text("def square(x):\n    return x * x\n", encoding="utf-8")
+    code, text, _ = run(capsys, "graph", f"{mine}:square", "--axes", "x=B,N", "--input", f"x={tmp_path / 'x.csv'}")
+    assert code == 0
+    assert "2×3" in text
+    for words, message in (
+        (["rms_norm", "--input", f"q={tmp_path / 'x.npy'}"], "RMSNorm has no input 'q'; it has input (x), weight (γ)."),
+        (["rms_norm", "--input", str(tmp_path / "none.npy")], "none.npy: No such file or directory"),
+        (["rms_norm", "--input", str(tmp_path / "x.npy"), "--input", f"weight={tmp_path / 'x.csv'}"], "normalized_shape (2, 3)"),
+    ):
+        code, _, err = run(capsys, "graph", *words)
+        assert code == 2
+        assert message in err
+    with pytest.raises(SystemExit):
+        run(capsys, "graph", "--shape", "2,3", "--input", "x.npy")
+
+
+def test_relatives(capsys, tmp_path):
+    out = tmp_path / "family.svg"
+    code, said, _ = run(capsys, "graph", "layer_norm", "--beside", "rms_norm", "--beside", "group_norm", "--out", str(out))
+    assert (code, said) == (0, f"wrote {out}\n")
+    picture = out.read_text(encoding="utf-8")
+    assert picture.count('class="panel"') == 3
+    assert "RMSNorm: without" in picture
+    page = tmp_path / "family.html"
+    assert run(capsys, "graph", "layer_norm", "--beside", "rms_norm", "--out", str(page))[0] == 0
+    text = page.read_text(encoding="utf-8")
+    assert "RMSNorm: without" in text
+    assert "Largest difference to every operation: dx " in text
+    assert "<h2>LayerNorm: dx</h2>" in text
+    assert "The chain rule, from the output back" in text
+    assert len(text.encode()) <= 150_000
+
+
+def test_frames(capsys, tmp_path):
+    place = tmp_path / "deep" / "frames"
+    code, said, _ = run(capsys, "graph", "softmax", "--frames", str(place), "--theme", "dark")
+    made = sorted(p.name for p in place.iterdir())
+    assert (code, said) == (0, f"wrote {len(made)} pictures into {place}\n")
+    assert made[0] == "001_given.svg"
+    assert made[-1].endswith("_sum.svg")
+    assert "#0d1117" in (place / made[0]).read_text(encoding="utf-8")
+
+
+def test_a_stretch(capsys, tmp_path):
+    code, out, _ = run(capsys, "graph", "layer_norm", "--between", "c", "x̂")
+    assert code == 0
+    assert "μ" not in out
+    assert "rstd" in out
+    code, _, err = run(capsys, "graph", "layer_norm", "--between", "c", "nothing")
+    assert code == 2
+    assert "nothing here is called 'nothing'; there are x, γ, β" in err
+    page = tmp_path / "part.html"
+    assert run(capsys, "graph", "layer_norm", "--between", "c", "x̂", "--out", str(page))[0] == 0
+    assert "2 routes lead back from x̂ to c" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_norm_has_a_page(capsys, tmp_path, name):
+    page = tmp_path / f"{name}.html"
+    assert run(capsys, "graph", name, "--out", str(page))[0] == 0
+    text = page.read_text(encoding="utf-8")
+    assert len(text.encode()) <= 150_000
+    assert ("one node" in text) == (len(Graph(recorder(name, None, get(name).shape, "recorded", 0, {}, ())().output).nodes) > 4)
+
+
+def test_what_json_is_not(capsys, tmp_path):
+    path = tmp_path / "a.json"
+    code, _, err = run(capsys, "graph", "--theme", "dark", "--out", str(path))
+    assert code == 2
+    assert ".json holds the whole graph and has no options; leave out theme" in err
+    assert not path.exists()

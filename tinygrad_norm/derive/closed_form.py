@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ..graph import Graph
+from ..graph import Graph, Part
 from ..graph.routes import ClosedForm, Route, along
 from .errors import NotSymbolicError
 
@@ -16,13 +16,15 @@ _letters: WeakKeyDictionary[Graph, Letters | None] = WeakKeyDictionary()
 
 
 def closed_form(route: Route) -> ClosedForm | None:
-    """The formula of one route, for a cotangent called dy; None where an op on it has no symbolic meaning."""
+    """The formula of one route, for a cotangent called dy; None where an op on it has no symbolic meaning, and of a part."""
     from .letters import Letters, SymbolReading
     from .rules import Rewriting
     from .symbols import Letter, Symbol
     from .writer import Writer
 
     graph = route.graph
+    if isinstance(graph, Part):  # its inputs were computed from what is not on it
+        return None
     if graph not in _letters:
         try:
             _letters[graph] = Letters(graph)

@@ -14,6 +14,7 @@ from .graph import (
     lenders,
     replay,
 )
+from .part import Part
 from .words import axis_names, pad, shape_text, width
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Graph",
     "Instead",
     "Node",
+    "Part",
     "axis_names",
     "elements",
     "fold",
