@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,24 @@ def test_the_gallery_in_the_repository_is_current(capsys, tmp_path):
         assert new.read_bytes() == (GALLERY / new.name).read_bytes(), (
             f"{new.name}: tinygrad-norm graph --gallery lessons/pictures/gallery"
         )
+
+
+README = GALLERY.parents[2] / "README.md"
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
+def test_the_commands_of_the_readme_make_its_pictures(capsys, tmp_path, monkeypatch):
+    commands = re.findall(r"^tinygrad-norm (graph .*)$", README.read_text(encoding="utf-8"), re.M)
+    assert len(commands) == 3
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        code, said, _ = run(capsys, *command.split())
+        assert code == 0
+        name = said.removeprefix("wrote ").strip()
+        made = (tmp_path / name).read_bytes()
+        if name.endswith(".svg"):
+            assert made == (GALLERY.parent / name).read_bytes(), f"in lessons/pictures: tinygrad-norm {command}"
+        assert len(made) <= 150_000
 
 
 def test_doctor(capsys, monkeypatch):

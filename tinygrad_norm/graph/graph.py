@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .elements import Elements
+    from .reads import Reads
     from .terms import Term
 
 REDUCTIONS = ("sum", "mean", "max", "prod", "logsumexp")
@@ -262,6 +263,12 @@ class Graph:
         from .elements import elements
 
         return elements(self)
+
+    def reads(self) -> Reads:
+        """What the way back reads of the way forward: what must be kept until then. See ``Reads``."""
+        from .reads import reads
+
+        return reads(self)
 
     # Going out -----------------------------------------------------------------------------------------
 
