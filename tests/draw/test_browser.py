@@ -309,6 +309,9 @@ def test_reading_order_motion_and_paper(visit, norm):
     assert page.get_attribute("#told", "aria-live") == "polite"
     names = page.locator(".view:not([hidden]) .node").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
     assert names[3] == "μ = mean(x): statistic, (4, 1), float64, made by mean, recorded in mean"
+    heard = page.locator(".picture").aria_snapshot()
+    assert 'button "μ = mean(x): statistic' in heard
+    assert 'img "rstd to x̂: ×c, summed"' in heard
     page.keyboard.press("t")
     page.emulate_media(media="print")
     assert page.locator("nav").first.is_hidden()

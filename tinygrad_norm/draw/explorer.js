@@ -179,6 +179,7 @@ function picture() {
   style.textContent = used.replace(/var\((--[\w-]+)\)/g, (_, name) => now.getPropertyValue(name).trim());
   svg.prepend(style);
   svg.removeAttribute('style');
+  svg.setAttribute('role', 'img');
   all('[tabindex]', svg).forEach(e => { e.removeAttribute('tabindex'); e.removeAttribute('role'); });
   return new XMLSerializer().serializeToString(svg);
 }
@@ -216,7 +217,9 @@ all('.view').forEach((v, k) => all('.node', v).forEach(n => {
   n.setAttribute('aria-label', data.views[k].facts[+n.dataset.node].lines.slice(0, 2).join(': '));
   n.addEventListener('click', () => pick(+n.dataset.node));
 }));
-tabs.forEach((t, k) => get(`tab-${t}`).addEventListener('click', () => { choose(t); remember(); }));
+all('.view .edge').forEach(e => { e.setAttribute('role', 'img'); e.setAttribute('aria-label', e.querySelector('title').textContent); });
+all('.view .letter').forEach(e => e.setAttribute('aria-hidden', 'true'));
+tabs.forEach(t => get(`tab-${t}`).addEventListener('click', () => { choose(t); remember(); }));
 document.querySelector('[role=tablist]').addEventListener('keydown', e => {
   const move = {ArrowRight: 1, ArrowLeft: -1}[e.key];
   if (!move) return;
