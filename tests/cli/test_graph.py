@@ -106,9 +106,9 @@ def test_a_ladder(capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--values"], "ladder and values in one picture"),
-        (["--gradients", "--out", "a.svg"], "ladder and gradients in one picture"),
-        (["--route", "A", "--out", "a.svg"], "ladder and route in one picture"),
+        (["--values"], "a ladder has no use for --values; leave it out"),
+        (["--gradients", "--out", "a.svg"], "a ladder has no use for --gradients"),
+        (["--route", "A", "--out", "a.svg"], "a ladder has no use for --route"),
         (["--out", "a.png"], "a ladder is written as .svg, not .png; without --out it is text"),
         (["--out", "a"], "a ladder is written as .svg, not to a file without a suffix"),
     ],
@@ -205,7 +205,7 @@ def test_single_numbers(capsys, tmp_path):
         (["--shape", "1,3", "--fold", "1"], "not allowed with argument"),
         (["--shape", "1,3", "--whole"], "not allowed with argument"),
         (["--shape", "1,3", "--route", "A", "--out", "a.svg"], "leave out elements or route"),
-        (["--shape", "1,3", "--out", "a.html"], "leave out elements"),
+        (["--shape", "1,3", "--out", "a.html"], ".html has no use for --elements; leave it out"),
     ],
 )
 def test_single_numbers_are_refused(capsys, tmp_path, monkeypatch, words, message):
@@ -274,7 +274,7 @@ def test_frames(capsys, tmp_path):
     made = sorted(p.name for p in place.iterdir())
     assert (code, said) == (0, f"wrote {len(made)} pictures into {place}\n")
     assert made[0] == "001_given.svg"
-    assert made[-1].endswith("_sum.svg")
+    assert made[-1].endswith("_backward.svg")
     assert "#0d1117" in (place / made[0]).read_text(encoding="utf-8")
 
 
@@ -300,9 +300,53 @@ def test_every_norm_has_a_page(capsys, tmp_path, name):
     assert ("one node" in text) == (len(Graph(recorder(name, None, get(name).shape, "recorded", 0, {}, ())().output).nodes) > 4)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--theme", "dark"], "a picture in the terminal has no use for --theme; leave it out."),
+        (["--route", "Z"], "a picture in the terminal has no use for --route"),
+        (["--out", "a.html", "--fold", "1", "--values"], ".html has no use for --values, --fold"),
+        (["--out", "a.txt", "--gradients"], ".txt has no use for --gradients"),
+        (["--out", "a.dot", "--scopes"], "Graphviz has no use for --scopes"),
+        (["--out", "a.png", "--beside", "rms_norm"], "Graphviz has no use for --beside"),
+        (["--out", "a.svg", "--beside", "rms_norm", "--values"], "relatives in one picture has no use for --values"),
+        (["--out", "a.svg", "--beside", "rms_norm", "--between", "c", "x̂"], "has no use for --between"),
+        (["--frames", "d", "--route", "C"], "--frames has no use for --route"),
+        (["--frames", "d", "--out", "a.svg"], "--frames has no use for --out"),
+        (["--ladder", "--direction", "down"], "a ladder has no use for --direction"),
+        (["--axes", "x=B,N"], "a norm has no use for --axes"),
+        (["--out", "a.svg", "--route", "C", "--fold", "1"], "a route is shown with every operation; leave out fold or route"),
+        (["--out", "a.svg", "--ladder", "--elements", "--shape", "1,3"], "a ladder has no use for --elements"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "graph", "layer_norm", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_forward_of_ones_own_has_no_use_for(capsys, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("def square(x):\n    return x * x\n", encoding="utf-8")
+    code, _, err = run(capsys, "graph", f"{mine}:square", "--axes", "x=B,N", "--shape", "2,3")
+    assert code == 2
+    assert "a forward of your own has no use for --shape; leave it out. Its sizes are those of --input." in err
+    np.savez(tmp_path / "two.npz", a=np.ones((1, 3), np.float32), b=np.zeros(2))
+    code, _, err = run(capsys, "graph", f"{mine}:square", "--axes", "x=B,N", "--input", str(tmp_path / "two.npz"))
+    assert "Name one with --key" in err
+    out = tmp_path / "a.svg"
+    words = ["--input", str(tmp_path / "two.npz"), "--key", "a", "--out", str(out)]
+    assert run(capsys, "graph", f"{mine}:square", "--axes", "x=B,N", *words)[0] == 0
+    assert "all float32" in out.read_text(encoding="utf-8")
+    code, _, err = run(capsys, "graph", "--input", "a.npy", "--input", "b.npy")
+    assert "a.npy" in err
+
+
 def test_what_json_is_not(capsys, tmp_path):
     path = tmp_path / "a.json"
     code, _, err = run(capsys, "graph", "--theme", "dark", "--out", str(path))
     assert code == 2
-    assert ".json holds the whole graph and has no options; leave out theme" in err
+    assert ".json has no use for --theme; leave it out" in err
     assert not path.exists()

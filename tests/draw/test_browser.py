@@ -220,7 +220,7 @@ def test_the_address_holds_the_state(visit, norm):
     assert again.get_attribute("html", "data-theme") == "dark"
     assert again.locator(".node.picked").get_attribute("data-node") == "3"
     odd = visit(norm[0], "#step=999&level=-1&tab=none&node=x&route=Z&theme=%ff&=&%")
-    assert odd.inner_text("#count").startswith("1 of")
+    assert odd.inner_text("#count").startswith("31 of 31")
     twin = visit(norm[0], "#level=2&step=3")
     assert twin.locator(".view:not([hidden]) .node").count() == 4
 
@@ -289,12 +289,58 @@ def test_exports_from_a_file(visit, norm):
     assert json.loads(made["json"]) == data_in(norm[0].read_text(encoding="utf-8"))
 
 
+def test_changing_what_is_shown_keeps_the_place(visit, norm):
+    page = visit(norm[0])
+    page.click("[data-phase=seed]")
+    page.click("text=one node")
+    assert page.inner_text("#count").endswith("seed")
+    page.keyboard.press("ArrowRight")  # the focus is on the button, and the arrow still steps
+    assert page.get_attribute("[data-level='2']", "aria-pressed") == "true"
+    assert page.inner_text("#count").endswith("backward")
+    page.keyboard.press("End")
+    page.click("text=every operation")
+    assert page.inner_text("#said").startswith("2 shares meet at x")
+    page.click("text=boxes")
+    assert "hands x its gradient" in page.inner_text("#said")
+
+
+def test_looking_at_a_tensor_moves_nothing_else(visit, tmp_path):
+    y = leaf("x", 2)
+    for k in range(40):
+        y = (y * 1.01).named(f"h{k}")
+    path = tmp_path / "long.html"
+    path.write_text(explorer(graph(y * 2.0)), encoding="utf-8")
+    page = visit(path, width=800)
+    page.evaluate("document.querySelector('.picture').scrollLeft = 2000")
+    before = page.evaluate("document.querySelector('.picture').scrollLeft")
+    page.evaluate("document.querySelectorAll('.node')[20].dispatchEvent(new Event('click', {bubbles: true}))")
+    assert page.inner_text("#panel-tensor h2").startswith("h")
+    assert page.evaluate("document.querySelector('.picture').scrollLeft") == before
+    page.keyboard.press("/")
+    page.keyboard.type("h39")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#panel-tensor h2").startswith("h39")
+    assert page.evaluate("document.querySelector('.picture').scrollLeft") > before
+
+
+def test_on_the_way_back_arrows_point_back_and_widths_count(visit, norm):
+    look = """() => [...document.querySelectorAll('.view')].find(v => !v.hidden).querySelectorAll('.edge.seen,.edge.now').values().map(e => [
+        getComputedStyle(e.querySelector('.head')).visibility, getComputedStyle(e.querySelector('polygon.tail')).visibility,
+        getComputedStyle(e.querySelector('path')).strokeWidth]).toArray()"""
+    page = visit(norm[0], "#step=12")
+    assert {tuple(v) for v in page.evaluate(look)} == {("visible", "hidden", "2px")}
+    page.keyboard.press("End")
+    found = page.evaluate(look)
+    assert {(head, tail) for head, tail, _ in found} == {("hidden", "visible")}
+    assert len({width for _, _, width in found}) > 1
+
+
 def test_playing_stops_at_a_question(visit, norm):
     page = visit(norm[0], "#step=12")
     page.clock.install()
     page.keyboard.press(" ")
     assert page.get_attribute("#play", "aria-pressed") == "true"
-    page.clock.run_for(10_000)
+    page.clock.run_for(40_000)
     assert page.inner_text("#count").startswith("14 of")
     assert page.get_attribute("#play", "aria-pressed") == "false"
 
@@ -306,7 +352,7 @@ def test_reading_order_motion_and_paper(visit, norm):
         "[...document.querySelectorAll('h1,#at,#said,.picture,[role=tablist],#panel-step')].map(e => e.id || e.className || e.tagName)"
     )
     assert order[:4] == ["H1", "at", "said", "picture"]
-    assert page.get_attribute("#told", "aria-live") == "polite"
+    assert page.get_attribute("#said", "aria-live") == "polite"
     names = page.locator(".view:not([hidden]) .node").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
     assert names[3] == "μ = mean(x): statistic, (4, 1), float64, made by mean, recorded in mean"
     heard = page.locator(".picture").aria_snapshot()

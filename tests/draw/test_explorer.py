@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import tinygrad_norm as tn
+from tinygrad_norm.derive.recording import recorder
 from tinygrad_norm.draw.explorer import LARGEST, MOST_BYTES, explorer, largest_difference
-from tinygrad_norm.draw.steps import MOST, facts, matrix, steps_of
+from tinygrad_norm.draw.steps import MOST, facts, largest, matrix, steps_of
+from tinygrad_norm.engine import scope
 from tinygrad_norm.graph import graph
+from tinygrad_norm.norms import get
 
 from .samples import SAMPLES, UGLY_NAMES, chain, leaf, normalized, transformer_block
 
@@ -52,13 +56,13 @@ def test_every_share_is_handed_back_once_and_what_meets_adds_up():
 
 
 def test_the_numbers_are_the_engines():
-    x = leaf("x", 4, 8)
-    y = tn.functional.layer_norm(x, 8)
-    dy = np.random.default_rng(1).normal(size=(4, 8))
+    x = leaf("x", 4, 6)
+    y = tn.functional.layer_norm(x, 6)
+    dy = np.random.default_rng(1).normal(size=(4, 6))
     (dx,) = tn.grad(y, x, dy)
     last = steps_of(graph(y), dy)[-1]
     assert last.matrices[-1].cells == tuple(tuple(f"{v:.3g}".replace("-", "−") for v in row) for row in dx.data.tolist())
-    assert f"Its length is {np.linalg.norm(dx.data):.4g}." in last.text
+    assert last.changed.endswith(f"that of their sum {np.linalg.norm(dx.data):.4g}.")
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -66,7 +70,7 @@ def test_what_is_said_to_change_is_what_changes(folded):
     g = normalized(4, 8)
     story = steps_of(g.fold(1) if folded else g)
     found = g.gradients()
-    name = {f"d{n.operand}": found[n.id] for n in g.nodes if n.id in found}
+    name = {f"d{n.label if n.tensor.name or n.label == 'y' else f'({n.label})'}": found[n.id] for n in g.nodes if n.id in found}
     told = 0
     for s in story:
         if s.phase == "backward" and "is complete" in s.changed:
@@ -79,7 +83,7 @@ def test_what_is_said_to_change_is_what_changes(folded):
 
 
 def test_questions_are_asked_before_their_answers():
-    g = normalized(4, 8)
+    g = normalized(4, 6)
     story = steps_of(g)
     routes = g.routes(g.main_input)
     asked = [s for s in story if s.options]
@@ -92,8 +96,39 @@ def test_questions_are_asked_before_their_answers():
             *parts, total = (np.array([[float(v.replace("−", "-")) for v in row] for row in m.cells]) for m in after.matrices)
             shorter = np.linalg.norm(total) < max(np.linalg.norm(p) for p in parts)
             assert s.answer == int(shorter)
-            assert f"{np.linalg.norm(total):.2g}"[:3] not in story[story.index(s) - 1].changed
+            assert story[story.index(s) - 1].changed.endswith("shares: they can be added.")
     assert not any(s.options for s in steps_of(graph(leaf("a", 3) * 2.0)))
+    a = leaf("a", 3)
+    assert not any(s.phase == "guess" and "routes" in s.text for s in steps_of(graph(a * a))), "a tie"
+    assert (largest([1.0, 2.0]), largest([2.0, 2.0005]), largest([1.0, np.inf]), largest([1.0, np.nan])) == (1, None, 1, None)
+
+
+def test_what_is_said_of_a_rule_is_true():
+    x = leaf("x", 4, 3)
+    told = [s.text for s in steps_of(graph(x.sum(-1) * leaf("w", 4)))]
+    assert "sum(x) hands x its gradient: d(sum(x)), for each of the entries that went into it." in told
+    told = [s.text for s in steps_of(graph(x @ leaf("W", 3, 2)))]
+    assert "y hands W its gradient: xᵀ @ dy." in told
+    assert "y hands x its gradient: dy @ Wᵀ." in told
+    told = [s.text for s in steps_of(graph(tn.functional.softmax(x, -1).named("p") * 2.0))]
+    assert any("through the backward rule of softmax" in t or "×" in t for t in told)
+    loss = steps_of(graph((x * x).mean()))
+    assert any(s.text.endswith("says how much it matters: the cotangent dy.") for s in loss)
+    y = tn.functional.layer_norm(x, 3)
+    (dx,) = tn.grad(y, x, tn.tensor(np.ones((4, 3)), requires_grad=True, name="dy"), create_graph=True)
+    assert any("∇x" in s.text for s in steps_of(graph(dx.named("dx")))), "dx is the name of something else here"
+
+
+def test_a_box_with_two_outlets_tells_of_both():
+    norm = get("adaptive_instance_norm")
+    record = recorder("adaptive_instance_norm", None, norm.shape, "recorded", 0, {}, ())()
+    story = steps_of(graph(record.output).fold(1))
+    (made,) = (s for s in story if s.phase == "forward" and s.text.startswith("style"))
+    assert "comes μ(s), (2, 3, 1) and σₛ, (2, 3, 1)" in made.text
+    assert len(made.matrices) == 2
+    (back,) = (s for s in story if s.text.startswith("style hands s"))
+    assert "d(μ(s)) and dσₛ, through all that is in the box" in back.text
+    assert len(back.matrices) == 3
 
 
 def test_facts_are_those_of_the_tensors():
@@ -180,7 +215,37 @@ def test_a_long_record_is_folded():
     data = data_in(page)
     assert [v["label"] for v in data["views"]] == ["stretches of the record"]
     assert "500 operations in" in page
-    assert "Routes are told of graphs of at most 60 nodes; this one has 501." in page
+    deep = leaf("x", 2)
+    for k in range(70):
+        with scope(f"layer {k}"):
+            deep = (deep * leaf(f"w{k}", 2)).tanh()
+    page = explorer(graph(deep))
+    (view,) = data_in(page)["views"]
+    assert len(view["facts"]) <= LARGEST
+    assert len(page.encode()) <= MOST_BYTES
+    assert "140 operations in 20 boxes, with what only they use" in page
+
+
+@pytest.mark.parametrize("make", [lambda a: a * a, lambda a: a.sum(), lambda a: a.mean(), lambda a: a @ np.zeros((4, 2))])
+def test_nothing_has_a_page_too(make):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        page = explorer(graph(make(leaf("a", 0, 4))))
+    assert "a is known: 0 numbers." in page
+
+
+def test_what_is_not_finite_has_a_page():
+    a = leaf("a", 3)
+    with np.errstate(all="ignore"):
+        assert "<h1>" in explorer(graph(a / (a - a) + a))
+
+
+def test_the_routes_tab_asks_only_what_has_an_answer():
+    a = leaf("a", 3)
+    assert data_in(explorer(graph(a * a)))["most"] is None
+    assert data_in(explorer(graph(a * 2.0)))["most"] is None
+    assert data_in(explorer(normalized(4, 8)))["most"] == 0
+    assert "Routes are told of graphs of at most 60 nodes; this one has 501." in explorer(chain(500))
 
 
 def test_the_twin_stands_where_the_record_stood():

@@ -195,7 +195,7 @@ def test_a_line_is_as_wide_as_what_it_hands_back_is_large():
 def test_letters_are_those_of_the_routes():
     g = normalized(4, 8)
     routes = {r.letter: r for r in g.routes(g.main_input)}
-    found = re.findall(r'<g class="letter" data-lane="(\w+)"><title>route (\w)', svg(g))
+    found = re.findall(r'<g class="letter" data-lane="(\w+)" data-route="(\w)"><title>route', svg(g))
     assert sorted(found) == [("above", "C"), ("below", "B"), ("spine", "A")]
     assert routes["B"].title == "through μ"
     assert routes["C"].title == "through σ²"

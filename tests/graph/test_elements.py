@@ -327,7 +327,7 @@ def test_subscripts(at, shape, expected):
         ("my weight", "(my weight)₂"),
         ("a-b", "(a-b)₂"),
         ("f(a, b)", "f(a, b)₂"),
-        ("a) + (b", "(a) + (b)₂"),
+        ("a) + (b", "((a) + (b))₂"),
         ("²", "²₂"),
     ],
 )

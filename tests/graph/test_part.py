@@ -62,7 +62,28 @@ def test_parts_fold_and_are_drawn():
     part = g.between("x", g.nodes[-1].label)
     assert len(part.nodes) == len(g.nodes)
     assert len(part.fold().nodes) <= 25
-    assert g.between("c", "x̂").to_svg().count('class="node"') == 6
+    with pytest.raises(GradientError, match="2 tensors here are called 'c'; give them names, or the tensor itself"):
+        g.between("c", "x̂")
+    first = next(n.tensor for n in g.nodes if n.label == "x̂")
+    assert g.between("x", first).to_svg().count('class="node"') == 8
+
+
+def test_a_part_is_a_record_of_its_own():
+    """Its leaves know nothing of how they came about: not of what leads around the part, nor of each other."""
+    g = normalized(4, 8)
+    part = g.between("μ", "y")
+    x = next(n for n in part.nodes if n.label == "x")
+    (k,) = (k for k, e in enumerate(part.edges) if e.source == x.id)
+    np.testing.assert_allclose(part.gradients()[x.id], part.shares()[k])
+    part = g.between("rstd", "y")
+    assert {n.label for n in part.nodes if n.op is None} == {"c", "rstd", "γ", "β"}
+    assert all(part.passes(k) for k in range(len(part.edges)))
+    assert part.reads().note.startswith("kept for the way back: x̂")
+    assert "drstd" in part.to_svg(ladder=True)
+    inner = g.between("c", "x̂")
+    assert str(inner.routes(inner.main_input)[1].closed_form.text) == "−rstd·x̂·mean(x̂·dx̂)"
+    assert [n.scope for n in inner.nodes][1] == ("variance",)
+    assert [n.label for n in g.between("μ", "y").between("c", "x̂").nodes] == [n.label for n in inner.nodes]
 
 
 def test_mistakes():

@@ -52,6 +52,7 @@ def add_parser(commands: Any) -> None:
         help="your own numbers, from .npy, .npz or .csv: of the input, or of the one that is named: weight=w.npy",
     )  # fmt: skip
     parser.add_argument("--seed", type=_seed, default=0, help="of the numbers (default: 0)")
+    parser.add_argument("--key", metavar="NAME", help="which array of an .npz file")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument(
         "--fold", type=_seed, metavar="N", help="scopes as boxes, N deep; 0: one box for all; 1: mean, variance, …"
@@ -94,8 +95,9 @@ def run_graph(args: argparse.Namespace) -> int:
     if args.gallery is not None:
         _gallery(args.gallery)
         return HOLDS
+    _refuse(args)
     forward, inputs = _forward(args)
-    given = _given(args.input, next(iter(inputs), "x") if inputs else "input")
+    given = _given(args, next(iter(inputs), "x") if inputs else "input")
     record = _record(args, forward, inputs, given, args.backward)
     graph = _graph(args, record)
     title = (args.gradient and f"d{record.inputs[target_of(record, args.gradient)].name} of {record.title}") or record.title
@@ -114,15 +116,71 @@ def run_graph(args: argparse.Namespace) -> int:
     return HOLDS
 
 
+_USUAL: dict[str, Any] = {
+    "values": False, "gradients": False, "dtypes": False, "scopes": False, "theme": "light", "direction": "right", "route": None,
+    "fold": None, "whole": False, "elements": False, "between": None, "gradient": None, "beside": [], "frames": None, "out": None,
+}  # fmt: skip
+_LEVELS = ("fold", "whole", "elements")
+_WHAT = ("between", "gradient")
+_KNOWS = {
+    "a picture in the terminal": (*_LEVELS, *_WHAT),
+    "a ladder": ("fold", "whole", *_WHAT, "theme", "out"),
+    "--frames": ("fold", "whole", *_WHAT, "theme"),
+    "relatives in one picture": ("beside", "gradient", "gradients", "theme", "out"),
+    ".svg": (*_USUAL,),
+    ".html": (*_WHAT, "beside", "out"),
+    ".txt": (*_LEVELS, *_WHAT, "out"),
+    ".json": ("elements", *_WHAT, "out"),
+    "Graphviz": (*_LEVELS, *_WHAT, "values", "gradients", "theme", "direction", "out"),
+}
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """What was asked for together, but does not go together, is refused rather than forgotten."""
+    suffix = args.out.suffix if args.out else ""
+    if args.ladder:
+        kind = "a ladder"
+    elif args.frames is not None:
+        kind = "--frames"
+    elif args.out is None:
+        kind = "a picture in the terminal"
+    elif args.beside and suffix == ".svg":
+        kind = "relatives in one picture"
+    else:
+        kind = "Graphviz" if suffix in (".dot", ".gv", ".png", ".pdf") else suffix
+    known = (*_KNOWS.get(kind, tuple(_USUAL)), "frames" if kind == "--frames" else "")
+    asked = [f"--{name}" for name, usual in _USUAL.items() if vars(args)[name] != usual and name not in known]
+    own = ":" in args.norm
+    asked += [f"--{n}" for n in ("shape", "backward") if own and vars(args)[n] not in (None, "recorded")]
+    asked += ["--axes"] if args.axes and not own else []
+    if asked:
+        what = (
+            "a forward of your own"
+            if own and asked[0] in ("--shape", "--backward")
+            else "a norm"
+            if asked == ["--axes"]
+            else kind
+        )
+        more = " Its sizes are those of --input." if "--shape" in asked and own else ""
+        raise DrawingError(f"graph: {what} has no use for {', '.join(asked)}; leave it out.{more}")
+
+
 def _record(args: argparse.Namespace, forward: Any, inputs: Any, given: dict[str, Array], backward: str) -> Record:
     shape = args.shape or (get(forward).shape if isinstance(forward, str) else None)
     return recorder(forward, inputs, shape, backward, args.seed, dict(args.arg), (), given)()
 
 
-def _given(wanted: list[str], first: str) -> dict[str, Array]:
+def _given(args: argparse.Namespace, first: str) -> dict[str, Array]:
     """``weight=w.npy`` as an array by name; without a name it is the first input's."""
-    named = [text.partition("=") if "=" in text else (first, "=", text) for text in wanted]
-    return {name: read_array(Path(path)) for name, _, path in named}
+    found: dict[str, Array] = {}
+    for text in args.input:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).exists():
+            name, path = first, text
+        if name in found:
+            raise DrawingError(f"graph: two files for the input {name}; name the others: --input weight=w.npy.")
+        found[name] = read_array(Path(path), args.key)
+    return found
 
 
 def _graph(args: argparse.Namespace, record: Record) -> Graph:
@@ -163,11 +221,13 @@ def _page(
         options["family"] = _family(args, record, graph)
     if args.gradient or args.between:
         return options
-    options["gradients"] = record.dy
+    options["gradients"] = record.dy if record.dy.size > 1 else None
     if isinstance(forward, str) and args.backward == "recorded":
         with contextlib.suppress(TinygradNormError):
             twin = Graph(_record(args, forward, inputs, given, "analytic").output)
             options["twin"] = twin if len(twin.nodes) < len(graph.nodes) else None
+            reasons = (f"d{get(forward).symbol(n)} differs by design: {why}." for n, why in get(forward).by_design.items())
+            options["remark"] = " ".join(reasons)
     with contextlib.suppress(TinygradNormError):  # not every forward has a formula
         names_axes = {n: a for n, a in (inputs or {}).items() if n not in given} if given else inputs
         if isinstance(forward, str) or names_axes:
@@ -178,6 +238,8 @@ def _page(
 def _family(args: argparse.Namespace, record: Record, graph: Graph) -> dict[str, Graph]:
     """The record and its relatives, all on numbers of one shape where they can be."""
     found = {record.title: graph}
+    if args.between:
+        raise DrawingError("graph: --beside lays whole records beside each other; leave out --between.")
     shape = next(iter(record.inputs.values())).shape
     for name in args.beside:
         norm = get(name)
@@ -185,7 +247,8 @@ def _family(args: argparse.Namespace, record: Record, graph: Graph) -> dict[str,
             made = recorder(name, None, shape, "recorded", args.seed, {}, ())()
         except (TinygradNormError, ValueError):
             made = recorder(name, None, norm.shape, "recorded", args.seed, {}, ())()
-        found[norm.title] = Graph(made.output)
+        title = norm.title if norm.title not in found else f"{norm.title}, once more"
+        found[title] = _graph(args, made)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ..graph import Graph, Part
+from ..graph import Graph
 from ..graph.routes import ClosedForm, Route, along
 from .errors import NotSymbolicError
 
@@ -16,14 +16,16 @@ _letters: WeakKeyDictionary[Graph, Letters | None] = WeakKeyDictionary()
 
 
 def closed_form(route: Route) -> ClosedForm | None:
-    """The formula of one route, for a cotangent called dy; None where an op on it has no symbolic meaning, and of a part."""
+    """The formula of one route, for a cotangent called dy; None where an op on it has no symbolic meaning."""
+    import sympy as sp
+
     from .letters import Letters, SymbolReading
     from .rules import Rewriting
     from .symbols import Letter, Symbol
     from .writer import Writer
 
     graph = route.graph
-    if isinstance(graph, Part):  # its inputs were computed from what is not on it
+    if any(t.size == 0 for t in graph.tensors):
         return None
     if graph not in _letters:
         try:
@@ -40,6 +42,8 @@ def closed_form(route: Route) -> ClosedForm | None:
     try:
         share = along(graph, route.edges, Symbol(dy, out.dims, letters), SymbolReading(letters)).expr
     except NotSymbolicError:
+        return None
+    if share.has(sp.zoo, sp.nan, sp.oo, -sp.oo):  # a division by what is zero for any numbers
         return None
     write = Writer(letters, dy)
     rules = Rewriting(letters, dy, write, letters.of[graph.tensors[route.edges[0].source]].expr) if route.edges else None

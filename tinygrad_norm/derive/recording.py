@@ -165,7 +165,8 @@ def _of_function(
                 sizes.setdefault(a, _PRIMES[(len(sizes) + again) % len(_PRIMES)])
             value, axes[n] = rng.normal(size=[sizes[a] for a in given]), tuple(given)
         else:
-            value = np.asarray(given.data if isinstance(given, Tensor) else given, np.float64)
+            value = np.asarray(given.data if isinstance(given, Tensor) else given)
+            value = value if value.dtype.kind == "f" else value.astype(np.float64)
         value = imposed(value, n, axes.get(n, axis_names(value.ndim)), lemmas)
         leaves[n] = tensor(value, requires_grad=True, name=n)
     try:
@@ -179,7 +180,7 @@ def _of_function(
     if not isinstance(y, Tensor) or y.op is None:
         raise GradientError("derive: the forward must compute one tensor from its inputs, in recorded operations.")
     name = getattr(f, "__name__", "forward")
-    dy = tensor(rng.normal(size=y.shape), requires_grad=True, name="dy")
+    dy = tensor(rng.normal(size=y.shape).astype(y.dtype), requires_grad=True, name="dy")
     return Record("forward" if name == "<lambda>" else name, name, y, leaves, dy, axes, {})
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from ..graph import Edge, Graph, Node
 from ..graph.words import NO_GRADIENT
 from .palette import DASHES, DrawingError, Palette, palette_of
+from .pen import PLAIN
 from .plan import find_spine, plan_lanes
+from .svg import line_widths
 from .text import cards, clean, edge_label, edge_words, shorten
 
 DEEPEST = 12  # scopes nested deeper share a cluster
@@ -53,8 +55,10 @@ def dot(graph: Graph, *, values: bool = False, gradients: Any = None, theme: str
         boxes[node.id] = f"n{node.id} [label={label}, {fill}, tooltip={_tooltip(card.whole)}{group}];"
     lines += _clusters(graph, boxes, _frame(colors))
     on_spine = set(pairwise(spine))
+    wanted = gradients is not None and gradients is not False
+    widths = line_widths(graph, None if gradients is True else gradients) if wanted else {}
     for k, e in enumerate(graph.edges):
-        words = _edge_attributes(graph, e, _lane_of(e, on_spine, lanes), graph.passes(k), colors)
+        words = _edge_attributes(graph, e, _lane_of(e, on_spine, lanes), graph.passes(k), colors, widths.get(k, PLAIN))
         lines.append(f"  n{e.source} -> n{e.target} [{', '.join(words)}];")
     return "\n".join([*lines, "}", ""])
 
@@ -75,7 +79,8 @@ def _lanes(graph: Graph, spine: list[int]) -> dict[int, tuple[str, str]]:
     lanes = dict.fromkeys(spine, ("spine", "spine"))
     plan = plan_lanes(graph)
     for k, branch in enumerate(plan.branches if plan else ()):
-        lanes.update(dict.fromkeys(branch.nodes, ("above" if branch.row < 0 else "below", f"branch{k}")))
+        on_routes = [i for i in branch.nodes if plan and i in plan.routed]
+        lanes.update(dict.fromkeys(on_routes, ("above" if branch.row < 0 else "below", f"branch{k}")))
     return lanes
 
 
@@ -87,7 +92,7 @@ def _lane_of(e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str
     return min({lanes[e.source][0], lanes[e.target][0]} - {"spine"}, default="")
 
 
-def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Palette) -> Iterator[str]:
+def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
     label = f"{edge_label(e)}{' Σ' if e.summed else ''}".strip()
     if label:
         yield f"label={_label(' ' + label + ' ')}"
@@ -95,8 +100,9 @@ def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Pal
     yield f"tooltip={_tooltip(edge_words(graph, e) + stop)}"
     if not passes:
         yield "dir=both, arrowtail=tee, arrowsize=1"
+    yield f"penwidth={0.8 * width:g}"
     if lane:
-        yield "weight=20, penwidth=2.6" if lane == "spine" else f"style={_stroke(lane)}, penwidth=1.8"
+        yield "weight=20" if lane == "spine" else f"style={_stroke(lane)}"
         yield f'color="{colors.lanes[lane]}", fontcolor="{colors.lanes[lane]}"'
 
 

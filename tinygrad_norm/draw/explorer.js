@@ -4,7 +4,7 @@ const get = id => document.getElementById(id);
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 const make = (tag, text, more) => Object.assign(document.createElement(tag), text === undefined ? {} : {textContent: text}, more);
 const tabs = all('[role=tab]').map(t => t.id.slice(4));
-let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false;
+let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false, drawn = '';
 const view = () => data.views[level];
 const box = () => all('.view')[level];
 const part = (kind, k) => box().querySelector(`.${kind}[data-${kind}="${k}"]`);
@@ -66,22 +66,31 @@ function paint() {
     s.e.forEach(k => mark('edge', k, 'now'));
   }
   if (picked !== null) mark('node', picked, 'picked');
-  const slider = get('at');
-  slider.max = view().steps.length - 1;
+  if (way) all('.letter', svg).filter(e => e.dataset.route === route).forEach(e => e.classList.add('on'));
+  all('.routes button').forEach((b, k) => b.setAttribute('aria-pressed', data.routes[k].letter === route));
+  all('[data-level]').forEach((b, k) => b.setAttribute('aria-pressed', k === level));
+  get('changed').textContent = way ? `Shown: route ${way.letter}, ${way.title}. The next step, or Esc, shows the step again.` : s.c;
+  const now = `${level} ${at}`;
+  if (now === drawn) return;
+  drawn = now;
+  const slider = get('at'), last = view().steps.length - 1;
+  slider.max = last;
   slider.value = at;
-  slider.setAttribute('aria-valuetext', s.s);
-  get('count').textContent = `${at + 1} of ${view().steps.length}, ${s.p}`;
+  slider.setAttribute('aria-valuetext', `step ${at + 1} of ${last + 1}`);
+  get('back').disabled = at === 0;
+  get('on').disabled = at === last;
+  get('count').textContent = `${at + 1} of ${last + 1}, ${s.p}`;
   get('said').textContent = s.s;
-  get('changed').textContent = s.c;
+  const asked = get('ask').contains(document.activeElement);
   if (s.options) choices(get('ask'), s.options, s.answer, s.because); else get('ask').replaceChildren();
+  if (asked) get('on').focus();
   get('panel-step').replaceChildren(s.m.length ? numbers(s.m) : make('p', s.options ? 'Choose above, or go on.' : ''));
   all('[data-phase]').forEach(b => {
-    const first = view().steps.findIndex(p => p.p === b.dataset.phase);
-    b.disabled = first < 0;
+    b.disabled = !view().steps.some(p => p.p === b.dataset.phase);
     b.setAttribute('aria-current', b.dataset.phase === ({sum: 'backward', guess: 'backward'}[s.p] || s.p));
   });
-  const about = part('node', s.n), frame = get('at').ownerDocument.querySelector('.picture');
-  if (about && !way) {
+  const about = part('node', s.n), frame = document.querySelector('.picture');
+  if (about) {
     const a = about.getBoundingClientRect(), f = frame.getBoundingClientRect();
     if (a.left < f.left || a.right > f.right) frame.scrollLeft += a.left + a.width / 2 - f.left - f.width / 2;
   }
@@ -94,20 +103,18 @@ function tell() {
 function tellRoutes() {
   const panel = get('panel-routes');
   if (!data.routes.length) { panel.replaceChildren(make('p', 'No routes to tell apart here: there are too many, or none.')); return; }
-  const ask = make('div', undefined, {className: 'ask'}), table = make('table', undefined, {className: 'routes'});
-  const show = make('button', 'just show them', {type: 'button'});
-  const reveal = () => { guessed = true; table.hidden = false; show.hidden = true; remember(); };
-  const most = data.routes.reduce((a, r, k) => r.part > data.routes[a].part ? k : a, 0);
-  const told = `Route ${data.routes[most].letter} gives the most: its length is ${data.routes[most].size}.`;
-  choices(ask, data.routes.map(r => `${r.letter}: ${r.title}`), most, told, reveal);
-  show.addEventListener('click', reveal);
+  const table = make('table', undefined, {className: 'routes'}), asks = data.most !== null && !guessed;
   const head = table.createTHead().insertRow();
   ['', 'route', 'length of its share', '', 'the chain rule along it'].forEach(t => head.append(make('th', t, {scope: 'col'})));
   const body = table.createTBody();
   data.routes.forEach(r => {
     const row = body.insertRow(), b = make('button', `show ${r.letter}`, {type: 'button'});
-    b.setAttribute('aria-pressed', route === r.letter);
-    b.addEventListener('click', () => { route = route === r.letter ? null : r.letter; level = Math.max(0, data.views.findIndex(v => v.whole)); tellRoutes(); refresh(); all('.routes button')[data.routes.indexOf(r)].focus(); });
+    b.addEventListener('click', () => {
+      const whole = data.views.findIndex(v => v.whole);
+      if (whole >= 0 && level !== whole) see(whole);
+      route = route === r.letter ? null : r.letter;
+      refresh();
+    });
     row.insertCell().append(b);
     row.insertCell().textContent = r.title;
     row.insertCell().textContent = r.size;
@@ -116,8 +123,13 @@ function tellRoutes() {
     row.insertCell().append(bar);
     row.insertCell().append(make('code', r.rules));
   });
-  table.hidden = show.hidden = guessed;
-  table.hidden = !guessed;
+  table.hidden = asks;
+  if (!asks) { panel.replaceChildren(table); return; }
+  const ask = make('div', undefined, {className: 'ask'}), show = make('button', 'just show them', {type: 'button'});
+  const reveal = () => { guessed = true; table.hidden = false; show.hidden = true; remember(); };
+  const most = data.routes[data.most];
+  choices(ask, data.routes.map(r => `${r.letter}: ${r.title}`), data.most, `Route ${most.letter} gives the most: its length is ${most.size}.`, reveal);
+  show.addEventListener('click', () => { reveal(); table.querySelector('button').focus(); });
   panel.replaceChildren(make('p', `Which of the ${data.routes.length} routes gives the most? Guess first.`), ask, show, table);
 }
 function choose(name) {
@@ -135,23 +147,41 @@ function remember() {
   history.replaceState(null, '', '#' + kept.map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&'));
 }
 function refresh(quiet) {
-  all('[name=level]').forEach((r, k) => { r.checked = k === level; });
   paint(); tell();
   if (!quiet) remember();
 }
 function go(k) { at = Math.max(0, Math.min(view().steps.length - 1, k)); route = null; refresh(); }
+// The step of another level that is most like the one shown: about the same tensor in the same phase, or as far on.
 function see(k) {
-  const phase = view().steps[at].p, same = data.views[k].steps.findIndex(s => s.p === phase);
+  const from = view(), s = from.steps[at], to = data.views[k].steps, name = f => f.lines[0].split(' = ')[0];
+  const phase = s.p === 'sum' ? ['backward', 'sum'] : s.p === 'guess' ? ['guess', 'seed'] : [s.p];
+  const same = to.map((t, i) => i).filter(i => phase.includes(to[i].p));
+  const about = same.filter(i => name(data.views[k].facts[to[i].n]) === name(from.facts[s.n]));
+  const mine = from.steps.map((t, i) => i).filter(i => phase.includes(from.steps[i].p));
+  const part = mine.length > 1 ? mine.indexOf(at) / (mine.length - 1) : 1;
   level = k; picked = null; route = null;
-  at = Math.max(0, same);
+  at = about.length ? about[about.length - 1] : same.length ? same[Math.round(part * (same.length - 1))] : 0;
+  if (s === from.steps[from.steps.length - 1]) at = to.length - 1;
+  find();
   refresh();
 }
-function pick(k) { picked = k; choose('tensor'); refresh(); }
-function stop() { clearInterval(timer); timer = null; get('play').textContent = 'play'; get('play').setAttribute('aria-pressed', 'false'); }
+function pick(k, find) {
+  picked = k;
+  choose('tensor');
+  refresh();
+  const e = part('node', k), frame = document.querySelector('.picture'), a = e.getBoundingClientRect(), f = frame.getBoundingClientRect();
+  if (find && (a.left < f.left || a.right > f.right)) frame.scrollLeft += a.left + a.width / 2 - f.left - f.width / 2;
+}
+function stop() { clearTimeout(timer); timer = null; get('play').textContent = 'play'; get('play').setAttribute('aria-pressed', 'false'); }
 function toggle() {
   if (timer) return stop();
   if (at === view().steps.length - 1) go(0);
-  timer = setInterval(() => { if (at < view().steps.length - 1) go(at + 1); if (at === view().steps.length - 1 || view().steps[at].options) stop(); }, 2200);
+  const next = () => {
+    if (at < view().steps.length - 1) go(at + 1);
+    if (at === view().steps.length - 1 || view().steps[at].options) stop(); else wait();
+  };
+  const wait = () => { timer = setTimeout(next, 1200 + 45 * (view().steps[at].s.length + view().steps[at].c.length)); };  // as long as it takes to read
+  wait();
   get('play').textContent = 'stop';
   get('play').setAttribute('aria-pressed', 'true');
 }
@@ -164,9 +194,9 @@ function theme(name) {
   get('theme').textContent = dark() ? 'light' : 'dark';
 }
 function find() {
-  const words = get('search').value.trim().toLowerCase(), hits = [];
-  view().facts.forEach((f, k) => { if (words && `${f.lines[0]} ${f.lines[1]}`.toLowerCase().includes(words)) hits.push(k); });
-  all('.node').forEach(e => e.classList.remove('hit'));
+  const plain = text => text.toLowerCase().replace(/\s+/g, ''), words = plain(get('search').value), hits = [];
+  view().facts.forEach((f, k) => { if (words && plain(`${f.lines[0]}|${f.lines[1]}|${f.a || ''}`).includes(words)) hits.push(k); });
+  all('.view .node').forEach(e => e.classList.remove('hit'));
   hits.forEach(k => part('node', k).classList.add('hit'));
   get('hits').textContent = words ? `${hits.length} found` : '';
   return hits;
@@ -194,7 +224,7 @@ function save(kind) {
   const svg = box().querySelector('svg'), image = new Image(), canvas = document.createElement('canvas');
   canvas.width = 2 * svg.viewBox.baseVal.width;
   canvas.height = 2 * svg.viewBox.baseVal.height;
-  image.onload = () => { canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height); canvas.toBlob(blob => hand(blob, kind), 'image/png'); };
+  image.onload = () => { canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height); canvas.toBlob(blob => { if (blob) hand(blob, kind); else get('hits').textContent = 'too large for a PNG: take the SVG'; }, 'image/png'); };
   image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(picture());
 }
 
@@ -205,12 +235,12 @@ get('play').addEventListener('click', toggle);
 get('theme').addEventListener('click', () => { theme(dark() ? 'light' : 'dark'); remember(); });
 get('search').addEventListener('input', find);
 get('search').addEventListener('keydown', e => {
-  if (e.key === 'Enter') { const hits = find(); if (hits.length) { pick(hits[0]); part('node', hits[0]).focus(); } }
+  if (e.key === 'Enter') { const hits = find(); if (hits.length) pick(hits[(hits.indexOf(picked) + 1) % hits.length], true); }
   if (e.key === 'Escape') { e.target.value = ''; find(); e.target.blur(); }
 });
 all('[data-save]').forEach(b => b.addEventListener('click', () => save(b.dataset.save)));
 all('[data-phase]').forEach(b => b.addEventListener('click', () => { stop(); go(view().steps.findIndex(s => s.p === b.dataset.phase)); }));
-all('[name=level]').forEach(r => r.addEventListener('change', () => { stop(); see(+r.value); }));
+all('[data-level]').forEach(b => b.addEventListener('click', () => { stop(); see(+b.dataset.level); }));
 all('.view').forEach((v, k) => all('.node', v).forEach(n => {
   n.tabIndex = 0;
   n.setAttribute('role', 'button');
@@ -221,9 +251,9 @@ all('.view .edge').forEach(e => { e.setAttribute('role', 'img'); e.setAttribute(
 all('.view .letter').forEach(e => e.setAttribute('aria-hidden', 'true'));
 tabs.forEach(t => get(`tab-${t}`).addEventListener('click', () => { choose(t); remember(); }));
 document.querySelector('[role=tablist]').addEventListener('keydown', e => {
-  const move = {ArrowRight: 1, ArrowLeft: -1}[e.key];
-  if (!move) return;
-  const next = tabs[(tabs.indexOf(tab) + move + tabs.length) % tabs.length];
+  const k = tabs.indexOf(tab), move = {ArrowRight: k + 1, ArrowLeft: k - 1 + tabs.length, Home: 0, End: tabs.length - 1}[e.key];
+  if (move === undefined) return;
+  const next = tabs[move % tabs.length];
   choose(next); get(`tab-${next}`).focus(); remember();
   e.preventDefault(); e.stopPropagation();
 });
@@ -231,14 +261,14 @@ document.addEventListener('keydown', e => {
   const t = e.target;
   if (e.altKey || e.ctrlKey || e.metaKey || t.type === 'search') return;
   const steps = {ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: view().steps.length - 1};
-  if (e.key in steps && t.type !== 'radio') { stop(); go(steps[e.key]); }
+  if (e.key in steps) { stop(); go(steps[e.key]); }
   else if ((e.key === 'Enter' || e.key === ' ') && t.classList.contains('node')) pick(+t.dataset.node);
-  else if (e.key === ' ' && !/BUTTON|SUMMARY|INPUT/.test(t.tagName)) toggle();
+  else if (e.key === ' ' && !/BUTTON|SUMMARY|INPUT|SECTION/.test(t.tagName)) toggle();
   else if (e.key === '/') { get('search').focus(); }
   else if (e.key === 'v') { stop(); see((level + 1) % data.views.length); }
   else if (e.key === 't') get('theme').click();
   else if (/^[1-9]$/.test(e.key) && tabs[e.key - 1]) { choose(tabs[e.key - 1]); remember(); }
-  else if (e.key === 'Escape') { route = null; picked = null; tellRoutes(); refresh(); }
+  else if (e.key === 'Escape') { route = null; picked = null; refresh(); }
   else return;
   e.preventDefault();
 });
@@ -246,11 +276,11 @@ function restore() {
   const from = Object.fromEntries(location.hash.slice(1).split('&').filter(Boolean).map(p => { const [k, v] = p.split('='); try { return [k, decodeURIComponent(v || '')]; } catch { return [k, '']; } }));
   const whole = (text, count) => /^\d+$/.test(text || '') && +text < count ? +text : null;
   level = whole(from.level, data.views.length) || 0;
-  const step = whole(from.step, view().steps.length + 1);
-  at = Math.max(0, (step || 1) - 1);
+  at = Math.max(0, Math.min(whole(from.step, 1e6) || 1, view().steps.length) - 1);
   picked = whole(from.node, view().facts.length);
-  route = data.routes.some(r => r.letter === from.route) ? from.route : null;
+  route = view().whole && data.routes.some(r => r.letter === from.route) ? from.route : null;
   guessed = from.guessed === '1';
+  drawn = '';
   theme(['light', 'dark'].includes(from.theme) ? from.theme : undefined);
   choose(from.tab);
   tellRoutes();

@@ -15,14 +15,15 @@ import numpy as np
 
 from ..engine import GradientError
 from ..graph import Folded, Graph, fold
+from ..graph.folding import in_runs
 from ..graph.routes import Routes
-from ..graph.table import number
+from ..graph.table import ascii_text, number
 from .beside import beside
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
-from .steps import MOST, Matrix, Step, facts, length, steps_of
+from .steps import MOST, MOST_ROUTES, Matrix, Step, facts, largest, steps_of
 from .svg import Picture, compose, elements, sheet
-from .text import clean
+from .text import clean, norm
 from .twin import twin_picture
 
 LARGEST = 60  # nodes that are stepped through one by one
@@ -47,6 +48,7 @@ def explorer(
     gradients: Any = None,
     title: str | None = None,
     twin: Graph | None = None,
+    remark: str = "",
     formula: str = "",
     family: Mapping[str, Graph] | None = None,
 ) -> str:
@@ -55,6 +57,7 @@ def explorer(
     gradients:  the cotangent of the output; by default a random one
     title:      a heading; without one the page is called after the output
     twin:       the same computed with a hand-derived backward; its leaves have the same labels
+    remark:     what else is to be said of the twin
     formula:    HTML for the tab Formula; by default each route's closed form
     family:     this record and its relatives, by title, to be shown on one layout
 
@@ -65,11 +68,11 @@ def explorer(
     name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
     routes, levels = _routes(whole, dy), _levels(whole)
     views = [_view(label, note, g, dy) for label, note, g in levels]
-    fused = [] if twin is None else [_twin_view(whole, twin, dy)]
+    fused = [] if twin is None else [_twin_view(whole, twin, dy, remark)]
     rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
     page = ""
     for kept in (views[:3], [views[0], views[-1]], views[-1:]):  # the finest level goes last
-        for most in (MOST, 6, 4, 3):
+        for most in (MOST, 6, 4, 3, 2):
             page = _page(name, (*kept, *fused), most, *rest)
             if len(page.encode()) <= MOST_BYTES:
                 return page
@@ -89,7 +92,13 @@ def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
         fewer = not levels or len(folded.nodes) < len(levels[-1][2].nodes)
         if fewer and isinstance(folded, Folded) and len(folded.nodes) <= LARGEST:
             levels.append(("boxes" if depth == 1 else f"boxes, {depth} deep", folded.note, folded))
-    return levels or [("stretches of the record", "", fold(graph))]
+    if not levels:
+        fitting = fold(graph)
+        fitting = fitting if len(fitting.nodes) <= LARGEST else in_runs(graph)
+        levels.append(
+            ("boxes" if any(n.scope for n in graph.nodes) else "stretches of the record", getattr(fitting, "note", ""), fitting)
+        )
+    return levels
 
 
 def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
@@ -98,9 +107,11 @@ def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
     return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
 
 
-def _twin_view(graph: Graph, twin: Graph, dy: Any) -> View:
+def _twin_view(graph: Graph, twin: Graph, dy: Any, remark: str) -> View:
     gap = largest_difference(graph, twin, dy)
-    note = f"{twin.nodes[-1].op}: one node with a hand-derived backward. Largest difference to every operation: {gap}."
+    usual = {n.op for n in graph.nodes}
+    own = " and ".join(dict.fromkeys(n.op for n in twin.nodes if n.op is not None and n.op not in usual))
+    note = f"{own}: one node with a hand-derived backward. Largest difference to every operation: {gap}. {remark}".strip()
     picture = twin_picture(compose(graph), twin, dy)
     return View("one node", note, picture, steps_of(twin, dy), facts(twin, twin.gradients(dy)))
 
@@ -148,17 +159,18 @@ def _closed_forms(routes: Routes | str) -> str:
 
 def _page(name: str, views: Sequence[View], most: int, routes: Routes | str, formula: str, family: str) -> str:
     store = _Store(most)
-    data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes)}
+    data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes), "most": _most(routes)}
     data["matrices"] = store.packed
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     pen = Pen(LIGHT)
     pictures = "".join(
         f"<div class=view data-view={k}{' hidden' if k else ''}>"
-        f"{_sized(sheet(v.picture, pen, elements(v.picture, pen, tails=True)), 'group')}<p class=note>{escape(v.note)}</p></div>"
+        f"{_sized(sheet(v.picture, pen, elements(v.picture, pen, tails=True)), 'group', f'{name}: {v.label}')}"
+        f"<p class=note>{escape(v.note)}</p></div>"
         for k, v in enumerate(views)
     )
     levels = "".join(
-        f"<label><input type=radio name=level value={k}{' checked' if not k else ''}>{escape(v.label)}</label>"
+        f"<button type=button data-level={k} aria-pressed={'false' if k else 'true'}>{escape(v.label)}</button>"
         for k, v in enumerate(views)
     )
     phases = "".join(f'<button type=button data-phase="{p}">{said}</button>' for p, said in PHASES.items() if said)
@@ -172,7 +184,7 @@ def _page(name: str, views: Sequence[View], most: int, routes: Routes | str, for
     )
     bodies = {"formula": formula, "family": family}
     panels = "".join(
-        f"<section role=tabpanel id=panel-{t} aria-labelledby=tab-{t} tabindex=0{'' if t == 'step' else ' hidden'}>{bodies.get(t, '')}</section>"
+        f"<section role=tabpanel id=panel-{t} aria-labelledby=tab-{t} tabindex=0{' aria-live=polite' if t == 'tensor' else ''}{'' if t == 'step' else ' hidden'}>{bodies.get(t, '')}</section>"
         for t in tabs
     )
     return _template("explorer.html").format(
@@ -194,8 +206,14 @@ class _Store:
             "label": v.label,
             "whole": not isinstance(v.picture.graph, Folded) and v.picture.layout.kind != "twin",
             "steps": [self.step(s) for s in v.steps],
-            "facts": [{"lines": f["lines"], "m": [self.place(m) for m in f["matrices"]]} for f in v.facts],
+            "facts": [self.fact(f["lines"], f["matrices"]) for f in v.facts],
         }
+
+    def fact(self, lines: list[str], matrices: list[Matrix]) -> dict[str, Any]:
+        told: dict[str, Any] = {"lines": lines, "m": [self.place(m) for m in matrices]}
+        if not lines[0].isascii():
+            told["a"] = ascii_text(lines[0])  # to be found by whoever has no Greek keyboard
+        return told
 
     def step(self, s: Step) -> dict[str, Any]:
         """Short keys: phase, said, changed, node, edges, matrices."""
@@ -218,8 +236,8 @@ def _route_rows(routes: Routes | str) -> list[dict[str, Any]]:
     if isinstance(routes, str):
         return []
     place = {e: k for k, e in enumerate(routes.graph.edges)}
-    sizes = [length(r.share) for r in routes]
-    largest = max((s for s in sizes if np.isfinite(s)), default=0.0) or 1.0
+    sizes = [norm(r.share) for r in routes]
+    longest = max((s for s in sizes if np.isfinite(s)), default=0.0) or 1.0
     return [
         {
             "letter": r.letter,
@@ -228,22 +246,37 @@ def _route_rows(routes: Routes | str) -> list[dict[str, Any]]:
             "nodes": r.nodes,
             "edges": [place[e] for e in r.edges],
             "size": number(s),
-            "part": round(min(s / largest, 1.0), 4) if np.isfinite(s) else 1.0,
+            "part": round(min(s / longest, 1.0), 4) if np.isfinite(s) else 1.0,
         }
         for r, s in zip(routes, sizes)
     ]
 
 
-def _sized(picture: str, role: str = "img") -> str:
+def _most(routes: Routes | str) -> int | None:
+    """Which route gives the most, if that can be asked."""
+    return None if isinstance(routes, str) or len(routes) > MOST_ROUTES else largest([norm(r.share) for r in routes])
+
+
+def _sized(picture: str, role: str = "img", label: str = "") -> str:
     """A picture that shrinks to three quarters of its size before it has to be scrolled.
 
-    A ``role`` of "group" lets a screen reader in, to the tensors.
+    A ``role`` of "group" lets a screen reader in, to the tensors; ``label`` is what it is called then.
     """
     width = int(picture.partition('width="')[2].partition('"')[0])
+    picture = re.sub(r'<g class="edge".*?</g>', _weighed, picture, flags=re.DOTALL)
     picture = re.sub(_RULED, "", picture)  # the page's rules say it
     picture = re.sub("<desc>.*?</desc>", "", picture, flags=re.DOTALL)  # each node and edge has its own title
     picture = picture.replace('role="img"', f'role="{role}"', 1)
+    if label:
+        picture = re.sub('aria-label="[^"]*"', lambda _: f'aria-label="{escape(label)}"', picture, count=1)
     return picture.replace("<svg ", f'<svg style="min-width:{round(0.75 * width)}px" ', 1)
+
+
+def _weighed(found: re.Match[str]) -> str:
+    """An edge with its width as a variable, which counts on the way back only."""
+    width = found[0].partition('stroke-width="')[2].partition('"')[0]
+    edge = found[0].replace('<g class="edge"', f'<g class="edge" style="--w:{width}"', 1)
+    return edge.replace(f'stroke-width="{width}"', "") if width != "2" else edge
 
 
 @cache
@@ -278,7 +311,7 @@ _RULED = re.compile(
 def _svg_rules() -> str:
     """The colours of the pictures as rules, so that the page can change them, and what is the same everywhere."""
     rules = [
-        ".edge path,.edge-sample path{fill:none}.edge path:not([stroke-width]),.edge-sample path:not([stroke-width]){stroke-width:2}.edge text{font-size:12.5px;stroke-width:3;paint-order:stroke}"
+        ".edge path,.edge-sample path{fill:none}.edge path,.edge-sample path:not([stroke-width]){stroke-width:2}.back .edge path:not(.barrier),.routed .edge path:not(.barrier){stroke-width:var(--w)}.edge text{font-size:12.5px;stroke-width:3;paint-order:stroke}"
         ".node text{font-size:12px}.node rect+text{font-size:16px;font-weight:bold}.edge .on-sum{font-size:11px;stroke-width:0}.letter text{font-weight:bold}",
         "svg[role]{fill:var(--ink)}.paper{fill:var(--paper)}.node rect,.role{stroke:var(--border);stroke-width:1.2}",
         ".node text,.letter text,.on-sum{text-anchor:middle}.on-sum{fill:var(--paper)}.letter circle{fill:var(--paper)}.legend .sum{fill:var(--ink)}.legend .barrier{stroke:var(--lane-side)}.edge text:not(.on-sum){stroke:var(--paper)}",
@@ -294,9 +327,11 @@ def _svg_rules() -> str:
     return "".join(rules) + _MARKS
 
 
-_MARKS = (  # what is looked at, what was seen before, and what is still to come
+_MARKS = (  # what is looked at, what was seen before, and what is still to come; lines get their widths on the way back
     ".tail{visibility:hidden}.stepping .node,.stepping .edge{opacity:.3}.stepping .seen{opacity:.8}.stepping .now{opacity:1}"
-    ".node.now rect{stroke:var(--mark);stroke-width:4}.edge.now path:not(.barrier){stroke-width:5}"
-    ".back .edge.now .head{visibility:hidden}.back .edge.now .tail{visibility:visible}"
+    ".node.now rect{stroke:var(--mark);stroke-width:4}.edge.now{filter:drop-shadow(0 0 3px var(--mark))}"
+    ".back .edge.seen .head{visibility:hidden}.back .edge.seen .tail{visibility:visible}"
     ".routed .node,.routed .edge,.routed .letter{opacity:.2}.routed .on{opacity:1}"
+    ".node.picked rect{stroke:var(--mark);stroke-width:4;stroke-dasharray:6 3}.node.hit rect{stroke:var(--lane-above);stroke-width:4}"
+    ".stepping .picked,.stepping .hit,.routed .picked,.routed .hit{opacity:1}"
 )

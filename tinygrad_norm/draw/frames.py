@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from ..graph import Graph
+from ..graph import Elements, Graph
 from .geometry import Size
-from .palette import DARK, Palette, palette_of
+from .palette import DARK, DrawingError, Palette, palette_of
 from .pen import PLAIN, Pen, n
 from .steps import Matrix, Step, steps_of
 from .svg import PALE, Look, Picture, compose, elements, sheet
@@ -23,6 +23,8 @@ SEEN = ' opacity="0.8"'
 def frames(graph: Graph, *, gradients: Any = None, title: str | None = None, theme: str = "light") -> Iterator[tuple[str, str]]:
     """Name and SVG of each step, all of one size: ``("007_forward.svg", "<svg …")``. Options as for ``explorer``."""
     pen = Pen(palette_of(theme))
+    if isinstance(graph, Elements):
+        raise DrawingError("draw: the steps are told of whole tensors, and show their numbers; leave out elements.")
     dy = graph.cotangent(None if gradients is True else gradients)
     plain, weighed = compose(graph), compose(graph, gradients=dy)
     picture = Picture(graph, plain.cards, plain.layout, plain.marks, weighed.widths)

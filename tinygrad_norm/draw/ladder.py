@@ -355,7 +355,7 @@ def _legend(rungs: Rungs, palette: Palette) -> list[list[tuple[str, str]]]:
         for sign, said, occurs in (
             ("×", "×… local derivative", True),
             ("Σ", "Σ summed over broadcast axes", any(e.summed for e in edges)),
-            ("[", "[op] by that op's rule", any(not e.rule for e in edges)),
+            ("[", "[op] by that op's rule", any(not e.rule or e.rule.startswith("[") for e in edges)),
         )
         if occurs and sign in shown
     ]

@@ -195,6 +195,8 @@ def _lane(plan: Plan, e: Edge) -> str:
     if e.source in plan.spine and e.target in plan.spine:
         here = plan.spine.index(e.source)
         return "spine" if plan.spine[here + 1 : here + 2] == (e.target,) else ""
+    if not {e.source, e.target} <= plan.routed:  # a parameter's own way
+        return ""
     on_branch = {i for b in plan.branches for i in b.nodes}
     for i in (e.source, e.target):
         other = e.target if i == e.source else e.source
@@ -213,5 +215,7 @@ def _collides(boxes: list[Box], lines: list[Line], routes: list[Route]) -> bool:
         for (x1, y1), (x2, y2) in zip(line.points, line.points[1:]):
             stroke = Box((x1 + x2) / 2, (y1 + y2) / 2, abs(x2 - x1), abs(y2 - y1))
             if any(stroke.overlaps(box) for i, box in enumerate(boxes) if i not in (route.edge.source, route.edge.target)):
+                return True
+            if any(stroke.overlaps(label) for label in labels):
                 return True
     return False

@@ -57,10 +57,13 @@ def _spot(layout: Layout, lines: Sequence[Line]) -> Point | None:
     taken = [line.label for line in layout.lines if line.label] + list(layout.boxes)
     for line in lines:
         for (x1, y1), (x2, y2) in pairwise(line.points):
-            spot = Box((x1 + x2) / 2, (y1 + y2) / 2, 18, 18)
             straight = abs(x1 - x2) < 0.1 or abs(y1 - y2) < 0.1
-            if straight and abs(x1 - x2) + abs(y1 - y2) >= 30 and not any(spot.overlaps(b) for b in taken):
-                return spot.x, spot.y
+            if not straight or abs(x1 - x2) + abs(y1 - y2) < 30:
+                continue
+            for t in (0.5, 0.3, 0.7, 0.15):
+                spot = Box(x1 + t * (x2 - x1), y1 + t * (y2 - y1), 18, 18)
+                if not any(spot.overlaps(b) for b in taken):
+                    return spot.x, spot.y
     return None
 
 
@@ -77,8 +80,12 @@ def legend(
     for lane, name in _lane_names(graph, layout, marks).items():
         items.append((24.0, f'<g class="edge-sample" data-lane="{lane or "side"}">{pen.sample(lane)}</g>', name))
     signs: list[tuple[float, str, str]] = []
-    if any(e.rule for e in graph.edges):
-        signs.append((0.0, "", "×… local derivative (none: ×1)"))
+    rules = {e.rule for e in graph.edges}
+    if any("×" in r or "@" in r for r in rules):
+        into_boxes = "" in rules and any(node.op == "fold" for node in graph.nodes)
+        signs.append((0.0, "", f"×… local derivative (none: {'×1, or into a box' if into_boxes else '×1'})"))
+    if any(r.startswith("[") for r in rules):
+        signs.append((0.0, "", "[op] that operation's own rule"))
     if any(e.summed for e in graph.edges):
         signs.append((18.0, pen.sum_badge(8, -4, ink.ink), "its gradient is summed over the broadcast axis"))
     if not all(graph.passes(k) for k in range(len(graph.edges))):
@@ -120,7 +127,7 @@ def _lane_names(graph: Graph, layout: Layout, marks: Sequence[Mark]) -> dict[str
     plan = plan_lanes(graph) if layout.kind == "lanes" else None
     for lane, sign in (("above", -1), ("below", 1)):
         if plan and lane in used:
-            found = {b.name for b in plan.branches if b.row * sign > 0}
+            found = {b.name for b in plan.branches if b.row * sign > 0 and plan.routed & set(b.nodes)}
             only = found.pop() if len(found) == 1 else ""
             names[lane] = f"through {clean(only)}" if only else f"branch {lane}"
     for lane in list(names):

@@ -108,7 +108,7 @@ class Pen:
         """The name of a route, on its line."""
         color = self.ink.lanes[lane]
         return (
-            f'<g class="letter" data-lane="{lane}"><title>route {escape(letter)}</title>'
+            f'<g class="letter" data-lane="{lane}" data-route="{escape(letter)}"><title>route {escape(letter)}</title>'
             f'<circle cx="{n(x)}" cy="{n(y)}" r="8" fill="{self.ink.paper}" stroke="{color}" stroke-width="1.5"/>'
             f'<text x="{n(x)}" y="{n(y + 4)}" font-size="11" font-weight="bold" text-anchor="middle" fill="{color}">'
             f"{escape(letter)}</text></g>"

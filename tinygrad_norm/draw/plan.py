@@ -25,12 +25,16 @@ class Branch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every node's cell: its column, and its row (0 the direct route, negative above it, positive below)."""
+    """Every node's cell: its column, and its row (0 the direct route, negative above it, positive below).
+
+    routed:  the nodes that the main input reaches
+    """
 
     spine: tuple[int, ...]
     branches: tuple[Branch, ...]
     column: dict[int, int]
     row: dict[int, int]
+    routed: frozenset[int]
 
 
 def find_spine(graph: Graph) -> list[int]:
@@ -90,7 +94,11 @@ def plan_lanes(graph: Graph) -> Plan | None:
         branches.append(Branch(chain, start, end, side * level, _name(graph, chain)))
         row.update(dict.fromkeys(chain, side * level))
     _place_leaves(graph, branches, column, row)
-    return Plan(tuple(spine), tuple(sorted(branches, key=lambda b: b.nodes)), column, row)
+    routed = {spine[0]}
+    for e in graph.edges:  # sources come before targets
+        if e.source in routed:
+            routed.add(e.target)
+    return Plan(tuple(spine), tuple(sorted(branches, key=lambda b: b.nodes)), column, row, frozenset(routed))
 
 
 def _side_chains(graph: Graph, spine: set[int]) -> list[list[int]]:

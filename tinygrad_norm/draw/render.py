@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..engine import GradientError
 from ..graph import Elements, Folded, Graph, Instead, elements, fold, lend_writer
 from ..graph.routes import Route
 from .dot import dot
@@ -28,12 +29,17 @@ def render_svg(graph: Graph, **options: Any) -> str:
     """
     if options.pop("ladder", False):
         options = stand_alone(options)
+        if options.get("elements") or isinstance(graph, Elements):
+            raise DrawingError("draw: a ladder is told of whole tensors; leave out elements or ladder.")
         _check("svg with ladder", options, ("fold", "title", "theme"))
         return ladder(_level(graph, options, has_values=False), **options)
     _check("svg", options, ("engine", *_COMMON, "ladder", *_BUILTIN))
     if options.get("route") is not None:
         if options.get("elements") or isinstance(graph, Elements):
             raise DrawingError("draw: a route is told of whole tensors; leave out elements or route.")
+        if options.get("fold"):
+            raise DrawingError("draw: a route is shown with every operation; leave out fold or route.")
+        graph = graph.whole if isinstance(graph, Folded) else graph
         options |= {"route": _route(graph, options["route"]), "fold": False}
     graph = _level(graph, options)
     if options.pop("engine", "auto") != "graphviz":
@@ -49,7 +55,7 @@ def render_svg(graph: Graph, **options: Any) -> str:
 
 def render_html(graph: Graph, **options: Any) -> str:
     """A page to step through. Options: those of ``explorer``."""
-    _check("html", options, ("gradients", "title", "twin", "formula", "family"))
+    _check("html", options, ("gradients", "title", "twin", "remark", "formula", "family"))
     if isinstance(graph, Elements):
         raise DrawingError("draw: the page to step through tells of whole tensors and shows their numbers; leave out elements.")
     return explorer(graph, **options)
@@ -72,10 +78,14 @@ def render_text(graph: Graph, **options: Any) -> str:
 def _route(graph: Graph, wanted: Any) -> Any:
     """A route of this graph, given as such or as the letter of one from the main input."""
     if isinstance(wanted, Route):
-        if wanted.graph.output is not graph.output:
+        theirs, mine = wanted.graph.tensors, graph.tensors
+        if len(theirs) != len(mine) or any(a is not b for a, b in zip(theirs, mine)):
             raise DrawingError("draw: route= is a route of another graph; take it from this one's .routes(x).")
         return wanted
-    routes = graph.routes(graph.main_input)
+    try:
+        routes = graph.routes(graph.main_input)
+    except GradientError as error:
+        raise DrawingError(f"draw: route={wanted!r}: {error} A part of the graph has fewer: graph.between(from, to).") from None
     letters = [r.letter for r in routes]
     if wanted not in letters:
         raise DrawingError(
@@ -93,7 +103,12 @@ def _level(graph: Graph, options: dict[str, Any], has_values: bool = True) -> Gr
         graph = elements(graph)
     if isinstance(graph, Elements) and has_values:
         options.setdefault("values", True)  # they are what this level is for
-    if depth is False or isinstance(graph, (Folded, Elements)):
+    if isinstance(graph, Elements) and depth:
+        raise DrawingError("draw: this graph shows every number; leave out fold, or draw graph.whole.")
+    if depth is None and isinstance(graph, (Folded, Elements)):
+        return graph
+    graph = graph.whole if isinstance(graph, Folded) else graph
+    if depth is False or isinstance(graph, Elements):
         return graph
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
         raise DrawingError(f"draw: fold={depth!r}; it is False (draw everything) or how many scopes deep to draw, from 0 on.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,14 @@ from ..engine.arrays import Array
 from ..graph import Folded, Graph, Node, shape_text
 from ..graph.routes import Route
 from ..graph.table import number
-from .text import clean
+from .text import clean, norm
 
 MOST = 8  # rows and columns of a matrix that are shown
+MOST_OF_THREE = 6  # of each, where three stand side by side
 MOST_ROUTES = 8  # to choose from
+TELLING = 2e-3  # the least difference that four digits tell
 _VIEWS = ("reshape", "transpose", "broadcast_to", "getitem", "astype")
-_KINDS = {"input": "the input", "parameter": "a parameter", "constant": "a constant, nothing flows back to it"}
+_KINDS = {"input": "the input", "parameter": "it gets a gradient, too", "constant": "nothing flows back to it"}
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,6 @@ def _short(value: Any) -> str:
     return f"{value:.3g}".replace("-", "−") if not isinstance(value, bool) else str(value)
 
 
-def length(array: Array) -> float:
-    """Its norm, without overflow on the way."""
-    largest = _largest(array)
-    with np.errstate(all="ignore"):
-        return float(largest * np.linalg.norm(np.asarray(array) / largest)) if largest else float(np.linalg.norm(array))
-
-
 def steps_of(graph: Graph, grad_output: Any = None) -> list[Step]:
     """The whole story of a graph, for a cotangent of its output (by default a random one)."""
     return _Story(graph, graph.cotangent(grad_output)).steps
@@ -112,13 +108,17 @@ def steps_of(graph: Graph, grad_output: Any = None) -> list[Step]:
 class _Story:
     def __init__(self, graph: Graph, dy: Array) -> None:
         self.graph, self.nodes = graph, graph.nodes
-        self.found, self.shares = graph.gradients(dy), graph.shares(dy)
+        self.shares = graph.shares(dy)
         self.into: dict[int, list[int]] = {}
         self.meeting: dict[int, list[int]] = {}  # the edges whose shares add up to the gradient of one tensor
         for k, e in enumerate(graph.edges):
             self.into.setdefault(e.target, []).append(k)
             if k in self.shares:
                 self.meeting.setdefault(graph.passing(k).id, []).append(k)
+        whole = graph.whole if isinstance(graph, Folded) else graph
+        self.gradient_of = whole.gradients(dy)
+        labels = {n.label for n in whole.nodes}
+        self.sign = "∇" if any(f"d{label}" in labels for label in labels) else "d"  # not the name of something else
         self.told: list[int] = []
         self.steps = [self.given(n) for n in self.nodes if n.op is None]
         self.steps += [self.forward(n) for n in self.nodes if n.op is not None]
@@ -129,27 +129,32 @@ class _Story:
                 if k in self.shares:
                     self.hand_back(n, k)
 
+    def d(self, n: Node) -> str:
+        """What its gradient is called: dx̂, d(σ² + ε)."""
+        return self.sign + _bound(n)
+
     def given(self, n: Node) -> Step:
         label, shape = clean(n.label), shape_text(n.shape) if n.shape else "a number"
-        said = f"{label} is given: {_KINDS.get(n.role, 'an input')}, {shape}."
+        said = f"{label} is given: {_KINDS.get(n.role, 'computed elsewhere')}, {shape}."
         return Step("given", said, n.id, (), (matrix(label, n.tensor.data),), _numbers(n))
 
     def forward(self, n: Node) -> Step:
-        label, text, edges = clean(n.label), clean(n.text), self.into.get(n.id, [])
+        label, text, edges, made_of = clean(n.label), clean(n.text), self.into.get(n.id, []), self.graph.outlets(n.id)
         what = f"{label} = {text}" if text not in ("", label) and n.op != "fold" else label
-        made = f"{clean(n.text)}, {_shape(n)}" if n.op == "fold" else _shape(n)
-        shapes = " and ".join(dict.fromkeys(_shape(self.graph.passing(k)) for k in edges))
+        made = " and ".join(f"{_called(m)}, {_shape(m)}" if n.op == "fold" else _shape(m) for m in made_of)
+        shapes = " and ".join(_shape(self.graph.passing(k)) for k in edges) or "nothing"
         spread = any(self.graph.edges[k].summed for k in edges)
         more = " The smaller one is spread to fit: on the way back, its gradient will be summed." if spread else ""
         said = f"{what}: from {shapes} comes {made}.{more}"
-        shown = (matrix(_called(n), n.tensor.data),)
-        return Step("forward", said, n.id, tuple(edges), shown, _numbers(n))
+        shown = tuple(matrix(_called(m), m.tensor.data) for m in made_of)
+        return Step("forward", said, n.id, tuple(edges), shown, " ".join(map(_numbers, made_of)))
 
     def seed(self, dy: Array) -> Step:
-        y = self.nodes[-1]
-        name = _d(y)
-        said = f"Now back. Whoever uses {_called(y)} says how much each of its entries matters: the cotangent {name}."
-        return Step("seed", said, y.id, (), (matrix(name, dy),), f"{name} is known; no other gradient is.")
+        y, at = self.graph.outlets(len(self.nodes) - 1)[0], len(self.nodes) - 1
+        name = self.d(y)
+        matters = "how much each of its entries matters" if dy.size != 1 else "how much it matters"
+        said = f"Now back. Whoever uses {_called(y)} says {matters}: the cotangent {name}."
+        return Step("seed", said, at, (), (matrix(name, dy),), f"{name} is known; no other gradient is.")
 
     def ask_for_a_route(self, dy: Array) -> list[Step]:
         """Before the turn: which route will give the most?"""
@@ -158,19 +163,20 @@ class _Story:
         if not x.requires_grad or not 1 < graph.count_routes(x) <= MOST_ROUTES:
             return []
         routes: Sequence[Route] = graph.routes(x, dy)
-        sizes = [length(r.share) for r in routes]
-        if len(set(sizes)) == 1:
+        sizes = [norm(r.share) for r in routes]
+        answer = largest(sizes)
+        if answer is None:
             return []
         name = clean(graph.node(x).label)
         told = ", ".join(f"{r.letter} {number(s)}" for r, s in zip(routes, sizes))
         return [
             Step(
                 "guess",
-                f"Before the turn: {len(routes)} routes lead back from {_called(self.nodes[-1])} to {name}. "
-                f"Which one will give the most to d{name}?",
+                f"First a guess: {len(routes)} routes lead back from {_called(self.graph.outlets(len(self.nodes) - 1)[0])} "
+                f"to {name}. Which one will give the most to {self.d(graph.node(x))}?",
                 len(self.nodes) - 1,
                 options=tuple(f"{r.letter}: {clean(r.title)}" for r in routes),
-                answer=int(np.nanargmax(sizes)) if np.isfinite(sizes).any() else 0,
+                answer=answer,
                 because=f"Their lengths: {told}.",
             )
         ]
@@ -178,25 +184,23 @@ class _Story:
     def hand_back(self, n: Node, k: int) -> None:
         """One edge, and, if it was the last one its source waited for, the sum."""
         e, source = self.graph.edges[k], self.graph.passing(k)
-        edges = self.meeting[source.id]
-        label, name = clean(source.label), _d(source)
+        edges, label, name = self.meeting[source.id], clean(source.label), self.d(source)
         more = f", summed to the shape of {label}, which was spread" if e.summed else ""
-        said = f"{clean(n.label)} hands {label} its share: {self.rule(n, k)}{more}."
+        said = f"{clean(n.label)} hands {label} its {'share' if len(edges) > 1 else 'gradient'}: {self.rule(n, k)}{more}."
         before = self.so_far(edges)
         self.told.append(k)
-        count, of = sum(i in self.told for i in edges), f"of {len(edges)} shares"
+        now, count = self.so_far(edges), sum(i in self.told for i in edges)
         if len(edges) == 1:
-            changed = f"{name} is complete; its length is {number(length(self.so_far(edges)))}."
+            changed = f"{name} is complete; its length is {number(norm(now))}."
         elif count == len(edges):
-            changed = f"{name} has {count} {of}: they can be added."
+            changed = f"{name} has {count} of {count} shares: they can be added."
         else:
-            changed = (
-                f"{name} has {count} {of}; its length so far: {number(length(before))}, now {number(length(self.so_far(edges)))}."
-            )
-        shown = [matrix(_d(n), self.found[n.id])] if n.id in self.found else []
-        shown.append(matrix(self.share_title(n, source), self.shares[k]))
+            lengths = f"its length so far: {number(norm(before))}, now {number(norm(now))}"
+            changed = f"{name} has {count} of {len(edges)} shares; {lengths}."
+        shown = [matrix(self.d(m), self.gradient_of[m.id]) for m in self.graph.outlets(n.id) if m.id in self.gradient_of]
+        shown.append(matrix(self.share_title(n, source) if len(edges) > 1 else name, self.shares[k]))
         self.steps.append(Step("backward", said, e.source, (k,), tuple(shown), changed))
-        if count == len(edges):
+        if count == len(edges) > 1:
             self.complete(source, edges)
 
     def so_far(self, edges: list[int]) -> Array:
@@ -204,53 +208,41 @@ class _Story:
         return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(())
 
     def share_title(self, n: Node, source: Node) -> str:
-        return f"share of {_d(source)} by way of {clean(n.label)}"
+        return f"share of {self.d(source)} by way of {clean(n.label)}"
 
     def rule(self, n: Node, k: int) -> str:
         """What becomes of the cotangent on its way through a node."""
-        rule = clean(self.graph.edges[k].rule)
-        if not rule and n.op == "fold":
-            return f"{_d(n)}, through all that is in the box"
+        rule, name = clean(self.graph.edges[k].rule), " and ".join(map(self.d, self.graph.outlets(n.id)))
+        copied = ", for each of the entries that went into it" if n.op in ("sum", "mean") else ""
         if not rule:
-            return f"{_d(n)}, rearranged" if n.op in _VIEWS else f"{_d(n)} through the backward rule of {n.op}"
-        return f"{_d(n)} as it is" if rule == "×1" else f"{_d(n)} {rule}"
+            through = "all that is in the box" if n.op == "fold" else f"the backward rule of {n.op}"
+            return f"{name}, rearranged" if n.op in _VIEWS else f"{name}, through {through}"
+        if rule.endswith("@"):  # a matrix from the left
+            return f"{rule} {name}"
+        return f"{name}{'' if copied else ' as it is'}{copied}" if rule == "×1" else f"{name} {rule}{copied}"
 
     def complete(self, n: Node, edges: list[int]) -> None:
         total = self.so_far(edges)
-        label, name, at = clean(n.label), _d(n), self.graph.edges[edges[0]].source
-        size = f"Its length is {number(length(total))}."
-        if len(edges) > 1:
-            parts = [
-                (self.share_title(self.nodes[self.graph.edges[k].target], n), self.shares[k]) for k in edges
-            ]  # fmt: skip
-            self.ask_for_a_sum(n, at, edges, [a for _, a in parts], total)
-            scale = max(_largest(np.asarray(a)) for _, a in [*parts, ("", total)])  # one for all, so that they can be compared
-            shown = tuple(matrix(title, a, scale) for title, a in [*parts, (name, total)])
-            said = f"{len(edges)} shares meet at {label}. What {label} does, it does in all of these ways: they add up to {name}. {size}"
-            lengths = " and ".join(number(length(a)) for _, a in parts)
-            self.steps.append(
-                Step(
-                    "sum",
-                    said,
-                    at,
-                    tuple(edges),
-                    shown,
-                    f"{name} is complete: the shares' lengths are {lengths}, that of their sum {number(length(total))}.",
-                )
-            )
-        elif n.op is None:
-            said = f"{name} is complete: this was its only share. {size}"
-            self.steps.append(Step("sum", said, at, tuple(edges), (matrix(name, total),), f"{name} is complete."))
+        label, name, at = clean(n.label), self.d(n), self.graph.edges[edges[0]].source
+        parts = [(self.share_title(self.nodes[self.graph.edges[k].target], n), self.shares[k]) for k in edges]
+        self.ask_for_a_sum(n, at, edges, [a for _, a in parts], total)
+        scale = max(_largest(np.asarray(a)) for _, a in [*parts, ("", total)])  # one for all, so that they can be compared
+        shown = tuple(matrix(title, a, scale).first(MOST_OF_THREE) for title, a in [*parts, (name, total)])
+        size = number(norm(total))
+        said = f"{len(edges)} shares meet at {label}. What {label} does, it does in all of these ways: they add up to {name}."
+        lengths = " and ".join(number(norm(a)) for _, a in parts)
+        changed = f"{name} is complete: the shares' lengths are {lengths}, that of their sum {size}."
+        self.steps.append(Step("sum", said, at, tuple(edges), shown, changed))
 
     def ask_for_a_sum(self, n: Node, at: int, edges: list[int], parts: list[Array], total: Array) -> None:
-        longest, whole = max(length(a) for a in parts), length(total)
-        if not (np.isfinite(longest) and np.isfinite(whole)) or abs(longest - whole) <= 1e-6 * longest:
+        longest, whole = max(norm(a) for a in parts), norm(total)
+        if not (np.isfinite(longest) and np.isfinite(whole)) or abs(longest - whole) <= TELLING * longest:
             return
         shorter = whole < longest
         self.steps.append(
             Step(
                 "guess",
-                f"{'Both' if len(edges) == 2 else f'All {len(edges)}'} shares of {_d(n)} are here. Will their sum be longer than the longest of them, or shorter?",
+                f"{'Both' if len(edges) == 2 else f'All {len(edges)}'} shares of {self.d(n)} are here. Will their sum be longer than the longest of them, or shorter?",
                 at,
                 tuple(edges),
                 options=("longer: they help each other", "shorter: they take something away from each other"),
@@ -260,9 +252,19 @@ class _Story:
         )
 
 
-def _d(n: Node) -> str:
-    """What its gradient is called: dx̂, d(σ² + ε)."""
-    return f"d{_called(n) if n.op == 'fold' else clean(n.operand)}"
+def largest(sizes: Sequence[float]) -> int | None:
+    """Which is the largest, if one is by more than a learner could miss."""
+    if len(sizes) < 2 or np.isnan(sizes).any():
+        return None
+    second, first = np.argsort(sizes)[-2:]
+    return int(first) if sizes[first] > (1 + TELLING) * sizes[second] else None
+
+
+def _bound(n: Node) -> str:
+    """A node's name as something can stand before it: σ², x̂, but (x̂·γ)."""
+    name = _called(n)
+    word = all(c.isalnum() or c in "_'" or unicodedata.combining(c) for c in name)
+    return name if word and (n.tensor.name or n.op is None or name.isascii()) else f"({name})"
 
 
 def _called(n: Node) -> str:
@@ -280,7 +282,7 @@ def _numbers(n: Node) -> str:
 
 
 def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
-    """What there is to know of each node, for whoever looks at one."""
+    """What there is to know of each node, for whoever looks at one: lines, and the matrices of its numbers and gradient."""
     users: dict[int, list[str]] = {}
     stopped: dict[int, bool] = {}
     for k, e in enumerate(graph.edges):
@@ -298,11 +300,11 @@ def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
             lines.append("used by " + ", ".join(dict.fromkeys(users[n.id])))
         lines.append(_spread("its numbers", n.tensor.data))
         if n.id in found:
-            lines.append(_spread(f"its gradient {_d(n)}", found[n.id]) + f", length {number(length(found[n.id]))}")
+            lines.append(_spread("its gradient", found[n.id]) + f", length {number(norm(found[n.id]))}")
         elif stopped.get(n.id):
             lines.append("nothing flows back to it")
         shown = [matrix(label, n.tensor.data)]
-        shown += [matrix(_d(n), found[n.id])] if n.id in found else []
+        shown += [matrix("its gradient", found[n.id])] if n.id in found else []
         told.append({"lines": lines, "matrices": shown})
     return told
 

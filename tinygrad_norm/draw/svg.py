@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from ..graph import Edge, Graph
 from .geometry import Layout, Size
 from .layout import lay_out
 from .legend import Mark, legend, route_marks
 from .palette import DrawingError, palette_of
 from .pen import BADGE, LABEL, LEADING, LINE, NOTE, PLAIN, RULE, Pen, n, width_of
-from .text import Card, cards, clean, edge_label, edge_words, text_width
+from .text import Card, cards, clean, edge_label, edge_words, norm, text_width
 
 FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
 DIRECTIONS = ("right", "down")
@@ -107,7 +105,7 @@ def compose(
 
 def line_widths(graph: Graph, cotangent: Any) -> dict[int, float]:
     """How wide each line is: four steps by the norm of what it hands back."""
-    sizes = {k: float(np.linalg.norm(share)) for k, share in graph.shares(cotangent).items()}
+    sizes = {k: norm(share) for k, share in graph.shares(cotangent).items()}
     largest = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
     return {k: width_of(sizes.get(k, 0.0), largest) for k in range(len(graph.edges))}
 

@@ -14,6 +14,7 @@ from ..graph.elements import number_text
 
 LONGEST = 28
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TURNS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # they would turn around what stands beside a name
 
 # Advance widths in hundredths of the font size: the wider of DejaVu Sans and Verdana, so nothing is clipped.
 _WIDTHS = {
@@ -29,6 +30,8 @@ _WIDTHS = {
         79: "DGHNOQU",
         84: "M+<=>~^×−±w",
         100: "Wm@%½¼¾…→∂√∞",
+        200: "⸺",
+        300: "⸻",
     }.items()
     for glyph in glyphs
 }
@@ -46,7 +49,7 @@ class Card:
 def clean(text: str) -> str:
     """The text on one line, with characters that no XML document may hold replaced."""
     text = text.replace("\r\n", "\n").translate({10: "↵", 13: "↵", 9: " "})
-    return _NOT_XML.sub("\ufffd", text)
+    return _NOT_XML.sub("\ufffd", _TURNS.sub("", text))
 
 
 def shorten(text: str, longest: int = LONGEST) -> str:
@@ -100,13 +103,13 @@ def cards(graph: Graph, values: bool = False, gradients: Any = None, dtypes: boo
         lines = [] if text in ("", label) else [text]
         if not (numbers and dtype):
             lines.append(node.dtype if numbers else shape_line(node, dtype))
-        if scopes and node.scope and node.op is not None:
+        if scopes and node.scope and node.op not in (None, "fold"):
             lines.append("in " + clean(" › ".join(node.scope)))
         if values:
             lines += [number_text(node.tensor.numpy())] if numbers else preview(node.tensor.numpy())
         if node.id in found:
             g = found[node.id]
-            lines.append(f"dL: {number_text(g)}" if numbers else f"dL: ‖·‖ = {_norm(g):.4g}")
+            lines.append(f"dL: {number_text(g)}" if numbers else f"dL: ‖·‖ = {norm(g):.4g}")
         whole = f"{node.role} {label}" + (f" = {text}" if lines and lines[0] == text else "")
         size = number_text(node.tensor.numpy(), 6) if numbers else f"shape {shape_text(node.shape)}"
         made.append(Card(shorten(label), tuple(map(shorten, lines)), f"{whole}, {size}, {node.dtype}"))
@@ -123,7 +126,8 @@ def preview(array: Any) -> list[str]:
     return [", ".join(first)] if len(first) < 3 else [", ".join(first[:2]) + ",", ", ".join(first[2:])]
 
 
-def _norm(array: Any) -> float:
+def norm(array: Any) -> float:
+    """Its length, whatever its dtype and however large or small it is."""
     size = np.abs(np.asarray(array, dtype=np.result_type(array.dtype, np.float64))).ravel()
     largest = size.max(initial=0.0)
     if largest == 0 or not np.isfinite(largest):
@@ -139,4 +143,5 @@ def edge_label(edge: Edge) -> str:
 def edge_words(graph: Graph, edge: Edge) -> str:
     """An edge in a few words: ``rstd to x̂: ×c, summed``."""
     ends = f"{clean(graph.nodes[edge.source].label)} to {clean(graph.nodes[edge.target].label)}"
-    return f"{ends}: {clean(edge.rule) or 'rearranged'}{', summed' if edge.summed else ''}"
+    into = "rearranged" if graph.nodes[edge.target].op != "fold" else "through all that is in the box"
+    return f"{ends}: {clean(edge.rule) or into}{', summed' if edge.summed else ''}"

@@ -177,7 +177,7 @@ where   = Op("where", "{1} if {0} else {2}", np.where,
 
 # Reductions
 sum  = Op("sum", "sum({0})", total,           (lambda g, out, x, axis: g,))
-mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g * (1 / _count(x, axis)),))
+mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g * (1 / (_count(x, axis) or 1)),))
 max  = Op("max", "max({0})", lambda x, axis: np.max(x, axis=axis, keepdims=True), (_max_rule,), smooth=False)
 prod = Op("prod", "prod({0})", values.prod,   (lambda g, out, x, axis: g * _others(x, axis),))
 

@@ -88,8 +88,8 @@ class Family(Graph):
         place[g.ids[g.main_input]] = self.reference.ids[self.reference.main_input]
         for n in g.nodes:
             if n.id not in place:
-                same = [m.id for m in self._nodes if m.label == n.label and m.id not in place.values()]
-                if n.op is None and same:
+                same = [m.id for m in self._nodes if m.tensor.name == n.tensor.name and m.id not in place.values()]
+                if n.op is None and n.tensor.name and same:
                     place[n.id] = same[0]
                 else:
                     place[n.id] = len(self._nodes)

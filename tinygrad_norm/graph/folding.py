@@ -29,10 +29,12 @@ class Folded(Graph):
     unasked:  whether it was folded because it is large
     """
 
-    def __init__(self, whole: Graph, key: Callable[[Node], Hashable | None], unasked: bool = False) -> None:
+    def __init__(
+        self, whole: Graph, key: Callable[[Node], Hashable | None], unasked: bool = False, with_leaves: bool = False
+    ) -> None:
         self.output, self.tensors = whole.output, whole.tensors
         self.whole, self.unasked = whole, unasked
-        self.members, self._keys = _boxes(whole, key)
+        self.members, self._keys = _boxes(whole, key, with_leaves)
         self.box = {i: k for k, members in enumerate(self.members) for i in members}
 
     @cached_property
@@ -51,12 +53,13 @@ class Folded(Graph):
         old = [self.whole.nodes[i] for i in members]
         last = self.whole.nodes[self._outlet(k)]
         scope = self._keys[k]
+        computed = [n for n in old if n.op is not None]
         if len(old) == 1 and not isinstance(scope, tuple):
-            return Node(**{**vars(last), "id": k})
+            return replace(last, id=k)
         leaving = self._leaving[k]
         roles = {self.whole.nodes[i].role for i in leaving}
         role = "output" if any(n.role == "output" for n in old) else roles.pop() if len(roles) == 1 else "value"
-        name = str(scope[-1]) if isinstance(scope, tuple) else f"{len(old)} operations"
+        name = str(scope[-1]) if isinstance(scope, tuple) else f"{len(computed)} operation{'s' if len(computed) > 1 else ''}"
         made = [self.whole.nodes[i].label for i in leaving]
         text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
         return Node(k, name, name, "fold", text, last.shape, last.dtype, last.scope, role, last.tensor)
@@ -114,11 +117,24 @@ class Folded(Graph):
     def passing(self, k: int) -> Node:
         return self.whole.passing(self._passages[k][1][0])
 
+    def outlets(self, i: int) -> list[Node]:
+        return [self.whole.nodes[j] for j in self._leaving[i]]
+
     def joins(self, k: int) -> set[str | None]:
         return {op for i in self._passages[k][1] for op in self.whole.joins(i)}
 
     def passes(self, k: int) -> bool:
         return any(self.whole.passes(i) for i in self._passages[k][1])
+
+    def fold(self, depth: int | None = None) -> Graph:
+        return fold(self.whole, depth)
+
+    def count_routes(self, source: Tensor) -> int:
+        return self.whole.count_routes(source)
+
+    def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Any:
+        """Those of the whole graph: a box hides what tells them apart."""
+        return self.whole.routes(source, grad_output, limit)
 
     def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
         return self.whole.between(source, target)
@@ -126,8 +142,11 @@ class Folded(Graph):
     @property
     def note(self) -> str:
         """``96 operations in 12 boxes``; and how to see them all."""
-        boxes = [m for m in self.members if self.whole.nodes[m[-1]].op is not None]
+        computed = [[i for i in m if self.whole.nodes[i].op is not None] for m in self.members]
+        boxes = [m for m in computed if m]
+        inside = any(0 < len(c) < len(m) for c, m in zip(computed, self.members))
         said = f"{sum(map(len, boxes)):,} operations in {len(boxes)} box{'es' if len(boxes) > 1 else ''}"
+        said += ", with what only they use" if inside else ""
         return said + ("; fold=False shows each" if self.unasked else "")
 
 
@@ -144,39 +163,43 @@ def fold(graph: Graph, depth: int | None = None) -> Graph:
     return _at_depth(graph, depth)
 
 
-def _at_depth(graph: Graph, depth: int, unasked: bool = False) -> Folded:
-    return Folded(graph, lambda n: n.scope[:depth] if n.op is not None and n.scope else None, unasked)
+def _at_depth(graph: Graph, depth: int, unasked: bool = False, with_leaves: bool = False) -> Folded:
+    return Folded(graph, lambda n: n.scope[:depth] if n.op is not None and n.scope else None, unasked, with_leaves)
 
 
 def _fitting(graph: Graph) -> Graph:
     if len(graph.tensors) <= MOST:
         return graph
     deepest = max(len(t.scope) for t in graph.tensors)
-    for depth in range(deepest, 0, -1):
-        folded = _at_depth(graph, depth, unasked=True)
-        if len(folded.nodes) <= MOST:
-            return folded
-    return _in_runs(graph)
+    for with_leaves in (False, True):
+        for depth in range(deepest, 0, -1):
+            folded = _at_depth(graph, depth, True, with_leaves)
+            if len(folded.nodes) <= MOST:
+                return folded
+    return in_runs(graph)
 
 
-def _in_runs(graph: Graph) -> Folded:
-    """The record in stretches of equal length, where its scopes do not tell it apart."""
+def in_runs(graph: Graph) -> Folded:
+    """The record in at most 20 stretches of equal length, where its scopes do not tell it apart."""
     computed = [n.id for n in graph.nodes if n.op is not None]
-    leaves = len(graph.nodes) - len(computed)
-    long = -(-len(computed) // max(4, MOST - leaves))
+    long = -(-len(computed) // min(20, len(computed)))
     stretch = {i: k // long for k, i in enumerate(computed)}
-    return Folded(graph, lambda n: stretch.get(n.id), unasked=True)
+    return Folded(graph, lambda n: stretch.get(n.id), True, True)
 
 
-def _boxes(graph: Graph, key: Callable[[Node], Hashable | None]) -> tuple[list[tuple[int, ...]], list[Hashable | None]]:
+def _boxes(
+    graph: Graph, key: Callable[[Node], Hashable | None], with_leaves: bool
+) -> tuple[list[tuple[int, ...]], list[Hashable | None]]:
     """Stretches of operations with one key, and each other node by itself, in birth order; with their keys.
 
-    A parameter in another shape goes with what first uses it.
+    A parameter in another shape goes with what first uses it; ``with_leaves``, a leaf goes with the only box that does.
     """
     first_use: dict[int, int] = {}
+    uses: dict[int, list[int]] = {}
     of_the_input = {graph.ids[graph.main_input]}
     for e in graph.edges:  # edges come in their targets' birth order
         first_use.setdefault(e.source, e.target)
+        uses.setdefault(e.source, []).append(e.target)
         if e.source in of_the_input:
             of_the_input.add(e.target)
     members: list[list[int]] = []
@@ -185,7 +208,8 @@ def _boxes(graph: Graph, key: Callable[[Node], Hashable | None]) -> tuple[list[t
     box: dict[int, int] = {}
     waiting: list[int] = []
     for n in graph.nodes:
-        if n.op in _FORMS and n.id not in of_the_input and n.id in first_use:
+        form = n.op in _FORMS and n.id in first_use
+        if (form or (with_leaves and n.op is None)) and n.id not in of_the_input:
             waiting.append(n.id)
             continue
         k = key(n)
@@ -198,6 +222,8 @@ def _boxes(graph: Graph, key: Callable[[Node], Hashable | None]) -> tuple[list[t
     for i in reversed(waiting):
         user = first_use[i]
         alone = key(graph.nodes[user]) is None
+        if graph.nodes[i].op is None:
+            alone = len({box[u] for u in uses[i]}) > 1 or keys[box[user]] is None
         if alone:
             members.append([i])
             keys.append(key(graph.nodes[i]))

@@ -155,7 +155,10 @@ class Graph:
         while t.op is not None:
             inputs = [x for x in t.inputs if isinstance(x, Tensor)]
             if t.op.elementwise:
-                t = min(inputs, key=lambda x: (math.prod(x.shape) < math.prod(t.shape), x.op is None))
+                t = min(
+                    inputs,
+                    key=lambda x: (x.dtype.kind in "biu", math.prod(x.shape) < math.prod(t.shape), _fixed(x), x.op is None),
+                )
             else:
                 t = inputs[0]
         return t
@@ -219,6 +222,10 @@ class Graph:
     def passing(self, k: int) -> Node:
         """The tensor that edge number ``k`` stands for."""
         return self.nodes[self.edges[k].source]
+
+    def outlets(self, i: int) -> list[Node]:
+        """The tensors that leave node ``i`` for others: it, or of a box all that do."""
+        return [self.nodes[i]]
 
     def joins(self, k: int) -> set[str | None]:
         """The operations that use the tensor of edge number ``k`` there."""
@@ -292,8 +299,9 @@ class Graph:
         """Nodes and edges, without values."""
         import json
 
-        nodes = [{k: v for k, v in vars(n).items() if k != "tensor"} for n in self.nodes]
-        return json.dumps({"nodes": nodes, "edges": [vars(e) for e in self.edges]}, ensure_ascii=False, indent=1)
+        nodes: list[dict[str, Any]] = [{k: v for k, v in vars(n).items() if k != "tensor"} for n in self.nodes]
+        text = json.dumps({"nodes": nodes, "edges": [vars(e) for e in self.edges]}, ensure_ascii=False, indent=1)
+        return text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
 
     def to_dot(self, **options: Any) -> str:
         """The graph in Graphviz's language."""
@@ -338,6 +346,10 @@ def _as_json(graph: Graph, **options: Any) -> str:
     if options:
         raise FormatError(f"save: .json holds the whole graph and has no options; leave out {', '.join(options)}.")
     return graph.to_json()
+
+
+def _fixed(x: Tensor) -> bool:
+    return not x.requires_grad
 
 
 def graph(output: Tensor) -> Graph:

@@ -63,7 +63,9 @@ class Route:
         """The chain rule along it: the product of the local derivatives, output first."""
         ops = {e: self.graph.nodes[e.target].op for e in self.edges}
         steps = [
-            ("Σ " if e.summed else "") + (e.rule or f"[{ops[e]}]") for e in reversed(self.edges) if e.rule != "×1" or e.summed
+            ("Σ " if e.summed else "") + (f"[{e.rule}]" if "@" in e.rule else e.rule or f"[{ops[e]}]")
+            for e in reversed(self.edges)
+            if e.rule != "×1" or e.summed
         ]
         return " ".join(steps) or "×1"
 
@@ -263,7 +265,9 @@ def _titles(graph: Graph, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
         alike = [k for k, t in enumerate(titles) if t == title]
         shared = set.intersection(*({(e.target, e.position) for e in paths[k]} for k in alike))
         for k in alike[title == "direct" :]:  # the shortest keeps its name
+            others = {(e.target, e.position) for m in alike if m != k for e in paths[m]}
             own = [e for e in paths[k] if (e.target, e.position) not in shared]
+            own.sort(key=lambda e: (e.target, e.position) in others)  # what no other passes tells most
             steps = [f"{graph.nodes[e.target].label} (input {e.position + 1})" for e in own]
             titles[k] = f"{title}, via {', '.join(steps[:2])}{', …' * (len(steps) > 2)}"
     return titles

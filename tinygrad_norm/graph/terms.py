@@ -36,7 +36,7 @@ class Term:
         if isinstance(size, Fraction) and size.denominator > 1 and size not in _FRACTIONS:
             return f"{sign}{'' if size.numerator == 1 else size.numerator}{self.within(PRODUCT)}/{size.denominator}"
         body = self.within(PRODUCT) if size != 1 or sign else self.text
-        return sign + ("" if size == 1 else _number(size) + ("·" if body[0].isdigit() else "")) + body
+        return sign + ("" if size == 1 else _number(size) + ("·" if body[0].isnumeric() else "")) + body
 
     def within(self, level: int) -> str:
         """The text without its number, in parentheses where it would fall apart next to ``level``."""
@@ -62,6 +62,8 @@ class Term:
 
     def __truediv__(self, other: Any) -> Term:
         other = term(other)
+        if not (other.text or other.factor):
+            return Term(f"{self.within(PRODUCT) if self.text else 1}/0", PRODUCT, self.factor)
         if not other.text:
             return Term(self.text, self.level, self.factor * _inverse(other.factor))
         factor: Any = self.factor * _inverse(other.factor)
@@ -126,8 +128,10 @@ class Term:
             condition, yes, no = words
             parts = [side * case for side, case in ((yes, condition), (no, _negation(condition))) if side.factor]
             return parts[0] + parts[1] if len(parts) > 1 else parts[0] if parts else term(0)
-        if op.name in ("broadcast_to", "unbroadcast", "astype"):
+        if op.name in ("broadcast_to", "astype"):
             return words[0]
+        if op.name == "unbroadcast":  # a cotangent has no text
+            return Term(f"Σ({words[0]})") if words[0].text else words[0]
         if op.name == "transpose":
             return Term(words[0].whole(ATOM) + "ᵀ" if not words[0].text.endswith("ᵀ") else words[0].text[:-1], ATOM)
         if op.name == "pow":

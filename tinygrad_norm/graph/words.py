@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ def word_of(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     level = ATOM
     if t.name:
         text = t.name
+        level = SUM if _looks_composed(text) else ATOM
     elif is_output:
         text = "y"
     elif formula is None or len(text) > 14:
@@ -38,25 +40,49 @@ def word_of(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     return Term(text, level, shape=[Term(n) for n in axis_names(t.ndim)])
 
 
+def _looks_composed(name: str) -> bool:
+    """Whether a name reads like a sum or a product, as ``a + b`` does and ``f(a + b)`` does not."""
+    while (inner := re.sub(r"\([^()]*\)|\[[^][]*\]", "", name)) != name:
+        name = inner
+    return bool(set(name) & set(" +−-·/*@"))
+
+
+_FORMS = ("reshape", "transpose", "getitem", "astype", "concatenate", "stack", "pad", "roll", "flip")  # entries move, no more
+_WORDED = ("sum", "mean", "max", "logsumexp", "matmul", "broadcast_to", "unbroadcast")
+
+
 def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
-    """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``; ``""`` where it is no factor."""
+    """The local derivative along one edge, read off the pullback: ``×2c``, ``×1/N``.
+
+    ``""`` where entries only move; ``[softmax]`` where it is no factor, but that operation's own rule.
+    """
     from .terms import PRODUCT, Term
 
     assert t.op is not None
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
         return NO_GRADIENT
-    if not (t.op.elementwise or t.op.name in ("sum", "mean", "max", "logsumexp", "matmul")):
+    if t.op.name in _FORMS:
         return ""
-    operands = [words[x] if isinstance(x, Tensor) else x for x in t.inputs]
-    factor = rule(Term(""), words[t], *operands, **t.params)
-    return factor.text if t.op.name == "matmul" else f"×{factor.whole(PRODUCT)}"
+    if t.op.elementwise or t.op.name in _WORDED:
+        operands = [words[x] if isinstance(x, Tensor) else x for x in t.inputs]
+        with contextlib.suppress(Exception):  # a rule of the user's own may do what words cannot
+            factor = rule(Term(""), words[t], *operands, **t.params)
+            return str(factor.text) if t.op.name == "matmul" else f"×{factor.whole(PRODUCT)}"
+    return f"[{t.op.name}]"
 
 
 def is_summed(t: Tensor, x: Tensor) -> bool:
+    """Whether an operand was spread, so that its share of the cotangent is summed on the way back."""
     assert t.op is not None
-    spreads = t.op.elementwise or t.op.name == "broadcast_to"
-    return spreads and math.prod(x.shape) < math.prod(t.shape)
+    if t.op.name == "matmul":
+        return x.ndim > 0 and t.ndim >= 2 and _spread(x.shape[:-2], t.shape[:-2])
+    return (t.op.elementwise or t.op.name == "broadcast_to") and _spread(x.shape, t.shape)
+
+
+def _spread(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    missing = len(large) - len(small)
+    return any(a != b for a, b in zip((*(1,) * missing, *small), large))
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tinygrad_norm.engine import scope
-from tinygrad_norm.graph import Graph, graph
+from tinygrad_norm.graph import Folded, Graph, graph
 from tinygrad_norm.norms import batch_norm, group_norm, layer_norm, rms_norm, softmax
 
 from ..samples import UGLY_NAMES, leaf, square, transformer_block
@@ -36,9 +36,15 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "transformer_block": lambda: transformer_block().fold(),
     "ugly_names": ugly_names,
 }
+
+
+def _as_it_is(g: Graph) -> dict[str, bool]:
+    return {} if isinstance(g, Folded) else {"fold": False}
+
+
 FORMS: dict[str, Callable[[Graph], str]] = {  # one line for each kind of file
-    "dot": lambda g: g.to_dot(fold=False),
-    "svg": lambda g: g.to_svg(fold=False),
+    "dot": lambda g: g.to_dot(**_as_it_is(g)),
+    "svg": lambda g: g.to_svg(**_as_it_is(g)),
 }
 
 
