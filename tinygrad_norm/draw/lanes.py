@@ -49,7 +49,7 @@ def lay_lanes(graph: Graph, plan: Plan, sizes: Sequence[Size], labels: Sequence[
     for k, route in enumerate(chosen):
         points, smooth = _path(k, route, boxes, ports, channels, len(chosen))
         is_lower = points[-1][1] > boxes[route.edge.target].y + 1  # of two that arrive side by side
-        lines.append(Line(points, smooth, _place_label(points, labels[k], route, is_lower), _lane(plan, route.edge)))
+        lines.append(Line(points, smooth, _place_label(points, labels[k], route, is_lower), lane_of(plan, route.edge)))
     if _collides(boxes, lines, chosen):
         return None
     return enclose("lanes", boxes, lines)
@@ -191,7 +191,8 @@ def _place_label(points: tuple[Point, ...], size: Size | None, route: Route, is_
     return Box(x1 + 8 + w / 2, y1 - h / 2 - OFF, w, h)
 
 
-def _lane(plan: Plan, e: Edge) -> str:
+def lane_of(plan: Plan, e: Edge) -> str:
+    """The lane whose route an edge is part of; "" for a parameter's own way."""
     if e.source in plan.spine and e.target in plan.spine:
         here = plan.spine.index(e.source)
         return "spine" if plan.spine[here + 1 : here + 2] == (e.target,) else ""

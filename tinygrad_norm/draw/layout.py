@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from ..graph import Elements, Graph
 from .geometry import Box, Layout, Line, Size
-from .lanes import lay_lanes
+from .lanes import lane_of, lay_lanes
 from .layered import lay_layers
 from .plan import find_spine, plan_lanes
 
@@ -27,7 +28,13 @@ def lay_out(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], 
         return lay_out(graph, [(h, w) for w, h in sizes], [size and (size[1], size[0]) for size in labels]).turned()
     plan = plan_lanes(graph)
     lanes = plan and lay_lanes(graph, plan, sizes, labels)
-    return lanes or lay_layers(graph, sizes, labels, _direct(graph))
+    if lanes:
+        return lanes
+    layers = lay_layers(graph, sizes, labels, _direct(graph))
+    if plan is None:
+        return layers
+    named = (replace(line, lane=lane_of(plan, e)) for line, e in zip(layers.lines, graph.edges))
+    return replace(layers, lines=tuple(named))  # not in lanes, but each line still tells its route
 
 
 def _direct(graph: Graph) -> set[tuple[int, int]]:

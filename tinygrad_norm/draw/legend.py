@@ -30,7 +30,7 @@ class Mark:
 
 def route_marks(graph: Graph, layout: Layout) -> list[Mark]:
     """A letter for the direct route and one for each branch: that of the first route through it, as in the table of routes."""
-    plan = plan_lanes(graph) if layout.kind == "lanes" else None
+    plan = plan_lanes(graph)
     if plan is None or isinstance(graph, Folded) or not graph.main_input.requires_grad:
         return []
     if not 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS:
@@ -124,7 +124,7 @@ def _lane_names(graph: Graph, layout: Layout, marks: Sequence[Mark]) -> dict[str
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
     names = {"spine": "direct route"} if "spine" in used else {}
-    plan = plan_lanes(graph) if layout.kind == "lanes" else None
+    plan = plan_lanes(graph)
     for lane, sign in (("above", -1), ("below", 1)):
         if plan and lane in used:
             found = {b.name for b in plan.branches if b.row * sign > 0 and plan.routed & set(b.nodes)}

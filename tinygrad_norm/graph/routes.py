@@ -260,23 +260,24 @@ def _order(graph: Graph, edges: tuple[Edge, ...]) -> tuple[Any, ...]:
 
 def _titles(graph: Graph, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
     """Named after the reductions they pass; where that leaves two alike, after what else tells them apart."""
-    titles = [_statistics(graph, edges) for edges in paths]
+    shared = set.intersection(*({e.target for e in edges} for edges in paths)) if len(paths) > 1 else set()
+    titles = [_statistics(graph, edges, shared) for edges in paths]
     for title in {t for t in titles if titles.count(t) > 1}:
         alike = [k for k, t in enumerate(titles) if t == title]
-        shared = set.intersection(*({(e.target, e.position) for e in paths[k]} for k in alike))
+        common = set.intersection(*({(e.target, e.position) for e in paths[k]} for k in alike))
         for k in alike[title == "direct" :]:  # the shortest keeps its name
             others = {(e.target, e.position) for m in alike if m != k for e in paths[m]}
-            own = [e for e in paths[k] if (e.target, e.position) not in shared]
+            own = [e for e in paths[k] if (e.target, e.position) not in common]
             own.sort(key=lambda e: (e.target, e.position) in others)  # what no other passes tells most
             steps = [f"{graph.nodes[e.target].label} (input {e.position + 1})" for e in own]
             titles[k] = f"{title}, via {', '.join(steps[:2])}{', …' * (len(steps) > 2)}"
     return titles
 
 
-def _statistics(graph: Graph, edges: tuple[Edge, ...]) -> str:
-    passed = [
-        graph.nodes[e.target].label for e in edges if graph.nodes[e.target].op in REDUCTIONS and e.target != len(graph.nodes) - 1
-    ]
+def _statistics(graph: Graph, edges: tuple[Edge, ...], shared: set[int]) -> str:
+    """Named after the reductions on it, but for those that every route passes."""
+    on_it = [graph.nodes[e.target] for e in edges if e.target not in shared and e.target != len(graph.nodes) - 1]
+    passed = [n.label for n in on_it if n.op in REDUCTIONS]
     if len(passed) == 2:
         return f"through the {passed[0]} inside {passed[1]}"
     return f"through {' → '.join(passed)}" if passed else "direct"
