@@ -97,7 +97,7 @@ def test_a_ladder(capsys, tmp_path, monkeypatch):
     assert "<title>LayerNorm</title>" in picture
     assert "backward ↑" in picture
 
-    monkeypatch.setattr("tinygrad_norm.cli.graph._unicode", lambda stream: False)
+    monkeypatch.setattr("tinygrad_norm.cli.graph.has_unicode", lambda stream: False)
     code, out, _ = run(capsys, "graph", "layer_norm", "--ladder")
     assert out.isascii()
     assert "kept for the way back: c, rstd, xhat" in out

@@ -16,8 +16,8 @@ from ..check.files import Found, load
 from ..engine import TinygradNormError
 from ..graph.files import write_whole
 from ..norms import get, names
+from .common import FAILS, HOLDS, MISUSED, has_unicode, option, printable, show, whole_number
 from .inputs import shape_argument
-from .main import FAILS, HOLDS, MISUSED, _option, _printable, _seed, _show, _unicode
 
 _ABOUT = (
     "Find the backward functions in a Python file and judge each gradient; a wrong one is diagnosed, not only refused. "
@@ -53,11 +53,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--norm", metavar="NAME", help=f"what it belongs to, if its name does not say so: {', '.join(names())}")
     parser.add_argument(
-        "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
+        "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
     )
     parser.add_argument("--shape", type=shape_argument, metavar="16,64", help="of the input it is asked with")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="float32 judges the arithmetic besides the formula")
-    parser.add_argument("--seed", type=_seed, default=0, help="of the numbers it is asked with (default: 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers it is asked with (default: 0)")
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: also differentiate it once more")
     parser.add_argument("--limit", type=_seconds, default=10.0, metavar="SECONDS", help="for one answer (default: 10)")
     parser.add_argument("--framework", choices=("torch", "jax"), help="the functions compute on that library's tensors")
@@ -81,7 +81,7 @@ def run_check(args: argparse.Namespace) -> int:
             if not args.json:
                 _print(result, args.quiet, first=len(results) == 1)
     if args.json:
-        print(json.dumps([_plain(r) for r in results], ensure_ascii=not _unicode(sys.stdout), indent=1))
+        print(json.dumps([_plain(r) for r in results], ensure_ascii=not has_unicode(sys.stdout), indent=1))
     if args.junit is not None:
         write_whole(args.junit, _junit(results))
     if any(r.error is not None for r in results):
@@ -129,13 +129,13 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
 
 def _print(result: _Result, quiet: bool, first: bool) -> None:
     if result.error is not None:
-        print(f"tinygrad-norm: {_printable(result.error, sys.stderr)}", file=sys.stderr)
+        print(f"tinygrad-norm: {printable(result.error, sys.stderr)}", file=sys.stderr)
     elif quiet:
-        _show(f"{'right' if result.verdict.ok else 'WRONG'}  {result.label}")
+        show(f"{'right' if result.verdict.ok else 'WRONG'}  {result.label}")
     else:
         line = f", line {result.found.line}" if result.found is not None else ""
-        _show(f"{'' if first else chr(10)}{result.label}{line}", "bold")
-        _show(result.verdict.text(ascii=not _unicode(sys.stdout)))
+        show(f"{'' if first else chr(10)}{result.label}{line}", "bold")
+        show(result.verdict.text(ascii=not has_unicode(sys.stdout)))
 
 
 def _plain(result: _Result) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 from ..derive import DerivationError, derive
 from ..graph.files import write_whole
 from ..norms import names
+from .common import FAILS, HOLDS, axes, forward_of, has_unicode, option, show, whole_number
 from .inputs import shape_argument
-from .main import FAILS, HOLDS, _option, _seed, _show, _unicode
 
 FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
 _SUFFIXES = {".tex": "latex", ".md": "markdown", ".html": "html", ".py": "numpy", ".json": "json", ".txt": "text"}
@@ -33,17 +33,17 @@ def add_parser(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--wrt", metavar="NAME", help="the input to differentiate by, such as x or weight (default: each)")
     parser.add_argument(
-        "--axes", action="append", default=[], type=_axes, metavar="x=B,N", help="the axes of an input of your forward"
+        "--axes", action="append", default=[], type=axes, metavar="x=B,N", help="the axes of an input of your forward"
     )
     parser.add_argument(
-        "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps_mode=std"
+        "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps_mode=std"
     )
     parser.add_argument(
         "--shape", type=shape_argument, metavar="7,11", help="of the numbers it is checked with; sizes should differ"
     )
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: the gradient of the gradient")
     parser.add_argument("--lemma", action="append", default=[], metavar="'Σ_N(q) = 1'", help="what else is known of a sum")
-    parser.add_argument("--seed", type=_seed, default=0, help="of the numbers it is checked with (default: 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers it is checked with (default: 0)")
     parser.add_argument("--format", choices=FORMATS, help="(default: text, or what the suffix of --out says)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; .tex, .md, .html, .py, .json or .txt")
     parser.add_argument("--quiet", action="store_true", help="print the formulas and nothing else")
@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
 
 def run_derive(args: argparse.Namespace) -> int:
     """Derive by each input asked for; returns the exit code."""
-    forward, inputs = _forward(args)
+    forward, inputs = forward_of(args)
     how: dict[str, Any] = {"shape": args.shape, "lemmas": args.lemma, "seed": args.seed, **dict(args.arg)}
     wanted = [args.wrt] if args.wrt else _all(forward, inputs, how)
     found = [derive(forward, wrt, inputs=inputs, order=args.order, **how) for wrt in wanted]
@@ -60,16 +60,16 @@ def run_derive(args: argparse.Namespace) -> int:
         raise DerivationError("derive: a page is for a browser: --out layer_norm.html.")
     if args.quiet:
         for d in found:
-            _show(d.formula)
+            show(d.formula)
     else:
         from ..derive.pages import join
 
-        text = join(found, kind, plain=args.out is None and not _unicode(sys.stdout))
+        text = join(found, kind, plain=args.out is None and not has_unicode(sys.stdout))
         if args.out is None:
             print(text, end="")
         else:
             write_whole(args.out, text)
-            _show("\n".join(d.formula for d in found) + f"\nwrote {args.out}")
+            show("\n".join(d.formula for d in found) + f"\nwrote {args.out}")
     return HOLDS if all(d.ok for d in found) else FAILS
 
 
@@ -77,36 +77,3 @@ def _all(forward: Any, inputs: Any, how: dict[str, Any]) -> list[str]:
     from ..derive.recording import gradients_of
 
     return gradients_of(forward, inputs=inputs, **{k: v for k, v in how.items() if k not in ("lemmas", "seed")})
-
-
-def _forward(args: argparse.Namespace) -> tuple[Any, Any]:
-    path, colon, function = args.norm.rpartition(":")
-    if not (colon and path.endswith(".py")):
-        if args.norm.endswith(".py"):
-            raise DerivationError(f"derive: name the forward in {args.norm}: {args.norm}:FUNCTION.")
-        return args.norm, None
-    import runpy
-
-    try:
-        module = runpy.run_path(path, run_name="tinygrad_norm_derives")
-    except OSError as error:
-        raise DerivationError(f"derive: {path}: {error.strerror or error}.") from None
-    except Exception as error:
-        raise DerivationError(f"derive: {path} raised {type(error).__name__}: {error}") from None
-    if not callable(module.get(function)):
-        known = ", ".join(
-            n
-            for n, v in module.items()
-            if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == "tinygrad_norm_derives"
-        )
-        raise DerivationError(f"derive: there is no function {function} in {path}; there are {known or 'none'}.")
-    if not args.axes:
-        raise DerivationError("derive: name the axes of your forward's inputs: --axes x=B,N --axes w=N.")
-    return module[function], dict(args.axes)
-
-
-def _axes(text: str) -> tuple[str, tuple[str, ...]]:
-    name, equals, axes = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text}: expected NAME=AXES, such as x=B,N")
-    return name, tuple(a.strip() for a in axes.split(",") if a.strip())

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..draw.graphviz_engines import GET_PACKAGE, GET_PROGRAM, package_version, program_version
 from ..graph.table import table
-from .main import HOLDS, MISUSED, _show, _unicode
+from .common import HOLDS, MISUSED, has_unicode, show
 
 _NEEDED = {"numpy": "numbers", "sympy": "formulas (derive, routes)", "rich": "tables in the terminal", "graphviz": "talks to dot"}
 _PEERS = {
@@ -38,8 +38,8 @@ def run_doctor(args: argparse.Namespace) -> int:
     rows += _pictures()
     for package, use in _PEERS.items():
         rows.append((package, _version(package) or "—", use))
-    _show(table(("what", "version", "for"), rows, ascii=not _unicode(sys.stdout)).rstrip())
-    _show(f"missing: {', '.join(missing)}" if missing else "everything that is needed is here")
+    show(table(("what", "version", "for"), rows, ascii=not has_unicode(sys.stdout)).rstrip())
+    show(f"missing: {', '.join(missing)}" if missing else "everything that is needed is here")
     return MISUSED if missing else HOLDS
 
 

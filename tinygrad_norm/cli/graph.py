@@ -21,9 +21,8 @@ from ..engine.arrays import Array
 from ..graph import Elements, Folded, Graph, fold
 from ..graph.files import write_whole
 from ..norms import get, names
-from .derive import _axes, _forward
+from .common import HOLDS, axes, forward_of, has_unicode, option, show, whole_number
 from .inputs import read_array, shape_argument
-from .main import HOLDS, _option, _seed, _show, _unicode
 
 
 def add_parser(commands: Any) -> None:
@@ -40,10 +39,10 @@ def add_parser(commands: Any) -> None:
         help=f"one of: {', '.join(names())}; or a forward of your own, with --axes (default: layer_norm)",
     )  # fmt: skip
     parser.add_argument(
-        "--axes", action="append", default=[], type=_axes, metavar="x=B,N", help="the axes of an input of your forward"
+        "--axes", action="append", default=[], type=axes, metavar="x=B,N", help="the axes of an input of your forward"
     )
     parser.add_argument(
-        "--arg", action="append", default=[], type=_option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
+        "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
     )
     numbers = parser.add_mutually_exclusive_group()
     numbers.add_argument("--shape", type=shape_argument, metavar="4,8", help="of the input that is drawn")
@@ -51,11 +50,11 @@ def add_parser(commands: Any) -> None:
         "--input", action="append", default=[], metavar="[NAME=]FILE",
         help="your own numbers, from .npy, .npz or .csv: of the input, or of the one that is named: weight=w.npy",
     )  # fmt: skip
-    parser.add_argument("--seed", type=_seed, default=0, help="of the numbers (default: 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers (default: 0)")
     parser.add_argument("--key", metavar="NAME", help="which array of an .npz file")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument(
-        "--fold", type=_seed, metavar="N", help="scopes as boxes, N deep; 0: one box for all; 1: mean, variance, …"
+        "--fold", type=whole_number, metavar="N", help="scopes as boxes, N deep; 0: one box for all; 1: mean, variance, …"
     )
     depth.add_argument("--whole", action="store_true", help="every operation, however many")
     depth.add_argument(
@@ -96,7 +95,7 @@ def run_graph(args: argparse.Namespace) -> int:
         _gallery(args.gallery)
         return HOLDS
     _refuse(args)
-    forward, inputs = _forward(args)
+    forward, inputs = forward_of(args)
     given = _given(args, next(iter(inputs), "x") if inputs else "input")
     record = _record(args, forward, inputs, given, args.backward)
     graph = _graph(args, record)
@@ -109,10 +108,10 @@ def run_graph(args: argparse.Namespace) -> int:
         _print(args, graph)
     elif args.beside and args.out.suffix == ".svg":
         write_whole(args.out, beside(_family(args, record, graph), gradients=args.gradients or None, theme=args.theme))
-        _show(f"wrote {args.out}")
+        show(f"wrote {args.out}")
     else:
         options = _page(args, forward, inputs, given, record, graph, title) if args.out.suffix == ".html" else _options(args)
-        _show(f"wrote {graph.save(args.out, **options)}")
+        show(f"wrote {graph.save(args.out, **options)}")
     return HOLDS
 
 
@@ -197,9 +196,9 @@ def _graph(args: argparse.Namespace, record: Record) -> Graph:
 
 def _print(args: argparse.Namespace, graph: Graph) -> None:
     shown = graph if args.whole or args.elements else fold(graph, args.fold)
-    _show(terminal(shown, ascii=not _unicode(sys.stdout)))
+    show(terminal(shown, ascii=not has_unicode(sys.stdout)))
     if isinstance(shown, (Elements, Folded)):
-        _show(f"({shown.note.replace('fold=False', '--whole')})")
+        show(f"({shown.note.replace('fold=False', '--whole')})")
 
 
 def _write_frames(args: argparse.Namespace, graph: Graph, title: str) -> None:
@@ -209,7 +208,7 @@ def _write_frames(args: argparse.Namespace, graph: Graph, title: str) -> None:
     for name, picture in frames(shown, title=title, theme=args.theme):
         write_whole(args.frames / name, picture)
         count += 1
-    _show(f"wrote {count} pictures into {args.frames}")
+    show(f"wrote {count} pictures into {args.frames}")
 
 
 def _page(
@@ -267,14 +266,14 @@ def _ladder(args: argparse.Namespace, graph: Graph, title: str) -> None:
     stand_alone({"route": args.route, "values": args.values, "gradients": args.gradients})
     if args.out is None:
         shown = graph if args.whole else fold(graph, args.fold)
-        _show(ladder_text(shown, ascii=not _unicode(sys.stdout)).replace("fold=False", "--whole"))
+        show(ladder_text(shown, ascii=not has_unicode(sys.stdout)).replace("fold=False", "--whole"))
         return
     if args.out.suffix != ".svg":
         raise DrawingError(
             f"draw: a ladder is written as .svg, not {args.out.suffix or 'to a file without a suffix'}; without --out it is text."
         )
     depth = False if args.whole else args.fold
-    _show(f"wrote {graph.save(args.out, ladder=True, fold=depth, title=title, theme=args.theme)}")
+    show(f"wrote {graph.save(args.out, ladder=True, fold=depth, title=title, theme=args.theme)}")
 
 
 def _gallery(place: Path) -> None:
@@ -292,4 +291,4 @@ def _gallery(place: Path) -> None:
         Graph(record.output).save(place / f"{name}.svg", fold=1)
         page += [f"## {norm.title}", "", norm.formula, "", f"![{norm.title}]({name}.svg)", ""]
     (place / "README.md").write_text("\n".join(page), encoding="utf-8")
-    _show(f"wrote {len(names())} pictures and README.md into {place}")
+    show(f"wrote {len(names())} pictures and README.md into {place}")

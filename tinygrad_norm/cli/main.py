@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ import numpy as np
 from ..check import Comparison, check_settings, compare, compare_all, overview
 from ..draw import terminal
 from ..engine import TinygradNormError
-from ..graph.table import ascii_text
 from ..nn import digits
 from ..norms import Norm, get, names
+from .common import FAILS, HOLDS, MISUSED, epsilon, has_unicode, in_columns, option, printable, show, whole_number
 from .inputs import read_array, shape_argument
 
-HOLDS, FAILS, MISUSED = 0, 1, 2
 _WORDS = ("compare", "check", "derive", "graph", "doctor")
 _ROWS = 8  # digits in the main job
 
@@ -37,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("tinygrad-norm: not enough memory for numbers of that shape.", file=sys.stderr)
         return MISUSED
     except (TinygradNormError, OSError) as error:
-        print(f"tinygrad-norm: {_printable(str(error), sys.stderr)}", file=sys.stderr)
+        print(f"tinygrad-norm: {printable(str(error), sys.stderr)}", file=sys.stderr)
         return MISUSED
 
 
@@ -73,52 +71,22 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--shape", type=shape_argument, metavar="4,8", help="random input of this shape instead of the digits")
     run.add_argument("--key", metavar="NAME", help="which array of an .npz file")
     run.add_argument("--dtype", choices=("float32", "float64"), help="compute in this dtype (default: the input's, or float64)")
-    run.add_argument("--eps", type=_eps, help="ε (default: the norm's own)")
+    run.add_argument("--eps", type=epsilon, help="ε (default: the norm's own)")
     run.add_argument(
         "--arg",
         action="append",
         default=[],
-        type=_option,
+        type=option,
         metavar="NAME=VALUE",
         help="an option of the norm, such as eps_mode=std",
     )
     source.add_argument("--all", action="store_true", help="every norm, with every variant of it, one line each")
-    run.add_argument("--seed", type=_seed, default=0, help="of the random γ, β and cotangent (default: 0)")
+    run.add_argument("--seed", type=whole_number, default=0, help="of the random γ, β and cotangent (default: 0)")
     run.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the pictures go (default: here)")
     form = run.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the whole result as JSON and nothing else")
     form.add_argument("--quiet", action="store_true", help="print the verdict and nothing else")
     return parser
-
-
-def _eps(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < np.inf:
-        raise argparse.ArgumentTypeError(f"{text}: ε is a number from 0 on, such as 1e-5")
-    return value
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """``training=False`` as ("training", False); a number, True, False or None is one, anything else a word."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text}: expected NAME=VALUE, such as eps_mode=std")
-    words: dict[str, Any] = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return name, words[value.lower()]
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            pass
-    return name, value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text}: a seed is a whole number from 0 on")
-    return value
 
 
 # The main job -------------------------------------------------------------------------------------------
@@ -135,9 +103,9 @@ def _compare(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     written = [result.graph.save(args.out / f"{norm.name}.{kind}") for kind in ("svg", "dot")]
     if args.json:
-        print(result.to_json(ascii=not _unicode(sys.stdout)))
+        print(result.to_json(ascii=not has_unicode(sys.stdout)))
     elif args.quiet:
-        _show(result.verdict)
+        show(result.verdict)
     else:
         _report(result, story, written, args.seed)
     return HOLDS if result.ok else FAILS
@@ -147,14 +115,14 @@ def _compare_all(args: argparse.Namespace) -> int:
     results = compare_all(args.dtype, args.seed)
     failed = [r for r in results if not r.ok]
     if args.json:
-        print("[" + ",\n".join(r.to_json(ascii=not _unicode(sys.stdout)) for r in results) + "]")
+        print("[" + ",\n".join(r.to_json(ascii=not has_unicode(sys.stdout)) for r in results) + "]")
     else:
         if not args.quiet:
-            _show(overview(results, ascii=not _unicode(sys.stdout)))
+            show(overview(results, ascii=not has_unicode(sys.stdout)))
         for r in failed:
-            _show(f"{r.norm.name}  {r.shown_options}: {r.verdict}")
+            show(f"{r.norm.name}  {r.shown_options}: {r.verdict}")
         verdict = f"{len(failed)} of {len(results)} DISAGREE" if failed else f"agree: all {len(results)}"
-        _show(verdict, "bold red" if failed else "bold green")
+        show(verdict, "bold red" if failed else "bold green")
     return FAILS if failed else HOLDS
 
 
@@ -170,53 +138,25 @@ def _input(args: argparse.Namespace, norm: Norm) -> tuple[Any, str]:
 
 
 def _report(result: Comparison, story: str, written: list[Path], seed: int) -> None:
-    norm, inputs, plain = result.norm, result.inputs, not _unicode(sys.stdout)
+    norm, inputs, plain = result.norm, result.inputs, not has_unicode(sys.stdout)
     x, *others = inputs.values()
     shapes = ", ".join(f"{t.name} {tuple(t.shape)}" for t in others)
     head = f"{norm.title}    {norm.formula}"
     gap = "    " if len(head) + len(result.shown_options) < 76 else "\n  "
-    _show(_in_columns(head + (gap + result.shown_options if result.shown_options else "")), "bold")
-    _show(f"{x.name} {tuple(x.shape)} {x.dtype}: {story}")
-    _show(f"{shapes} and the cotangent dy: random, seed {seed}\n" if others else f"the cotangent dy: random, seed {seed}\n")
+    show(in_columns(head + (gap + result.shown_options if result.shown_options else "")), "bold")
+    show(f"{x.name} {tuple(x.shape)} {x.dtype}: {story}")
+    show(f"{shapes} and the cotangent dy: random, seed {seed}\n" if others else f"the cotangent dy: random, seed {seed}\n")
 
-    _show("1  What was recorded", "bold")
-    _show(terminal(result.graph, ascii=plain) + "\n")
+    show("1  What was recorded", "bold")
+    show(terminal(result.graph, ascii=plain) + "\n")
 
-    _show(f"2  How {x.name} reaches y, and what each route gives to d{x.name}", "bold")
-    _show(result.routes.text(ascii=plain))
+    show(f"2  How {x.name} reaches y, and what each route gives to d{x.name}", "bold")
+    show(result.routes.text(ascii=plain))
     if norm.projects and len(result.routes) > 1:
-        _show(str(result.routes.energy))
-    _show("")
+        show(str(result.routes.energy))
+    show("")
 
-    _show("3  The gradient four ways", "bold")
-    _show(result.table(ascii=plain))
-    _show(_in_columns(result.verdict) + "\n", "bold green" if result.ok else "bold red")
-    _show(f"wrote {' and '.join(str(p) for p in written)}")
-
-
-def _in_columns(text: str, columns: int = 80) -> str:
-    """Lines too long for a terminal go on in the next, indented."""
-    return "\n".join(
-        line if len(line) <= columns else textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False)
-        for line in text.splitlines()
-    )
-
-
-def _show(text: str, style: str | None = None) -> None:
-    """Print, in colour only on a terminal that wants it, in ASCII where nothing else can be shown."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(_printable(text, sys.stdout), style=style, markup=False)
-
-
-def _unicode(stream: Any) -> bool:
-    try:
-        "σ²x̂│►█½".encode(stream.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
-def _printable(text: str, stream: Any) -> str:
-    return text if _unicode(stream) else ascii_text(text)
+    show("3  The gradient four ways", "bold")
+    show(result.table(ascii=plain))
+    show(in_columns(result.verdict) + "\n", "bold green" if result.ok else "bold red")
+    show(f"wrote {' and '.join(str(p) for p in written)}")

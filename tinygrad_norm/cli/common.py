@@ -1,0 +1,106 @@
+"""What the commands share: exit codes, what is printed and how, and how words on the command line are read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from ..derive import DerivationError
+from ..graph.table import ascii_text
+
+HOLDS, FAILS, MISUSED = 0, 1, 2
+
+
+def show(text: str, style: str | None = None) -> None:
+    """Print, in colour only on a terminal that wants it, in ASCII where nothing else can be shown."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(printable(text, sys.stdout), style=style, markup=False)
+
+
+def has_unicode(stream: Any) -> bool:
+    try:
+        "σ²x̂│►█½".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def printable(text: str, stream: Any) -> str:
+    return text if has_unicode(stream) else ascii_text(text)
+
+
+def in_columns(text: str, columns: int = 80) -> str:
+    """Lines too long for a terminal go on in the next, indented."""
+    return "\n".join(
+        line if len(line) <= columns else textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False)
+        for line in text.splitlines()
+    )
+
+
+def option(text: str) -> tuple[str, Any]:
+    """``training=False`` as ("training", False); a number, True, False or None is one, anything else a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=VALUE, such as eps_mode=std")
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            pass
+    return name, value
+
+
+def epsilon(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < np.inf:
+        raise argparse.ArgumentTypeError(f"{text}: ε is a number from 0 on, such as 1e-5")
+    return value
+
+
+def whole_number(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 0 on")
+    return value
+
+
+def axes(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, axes = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=AXES, such as x=B,N")
+    return name, tuple(a.strip() for a in axes.split(",") if a.strip())
+
+
+def forward_of(args: argparse.Namespace) -> tuple[Any, Any]:
+    path, colon, function = args.norm.rpartition(":")
+    if not (colon and path.endswith(".py")):
+        if args.norm.endswith(".py"):
+            raise DerivationError(f"name the forward in {args.norm}: {args.norm}:FUNCTION.")
+        return args.norm, None
+    import runpy
+
+    try:
+        module = runpy.run_path(path, run_name="tinygrad_norm_derives")
+    except OSError as error:
+        raise DerivationError(f"{path}: {error.strerror or error}.") from None
+    except Exception as error:
+        raise DerivationError(f"{path} raised {type(error).__name__}: {error}") from None
+    if not callable(module.get(function)):
+        known = ", ".join(
+            n
+            for n, v in module.items()
+            if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == "tinygrad_norm_derives"
+        )
+        raise DerivationError(f"there is no function {function} in {path}; there are {known or 'none'}.")
+    if not args.axes:
+        raise DerivationError("name the axes of your forward's inputs: --axes x=B,N --axes w=N.")
+    return module[function], dict(args.axes)
