@@ -165,6 +165,17 @@ def test_the_commands_of_the_readme_make_its_pictures(capsys, tmp_path, monkeypa
         assert len(made) <= 150_000
 
 
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
+def test_the_step_in_the_readme_is_one_of_its_frames(capsys, tmp_path):
+    assert run(capsys, "graph", "layer_norm", "--frames", str(tmp_path))[0] == 0
+    shown = (GALLERY.parent / "step.svg").read_bytes()
+    assert [p.name for p in tmp_path.iterdir() if p.read_bytes() == shown] == ["024_sum.svg"]
+    page = tmp_path / "a.html"
+    run(capsys, "graph", "layer_norm", "--out", str(page))
+    said = re.search(r"dc is complete: the shares' lengths are [^<]*", shown.decode().replace("&#x27;", "'"))[0]
+    assert said in page.read_text(encoding="utf-8"), "the page and the frames tell one story"
+
+
 def test_doctor(capsys, monkeypatch):
     code, out, _ = run(capsys, "doctor")
     assert code == 0

@@ -103,7 +103,7 @@ def run_graph(args: argparse.Namespace) -> int:
     if args.ladder:
         _ladder(args, graph, title)
     elif args.frames is not None:
-        _write_frames(args, graph, title)
+        _write_frames(args, graph, title, _cotangent(args, record))
     elif args.out is None:
         _print(args, graph)
     elif args.beside and args.out.suffix == ".svg":
@@ -201,11 +201,16 @@ def _print(args: argparse.Namespace, graph: Graph) -> None:
         show(f"({shown.note.replace('fold=False', '--whole')})")
 
 
-def _write_frames(args: argparse.Namespace, graph: Graph, title: str) -> None:
+def _cotangent(args: argparse.Namespace, record: Record) -> Any:
+    """The record's own for what it is of; for anything else, and a single number, the graph's."""
+    return None if args.gradient or args.between or record.dy.size == 1 else record.dy
+
+
+def _write_frames(args: argparse.Namespace, graph: Graph, title: str, cotangent: Any) -> None:
     args.frames.mkdir(parents=True, exist_ok=True)
     shown = graph if args.whole else fold(graph, args.fold)
     count = 0
-    for name, picture in frames(shown, title=title, theme=args.theme):
+    for name, picture in frames(shown, gradients=cotangent, title=title, theme=args.theme):
         write_whole(args.frames / name, picture)
         count += 1
     show(f"wrote {count} pictures into {args.frames}")
@@ -220,7 +225,7 @@ def _page(
         options["family"] = _family(args, record, graph)
     if args.gradient or args.between:
         return options
-    options["gradients"] = record.dy if record.dy.size > 1 else None
+    options["gradients"] = _cotangent(args, record)
     if isinstance(forward, str) and args.backward == "recorded":
         with contextlib.suppress(TinygradNormError):
             twin = Graph(_record(args, forward, inputs, given, "analytic").output)

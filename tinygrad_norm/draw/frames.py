@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -27,7 +28,8 @@ def frames(graph: Graph, *, gradients: Any = None, title: str | None = None, the
         raise DrawingError("draw: the steps are told of whole tensors, and show their numbers; leave out elements.")
     dy = graph.cotangent(None if gradients is True else gradients)
     plain, weighed = compose(graph), compose(graph, gradients=dy)
-    picture = Picture(graph, plain.cards, plain.layout, plain.marks, weighed.widths)
+    back = Picture(graph, plain.cards, plain.layout, plain.marks, weighed.widths)
+    forth = replace(back, widths=dict.fromkeys(weighed.widths, PLAIN))  # no gradient is known yet
     story = [s for s in steps_of(graph, dy) if not s.options]
     turn = next(k for k, s in enumerate(story) if s.phase == "seed")
     wide = max(plain.layout.width, 900.0)
@@ -36,6 +38,7 @@ def frames(graph: Graph, *, gradients: Any = None, title: str | None = None, the
     digits = max(3, len(str(len(story))))
     for k, s in enumerate(story):
         before = story[: k + 1] if k < turn else story[turn : k + 1]
+        picture = back if k > turn else forth
         drawn = elements(picture, pen, _look(graph, s, before, backwards=k > turn))
         drawn.append(_outline(pen, picture, s.node))
         yield f"{k + 1:0{digits}}_{s.phase}.svg", sheet(picture, pen, drawn, title, None, (told[k][0], room))
@@ -46,7 +49,7 @@ def _look(graph: Graph, now: Step, before: list[Step], backwards: bool) -> Look:
     pale = Look.only(graph, nodes, edges, PALE)
     seen_nodes = {i: SEEN for i in nodes if i != now.node}
     seen_edges = {k: SEEN for k in edges if k not in now.edges}
-    return Look({**pale.nodes, **seen_nodes}, {**pale.edges, **seen_edges}, now.edges if backwards else ())
+    return Look({**pale.nodes, **seen_nodes}, {**pale.edges, **seen_edges}, edges if backwards else ())
 
 
 def _outline(pen: Pen, picture: Picture, i: int) -> str:

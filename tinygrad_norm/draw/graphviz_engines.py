@@ -15,7 +15,7 @@ from typing import IO
 from .palette import DrawingError
 
 GET_PROGRAM = "apt install graphviz (or brew install graphviz, or winget install graphviz)"
-GET_PACKAGE = "pip install 'tinygrad_norm[dot]'"
+GET_PACKAGE = "pip install 'pygraphviz>=2'"
 _ONE_AT_A_TIME = threading.Lock()  # Graphviz's library keeps its state in global variables
 
 
