@@ -212,7 +212,7 @@ def test_the_error_names_both_fixes_and_the_svg_beside(tmp_path, neither, suffix
     for words in (
         f"draw: .{suffix} needs Graphviz: ",
         "apt install graphviz (or brew install graphviz, or winget install graphviz)",
-        "pip install 'tinygrad_norm[dot]'",
+        "pip install 'pygraphviz>=2'",
     ):
         assert words in said
     assert said.endswith(f". Wrote {tmp_path / 'a.svg'} instead.")
@@ -290,7 +290,7 @@ def test_the_command_line_says_what_to_install(tmp_path):
     done = run_cli(tmp_path, "graph", "layer_norm", "--out", "a.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(
-        r"tinygrad-norm: draw: \.png needs Graphviz.*apt install graphviz.*tinygrad_norm\[dot\].* Wrote a\.svg instead\.\n",
+        r"tinygrad-norm: draw: \.png needs Graphviz.*apt install graphviz.*pygraphviz>=2.* Wrote a\.svg instead\.\n",
         done.stderr,
     )
     assert [p.name for p in tmp_path.iterdir()] == ["a.svg"]
