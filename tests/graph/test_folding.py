@@ -120,3 +120,44 @@ def test_a_depth_that_is_none(depth):
 def test_modules_are_scopes():
     y = tn.nn.LayerNorm(8)(tn.tensor(np.ones((2, 8)), requires_grad=True))
     assert y.scope == ("LayerNorm", "affine")
+
+
+# Networks -------------------------------------------------------------------------------------------------------------
+
+
+class _Cell(tn.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.norm = tn.nn.Linear(4, 4), tn.nn.LayerNorm(4)
+
+    def forward(self, h: tn.Tensor) -> tn.Tensor:
+        return self.norm(self.inner(h)).tanh()
+
+
+def test_two_calls_of_one_layer_are_two_boxes():
+    h, cell = tn.tensor(np.ones((2, 4)), requires_grad=True, name="h"), _Cell()
+    for _ in range(4):
+        h = cell(h)
+    folded = tn.graph(h).fold()
+    assert [n.label for n in folded.nodes if n.op is not None] == ["_Cell"] * 4
+    assert [n.label for n in tn.graph(h).fold(1).nodes if n.op is not None] == ["_Cell"] * 4
+
+
+def test_what_a_layer_does_between_its_layers_is_shown_as_what_it_is():
+    h = tn.tensor(np.ones((2, 4)), requires_grad=True, name="h")
+    folded = tn.graph(_Cell()(h)).fold(2)
+    assert [n.label for n in folded.nodes if n.op is not None] == ["Linear", "LayerNorm", "y"]
+    assert folded.nodes[-1].text == "tanh(x̂·γ + β)"
+
+
+def test_leaves_go_into_the_boxes_where_they_would_be_all_there_is():
+    h, cells = tn.tensor(np.ones((2, 4)), requires_grad=True, name="h"), [_Cell() for _ in range(9)]
+    for cell in cells:
+        h = cell(h)
+    folded = tn.graph(h).fold()
+    assert [n.label for n in folded.nodes] == ["h"] + ["_Cell"] * 9
+    computed = sum(t.op is not None for t in tn.graph(h).tensors)
+    assert folded.note.startswith(f"{computed} operations in 9 boxes, with what only they use; ")
+    assert len(folded.gradients()) == len(folded.nodes)
+    together = tn.graph(sum((c(h) for c in cells[:2]), start=h)).fold()
+    assert sum(n.op is not None for n in together.nodes) > 3

@@ -25,6 +25,12 @@ def no_grad() -> Iterator[None]:
         state.recording = before
 
 
+class Entered(str):
+    """The name of a scope. Each entering has one of its own, by which two calls of one layer can be told apart."""
+
+    __slots__ = ()
+
+
 class scope:  # a class, not a generator: it is entered several times in every recorded layer
     """Give what is recorded inside a place: pictures and routes group by it. Scopes nest."""
 
@@ -35,7 +41,7 @@ class scope:  # a class, not a generator: it is entered several times in every r
 
     def __enter__(self) -> None:
         self.before = state.scope
-        state.scope = (*self.before, self.name)
+        state.scope = (*self.before, Entered(self.name))
 
     def __exit__(self, *error: object) -> None:
         state.scope = self.before

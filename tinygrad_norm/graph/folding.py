@@ -5,6 +5,7 @@ A box is a stretch of the record, so the folded graph has no cycle: a scope that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cached_property
@@ -52,17 +53,24 @@ class Folded(Graph):
     def _node(self, k: int, members: tuple[int, ...]) -> Node:
         old = [self.whole.nodes[i] for i in members]
         last = self.whole.nodes[self._outlet(k)]
-        scope = self._keys[k]
+        key = self._keys[k]
+        scope = key[0] if isinstance(key, tuple) else ()  # see _entered
         computed = [n for n in old if n.op is not None]
-        if len(old) == 1 and not isinstance(scope, tuple):
+        work = sum(n.op not in _FORMS for n in computed)
+        if len(old) == 1 and (not scope or self._recorded[id(scope[-1])] > work):  # what a layer does between the layers in it
             return replace(last, id=k)
         leaving = self._leaving[k]
         roles = {self.whole.nodes[i].role for i in leaving}
         role = "output" if any(n.role == "output" for n in old) else roles.pop() if len(roles) == 1 else "value"
-        name = str(scope[-1]) if isinstance(scope, tuple) else f"{len(computed)} operation{'s' if len(computed) > 1 else ''}"
+        name = str(scope[-1]) if scope else f"{len(computed)} operation{'s' if len(computed) > 1 else ''}"
         made = [self.whole.nodes[i].label for i in leaving]
         text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
         return Node(k, name, name, "fold", text, last.shape, last.dtype, last.scope, role, last.tensor)
+
+    @cached_property
+    def _recorded(self) -> Counter[int]:
+        """How many operations were recorded in each entering of a scope, not counting those that only change a form."""
+        return Counter(id(s) for t in self.tensors if t.op is not None and t.op.name not in _FORMS for s in t.scope)
 
     @cached_property
     def _leaving(self) -> list[list[int]]:
@@ -164,19 +172,29 @@ def fold(graph: Graph, depth: int | None = None) -> Graph:
 
 
 def _at_depth(graph: Graph, depth: int, unasked: bool = False, with_leaves: bool = False) -> Folded:
-    return Folded(graph, lambda n: n.scope[:depth] if n.op is not None and n.scope else None, unasked, with_leaves)
+    return Folded(graph, lambda n: _entered(n.tensor.scope[:depth]) if n.op is not None else None, unasked, with_leaves)
+
+
+def _entered(scope: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
+    """One entering of a scope: a layer that is called twice is two boxes."""
+    return (scope, id(scope[-1])) if scope else None
 
 
 def _fitting(graph: Graph) -> Graph:
+    """The deepest fold that fits in a picture; where only a box or two would be left of it, with their own leaves inside."""
     if len(graph.tensors) <= MOST:
         return graph
     deepest = max(len(t.scope) for t in graph.tensors)
     for with_leaves in (False, True):
         for depth in range(deepest, 0, -1):
             folded = _at_depth(graph, depth, True, with_leaves)
-            if len(folded.nodes) <= MOST:
+            if len(folded.nodes) <= MOST and _boxes_in(folded) > 3:
                 return folded
     return in_runs(graph)
+
+
+def _boxes_in(folded: Folded) -> int:
+    return sum(n.op is not None for n in folded.nodes)
 
 
 def in_runs(graph: Graph) -> Folded:
