@@ -186,10 +186,16 @@ def test_a_program_that_nothing_can_speak_to(fakes, monkeypatch):
         run_graphviz("text", "png")
 
 
-def test_a_failing_program_is_reported_and_the_svg_written(fakes, tmp_path):
+def test_where_the_program_fails_the_package_draws_and_else_both_are_told(fakes, tmp_path, monkeypatch):
     fakes.write_text("#!/bin/sh\necho no font here >&2\nexit 3\n")
-    with pytest.raises(DrawingError, match=r"^draw: dot could not make \.png: no font here\. Wrote .*a\.svg instead\.$"):
+    assert normalized(2, 3).save(tmp_path / "b.png").exists()
+    block(monkeypatch, "pygraphviz")
+    with pytest.raises(DrawingError) as caught:
         normalized(2, 3).save(tmp_path / "a.png")
+    said = str(caught.value)
+    assert said.startswith("draw: .png needs Graphviz: dot could not make .png: no font here, and the package pygraphviz cannot")
+    assert "apt install graphviz" in said
+    assert said.endswith("a.svg instead.")
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == normalized(2, 3).to_svg()
 
 

@@ -394,7 +394,7 @@ def test_save(tmp_path):
     assert g.to_svg(ladder=True, fold=1, values=False, gradients=None, engine="builtin") == ladder(g.fold(1))
     large = transformer_block()
     assert g.to_svg(ladder=True, fold=False) == ladder(g)
-    assert "fold=False shows each" in large.to_svg(ladder=True), "it is folded unasked, as any picture"
+    assert "fold=False (--whole) shows each" in large.to_svg(ladder=True), "it is folded unasked, as any picture"
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_a_line_is_as_wide_as_what_it_hands_back_is_large():
         size = np.linalg.norm(share)
         assert float(drawn[str(k)]) == (5 if size >= 0.5 else 3.4 if size >= 0.1 else 2 if size >= 0.01 else 1)
     assert set(drawn.values()) == {"5", "3.4", "2", "1"}
-    assert "gradient: over ½, 1/10, 1/100 of the largest here, and less" in texts(svg(g, gradients=dy))
+    assert "gradient: over ½ (or not finite), 1/10, 1/100 of the largest here, and less" in texts(svg(g, gradients=dy))
     assert set(re.findall(r'data-edge="\d+".*?stroke-width="([\d.]+)"', svg(g))) == {"2"}
     assert width_of(np.nan, 1.0) == width_of(np.inf, 1.0) == 5
     assert width_of(0.0, 0.0) == 1

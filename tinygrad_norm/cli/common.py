@@ -101,6 +101,6 @@ def forward_of(args: argparse.Namespace) -> tuple[Any, Any]:
             if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == "tinygrad_norm_derives"
         )
         raise DerivationError(f"there is no function {function} in {path}; there are {known or 'none'}.")
-    if not args.axes:
+    if not args.axes and not getattr(args, "input", None):
         raise DerivationError("name the axes of your forward's inputs: --axes x=B,N --axes w=N.")
     return module[function], dict(args.axes)

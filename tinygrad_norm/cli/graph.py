@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..draw.beside import beside
 from ..draw.frames import frames
 from ..draw.ladder import stand_alone
 from ..draw.rungs import ladder_text
-from ..engine import Tensor, TinygradNormError, grad
+from ..engine import Tensor, TinygradNormError, grad, history
 from ..engine.arrays import Array
 from ..graph import Elements, Folded, Graph, fold
 from ..graph.files import write_whole
@@ -185,11 +186,12 @@ def _given(args: argparse.Namespace, first: str) -> dict[str, Array]:
 def _graph(args: argparse.Namespace, record: Record) -> Graph:
     """What was asked for: the forward or a gradient, all of it or a part."""
     output: Tensor = record.output
+    x = None
     if args.gradient:
         x = record.inputs[target_of(record, args.gradient)]
         (found,) = grad(output, x, record.dy, create_graph=True)
         output = found.named(f"d{x.name}") if found.op is not None else found
-    graph = Graph(output)
+    graph = Graph(output, x if args.gradient and x in history(output) else None)
     graph = graph.between(*args.between) if args.between else graph
     return graph.elements() if args.elements else graph
 
@@ -198,7 +200,7 @@ def _print(args: argparse.Namespace, graph: Graph) -> None:
     shown = graph if args.whole or args.elements else fold(graph, args.fold)
     show(terminal(shown, ascii=not has_unicode(sys.stdout)))
     if isinstance(shown, (Elements, Folded)):
-        show(f"({shown.note.replace('fold=False', '--whole')})")
+        show(f"({shown.note.replace('fold=False (--whole)', '--whole')})")
 
 
 def _cotangent(args: argparse.Namespace, record: Record) -> Any:
@@ -207,13 +209,15 @@ def _cotangent(args: argparse.Namespace, record: Record) -> Any:
 
 
 def _write_frames(args: argparse.Namespace, graph: Graph, title: str, cotangent: Any) -> None:
-    args.frames.mkdir(parents=True, exist_ok=True)
     shown = graph if args.whole else fold(graph, args.fold)
-    count = 0
-    for name, picture in frames(shown, gradients=cotangent, title=title, theme=args.theme):
+    made = dict(frames(shown, gradients=cotangent, title=title, theme=args.theme))
+    others = {p.name for p in args.frames.glob("*.svg") if re.match(r"\d{3,}_[a-z]+\.svg", p.name)} - set(made)
+    if others:
+        raise DrawingError(f"graph: {args.frames} holds {len(others)} frames of another story; name an empty folder.")
+    args.frames.mkdir(parents=True, exist_ok=True)
+    for name, picture in made.items():
         write_whole(args.frames / name, picture)
-        count += 1
-    show(f"wrote {count} pictures into {args.frames}")
+    show(f"wrote {len(made)} pictures into {args.frames}")
 
 
 def _page(
@@ -271,7 +275,7 @@ def _ladder(args: argparse.Namespace, graph: Graph, title: str) -> None:
     stand_alone({"route": args.route, "values": args.values, "gradients": args.gradients})
     if args.out is None:
         shown = graph if args.whole else fold(graph, args.fold)
-        show(ladder_text(shown, ascii=not has_unicode(sys.stdout)).replace("fold=False", "--whole"))
+        show(ladder_text(shown, ascii=not has_unicode(sys.stdout)).replace("fold=False (--whole)", "--whole"))
         return
     if args.out.suffix != ".svg":
         raise DrawingError(
@@ -295,5 +299,5 @@ def _gallery(place: Path) -> None:
         record = recorder(name, None, norm.shape, "recorded", 0, {}, ())()
         Graph(record.output).save(place / f"{name}.svg", fold=1)
         page += [f"## {norm.title}", "", norm.formula, "", f"![{norm.title}]({name}.svg)", ""]
-    (place / "README.md").write_text("\n".join(page), encoding="utf-8")
+    write_whole(place / "README.md", "\n".join(page))
     show(f"wrote {len(names())} pictures and README.md into {place}")

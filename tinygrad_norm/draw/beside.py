@@ -12,6 +12,7 @@ from ..graph import Graph
 from ..graph.aligned import Family, Member
 from .geometry import Layout
 from .layout import lay_out
+from .legend import legend
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
 from .svg import FONTS, MARGIN, card_size, label_size, line_widths
@@ -43,8 +44,10 @@ def beside(graphs: Mapping[str, Graph], *, gradients: Any = None, theme: str = "
             f'<g transform="translate({n((wide - layout.width) / 2)} {n(HEAD)})">{_panel(pen, family, m, own[m.title], layout, widths)}</g></g>'
         )
         y += HEAD + layout.height + 30
-    note = "grey: what a relative has and this one does without; where a line goes through grey, nothing is done"
-    height = math.ceil(y + 20)
+    notes = ["grey: what a relative has and this one does without; where a line goes through grey, nothing is done"]
+    told, told_size = legend(family, layout, pen, [], widths=gradients is not None, notes=notes)
+    width = max(width, math.ceil(told_size[0] + 2 * MARGIN))
+    height = math.ceil(y + told_size[1] + MARGIN)
     name = escape(", ".join(map(clean, graphs)))
     return "\n".join(
         [
@@ -53,7 +56,7 @@ def beside(graphs: Mapping[str, Graph], *, gradients: Any = None, theme: str = "
             f"<title>{name}</title>",
             f'<rect class="paper" width="{width}" height="{height}" fill="{pen.ink.paper}"/>',
             *panels,
-            pen.text(MARGIN, y, NOTE, note),
+            f'<g class="legend" transform="translate({n(MARGIN)} {n(y)})" font-size="{n(NOTE)}">{told}</g>',
             "</svg>\n",
         ]
     )
@@ -91,15 +94,15 @@ def _panel(pen: Pen, family: Family, m: Member, own: list[Card], layout: Layout,
             drawn.append(pen.line(k, replace(line, label=None), "", "", extra=GREY))
             continue
         mine = m.lines[k]
+        width = max((widths.get(i, PLAIN) for i in m.through[k]), default=PLAIN)
         if mine is None:
-            drawn.append(pen.line(k, replace(line, label=None), "", ""))
+            drawn.append(pen.line(k, replace(line, label=None), "", "", width=width))
             continue
         edge = m.graph.edges[mine]
         label = line.label if edge_label(edge) or edge.summed else None
         if label is not None and (size := label_size(edge)) is not None:
             label = replace(label, w=size[0])
         words, stopped = edge_words(m.graph, edge), not m.graph.passes(mine)
-        width = widths.get(mine, PLAIN)
         drawn.append(
             pen.line(k, replace(line, label=label), words, edge_label(edge), summed=edge.summed, stopped=stopped, width=width)
         )

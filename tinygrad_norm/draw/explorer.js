@@ -67,7 +67,7 @@ function paint() {
   }
   if (picked !== null) mark('node', picked, 'picked');
   if (way) all('.letter', svg).filter(e => e.dataset.route === route).forEach(e => e.classList.add('on'));
-  all('.routes button').forEach((b, k) => b.setAttribute('aria-pressed', data.routes[k].letter === route));
+  all('.routes td button').forEach((b, k) => b.setAttribute('aria-pressed', data.routes[k].letter === route));
   all('[data-level]').forEach((b, k) => b.setAttribute('aria-pressed', k === level));
   get('changed').textContent = way ? `Shown: route ${way.letter}, ${way.title}. The next step, or Esc, shows the step again.` : s.c;
   const now = `${level} ${at}`;
@@ -115,7 +115,7 @@ function tellRoutes() {
       route = route === r.letter ? null : r.letter;
       refresh();
     });
-    row.insertCell().append(b);
+    row.insertCell().append(data.views.some(v => v.whole) ? b : r.letter);
     row.insertCell().textContent = r.title;
     row.insertCell().textContent = r.size;
     const bar = make('span', '', {className: 'bar'});
@@ -129,7 +129,7 @@ function tellRoutes() {
   const reveal = () => { guessed = true; table.hidden = false; show.hidden = true; remember(); };
   const most = data.routes[data.most];
   choices(ask, data.routes.map(r => `${r.letter}: ${r.title}`), data.most, `Route ${most.letter} gives the most: its length is ${most.size}.`, reveal);
-  show.addEventListener('click', () => { reveal(); table.querySelector('button').focus(); });
+  show.addEventListener('click', () => { reveal(); (table.querySelector('button') || table).focus(); });
   panel.replaceChildren(make('p', `Which of the ${data.routes.length} routes gives the most? Guess first.`), ask, show, table);
 }
 function choose(name) {

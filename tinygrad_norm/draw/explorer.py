@@ -23,11 +23,13 @@ from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
 from .steps import MOST, MOST_ROUTES, Matrix, Step, facts, largest, steps_of
 from .svg import Picture, compose, elements, sheet
-from .text import clean, norm
+from .text import clean, norm, shorten
 from .twin import twin_picture
 
 LARGEST = 60  # nodes that are stepped through one by one
+MOST_ROUTED = 200  # nodes of a graph whose routes are told
 MOST_BYTES = 150_000
+LONGEST_RULE = 400  # characters
 PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "guess": "", "backward": "backward", "sum": ""}
 
 
@@ -66,14 +68,17 @@ def explorer(
     whole = graph.whole if isinstance(graph, Folded) else graph
     dy = whole.cotangent(None if gradients is True or gradients is False else gradients)
     name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
-    routes, levels = _routes(whole, dy), _levels(whole)
-    views = [_view(label, note, g, dy) for label, note, g in levels]
+    routes = _routes(whole, dy)
+    views = [_view(label, note, g, dy) for label, note, g in _levels(whole)]
     fused = [] if twin is None else [_twin_view(whole, twin, dy, remark)]
     rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
     page = ""
-    for kept in (views[:3], [views[0], views[-1]], views[-1:]):  # the finest level goes last
-        for most in (MOST, 6, 4, 3, 2):
-            page = _page(name, (*kept, *fused), most, *rest)
+    for kept in (views, views[:2], views[1:], views[1:2], views[:1], views[-1:]):  # rather fewer levels than none that tells much
+        if not kept:
+            continue
+        left_out = ", ".join(v.label for v in views if v not in kept)
+        for most in (MOST, 6, 4, 3):
+            page = _page(name, (*kept, *fused), most, *rest, left_out)
             if len(page.encode()) <= MOST_BYTES:
                 return page
     return page
@@ -83,22 +88,20 @@ def explorer(
 
 
 def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
-    """Every operation, if they are not too many; then scopes as boxes, the deepest first."""
-    levels: list[tuple[str, str, Graph]] = []
-    if len(graph.nodes) <= LARGEST:
-        levels.append(("every operation", "", graph))
-    for depth in range(max((len(n.scope) for n in graph.nodes), default=0), 0, -1):
-        folded = fold(graph, depth)
-        fewer = not levels or len(folded.nodes) < len(levels[-1][2].nodes)
-        if fewer and isinstance(folded, Folded) and len(folded.nodes) <= LARGEST:
-            levels.append(("boxes" if depth == 1 else f"boxes, {depth} deep", folded.note, folded))
-    if not levels:
-        fitting = fold(graph)
-        fitting = fitting if len(fitting.nodes) <= LARGEST else in_runs(graph)
-        levels.append(
-            ("boxes" if any(n.scope for n in graph.nodes) else "stretches of the record", getattr(fitting, "note", ""), fitting)
-        )
-    return levels
+    """Every operation, if they are not too many; as a picture would be folded; the outermost scopes."""
+    levels = [("every operation", graph)] if len(graph.nodes) <= LARGEST else []
+    fitting, outermost = fold(graph), fold(graph, 1)
+    fitting = fitting if len(fitting.nodes) <= LARGEST else in_runs(graph)
+    for folded in (fitting, outermost):
+        boxes = sum(n.op is not None for n in folded.nodes)
+        if (
+            isinstance(folded, Folded)
+            and boxes > 1
+            and len(folded.nodes) < min((len(g.nodes) for _, g in levels), default=LARGEST + 1)
+        ):
+            levels.append(("larger boxes" if levels and isinstance(levels[-1][1], Folded) else "boxes", folded))
+    levels = levels or [("boxes", fitting)]
+    return [(label, g.note.partition(";")[0] if isinstance(g, Folded) else "", g) for label, g in levels]
 
 
 def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
@@ -130,8 +133,8 @@ def largest_difference(graph: Graph, twin: Graph, dy: Any) -> str:
 
 
 def _routes(graph: Graph, dy: Any) -> Routes | str:
-    if len(graph.nodes) > LARGEST:
-        return f"Routes are told of graphs of at most {LARGEST} nodes; this one has {len(graph.nodes):,}."
+    if len(graph.nodes) > MOST_ROUTED:
+        return f"Routes are told of graphs of at most {MOST_ROUTED} nodes; this one has {len(graph.nodes):,}."
     try:
         found: Routes = graph.routes(graph.main_input, dy)
         return found
@@ -146,9 +149,9 @@ def _closed_forms(routes: Routes | str) -> str:
     name = f"d{clean(routes.graph.node(routes.source).label)}"
     rows = []
     for r in routes:
-        form = r.closed_form
+        form = r.closed_form if len(routes.graph.nodes) <= LARGEST else None
         said = f"zero, because {clean(form.zero)}" if form and form.zero else ""
-        shown = escape(clean(form.text if form else r.rules))
+        shown = escape(shorten(clean(form.text if form else r.rules), LONGEST_RULE))
         rows.append(f"<dt>{escape(r.letter)} {escape(clean(r.title))}</dt><dd><code>{shown}</code> {escape(said)}</dd>")
     total = " + ".join(r.letter for r in routes)
     return f"<p>{escape(name)} = {escape(total)}</p><dl>{''.join(rows)}</dl>"
@@ -157,7 +160,9 @@ def _closed_forms(routes: Routes | str) -> str:
 # The page -----------------------------------------------------------------------------------------------------
 
 
-def _page(name: str, views: Sequence[View], most: int, routes: Routes | str, formula: str, family: str) -> str:
+def _page(
+    name: str, views: Sequence[View], most: int, routes: Routes | str, formula: str, family: str, left_out: str = ""
+) -> str:
     store = _Store(most)
     data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes), "most": _most(routes)}
     data["matrices"] = store.packed
@@ -173,6 +178,7 @@ def _page(name: str, views: Sequence[View], most: int, routes: Routes | str, for
         f"<button type=button data-level={k} aria-pressed={'false' if k else 'true'}>{escape(v.label)}</button>"
         for k, v in enumerate(views)
     )
+    levels += f"<span>(left out, for the page's size: {escape(left_out)})</span>" if left_out else ""
     phases = "".join(f'<button type=button data-phase="{p}">{said}</button>' for p, said in PHASES.items() if said)
     tabs = {"step": "Step", "tensor": "Tensor", "routes": "Routes", "formula": "Formula"} | (
         {"family": "Family"} if family else {}
@@ -242,7 +248,7 @@ def _route_rows(routes: Routes | str) -> list[dict[str, Any]]:
         {
             "letter": r.letter,
             "title": clean(r.title),
-            "rules": clean(r.rules),
+            "rules": shorten(clean(r.rules), LONGEST_RULE),
             "nodes": r.nodes,
             "edges": [place[e] for e in r.edges],
             "size": number(s),
@@ -328,8 +334,8 @@ def _svg_rules() -> str:
 
 
 _MARKS = (  # what is looked at, what was seen before, and what is still to come; lines get their widths on the way back
-    ".tail{visibility:hidden}.stepping .node,.stepping .edge{opacity:.3}.stepping .seen{opacity:.8}.stepping .now{opacity:1}"
-    ".node.now rect{stroke:var(--mark);stroke-width:4}.edge.now{filter:drop-shadow(0 0 3px var(--mark))}"
+    ".tail{visibility:hidden}.stepping .node,.stepping .edge{opacity:.35}.stepping .seen{opacity:.9}.stepping .now{opacity:1}"
+    ".node.now rect{stroke:var(--mark);stroke-width:4}.edge.now path,.edge.now polygon{filter:drop-shadow(0 0 3px var(--mark))}"
     ".back .edge.seen .head{visibility:hidden}.back .edge.seen .tail{visibility:visible}"
     ".routed .node,.routed .edge,.routed .letter{opacity:.2}.routed .on{opacity:1}"
     ".node.picked rect{stroke:var(--mark);stroke-width:4;stroke-dasharray:6 3}.node.hit rect{stroke:var(--lane-above);stroke-width:4}"

@@ -27,6 +27,8 @@ def run_graphviz(text: str, suffix: str) -> bytes:
             return _by_program(text, suffix)
         except ImportError:
             why = "its program dot is here, but not the package graphviz that speaks to it"
+        except DrawingError as error:
+            why = str(error).removeprefix("draw: ").rstrip(".")
     try:
         return _by_package(text, suffix)
     except ImportError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -38,7 +40,7 @@ def route_marks(graph: Graph, layout: Layout) -> list[Mark]:
     routes = named_paths(graph, graph.main_input)
     passes = [{e.target for e in edges} for _, _, edges in routes]
     marks = []
-    wanted = [("spine", frozenset(plan.spine[1:]))]
+    wanted = [("spine", frozenset(plan.spine[1:]))] if _ways(graph, plan.spine) == 1 else []
     wanted += [("above" if b.row < 0 else "below", frozenset(b.nodes)) for b in plan.branches]
     for lane, nodes in wanted:
         first = next((r for r, passed in zip(routes, passes) if nodes & passed and (lane != "spine" or nodes >= passed)), None)
@@ -46,6 +48,12 @@ def route_marks(graph: Graph, layout: Layout) -> list[Mark]:
             on_it = [line for line, e in zip(layout.lines, graph.edges) if e in first[2] and line.lane == lane and _at(e, nodes)]
             marks.append(Mark(first[0], clean(first[1]), lane, _spot(layout, on_it)))
     return sorted(marks, key=lambda m: m.letter)
+
+
+def _ways(graph: Graph, spine: Sequence[int]) -> int:
+    """How many routes go along the spine all the way: a·a has two."""
+    count = Counter((e.source, e.target) for e in graph.edges)
+    return math.prod(count[pair] for pair in pairwise(spine))
 
 
 def _at(edge: object, nodes: frozenset[int]) -> bool:
@@ -96,7 +104,7 @@ def legend(
             f'<g class="edge-sample" data-lane="side" transform="translate({30 * k} 0)">{pen.sample("", w)}</g>'
             for k, w in enumerate(WIDTHS)
         )
-        signs.append((114.0, strokes, "gradient: over ½, 1/10, 1/100 of the largest here, and less"))
+        signs.append((114.0, strokes, "gradient: over ½ (or not finite), 1/10, 1/100 of the largest here, and less"))
     signs += [(0.0, "", note) for note in notes]
     dtype = common_dtype(graph)
     counts = graph.note if isinstance(graph, (Folded, Elements)) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
@@ -123,8 +131,9 @@ def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> t
 def _lane_names(graph: Graph, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
-    names = {"spine": "direct route"} if "spine" in used else {}
     plan = plan_lanes(graph)
+    ways = _ways(graph, plan.spine) if plan else 1
+    names = {"spine": "direct route" if ways == 1 else f"{ways} direct routes"} if "spine" in used else {}
     for lane, sign in (("above", -1), ("below", 1)):
         if plan and lane in used:
             found = {b.name for b in plan.branches if b.row * sign > 0 and plan.routed & set(b.nodes)}

@@ -109,6 +109,9 @@ def rungs_of(graph: Graph) -> Rungs:
     read: dict[int, set[int]] = {}
     for key, ids in asked.edges.items():
         for i in ids:
+            owner = asked.memory[i]
+            if isinstance(graph, Folded) and asked.graph.tensors[owner].op is None:
+                i = owner  # a view of what is given, somewhere in a box, is read from there
             read.setdefault(place[box[i]], set()).add(place[source[key]])
     return Rungs(
         graph,

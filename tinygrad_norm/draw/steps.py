@@ -13,11 +13,12 @@ from ..engine.arrays import Array
 from ..graph import Folded, Graph, Node, shape_text
 from ..graph.routes import Route
 from ..graph.table import number
-from .text import clean, norm
+from .text import clean, norm, shorten
 
 MOST = 8  # rows and columns of a matrix that are shown
 MOST_OF_THREE = 6  # of each, where three stand side by side
 MOST_ROUTES = 8  # to choose from
+LONGEST = 40  # characters of a name in a sentence
 TELLING = 2e-3  # the least difference that four digits tell
 _VIEWS = ("reshape", "transpose", "broadcast_to", "getitem", "astype")
 _KINDS = {"input": "the input", "parameter": "it gets a gradient, too", "constant": "nothing flows back to it"}
@@ -70,12 +71,11 @@ class Step:
 def matrix(title: str, array: Array, scale: float | None = None) -> Matrix:
     """The first eight rows and columns; what has more than two axes as rows of its last one.
 
-    scale:  what a full colour stands for; by default the largest entry
+    scale:  what a full colour stands for; by default the largest entry shown
     """
-    array = np.asarray(array)
-    flat: Array = array.reshape((-1, array.shape[-1]) if array.size else (0, 0)) if array.ndim else array.reshape(1, 1)
+    array, flat = np.asarray(array), _table(array)
     shown = flat[:MOST, :MOST]
-    largest = scale or _largest(flat) or 1.0
+    largest = scale or _largest(shown) or 1.0
     shades = np.clip(np.nan_to_num(_ratio(shown, largest), nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)
     return Matrix(
         clean(title),
@@ -84,6 +84,12 @@ def matrix(title: str, array: Array, scale: float | None = None) -> Matrix:
         tuple(tuple(round(float(v), 3) for v in row) for row in shades),
         (len(flat), int(flat.shape[-1])),
     )
+
+
+def _table(array: Array) -> Array:
+    """As rows of its last axis."""
+    array = np.asarray(array)
+    return array.reshape((-1, array.shape[-1]) if array.size else (0, 0)) if array.ndim else array.reshape(1, 1)
 
 
 def _ratio(shown: Array, largest: float) -> Array:
@@ -134,12 +140,12 @@ class _Story:
         return self.sign + _bound(n)
 
     def given(self, n: Node) -> Step:
-        label, shape = clean(n.label), shape_text(n.shape) if n.shape else "a number"
+        label, shape = _name(n.label), shape_text(n.shape) if n.shape else "a number"
         said = f"{label} is given: {_KINDS.get(n.role, 'computed elsewhere')}, {shape}."
         return Step("given", said, n.id, (), (matrix(label, n.tensor.data),), _numbers(n))
 
     def forward(self, n: Node) -> Step:
-        label, text, edges, made_of = clean(n.label), clean(n.text), self.into.get(n.id, []), self.graph.outlets(n.id)
+        label, text, edges, made_of = _name(n.label), _name(n.text), self.into.get(n.id, []), self.graph.outlets(n.id)
         what = f"{label} = {text}" if text not in ("", label) and n.op != "fold" else label
         made = " and ".join(f"{_called(m)}, {_shape(m)}" if n.op == "fold" else _shape(m) for m in made_of)
         shapes = " and ".join(_shape(self.graph.passing(k)) for k in edges) or "nothing"
@@ -167,7 +173,7 @@ class _Story:
         answer = largest(sizes)
         if answer is None:
             return []
-        name = clean(graph.node(x).label)
+        name = _name(graph.node(x).label)
         told = ", ".join(f"{r.letter} {number(s)}" for r, s in zip(routes, sizes))
         return [
             Step(
@@ -175,7 +181,7 @@ class _Story:
                 f"First a guess: {len(routes)} routes lead back from {_called(self.graph.outlets(len(self.nodes) - 1)[0])} "
                 f"to {name}. Which one will give the most to {self.d(graph.node(x))}?",
                 len(self.nodes) - 1,
-                options=tuple(f"{r.letter}: {clean(r.title)}" for r in routes),
+                options=tuple(f"{r.letter}: {shorten(clean(r.title), 2 * LONGEST)}" for r in routes),
                 answer=answer,
                 because=f"Their lengths: {told}.",
             )
@@ -184,9 +190,9 @@ class _Story:
     def hand_back(self, n: Node, k: int) -> None:
         """One edge, and, if it was the last one its source waited for, the sum."""
         e, source = self.graph.edges[k], self.graph.passing(k)
-        edges, label, name = self.meeting[source.id], clean(source.label), self.d(source)
+        edges, label, name = self.meeting[source.id], _name(source.label), self.d(source)
         more = f", summed to the shape of {label}, which was spread" if e.summed else ""
-        said = f"{clean(n.label)} hands {label} its {'share' if len(edges) > 1 else 'gradient'}: {self.rule(n, k)}{more}."
+        said = f"{_name(n.label)} hands {label} its {'share' if len(edges) > 1 else 'gradient'}: {self.rule(n, k)}{more}."
         before = self.so_far(edges)
         self.told.append(k)
         now, count = self.so_far(edges), sum(i in self.told for i in edges)
@@ -208,11 +214,11 @@ class _Story:
         return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(())
 
     def share_title(self, n: Node, source: Node) -> str:
-        return f"share of {self.d(source)} by way of {clean(n.label)}"
+        return f"share of {self.d(source)} by way of {_name(n.label)}"
 
     def rule(self, n: Node, k: int) -> str:
         """What becomes of the cotangent on its way through a node."""
-        rule, name = clean(self.graph.edges[k].rule), " and ".join(map(self.d, self.graph.outlets(n.id)))
+        rule, name = _name(self.graph.edges[k].rule), " and ".join(map(self.d, self.graph.outlets(n.id)))
         copied = ", for each of the entries that went into it" if n.op in ("sum", "mean") else ""
         if not rule:
             through = "all that is in the box" if n.op == "fold" else f"the backward rule of {n.op}"
@@ -223,11 +229,12 @@ class _Story:
 
     def complete(self, n: Node, edges: list[int]) -> None:
         total = self.so_far(edges)
-        label, name, at = clean(n.label), self.d(n), self.graph.edges[edges[0]].source
+        label, name, at = _name(n.label), self.d(n), self.graph.edges[edges[0]].source
         parts = [(self.share_title(self.nodes[self.graph.edges[k].target], n), self.shares[k]) for k in edges]
         self.ask_for_a_sum(n, at, edges, [a for _, a in parts], total)
-        scale = max(_largest(np.asarray(a)) for _, a in [*parts, ("", total)])  # one for all, so that they can be compared
-        shown = tuple(matrix(title, a, scale).first(MOST_OF_THREE) for title, a in [*parts, (name, total)])
+        several = [*parts, (name, total)]
+        scale = max(_largest(_table(a)[:MOST_OF_THREE, :MOST_OF_THREE]) for _, a in several)  # one for all, to be compared
+        shown = tuple(matrix(title, a, scale).first(MOST_OF_THREE) for title, a in several)
         size = number(norm(total))
         said = f"{len(edges)} shares meet at {label}. What {label} does, it does in all of these ways: they add up to {name}."
         lengths = " and ".join(number(norm(a)) for _, a in parts)
@@ -269,7 +276,11 @@ def _bound(n: Node) -> str:
 
 def _called(n: Node) -> str:
     """A node's label; for a box, that of what leaves it."""
-    return clean(n.tensor.name or n.text.split(", ")[-1]) if n.op == "fold" else clean(n.label)
+    return _name(n.tensor.name or n.text.split(", ")[-1] if n.op == "fold" else n.label)
+
+
+def _name(text: str) -> str:
+    return shorten(clean(text), LONGEST)
 
 
 def _shape(n: Node) -> str:
@@ -286,11 +297,11 @@ def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
     users: dict[int, list[str]] = {}
     stopped: dict[int, bool] = {}
     for k, e in enumerate(graph.edges):
-        users.setdefault(e.source, []).append(clean(graph.nodes[e.target].label))
+        users.setdefault(e.source, []).append(_name(graph.nodes[e.target].label))
         stopped[e.source] = stopped.get(e.source, True) and not graph.passes(k)
     told = []
     for n in graph.nodes:
-        label, text = clean(n.label), clean(n.text)
+        label, text = _name(n.label), _name(n.text)
         lines = [f"{label} = {text}" if text not in ("", label) else label]
         made = f", made by {n.op}" if n.op not in (None, "fold") else ""
         lines.append(

@@ -60,6 +60,11 @@ class _Sheet:
         self.arms: dict[tuple[int, int], int] = {}
         self.users: dict[tuple[int, int], list[tuple[int, int]]] = {}
         self.labels = [self._word(shorten(clean(n.label), 18)) for n in graph.nodes]
+        self.notes: list[str] = []
+        for n in graph.nodes:
+            if n.op is None and not n.tensor.requires_grad:
+                self.labels[n.id] += "||" if ascii else "‖"
+                self.notes = [f"({'||' if ascii else '‖'}: nothing flows back to it)"]
         if not every_shape and not spare:  # the last try
             self.labels = [label.replace(" ", "") for label in self.labels]
         self.shapes = ["×".join(map(str, n.shape)) or "scalar" for n in graph.nodes]
@@ -131,6 +136,10 @@ class _Sheet:
         for a, b in pairwise(corners):
             self._stroke(a, b, (source, target))
         self.arms[begin, y1] |= LEFT
+        times = sum((e.source, e.target) == (source, target) for e in self.graph.edges)
+        if times > 1:
+            self.text[arrow - 1, y2] = str(min(times, 9))
+            self.notes.append(f"({min(times, 9)}{'>' if self.ascii else '►'}: {times} times an operand)")
         self.text[arrow, y2] = ">" if self.ascii else "►"
 
     def _drop(self, source: int, target: int) -> None:
@@ -189,6 +198,7 @@ class _Sheet:
             lines.append("".join(row.get(x, " ") for x in range(max(row, default=-1) + 1)).rstrip())
         if self.left_out:
             lines.append(self._word("(no shape: that of the node before)"))
+        lines += dict.fromkeys(self.notes)
         return [line for line in lines if line]
 
     def _joint(self, arms: int) -> str:

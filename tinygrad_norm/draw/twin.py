@@ -6,8 +6,8 @@ from itertools import combinations
 from typing import Any
 
 from ..graph import Graph
-from .geometry import Box, Layout, Line
-from .svg import Picture, compose, line_widths
+from .geometry import Box, Layout, Line, Size
+from .svg import Picture, compose, label_size, line_widths
 
 
 def twin_picture(picture: Picture, twin: Graph, cotangent: Any) -> Picture:
@@ -28,17 +28,19 @@ def twin_picture(picture: Picture, twin: Graph, cotangent: Any) -> Picture:
         boxes.append(Box(there.right - mine.w / 2 if n.id == last else there.x, there.y, mine.w, mine.h))
     if any(a.overlaps(b, margin=8) for a, b in combinations(boxes, 2)):
         return Picture(twin, plain.cards, plain.layout, plain.marks, own.widths)
-    lines = tuple(_line(boxes, e.source, last, e.source == twin.ids[twin.main_input]) for e in twin.edges)
+    main = twin.ids[twin.main_input]
+    lines = tuple(_line(boxes, e.source, last, label_size(e) if e.source == main else None, e.source == main) for e in twin.edges)
     layout = Layout("twin", tuple(boxes), lines, picture.layout.width, picture.layout.height)
     return Picture(twin, plain.cards, layout, [], line_widths(twin, cotangent))
 
 
-def _line(boxes: list[Box], source: int, target: int, main: bool) -> Line:
+def _line(boxes: list[Box], source: int, target: int, label: Size | None, main: bool) -> Line:
     a, b = boxes[source], boxes[target]
     lane = "spine" if main else ""
     if a.right < b.left - 20:
         shift = 0.0 if abs(a.y - b.y) < 1 else (b.h / 3 if a.y > b.y else -b.h / 3)
-        return Line(((a.right, a.y), (b.left, b.y + shift)), True, None, lane)
+        where = label and Box((a.right + b.left) / 2, a.y - label[1] / 2 - 4, *label)
+        return Line(((a.right, a.y), (b.left, b.y + shift)), True, where, lane)
     start, end = (a.top, b.bottom) if a.y > b.y else (a.bottom, b.top)
     low, high = max(a.left, b.left) + 8, min(a.right, b.right) - 8
     x = min(max(a.x, low), high)

@@ -18,7 +18,9 @@ class Member:
     """One of them.
 
     place:    for each of its nodes, the node of the family it is
-    lines:    for each edge of the family that it has, its own edge; None where it passes a node that it lacks
+    lines:    for each edge of the family that it has, its own edge, told at the end of its way; None where it passes a
+              node that it lacks
+    through:  for each of these edges, all of its own that go along it
     passed:   the family's nodes that it lacks, and its edges go through all the same: there, nothing is done
     """
 
@@ -26,6 +28,7 @@ class Member:
     graph: Graph
     place: Mapping[int, int]
     lines: Mapping[int, int | None]
+    through: Mapping[int, tuple[int, ...]]
     passed: frozenset[int]
 
 
@@ -51,12 +54,14 @@ class Family(Graph):
         self.members = []
         for title, g in graphs.items():
             lines: dict[int, int | None] = {}
+            through: dict[int, tuple[int, ...]] = {}
             for own, way in routed[title].items():
+                through.update((edges[k], (*through.get(edges[k], ()), own)) for k in way)
                 lines.update((edges[k], None) for k in way[:-1])
                 lines[edges[way[-1]]] = own
             place = {i: nodes[p] for i, p in placed[title].items()}
             passed = {nodes[self._ends[k][1]] for way in routed[title].values() for k in way[:-1]}
-            self.members.append(Member(title, g, place, lines, frozenset(passed)))
+            self.members.append(Member(title, g, place, lines, through, frozenset(passed)))
         self.output = reference.output
         self.tensors = [n.tensor for n in self._nodes]
 

@@ -155,7 +155,7 @@ class Folded(Graph):
         inside = any(0 < len(c) < len(m) for c, m in zip(computed, self.members))
         said = f"{sum(map(len, boxes)):,} operations in {len(boxes)} box{'es' if len(boxes) > 1 else ''}"
         said += ", with what only they use" if inside else ""
-        return said + ("; fold=False shows each" if self.unasked else "")
+        return said + ("; fold=False (--whole) shows each" if self.unasked else "")
 
 
 def fold(graph: Graph, depth: int | None = None) -> Graph:

@@ -90,16 +90,19 @@ def lend_writer(suffix: str, writer: Writer) -> None:
 
 
 class Graph:
-    """What ``output`` was computed from. Make one with ``tn.graph(y)``."""
+    """What ``output`` was computed from. Make one with ``tn.graph(y)``.
 
-    def __init__(self, output: Tensor) -> None:
+    about:  the leaf it is about, where that is not the one at the start of the operands of full shape
+    """
+
+    def __init__(self, output: Tensor, about: Tensor | None = None) -> None:
         if not isinstance(output, Tensor):
             raise GradientError(f"graph: expected a recorded tensor, got {type(output).__name__}.")
         if output.op is None:
             raise GradientError(
                 f"graph: {describe(output)} has no history. Compute it from tensors with requires_grad=True, outside no_grad."
             )
-        self.output = output
+        self.output, self.about = output, about
         self.tensors = history(output)
 
     @cached_property
@@ -151,6 +154,8 @@ class Graph:
     @cached_property
     def main_input(self) -> Tensor:
         """The leaf the computation is about: from the output back along the operands of full shape, past γ and β, to x."""
+        if self.about is not None:
+            return self.about
         t = self.output
         while t.op is not None:
             inputs = [x for x in t.inputs if isinstance(x, Tensor)]
@@ -284,7 +289,9 @@ class Graph:
         return str(_WRITERS["txt"](self)).rstrip("\n") if "txt" in _WRITERS else self.listing()
 
     def __repr__(self) -> str:
-        return f"<graph of {self.nodes[-1].label}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
+        from .table import harmless
+
+        return harmless(f"<graph of {self.nodes[-1].label}: {len(self.nodes)} nodes, {len(self.edges)} edges>")
 
     def listing(self) -> str:
         """One line per node: name, formula, shape."""
@@ -292,6 +299,9 @@ class Graph:
         lines = []
         for n in self.nodes:
             what = n.role if n.op is None else ("" if n.text == n.label else f"= {n.text}")
+            if n.op == "fold":  # its formula is inside
+                operands = dict.fromkeys(self.passing(k).label for k, e in enumerate(self.edges) if e.target == n.id)
+                what = f"{n.text} from {', '.join(operands)}"
             lines.append(f"{pad(n.label, columns)}  {pad(what, 28)} {shape_text(n.shape):<12} {n.dtype}")
         return "\n".join(lines)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from ..engine import GradientError, Tensor, describe
 from .graph import Graph, Node
 
@@ -32,12 +30,8 @@ class Part(Graph):
         again: dict[Tensor, Tensor] = {}
         for i in sorted(inside | given):
             again[whole.tensors[i]] = _again(whole.nodes[i], again) if i in inside else _leaf(whole.nodes[i])
-        self.whole, self._source = whole, again[whole.tensors[start]]
-        super().__init__(again[whole.tensors[end]])
-
-    @cached_property
-    def main_input(self) -> Tensor:
-        return self._source
+        self.whole = whole
+        super().__init__(again[whole.tensors[end]], about=again[whole.tensors[start]])
 
 
 def _leaf(n: Node) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
 from .graph import REDUCTIONS, Edge, Graph, open_lenders
-from .table import ascii_text, bar, number, table, to_json
+from .table import ascii_text, bar, harmless, number, table, to_json
 from .words import NO_GRADIENT, width
 
 
@@ -165,7 +165,7 @@ class Routes(Sequence[Route]):
             text = table(header, rows, spill=1, ascii=ascii)
             if max(width(line) for line in text.splitlines()) <= columns:
                 break
-        return (ascii_text(head) if ascii else head) + "\n" + text
+        return harmless((ascii_text(head) if ascii else head) + "\n" + text)
 
 
 @dataclass(frozen=True)

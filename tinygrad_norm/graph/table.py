@@ -23,6 +23,14 @@ def bar(share: float, columns: int) -> str:
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
+_CONTROLS = dict.fromkeys((*range(10), *range(11, 32), *range(127, 160)), "\ufffd")
+
+
+def harmless(text: str) -> str:
+    """Without what would steer a terminal: names may hold anything."""
+    return text.translate(_CONTROLS)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], spill: int | None = None, ascii: bool = False) -> str:
     """Aligned columns with a rule under the header; columns of numbers are aligned to the right.
 

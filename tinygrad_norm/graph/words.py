@@ -47,7 +47,7 @@ def _looks_composed(name: str) -> bool:
     return bool(set(name) & set(" +−-·/*@"))
 
 
-_FORMS = ("reshape", "transpose", "getitem", "astype", "concatenate", "stack", "pad", "roll", "flip")  # entries move, no more
+_FORMS = ("reshape", "transpose", "astype", "flip", "roll")  # entries move, no more
 _WORDED = ("sum", "mean", "max", "logsumexp", "matmul", "broadcast_to", "unbroadcast")
 
 
