@@ -13,7 +13,9 @@ def rows(capsys) -> dict[str, str]:
     """Its table: the first column, and the rest of the row with single spaces."""
     assert main(["doctor"]) == 0
     found = {}
-    for line in capsys.readouterr().out.splitlines():
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for line in lines:
         first, *rest = re.split(r"\s{2,}", line)
         found[first] = " ".join(rest)
     return found
@@ -35,10 +37,10 @@ def test_what_draws_png_and_pdf(capsys, monkeypatch, dot, own, verdict):
     monkeypatch.setattr(doctor, "_version", lambda package: "2.0" if package != "pygraphviz" or own else None)
     found = rows(capsys)
     assert found["PNG and PDF"] == verdict
-    assert found["dot"] == (f"{dot} Graphviz's program" if dot else f"not found Graphviz's program: {doctor.GET_PROGRAM}")
-    assert found["pygraphviz"] == (
-        f"2.0 carries Graphviz {own}" if own else f"not found Graphviz as a package: {doctor.GET_PACKAGE}"
-    )
+    assert found["dot"] == f"{dot or 'not found'} Graphviz's program"
+    assert found["pygraphviz"] == (f"2.0 carries Graphviz {own}" if own else "not found Graphviz as a package")
+    told = " ".join(" ".join(" ".join(item) for item in found.items()).split())
+    assert (doctor.GET_PROGRAM in told and doctor.GET_PACKAGE in told) == (not dot and not own)
 
 
 def test_it_asks_pygraphviz_itself(capsys, monkeypatch):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..draw.graphviz_engines import GET_PACKAGE, GET_PROGRAM, package_version, program_version
 from ..graph.table import table
-from .common import HOLDS, MISUSED, has_unicode, show
+from .common import HOLDS, MISUSED, has_unicode, in_columns, show
 
 _NEEDED = {"numpy": "numbers", "sympy": "formulas (derive, routes)", "rich": "tables in the terminal", "graphviz": "talks to dot"}
 _PEERS = {
@@ -39,6 +39,8 @@ def run_doctor(args: argparse.Namespace) -> int:
     for package, use in _PEERS.items():
         rows.append((package, _version(package) or "—", use))
     show(table(("what", "version", "for"), rows, ascii=not has_unicode(sys.stdout)).rstrip())
+    if not (program_version() or package_version()):
+        show(in_columns(f"for PNG and PDF, either will do: {GET_PROGRAM}; or {GET_PACKAGE}"))
     show(f"missing: {', '.join(missing)}" if missing else "everything that is needed is here")
     return MISUSED if missing else HOLDS
 
@@ -55,11 +57,11 @@ def _pictures() -> list[tuple[str, str, str]]:
     dot, own = program_version(), package_version()
     first = f"dot {dot}" if dot else f"pygraphviz, Graphviz {own}" if own else ""
     return [
-        ("dot", dot or "not found", "Graphviz's program" + ("" if dot else f": {GET_PROGRAM}")),
+        ("dot", dot or "not found", "Graphviz's program"),
         (
             "pygraphviz",
             _version("pygraphviz") or "not found",
-            f"carries Graphviz {own}" if own else f"Graphviz as a package: {GET_PACKAGE}",
+            f"carries Graphviz {own}" if own else "Graphviz as a package",
         ),
         ("PNG and PDF", "yes" if first else "no", f"drawn by {first}" if first else "either of the two; SVG needs none"),
     ]

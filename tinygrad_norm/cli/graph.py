@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..derive import derive
+from ..derive import DerivationError, derive
 from ..derive.pages import as_section
 from ..derive.recording import Record, recorder, target_of
 from ..draw import DrawingError, terminal
@@ -167,7 +167,10 @@ def _refuse(args: argparse.Namespace) -> None:
 
 def _record(args: argparse.Namespace, forward: Any, inputs: Any, given: dict[str, Array], backward: str) -> Record:
     shape = args.shape or (get(forward).shape if isinstance(forward, str) else None)
-    return recorder(forward, inputs, shape, backward, args.seed, dict(args.arg), (), given)()
+    try:
+        return recorder(forward, inputs, shape, backward, args.seed, dict(args.arg), (), given)()
+    except DerivationError as error:
+        raise DrawingError(f"graph: {str(error).removeprefix('derive: ')}") from None
 
 
 def _given(args: argparse.Namespace, first: str) -> dict[str, Array]:
