@@ -118,7 +118,7 @@ def test_on_the_way_back_the_arrows_point_back():
     assert any(float(re.search(pattern, p)[1]) > start for p in back)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", ["LayerNorm of a vector", "MLP", "residual", "a·a", "scalar loss", "recurrence"])
 def test_every_graph_has_frames(name):
     g = SAMPLES[name]().fold()
     for _, picture in frames(g):
