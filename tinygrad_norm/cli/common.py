@@ -11,6 +11,7 @@ import numpy as np
 
 from ..derive import DerivationError
 from ..graph.table import ascii_text
+from ..norms import names
 
 HOLDS, FAILS, MISUSED = 0, 1, 2
 
@@ -71,6 +72,20 @@ def whole_number(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 0 on")
     return value
+
+
+def add_forward(parser: argparse.ArgumentParser) -> None:
+    """What to record: a norm or a forward of the user's own, the axes of its inputs, its options; see ``forward_of``."""
+    parser.add_argument(
+        "norm", nargs="?", default="layer_norm", metavar="NORM|FILE:FUNCTION",
+        help=f"one of: {', '.join(names())}; or a forward of your own, with --axes (default: layer_norm)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--axes", action="append", default=[], type=axes, metavar="x=B,N", help="the axes of an input of your forward"
+    )
+    parser.add_argument(
+        "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
+    )
 
 
 def axes(text: str) -> tuple[str, tuple[str, ...]]:

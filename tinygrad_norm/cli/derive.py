@@ -9,8 +9,7 @@ from typing import Any
 
 from ..derive import DerivationError, derive
 from ..graph.files import write_whole
-from ..norms import names
-from .common import FAILS, HOLDS, axes, forward_of, has_unicode, option, show, whole_number
+from .common import FAILS, HOLDS, add_forward, forward_of, has_unicode, show, whole_number
 from .inputs import shape_argument
 
 FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
@@ -27,17 +26,8 @@ def add_parser(commands: Any) -> None:
         epilog="exit code: 0 every line holds, 1 one does not, 2 used wrongly. A FILE is EXECUTED: name only files you would run.",
     )
     parser.set_defaults(run=run_derive)
-    parser.add_argument(
-        "norm", nargs="?", default="layer_norm", metavar="NORM|FILE:FUNCTION",
-        help=f"one of: {', '.join(names())}; or a forward of your own, with --axes (default: layer_norm)",
-    )  # fmt: skip
+    add_forward(parser)
     parser.add_argument("--wrt", metavar="NAME", help="the input to differentiate by, such as x or weight (default: each)")
-    parser.add_argument(
-        "--axes", action="append", default=[], type=axes, metavar="x=B,N", help="the axes of an input of your forward"
-    )
-    parser.add_argument(
-        "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps_mode=std"
-    )
     parser.add_argument(
         "--shape", type=shape_argument, metavar="7,11", help="of the numbers it is checked with; sizes should differ"
     )

@@ -22,7 +22,7 @@ from ..engine.arrays import Array
 from ..graph import Elements, Folded, Graph, fold
 from ..graph.files import write_whole
 from ..norms import get, names
-from .common import HOLDS, axes, forward_of, has_unicode, option, show, whole_number
+from .common import HOLDS, add_forward, forward_of, has_unicode, show, whole_number
 from .inputs import read_array, shape_argument
 
 
@@ -35,16 +35,7 @@ def add_parser(commands: Any) -> None:
         epilog="A graph of more than 25 nodes is folded, and says so. A FILE is EXECUTED: name only files you would run.",
     )
     parser.set_defaults(run=run_graph)
-    parser.add_argument(
-        "norm", nargs="?", default="layer_norm", metavar="NORM|FILE:FUNCTION",
-        help=f"one of: {', '.join(names())}; or a forward of your own, with --axes (default: layer_norm)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--axes", action="append", default=[], type=axes, metavar="x=B,N", help="the axes of an input of your forward"
-    )
-    parser.add_argument(
-        "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
-    )
+    add_forward(parser)
     numbers = parser.add_mutually_exclusive_group()
     numbers.add_argument("--shape", type=shape_argument, metavar="4,8", help="of the input that is drawn")
     numbers.add_argument(

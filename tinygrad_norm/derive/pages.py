@@ -26,10 +26,6 @@ def _sections(d: Derivation) -> list[tuple[str, str, list[Step]]]:
     return [(kind, _TITLES[kind], [s for s in d.steps if s.kind == kind]) for kind in kinds]
 
 
-def _left(d: Derivation, s: Step) -> str:
-    return {"route": s.left, "rewrite": d.gradient}.get(s.kind, s.left)
-
-
 def _costs(d: Derivation) -> str:
     return (
         f"forward and gradient: {d.operations[0]} operations on the tape, {d.passes[0]} of them over whole arrays; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -22,7 +22,7 @@ from .beside import beside
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
 from .steps import MOST, MOST_ROUTES, Matrix, Step, facts, largest, steps_of
-from .svg import Picture, compose, elements, sheet
+from .svg import Picture, compose, elements, line_widths, sheet
 from .text import clean, norm, shorten
 from .twin import twin_picture
 
@@ -30,7 +30,7 @@ LARGEST = 60  # nodes that are stepped through one by one
 MOST_ROUTED = 200  # nodes of a graph whose routes are told
 MOST_BYTES = 150_000
 LONGEST_RULE = 400  # characters
-PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "guess": "", "backward": "backward", "sum": ""}
+PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "backward": "backward"}  # with a button
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
 
 
 def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
-    plain, weighed = compose(graph), compose(graph, gradients=dy)  # the story tells the norms in time
-    picture = Picture(graph, plain.cards, plain.layout, plain.marks, weighed.widths)
+    picture = replace(compose(graph), widths=line_widths(graph, dy))  # no norms in the boxes: the story tells them in time
     return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
 
 
@@ -179,7 +178,7 @@ def _page(
         for k, v in enumerate(views)
     )
     levels += f"<span>(left out, for the page's size: {escape(left_out)})</span>" if left_out else ""
-    phases = "".join(f'<button type=button data-phase="{p}">{said}</button>' for p, said in PHASES.items() if said)
+    phases = "".join(f'<button type=button data-phase="{p}">{said}</button>' for p, said in PHASES.items())
     tabs = {"step": "Step", "tensor": "Tensor", "routes": "Routes", "formula": "Formula"} | (
         {"family": "Family"} if family else {}
     )

@@ -14,7 +14,7 @@ from .geometry import Size
 from .palette import DARK, DrawingError, Palette, palette_of
 from .pen import PLAIN, Pen, n
 from .steps import Matrix, Step, steps_of
-from .svg import PALE, Look, Picture, compose, elements, sheet
+from .svg import PALE, Look, Picture, compose, elements, line_widths, sheet
 from .text import text_width
 
 SAID, CELL, ROW, GAP = 17.0, 11.0, 19.0, 26.0
@@ -27,12 +27,11 @@ def frames(graph: Graph, *, gradients: Any = None, title: str | None = None, the
     if isinstance(graph, Elements):
         raise DrawingError("draw: the steps are told of whole tensors, and show their numbers; leave out elements.")
     dy = graph.cotangent(None if gradients is True else gradients)
-    plain, weighed = compose(graph), compose(graph, gradients=dy)
-    back = Picture(graph, plain.cards, plain.layout, plain.marks, weighed.widths)
-    forth = replace(back, widths=dict.fromkeys(weighed.widths, PLAIN))  # no gradient is known yet
+    back = replace(compose(graph), widths=line_widths(graph, dy))
+    forth = replace(back, widths=dict.fromkeys(back.widths, PLAIN))  # no gradient is known yet
     story = [s for s in steps_of(graph, dy) if not s.options]
     turn = next(k for k, s in enumerate(story) if s.phase == "seed")
-    wide = max(plain.layout.width, 900.0)
+    wide = max(back.layout.width, 900.0)
     told = [_told(pen, s, wide) for s in story]
     room = (max(size[0] for _, size in told), max(size[1] for _, size in told))
     digits = max(3, len(str(len(story))))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from ..graph import Elements, Folded, Graph
+from ..graph import Edge, Elements, Folded, Graph
 from ..graph.routes import named_paths
 from .geometry import Box, Layout, Line, Point, Size
 from .pen import NOTE, WIDTHS, Pen, n
@@ -56,8 +56,8 @@ def _ways(graph: Graph, spine: Sequence[int]) -> int:
     return math.prod(count[pair] for pair in pairwise(spine))
 
 
-def _at(edge: object, nodes: frozenset[int]) -> bool:
-    return bool({getattr(edge, "source", -1), getattr(edge, "target", -1)} & nodes)
+def _at(edge: Edge, nodes: frozenset[int]) -> bool:
+    return edge.source in nodes or edge.target in nodes
 
 
 def _spot(layout: Layout, lines: Sequence[Line]) -> Point | None:

@@ -220,9 +220,9 @@ class _Story:
         """What becomes of the cotangent on its way through a node."""
         rule, name = _name(self.graph.edges[k].rule), " and ".join(map(self.d, self.graph.outlets(n.id)))
         copied = ", for each of the entries that went into it" if n.op in ("sum", "mean") else ""
-        if not rule:
+        if not rule or rule.startswith("["):
             through = "all that is in the box" if n.op == "fold" else f"the backward rule of {n.op}"
-            return f"{name}, rearranged" if n.op in _VIEWS else f"{name}, through {through}"
+            return f"{name}, rearranged" if not rule and n.op in _VIEWS else f"{name}, through {through}"
         if rule.endswith("@"):  # a matrix from the left
             return f"{rule} {name}"
         return f"{name}{'' if copied else ' as it is'}{copied}" if rule == "×1" else f"{name} {rule}{copied}"

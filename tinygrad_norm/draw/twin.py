@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,23 +16,22 @@ def twin_picture(picture: Picture, twin: Graph, cotangent: Any) -> Picture:
 
     A twin of other parts, or one whose boxes would not fit there, gets a layout of its own.
     """
-    own = compose(twin, gradients=cotangent)
-    plain = compose(twin)
+    plain = replace(compose(twin), widths=line_widths(twin, cotangent))
     places = {n.label: picture.layout.boxes[n.id] for n in picture.graph.nodes if n.op is None}
     last = len(twin.nodes) - 1
     boxes = []
     for n, mine in zip(twin.nodes, plain.layout.boxes):
         there = picture.layout.boxes[-1] if n.id == last else places.get(n.label) if n.op is None else None
         if there is None:
-            return Picture(twin, plain.cards, plain.layout, plain.marks, own.widths)
+            return plain
         # as wide as its words, growing to the left: the output stands at the right end
         boxes.append(Box(there.right - mine.w / 2 if n.id == last else there.x, there.y, mine.w, mine.h))
     if any(a.overlaps(b, margin=8) for a, b in combinations(boxes, 2)):
-        return Picture(twin, plain.cards, plain.layout, plain.marks, own.widths)
+        return plain
     main = twin.ids[twin.main_input]
     lines = tuple(_line(boxes, e.source, last, label_size(e) if e.source == main else None, e.source == main) for e in twin.edges)
     layout = Layout("twin", tuple(boxes), lines, picture.layout.width, picture.layout.height)
-    return Picture(twin, plain.cards, layout, [], line_widths(twin, cotangent))
+    return replace(plain, layout=layout, marks=[])
 
 
 def _line(boxes: list[Box], source: int, target: int, label: Size | None, main: bool) -> Line:

@@ -162,7 +162,7 @@ class Graph:
             if t.op.elementwise:
                 t = min(
                     inputs,
-                    key=lambda x: (x.dtype.kind in "biu", math.prod(x.shape) < math.prod(t.shape), _fixed(x), x.op is None),
+                    key=lambda x: (x.dtype.kind in "biu", x.size < math.prod(t.shape), not x.requires_grad, x.op is None),
                 )
             else:
                 t = inputs[0]
@@ -356,10 +356,6 @@ def _as_json(graph: Graph, **options: Any) -> str:
     if options:
         raise FormatError(f"save: .json holds the whole graph and has no options; leave out {', '.join(options)}.")
     return graph.to_json()
-
-
-def _fixed(x: Tensor) -> bool:
-    return not x.requires_grad
 
 
 def graph(output: Tensor) -> Graph:
