@@ -156,3 +156,23 @@ def test_both_sides_of_a_choice_are_shown():
     tied = tn.graph(tn.minimum(x, 0.0)).edges[0].rule
     assert "½" in tied
     assert "+" in tied
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "summed"),
+    [
+        ((2, 3, 4), (4, 5), [False, True]),
+        ((3, 4), (2, 4, 5), [True, False]),
+        ((2, 3, 4), (2, 4, 5), [False, False]),
+        ((1, 3, 4), (2, 4, 5), [True, False]),
+        ((3, 4), (4, 5), [False, False]),
+    ],
+)
+def test_a_matrix_that_serves_a_whole_batch_is_summed_over_it(left, right, summed):
+    a, b = (tn.tensor(np.ones(shape), requires_grad=True) for shape in (left, right))
+    assert [e.summed for e in tn.graph(a @ b).edges] == summed
+
+
+def test_an_empty_axis_is_spread_too():
+    a, b = tn.tensor(np.ones(3), requires_grad=True), tn.tensor(np.ones((0, 3)), requires_grad=True)
+    assert [e.summed for e in tn.graph(a * b).edges] == [True, False]

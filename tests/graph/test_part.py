@@ -78,6 +78,8 @@ def test_a_part_is_a_record_of_its_own():
     part = g.between("rstd", "y")
     assert {n.label for n in part.nodes if n.op is None} == {"c", "rstd", "γ", "β"}
     assert all(part.passes(k) for k in range(len(part.edges)))
+    assert part.node(part.main_input).label == "rstd", "it is about its source, though c is larger"
+    assert {n.label: n.role for n in part.nodes}["rstd"] == "input"
     assert part.reads().note.startswith("kept for the way back: x̂")
     assert "drstd" in part.to_svg(ladder=True)
     inner = g.between("c", "x̂")
