@@ -14,6 +14,7 @@ from tinygrad_norm.engine import (
     InPlaceError,
     MissingPullbackError,
     Op,
+    OptionError,
     ShapeError,
     TinygradNormError,
     UnreachableError,
@@ -65,7 +66,7 @@ SHAPES = {
     "axis twice": ("sum|axes (0, 0)|twice", lambda: X.sum((0, 0))),
     "axis twice in two spellings": ("mean|twice", lambda: X.mean((1, -1))),
     "transpose too few": ("transpose|axes (0,)|X (2, 3) float64|every axis", lambda: X.transpose(0)),
-    "transpose twice": ("transpose|twice", lambda: X.transpose(0, 0)),
+    "transpose twice": ("transpose|twice", lambda: X.transpose((0, 0))),
     "transpose bad axis": ("transpose|axis 2|does not exist", lambda: X.transpose(0, 2)),
     "matmul mismatch": ("matmul|X (2, 3) float64|X (2, 3) float64|last axis|Transpose", lambda: X @ X),
     "matmul batches": ("matmul|(2, 2, 3)|(3, 3, 2)", lambda: tensor(np.ones((2, 2, 3))) @ tensor(np.ones((3, 3, 2)))),
@@ -199,12 +200,12 @@ def test_shapes_that_fit_are_not_blamed_for_another_complaint():
 
 
 def test_axis_and_dim_together():
-    with pytest.raises(TypeError, match="axis and dim are two names"):
+    with pytest.raises(OptionError, match="axis=0 and dim=0 are two names"):
         X.sum(axis=0, dim=0)
 
 
 def test_the_length_of_a_scalar():
-    with pytest.raises(TypeError, match="0-d tensor has no length"):
+    with pytest.raises(ShapeError, match=r"len: .*\(\) float64 is one number and has no length"):
         len(scalar)
-    with pytest.raises(TypeError, match="0-d"):
+    with pytest.raises(ShapeError, match=r"iter: .* is one number"):
         list(scalar)

@@ -138,13 +138,13 @@ def test_out_is_refused():
         np.exp(fresh(), out=np.empty((2, 3)))
 
 
-def test_a_tensor_plus_equals_makes_a_new_tensor():
-    t = fresh()
-    before = t
+def test_a_computed_tensor_plus_equals_is_a_new_one():
+    leaf = fresh()
+    t = before = leaf * 2.0
     t += A
     assert t is not before
-    np.testing.assert_array_equal(before.data, DATA)
-    np.testing.assert_array_equal(grad(t.sum(), before)[0].data, np.ones((2, 3)))
+    np.testing.assert_array_equal(before.data, 2 * DATA)
+    np.testing.assert_array_equal(grad(t.sum(), leaf)[0].data, np.full((2, 3), 2.0))
 
 
 @pytest.mark.parametrize(

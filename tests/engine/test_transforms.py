@@ -482,7 +482,7 @@ def test_numbers_and_integers_as_tangents_mean_what_they_say():
 
 def test_one_backward_pass_and_no_other(monkeypatch):
     """Every transform goes through ``pull_back``; without it there is none."""
-    module = importlib.import_module("tinygrad_norm.engine.backward")
+    module = importlib.import_module("tinygrad_norm.engine.walk")
     calls = []
     real = module.pull_back
     monkeypatch.setattr(module, "pull_back", lambda *a, **k: calls.append(1) or real(*a, **k))

@@ -1,11 +1,11 @@
 """Records operations on tensors and differentiates the record. Knows NumPy and nothing of normalization."""
 
-from . import primitives
-from .backward import ARRAYS, TENSORS, ArrayReading, Reading, backward, between, grad, history, pull_back
+from . import methods, primitives
 from .errors import (
     DTypeError,
     GradientError,
     HistoryLostError,
+    HistoryLostWarning,
     InPlaceError,
     MissingPullbackError,
     OptionError,
@@ -14,13 +14,15 @@ from .errors import (
     UnreachableError,
     describe,
 )
+from .functions import concatenate, matmul
 from .op import Op, Pullback
 from .pages import keep_pages
 from .primitives import TABLE
 from .shapes import canonical_axes
-from .state import no_grad, scope
-from .tensor import Tensor, concatenate, from_numpy, matmul, tensor
+from .state import enable_grad, is_grad_enabled, no_grad, scope
+from .tensor import Tensor, from_numpy, tensor
 from .transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from .walk import ARRAYS, TENSORS, ArrayReading, Reading, backward, between, grad, history, pull_back
 
 __all__ = [
     "ARRAYS",
@@ -30,6 +32,7 @@ __all__ = [
     "DTypeError",
     "GradientError",
     "HistoryLostError",
+    "HistoryLostWarning",
     "InPlaceError",
     "MissingPullbackError",
     "Op",
@@ -46,15 +49,18 @@ __all__ = [
     "checkpoint",
     "concatenate",
     "describe",
+    "enable_grad",
     "from_numpy",
     "grad",
     "hessian",
     "history",
     "hvp",
+    "is_grad_enabled",
     "jacobian",
     "jvp",
     "keep_pages",
     "matmul",
+    "methods",
     "no_grad",
     "primitives",
     "pull_back",

@@ -33,18 +33,6 @@ def by_rows() -> Iterator[None]:
         yield
 
 
-def broadcasting(ufunc: np.ufunc) -> Callable[..., Any]:
-    """A binary ufunc, quick for large operands too."""
-
-    def forward(a: Any, b: Any, out: Any = None) -> Any:
-        if getattr(a, "size", 0) > SLAB or getattr(b, "size", 0) > SLAB:
-            with by_rows():
-                return ufunc(a, b, out=out)
-        return ufunc(a, b, out=out)
-
-    return forward
-
-
 @lru_cache(maxsize=64)
 def ones(n: int, dtype: str) -> Array:
     """A vector of ones, for sums as products."""
@@ -72,9 +60,11 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     float16 adds up in float32. float32 adds up in float64, or in blocks that do, unless it is rows that
     are summed: anywhere else NumPy adds one after the other, and 2²⁵ ones would give 2²⁴.
     """
+    if x.size <= SMALL and x.dtype.char != "e" and _short(x.shape, axis):
+        return np.add.reduce(x, axis, keepdims=True)
     if x.dtype == np.float16:
         return np.add.reduce(x, axis, np.float32, keepdims=True).astype(np.float16)
-    if x.size > SMALL or _is_long(x, axis):
+    if x.size > SMALL or x.dtype == np.float32:
         folded = _fold(x, axis)
         if folded is not None:
             rows, leading = folded
@@ -85,9 +75,10 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     return np.add.reduce(x, axis, keepdims=True)
 
 
-def _is_long(x: Array, axis: tuple[int, ...]) -> bool:
-    """Columns of float32 that NumPy would add up one by one, too many to keep the small ones among them."""
-    return x.size > _COLUMN and x.dtype == np.float32 and any(x.shape[a] > _COLUMN for a in axis if a != x.ndim - 1)
+@lru_cache(maxsize=1024)
+def _short(shape: tuple[int, ...], axis: tuple[int, ...]) -> bool:
+    """Whether no column is so long that NumPy, adding up float32 one by one, would lose the small ones among them."""
+    return all(shape[a] <= _COLUMN or a == len(shape) - 1 for a in axis)
 
 
 def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
@@ -189,15 +180,22 @@ def _reduced(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 if a in axis else n for a, n in enumerate(shape))
 
 
+@lru_cache(maxsize=1024)
+def _summing(full: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], bool, bool]:
+    """Over which axes ``full`` is summed to become ``shape``; what it is then (1 where it has 1 and nothing varies), whether
+    that is another form than with the axes kept, and whether a plain sum will do while few entries are summed."""
+    shape = fitted(full, shape)
+    axis = _spread(full, shape)
+    return axis, shape, _reduced(full, axis) != shape, _short(full, axis)
+
+
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
-    """The adjoint of broadcasting ``shape`` to ``x.shape``, for arrays."""
-    if x.shape == shape:
-        return x
-    axis = _spread(x.shape, shape)
+    """The adjoint of broadcasting ``shape`` to ``x.shape``, for arrays. Where x has 1 nothing varies, and it keeps that."""
+    axis, shape, reshaped, short = _summing(x.shape, shape)
     if axis:
-        plain = x.size <= SMALL and x.dtype != np.float16 and not _is_long(x, axis)
+        plain = short and x.size <= SMALL and x.dtype.char != "e"
         x = np.add.reduce(x, axis, keepdims=True) if plain else total(x, axis)
-    return x if x.shape == shape else x.reshape(shape)
+    return x.reshape(shape) if reshaped else x
 
 
 def sum_in_slabs(

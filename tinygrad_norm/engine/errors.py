@@ -39,6 +39,10 @@ class HistoryLostError(TinygradNormError, TypeError):
     """NumPy would have computed on the bare array, and the record would have ended there."""
 
 
+class HistoryLostWarning(UserWarning):
+    """A recorded tensor was made a plain number: nothing flows back through that."""
+
+
 def describe(value: object) -> str:
     """An operand as error messages name it: ``γ (64,) float32``; a number is just itself."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)

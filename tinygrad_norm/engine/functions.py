@@ -20,7 +20,7 @@ from .arrays import Array
 from .errors import DTypeError, OptionError, ShapeError, describe
 from .op import Op
 from .shapes import canonical_axes
-from .tensor import Tensor, tensor
+from .tensor import Tensor, lift, tensor
 
 F = TypeVar("F", bound=Callable[..., Tensor])
 
@@ -210,6 +210,17 @@ def norm(input: Any, p: float | str = 2, dim: Any = None, keepdim: bool = False)
 # Form ---------------------------------------------------------------------------------------------------
 
 
+def concatenate(tensors: Any, axis: int | None = 0) -> Tensor:
+    """Tensors joined along an existing axis, as NumPy's."""
+    parts = [as_tensor(t) for t in tensors]
+    if not parts:
+        raise ShapeError("concatenate: nothing to join; give at least one tensor.")
+    if axis is None:
+        raise ShapeError("concatenate: axis=None would flatten the parts; do so first: t.reshape(-1).")
+    (axis,) = canonical_axes(axis, parts[0].ndim, "concatenate")
+    return op.concatenate(*parts, axis=axis)  # type: ignore[no-any-return]
+
+
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
     parts = [as_tensor(t) for t in tensors]
@@ -331,6 +342,22 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 
 
 # Products -----------------------------------------------------------------------------------------------
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product as NumPy's ``@``: batched over leading axes, vectors on either side."""
+    a, b = lift(a, op.matmul), lift(b, op.matmul)
+    if not getattr(a, "ndim", 0) or not getattr(b, "ndim", 0):
+        raise ShapeError(f"matmul: {describe(a)} @ {describe(b)}: a number has no rows or columns. Use *.")
+    left, right = a.ndim == 1, b.ndim == 1
+    if left:
+        a = a.reshape(1, -1)
+    if right:
+        b = b.reshape(-1, 1)
+    out = op.matmul(a, b)
+    if left or right:
+        out = out.reshape(out.shape[:-2] + (() if left else out.shape[-2:-1]) + (() if right else out.shape[-1:]))
+    return out
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:

@@ -15,7 +15,8 @@ from . import functions
 from . import primitives as op
 from .arrays import Array
 from .errors import HistoryLostError, InPlaceError
-from .tensor import Tensor, concatenate, lift, matmul
+from .functions import concatenate, matmul
+from .tensor import Tensor, lift
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: op.add,
@@ -64,7 +65,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.einsum: lambda subscripts, *operands: functions.einsum(subscripts, *operands),
     np.pad: lambda array, pad_width: functions.pad(array, np.broadcast_to(pad_width, (array.ndim, 2))[::-1].ravel().tolist()),
     np.reshape: lambda a, shape: a.reshape(shape),
-    np.transpose: lambda a, axes=None: a.transpose(*(() if axes is None else (axes,))),
+    np.transpose: lambda a, axes=None: a.transpose(axes),
     np.broadcast_to: lambda array, shape: array.broadcast_to(shape),
     np.concatenate: lambda arrays, axis=0: concatenate(arrays, axis),
     np.where: lambda condition, x, y: op.where(*(lift(v, op.where) for v in (condition, x, y))),

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels, values
-from .arrays import Array, broadcasting, sum_to, total
+from .arrays import Array, sum_to, total
 from .op import Every, Op
 
 # Rules below name these before their line in the table
@@ -107,7 +107,8 @@ def _others(x: Any, axis: tuple[int, ...]) -> Any:
 
 def _count(x: Any, axis: tuple[int, ...]) -> Any:
     """How many entries a reduction reduces; for symbols, the product of its axes' sizes."""
-    return math.prod([x.shape[a] for a in axis])
+    shape = x.shape
+    return shape[axis[0]] if len(axis) == 1 else math.prod([shape[a] for a in axis])
 
 
 def _einsum_rule(g: Any, out: Any, *xs: Any, equation: str, position: int) -> Any:
@@ -134,13 +135,13 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 # The table ---------------------------------------------------------------- pullbacks, one per input --
 
 # Arithmetic
-add = Op("add", "{0} + {1}", broadcasting(np.add),         (lambda g, out, a, b: g,
+add = Op("add", "{0} + {1}", np.add,         (lambda g, out, a, b: g,
                                                             lambda g, out, a, b: g), elementwise=True, kernel=kernels.add)
-sub = Op("sub", "{0} − {1}", broadcasting(np.subtract),    (lambda g, out, a, b: g,
+sub = Op("sub", "{0} − {1}", np.subtract,    (lambda g, out, a, b: g,
                                                             lambda g, out, a, b: -g), elementwise=True, kernel=kernels.sub)
-mul = Op("mul", "{0}·{1}", broadcasting(np.multiply),      (lambda g, out, a, b: g * b,
+mul = Op("mul", "{0}·{1}", np.multiply,      (lambda g, out, a, b: g * b,
                                                             lambda g, out, a, b: g * a), elementwise=True, kernel=kernels.mul)
-div = Op("div", "{0}/{1}", broadcasting(np.true_divide),   (lambda g, out, a, b: g / b,
+div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
                                                             lambda g, out, a, b: -g * out / b), elementwise=True)
 neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
 pow = Op("pow", "{0}^{n}", lambda x, n: x**n,              (_power_rule,), elementwise=True)

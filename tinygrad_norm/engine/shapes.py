@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from .errors import ShapeError, TinygradNormError, describe
 from .op import Op
 
 
-def canonical_axes(axis: Any, ndim: int, name: str, ordered: bool = False) -> tuple[int, ...]:
-    """``None``, an int or several, negative or not, as a tuple of axes; sorted unless ``ordered``."""
+def canonical_axes(axis: Any, ndim: int, name: str, ordered: bool = False, twice: bool = False) -> tuple[int, ...]:
+    """``None``, an int or several, negative or not, as a tuple of axes; sorted unless ``ordered``, each once unless ``twice``."""
     if axis is None:
         return tuple(range(ndim))
     axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
@@ -22,15 +23,21 @@ def canonical_axes(axis: Any, ndim: int, name: str, ordered: bool = False) -> tu
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} does not exist; with {ndim} axes it is between {-ndim} and {ndim - 1}.")
     axes = tuple(a % ndim for a in axes)
-    if len(set(axes)) < len(axes):
+    if len(set(axes)) < len(axes) and not twice:
         raise ShapeError(f"{name}: axes {axis} name one axis twice.")
     return axes if ordered else tuple(sorted(axes))
 
 
-def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+def sizes_of(sizes: tuple[Any, ...], name: str = "reshape") -> tuple[int, ...]:
+    """Whole numbers, given one by one or as a tuple; ``ShapeError`` for what is none."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
-    return tuple(int(n) for n in sizes)
+    try:
+        return tuple([operator.index(n) for n in sizes])
+    except TypeError:
+        raise ShapeError(
+            f"{name}: {sizes if len(sizes) > 1 else repr(*sizes)}: sizes are whole numbers, one by one or in a tuple."
+        ) from None
 
 
 def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Exception) -> TinygradNormError:

@@ -3,26 +3,65 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from .errors import DTypeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _State(threading.local):
     recording = True
     scope: tuple[str, ...] = ()
 
+    def __init__(self) -> None:  # once in every thread
+        self.outside: list[bool] = []
+
 
 state = _State()
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Compute without recording: results are plain constants. Also works as a decorator."""
-    before, state.recording = state.recording, False
-    try:
-        yield
-    finally:
-        state.recording = before
+# Recording or not -----------------------------------------------------------------------------------------
+
+
+class _Recording(ContextDecorator):
+    """A context and a decorator, as often as you like, also inside itself."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        state.outside.append(state.recording)
+        state.recording = self.mode
+
+    def __exit__(self, *error: object) -> None:
+        state.recording = state.outside.pop()
+
+
+class no_grad(_Recording):
+    """Compute without recording: results are plain constants. ``with tn.no_grad():`` or ``@tn.no_grad()``."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_Recording):
+    """Record, also inside ``no_grad``. ``with tn.enable_grad():`` or ``@tn.enable_grad()``."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether what is computed now is recorded."""
+    return state.recording
+
+
+# Scopes ---------------------------------------------------------------------------------------------------
 
 
 class Entered(str):
@@ -31,17 +70,36 @@ class Entered(str):
     __slots__ = ()
 
 
-class scope:  # a class, not a generator: it is entered several times in every recorded layer
-    """Give what is recorded inside a place: pictures and routes group by it. Scopes nest."""
+class scope:
+    """Give what is recorded inside a place: pictures and routes group by it. Scopes nest.
 
-    __slots__ = ("before", "name")
+    A context, ``with tn.scope("attention"):``, and a decorator, ``@tn.scope("attention")``; either may be used again, also
+    inside itself. Raises ``DTypeError`` for a name that is no text.
+    """
+
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise DTypeError(f"scope: the name {name!r} is no text; write tn.scope('attention').")
         self.name = name
 
     def __enter__(self) -> None:
-        self.before = state.scope
-        state.scope = (*self.before, Entered(self.name))
+        state.scope = (*state.scope, Entered(self.name))
 
     def __exit__(self, *error: object) -> None:
-        state.scope = self.before
+        state.scope = state.scope[:-1]
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        name = self.name
+
+        @wraps(function)
+        def inside(*args: P.args, **named: P.kwargs) -> R:
+            before = state.scope
+            state.scope = (*before, Entered(name))
+            try:
+                return function(*args, **named)
+            finally:
+                state.scope = before
+
+        return inside

@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .backward import grad, history
 from .errors import DTypeError, GradientError, ShapeError, describe
+from .functions import concatenate
 from .op import Every, Op
 from .state import state
-from .tensor import Tensor, concatenate, tensor
+from .tensor import Tensor, tensor
+from .walk import grad, history
 
 Function = Callable[..., Any]
 

@@ -124,9 +124,37 @@ def pad(x: Array, width: Sequence[tuple[int, int]], value: float) -> Array:
     return out
 
 
+def is_basic(index: tuple[Any, ...]) -> bool:
+    """Whether an index picks nothing twice."""
+    return all(i is None or i is Ellipsis or isinstance(i, (slice, int, np.integer)) for i in index)
+
+
+class Placed:
+    """``scatter(g, index, shape)`` for an index that picks nothing twice, as long as nobody asks for the zeros around g."""
+
+    __slots__ = ("dtype", "g", "index", "shape")
+
+    def __init__(self, g: Array, index: tuple[Any, ...], shape: tuple[int, ...], dtype: Any) -> None:
+        self.g, self.index, self.shape, self.dtype = g, index, shape, dtype
+
+    def whole(self) -> Array:
+        out = np.zeros(self.shape, self.dtype)
+        out[self.index] = self.g
+        return out
+
+    def onto(self, a: Any, mine: bool) -> Array:
+        """The sum with an array, or with another; ``mine``: the array may be overwritten."""
+        if isinstance(a, Placed):
+            a = a.whole()
+        elif not mine or a.shape != self.shape or a.dtype != self.dtype:
+            a = np.array(np.broadcast_to(a, self.shape))
+        a[self.index] += self.g
+        return a  # type: ignore[no-any-return]
+
+
 def scatter(g: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
     """Zeros, and ``g`` added where ``index`` points: an entry picked twice receives twice."""
-    if all(i is None or i is Ellipsis or isinstance(i, (slice, int, np.integer)) for i in index):
+    if is_basic(index):
         out = np.zeros(shape, g.dtype)
         out[index] = g  # nothing is picked twice
         return out

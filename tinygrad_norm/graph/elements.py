@@ -268,7 +268,7 @@ def _local(t: Tensor, position: int) -> tuple[Array, Array | None]:
     """
     x, op = t.inputs[position], t.op
     assert op is not None
-    if x.birth > t.birth:
+    if x.op is None and x.written > t.birth:
         raise InPlaceError(
             f"elements: {describe(x)} was given new data after {op.name} recorded it; the derivatives would be those of other "
             "numbers. Compute the output again, then draw."

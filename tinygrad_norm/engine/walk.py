@@ -7,6 +7,7 @@ in this project differentiates.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .arrays import SLAB, SMALL, broadcasting, by_rows, fitted, sum_in_slabs, sum_to
+from .arrays import SLAB, SMALL, by_rows, fitted, sum_in_slabs, sum_to
 from .errors import (
     DTypeError,
     GradientError,
@@ -26,6 +27,11 @@ from .errors import (
 )
 from .state import no_grad
 from .tensor import Tensor
+from .values import Placed, is_basic
+
+_BIRTH = operator.attrgetter("birth")
+_NOTHING = nullcontext()
+FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing
 
 # The record ---------------------------------------------------------------------------------------------
 
@@ -38,12 +44,11 @@ def history(*outputs: Tensor) -> list[Tensor]:
     seen = set(outputs)
     stack = list(outputs)
     while stack:
-        node = stack.pop()
-        for x in node.inputs:
+        for x in stack.pop().inputs:
             if type(x) is Tensor and x not in seen:
                 seen.add(x)
                 stack.append(x)
-    return sorted(seen, key=operator.attrgetter("birth"))
+    return sorted(seen, key=_BIRTH)
 
 
 def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, list[int]]:
@@ -52,25 +57,34 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Te
     For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
+    order = history(*outputs)
+    newest = max([x.written for x in order if x.op is None], default=0)
     needed: dict[Tensor, list[int]] = {}
-    for node in history(*outputs):
-        positions, younger = [], None
-        for i, x in enumerate(node.inputs):
-            if type(x) is Tensor:
-                if x in needed or x in targets:  # a target with new data is younger than its outputs
-                    positions.append(i)
-                if x.birth > node.birth:
-                    younger = x
-        if positions:
-            if younger is not None or not node.op.everywhere:  # type: ignore[union-attr]
-                positions = _checked(node, positions, younger)
-            needed[node] = positions
-        elif node in targets:
-            needed[node] = positions
+    for node in order:
+        operation = node.op
+        if operation is not None:
+            positions = [i for i, x in enumerate(node.inputs) if type(x) is Tensor and (x in needed or x in targets)]
+            if positions:
+                if newest > node.birth:
+                    _check_data(node)
+                needed[node] = positions if operation.everywhere else _with_rules(node, positions)
+                continue
+        if node in targets:
+            needed[node] = []
     return needed
 
 
-def _checked(node: Tensor, positions: list[int], younger: Tensor | None) -> list[int]:
+def _check_data(node: Tensor) -> None:
+    for x in node.inputs:
+        if type(x) is Tensor and x.op is None and x.written > node.birth:
+            assert node.op is not None
+            raise InPlaceError(
+                f"{node.op.name}: its input {describe(x)} was given new data after {node.op.name} recorded it; the "
+                "gradient would be that of other numbers. Compute the output again, then go backward."
+            )
+
+
+def _with_rules(node: Tensor, positions: list[int]) -> list[int]:
     operation = node.op
     assert operation is not None
     if not operation.pullbacks:
@@ -78,12 +92,33 @@ def _checked(node: Tensor, positions: list[int], younger: Tensor | None) -> list
             f"{operation.name}: the op has no pullback, so nothing can flow back from {describe(node)}. "
             "Give it one rule per input, or detach what it computes."
         )
-    if younger is not None:
-        raise InPlaceError(
-            f"{operation.name}: its input {describe(younger)} was given new data after {operation.name} recorded it; the "
-            "gradient would be that of other numbers. Compute the output again, then go backward."
-        )
     return [i for i in positions if operation.pullbacks[i] is not None]
+
+
+# The pass ---------------------------------------------------------------------------------------------------
+
+
+def pull_back(
+    seeds: Mapping[Tensor, Any], targets: Collection[Tensor], reading: Reading | None = None, keep: bool = False
+) -> dict[Tensor, Any]:
+    """From the cotangents of some outputs, that of every target (with ``keep``, of every node on the way), by node.
+
+    reading:  what flows; ``ARRAYS`` unless given
+
+    A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
+    it does not vary along an axis.
+    """
+    reading = ARRAYS if reading is None else reading
+    wanted, cotangents = set(targets), dict(seeds)
+    with reading.around(seeds):
+        for node, positions in reversed(between(seeds, wanted).items()):
+            if not positions or node not in cotangents:
+                continue
+            g = cotangents[node] if keep or node in wanted else cotangents.pop(node)
+            for i, share in zip(positions, reading.shares(node, positions, g)):
+                x = node.inputs[i]
+                cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
+        return reading.settled(cotangents)
 
 
 # Reading the rules ----------------------------------------------------------------------------------------
@@ -117,43 +152,46 @@ class Reading:
         g = g if g.shape == shape else op.unbroadcast(g, shape=shape)
         return g if g.dtype == x.dtype else op.astype(g, dtype=x.dtype)
 
-    def around(self, output: Tensor) -> AbstractContextManager[None]:
-        """What holds while a pass over ``output`` runs."""
-        return nullcontext()
-
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
         """What each of these inputs gets of the node's cotangent."""
         out, operands = self.value(node), self.operands(node)
         return [self.pull(node, position, g, out, operands) for position in positions]
 
-    def is_fresh(self, share: Any, node: Tensor, g: Any) -> bool:
-        """Whether nobody else holds the share, so that it may be overwritten."""
-        return False
-
-    def add(self, a: Any, b: Any, into: Any = None) -> Any:
-        """Two routes meet: their shares add up. ``into``: which of them may be overwritten."""
+    def add(self, a: Any, b: Any) -> Any:
+        """Two routes meet: their shares add up."""
         return a + b
+
+    def around(self, seeds: Mapping[Tensor, Any]) -> AbstractContextManager[None]:
+        """What holds while a pass runs."""
+        return _NOTHING
+
+    def settled(self, cotangents: dict[Tensor, Any]) -> dict[Tensor, Any]:
+        """What the pass gives."""
+        return cotangents
 
 
 class ArrayReading(Reading):
-    """The numbers themselves. The same rules, with two liberties that no rule can notice:
+    """The numbers themselves. The same rules, with liberties that no rule can notice:
 
-    a result that is only wanted summed is computed slab by slab, and an addition writes into an array
-    that nobody else holds. An op's kernel stands in for its rules where it has one.
+    a result that is only wanted summed is computed slab by slab, an addition writes into an array that nobody else
+    holds, and what goes back through an index is added where it lies. An op's kernel stands in for its rules where it
+    has one.
     """
 
     def __init__(self) -> None:
         super().__init__(operator.attrgetter("_data"))
 
-    def operands(self, node: Tensor) -> tuple[Any, ...]:
-        return tuple([x._data if type(x) is Tensor else x for x in node.inputs])
-
-    def around(self, output: Tensor) -> AbstractContextManager[None]:
-        return by_rows() if output.size > SLAB else nullcontext()
+    def around(self, seeds: Mapping[Tensor, Any]) -> AbstractContextManager[None]:
+        return by_rows() if max([y.size for y in seeds], default=0) > SLAB else _NOTHING
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
-        out, operands, operation = node._data, self.operands(node), node.op
+        out, operation = node._data, node.op
+        operands = tuple([x._data if type(x) is Tensor else x for x in node.inputs])
         assert operation is not None
+        g = g.whole() if type(g) is Placed else g
+        if operation is op.getitem and operands[0].size > FEW and is_basic(node.params["index"]):
+            x = operands[0]
+            return [Placed(g, node.params["index"], x.shape, x.dtype)]
         if operation.kernel is None or (operation.elementwise and out.size <= SMALL):
             pull = super().pull if out.size <= SLAB else self.pull
             return [pull(node, i, g, out, operands) for i in positions]
@@ -175,75 +213,35 @@ class ArrayReading(Reading):
         return super().pull(node, position, g, out, operands)
 
     def fit(self, g: Any, x: Any) -> Any:
-        g = sum_to(g, fitted(g.shape, x.shape))
+        g = sum_to(g, x.shape)
         return g if g.dtype == x.dtype else g.astype(x.dtype)
 
-    def is_fresh(self, share: Any, node: Tensor, g: Any) -> bool:
-        if share.size <= SLAB:  # too small for sparing memory to pay
-            return False
-        mine = type(share) is np.ndarray and share.base is None
-        return mine and share is not g and share is not node._data and not any(share is x for x in self.operands(node))
-
-    def add(self, a: Any, b: Any, into: Any = None) -> Any:
-        if into is None or type(into) is not np.ndarray:
+    def add(self, a: Any, b: Any) -> Any:
+        alone = sys.getrefcount(a) <= _ALONE and type(a) is np.ndarray and a.base is None  # then a may be overwritten
+        if type(b) is Placed:
+            return b.onto(a, alone)
+        if type(a) is Placed:
+            return a.onto(b, False)
+        if a.size <= SLAB or not alone or a.dtype != b.dtype or a.shape != np.broadcast_shapes(a.shape, b.shape):
             return a + b
-        if into.dtype != np.result_type(a, b) or into.shape != np.broadcast_shapes(a.shape, b.shape):
-            return a + b
-        return _ADD(a, b, out=into)
+        return np.add(a, b, out=a)
+
+    def settled(self, cotangents: dict[Tensor, Any]) -> dict[Tensor, Any]:
+        return {t: g.whole() if type(g) is Placed else g for t, g in cotangents.items()}
 
 
-_ADD = broadcasting(np.add)
+class _Count:
+    def add(self, a: Any, b: Any) -> Any:
+        return sys.getrefcount(a)
+
+
+_ALONE = _Count().add({0: np.empty(1)}.pop(0), None)  # the count of what only the call itself holds
 
 TENSORS = Reading(lambda tensor: tensor)
 """The gradient as one more graph: the rules record, and can be differentiated again."""
 
 ARRAYS = ArrayReading()
 """The gradient's numbers."""
-
-
-# The pass ---------------------------------------------------------------------------------------------------
-
-
-def pull_back(
-    seeds: Mapping[Tensor, Any], targets: Collection[Tensor], reading: Reading = ARRAYS, keep: bool = False
-) -> dict[Tensor, Any]:
-    """From the cotangents of some outputs, that of every target (with ``keep``, of every node on the way), by node.
-
-    A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
-    it does not vary along an axis.
-    """
-    with reading.around(max(seeds, key=lambda y: y.size)):
-        return _walk(seeds, set(targets), reading, keep)
-
-
-def _walk(seeds: Mapping[Tensor, Any], wanted: set[Tensor], reading: Reading, keep: bool) -> dict[Tensor, Any]:
-    needed = between(seeds, wanted)
-    cotangents = dict(seeds)
-    ours: set[Tensor] = set()  # nodes whose cotangent is an array that only this pass holds
-    for node, positions in reversed(needed.items()):
-        if not positions or node not in cotangents:
-            continue
-        kept = keep or node in wanted
-        g = cotangents[node] if kept else cotangents.pop(node)
-        inputs, passed_on, shared = node.inputs, None, kept
-        for i, share in zip(positions, reading.shares(node, positions, g)):
-            x = inputs[i]
-            fresh = reading.is_fresh(share, node, g)
-            if x in cotangents:
-                before = cotangents[x]
-                cotangents[x] = reading.add(before, share, before if x in ours else share if fresh else None)
-                ours.add(x)
-                continue
-            cotangents[x] = share
-            if fresh:
-                ours.add(x)
-            elif share is g and passed_on is None:
-                passed_on = x
-            else:
-                shared = True  # handed on twice, or a view of it
-        if passed_on is not None and not shared and node in ours:
-            ours.add(passed_on)  # the node's own array, handed on whole
-    return cotangents
 
 
 # For users --------------------------------------------------------------------------------------------------
@@ -276,13 +274,12 @@ def grad(
             raise GradientError(
                 f"grad: inputs must be tensors, not {type(x).__name__}. Record the output from tn.tensor(..., requires_grad=True)."
             )
-    reading = TENSORS if create_graph else ARRAYS
     start: dict[Tensor, Any] = {}
-    for y, seed in zip(ys, [_seed(y, seed, create_graph) for y, seed in zip(ys, seeds)]):
-        start[y] = reading.add(start[y], seed) if y in start else seed
-    found = pull_back(start, xs, reading) if start else {}
-    missing = [x for x in xs if x not in found]
-    if missing and not allow_unused:
+    for y, seed in zip(ys, seeds):
+        seed = _seed(y, seed, create_graph)
+        start[y] = start[y] + seed if y in start else seed
+    found = pull_back(start, xs, TENSORS if create_graph else ARRAYS) if start else {}
+    if not allow_unused and (missing := [x for x in xs if x not in found]):
         raise UnreachableError(
             f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
             "outside no_grad, and not detached? allow_unused=True gives None instead."
@@ -341,7 +338,7 @@ def _finish(g: Any, x: Tensor, seeds: Mapping[Tensor, Any], record: bool) -> Ten
     """A cotangent as the user gets it: of the input's full shape, and not the user's own array."""
     if record:
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
-    lent = g.shape != x.shape or type(g) is not np.ndarray
-    for seed in seeds.values():
-        lent = lent or g is seed or (g.base is not None and np.may_share_memory(g, seed))
-    return Tensor(np.array(np.broadcast_to(g, x.shape)) if lent else g)
+    if g.shape != x.shape or type(g) is not np.ndarray:
+        return Tensor(np.array(np.broadcast_to(g, x.shape)))
+    lent = any(g is seed or (g.base is not None and np.may_share_memory(g, seed)) for seed in seeds.values())
+    return Tensor(np.array(g) if lent else g)

@@ -1,0 +1,298 @@
+"""What a tensor can do: operators, functions as methods, NumPy's protocol. From tables, put on at the top of the room."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from . import primitives as ops
+from .arrays import Array
+from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe
+from .functions import matmul
+from .numpy_protocol import apply_function, apply_ufunc, as_array
+from .op import Op
+from .shapes import canonical_axes, sizes_of
+from .state import state
+from .tensor import Tensor, as_dtype
+from .walk import backward
+
+Method = TypeVar("Method", bound="Callable[..., Tensor]")
+
+
+def _described(method: Method, operation: Op) -> Method:
+    method.__name__, method.__doc__ = operation.name, operation.text.format("self", "other")
+    return method
+
+
+def _unary(operation: Op) -> Callable[[Any], Tensor]:
+    def method(self: Tensor) -> Tensor:
+        return self.apply_op(operation, (self,), {})
+
+    return _described(method, operation)
+
+
+def _binary(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self.apply_op(operation, (self, other), {})
+
+    return _described(method, operation)
+
+
+def _reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self.apply_op(operation, (other, self), {})
+
+    return _described(method, operation)
+
+
+def _in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
+    """``x += y``. A leaf is given new data, where PyTorch would change it in place; a computed tensor is computed anew."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        recorded = state.recording and (self.requires_grad or (isinstance(other, Tensor) and other.requires_grad))
+        if self.op is not None or (recorded and not self.requires_grad):
+            return self.apply_op(operation, (self, other), {})  # x = x + y: the name moves on to the result
+        if recorded:
+            raise InPlaceError(
+                f"{operation.name}: {describe(self)} is a leaf that requires a gradient, and cannot be changed in place while "
+                f"recording. Update it under tn.no_grad(), or write x = x {_SIGNS[operation.name]} y."
+            )
+        with_other = operation(self.detach(), other.detach() if isinstance(other, Tensor) else other)
+        if with_other.shape != self.shape or not np.can_cast(with_other.dtype, self.dtype, "same_kind"):
+            raise ShapeError(
+                f"{operation.name}: {describe(other)} in place into {describe(self)} would give {describe(with_other)}; shape and kind "
+                "stay. Write x = x + y for a new tensor."
+            )
+        self.data = with_other._data.astype(self.dtype, copy=False)
+        return self
+
+    return _described(method, operation)
+
+
+_SIGNS = {"add": "+", "sub": "−", "mul": "*", "div": "/"}
+
+
+class Methods:
+    """See ``Tensor``, whose methods these are."""
+
+    __slots__ = ()
+
+    # Operators ---------------------------------------------------------------------------------------
+
+    __add__, __radd__, __iadd__ = _binary(ops.add), _reflected(ops.add), _in_place(ops.add)
+    __sub__, __rsub__, __isub__ = _binary(ops.sub), _reflected(ops.sub), _in_place(ops.sub)
+    __mul__, __rmul__, __imul__ = _binary(ops.mul), _reflected(ops.mul), _in_place(ops.mul)
+    __truediv__, __rtruediv__, __itruediv__ = _binary(ops.div), _reflected(ops.div), _in_place(ops.div)
+    __gt__, __ge__ = _binary(ops.greater), _binary(ops.greater_equal)
+    __lt__, __le__ = _binary(ops.less), _binary(ops.less_equal)
+    __eq__, __ne__ = _binary(ops.equal), _binary(ops.not_equal)  # type: ignore[assignment]
+    __hash__ = object.__hash__  # a node is itself; == compares values
+    __neg__, __abs__ = _unary(ops.neg), _unary(ops.abs)
+
+    def __pos__(self: Any) -> Tensor:
+        return self  # type: ignore[no-any-return]
+
+    def __pow__(self: Any, n: Any) -> Tensor:
+        if isinstance(n, np.generic):
+            n = n.item()
+        if type(n) not in (int, float):
+            raise DTypeError(
+                f"pow: the exponent must be one constant number, not {describe(n)}. For a varying one write exp(n * log(x))."
+            )
+        return self.apply_op(ops.pow, (self,), {"n": n})  # type: ignore[no-any-return]
+
+    def __rpow__(self: Any, base: Any) -> Tensor:
+        raise DTypeError(f"pow: {describe(base)} ** {describe(self)}: only constant exponents. Write exp(x * log(base)).")
+
+    def __matmul__(self: Any, other: Any) -> Any:
+        return matmul(self, other)
+
+    def __rmatmul__(self: Any, other: Any) -> Any:
+        return matmul(other, self)
+
+    # Functions as methods ------------------------------------------------------------------------------
+
+    exp, log, sqrt, rsqrt = _unary(ops.exp), _unary(ops.log), _unary(ops.sqrt), _unary(ops.rsqrt)
+    tanh, sigmoid, relu, abs = _unary(ops.tanh), _unary(ops.sigmoid), _unary(ops.relu), _unary(ops.abs)
+
+    def astype(self: Any, dtype: DTypeLike) -> Tensor:
+        """A copy of another dtype; its gradient comes back in this one's."""
+        return self.apply_op(ops.astype, (self,), {"dtype": as_dtype("astype", dtype)})  # type: ignore[no-any-return]
+
+    def sum(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
+        return _reduce(self, ops.sum, axis, keepdims, dim, keepdim)
+
+    def mean(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
+        return _reduce(self, ops.mean, axis, keepdims, dim, keepdim)
+
+    def max(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """The largest value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
+        return _reduce(self, ops.max, axis, keepdims, dim, keepdim)
+
+    def reshape(self: Any, *shape: Any) -> Tensor:
+        """As NumPy's: one size may be −1."""
+        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
+
+    def transpose(self: Any, *axes: Any) -> Tensor:
+        """Two integers: these two axes exchanged, as PyTorch's. A tuple, or three and more: the axes in that order, as NumPy's
+        (PyTorch's ``permute``). Nothing: the axes reversed."""
+        order: Any = axes[0] if len(axes) == 1 else axes or None
+        if order is None:
+            order = tuple(range(self.ndim))[::-1]
+        if len(axes) == 2:
+            first, second = canonical_axes(axes, self.ndim, "transpose", ordered=True, twice=True)
+            order = list(range(self.ndim))
+            order[first], order[second] = second, first
+        order = canonical_axes(order, self.ndim, "transpose", ordered=True)
+        if len(order) != self.ndim:
+            raise ShapeError(f"transpose: axes {order} for {describe(self)}: every axis must be named once.")
+        return self.apply_op(ops.transpose, (self,), {"axes": order})  # type: ignore[no-any-return]
+
+    def permute(self: Any, *axes: Any) -> Tensor:
+        """The axes in the given order."""
+        return self.transpose(sizes_of(axes, "permute"))  # type: ignore[no-any-return]
+
+    @property
+    def T(self: Any) -> Tensor:
+        """The axes reversed, as NumPy's."""
+        return self.transpose()  # type: ignore[no-any-return]
+
+    @property
+    def mT(self: Any) -> Tensor:
+        """The last two axes exchanged: of a matrix, or of each in a batch."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT: {describe(self)} has {self.ndim} axes; a matrix has two.")
+        return self.transpose(-1, -2)  # type: ignore[no-any-return]
+
+    def broadcast_to(self: Any, *shape: Any) -> Tensor:
+        """Repeated along new axes in front, and along those of size 1, up to ``shape``; a view."""
+        return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
+
+    def backward(self: Any, gradient: Any = None) -> None:
+        """Add d(self)/d(leaf), weighted by ``gradient``, into ``.grad`` of every leaf that requires it."""
+        backward(self, gradient)
+
+    # Entries -------------------------------------------------------------------------------------------
+
+    def __getitem__(self: Any, index: Any) -> Tensor:
+        parts = index if isinstance(index, tuple) else (index,)
+        parts = tuple(
+            [p.data if isinstance(p, Tensor) else np.array(p) if isinstance(p, (list, np.ndarray)) else p for p in parts]
+        )
+        return self.apply_op(ops.getitem, (self,), {"index": parts})  # type: ignore[no-any-return]
+
+    def __setitem__(self: Any, index: Any, value: Any) -> None:
+        raise InPlaceError(
+            f"setitem: {describe(self)} may be part of a record, whose data must not change. "
+            "Build the result instead: tn.where(mask, new, x) or tn.concatenate([...])."
+        )
+
+    def __len__(self: Any) -> int:
+        if not self.ndim:
+            raise ShapeError(f"len: {describe(self)} is one number and has no length.")
+        return self.shape[0]  # type: ignore[no-any-return]
+
+    def __iter__(self: Any) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise ShapeError(f"iter: {describe(self)} is one number; there is nothing to go through.")
+        return (self[i] for i in range(len(self)))
+
+    # As numbers ----------------------------------------------------------------------------------------
+
+    def __bool__(self: Any) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"bool: {describe(self)} has {self.size} truth values, not one. Ask (x > 0).numpy().all() or .any(), "
+                "or select with tn.where."
+            )
+        return bool(self._data.item())
+
+    def __float__(self: Any) -> float:
+        return float(_leaving(self, "float"))
+
+    def __int__(self: Any) -> int:
+        return int(_leaving(self, "int"))
+
+    def __complex__(self: Any) -> complex:
+        return complex(_leaving(self, "complex"))
+
+    def __index__(self: Any) -> int:
+        if self.dtype.kind not in "iub" or self.size != 1:
+            raise DTypeError(f"index: {describe(self)} is not one integer. Cast it: .astype('int64').")
+        return int(self._data.item())
+
+    # As text, and elsewhere ------------------------------------------------------------------------------
+
+    def __repr__(self: Any) -> str:
+        values = np.array2string(self._data, precision=4, separator=", ", threshold=100, prefix="tensor(")
+        facts = [f"dtype={self.dtype}"]
+        if self.name:
+            facts.append(f"name={self.name!r}")
+        if self.op is not None:
+            facts.append(f"from={self.op.name}")
+        if self.requires_grad:
+            facts.append("requires_grad=True")
+        return f"tensor({values}, {', '.join(facts)})"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __format__(self: Any, spec: str) -> str:
+        return format(self._data.item() if self.size == 1 and spec else repr(self), spec)
+
+    def __reduce__(self: Any) -> Any:
+        """Pickling and copying: leaves only. A copy is a leaf of its own, with the gradient it has so far."""
+        if self.op is not None:
+            raise GradientError(
+                f"pickle: {describe(self)} was computed by {self.op.name}; a record cannot be pickled or copied. "
+                "Copy its leaves and compute again, or copy x.detach()."
+            )
+        return _leaf, (np.array(self._data), self.requires_grad, self.name, self.grad)
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
+        return as_array(self, dtype, copy)
+
+    def __array_ufunc__(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return apply_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return apply_function(func, args, kwargs)
+
+
+def _reduce(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
+    if axis is not None and dim is not None:
+        raise OptionError(f"{reduction.name}: axis={axis!r} and dim={dim!r} are two names of one argument; give one of them.")
+    axes = canonical_axes(axis if dim is None else dim, x.ndim, reduction.name)
+    out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
+    if keepdims or keepdim or not axes:
+        return out
+    return out.reshape(tuple([n for a, n in enumerate(x.shape) if a not in axes]))
+
+
+def _leaving(x: Tensor, as_what: str) -> float:
+    """The one number of a tensor that leaves the record."""
+    value = x.item()
+    if x.requires_grad:
+        warnings.warn(
+            f"{as_what}: {describe(x)} requires a gradient, and its history ends here. Use .item() or .detach() to leave the record on purpose.",
+            HistoryLostWarning,
+            stacklevel=3,
+        )
+    return value
+
+
+def _leaf(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    leaf = Tensor(data, requires_grad, name)
+    leaf.grad = grad
+    return leaf
+
+
+for _name, _member in vars(Methods).items():
+    if _name not in ("__dict__", "__doc__", "__module__", "__slots__", "__weakref__"):
+        setattr(Tensor, _name, _member)
