@@ -498,3 +498,20 @@ def test_one_backward_pass_and_no_other(monkeypatch):
         run()
         assert len(calls) == passes
     assert math.isclose(vjp(scalar, W)[1](1.0)[0].data[0], 3 * W[0] ** 2)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_checkpoint_computes_again_once_whatever_the_number_of_inputs(create_graph):
+    calls = []
+
+    def f(a, b, c):
+        calls.append(1)
+        return (a * b).tanh() * c
+
+    leaves = [tensor(np.random.default_rng(i).normal(size=3), requires_grad=True) for i in range(3)]
+    out = checkpoint(f)(*leaves)
+    assert len(calls) == 1
+    found = grad(out, leaves, np.ones(3), create_graph=create_graph)
+    assert len(calls) == 2
+    for mine, plain in zip(found, grad(f(*leaves), leaves, np.ones(3))):
+        np.testing.assert_array_equal(mine.data, plain.data)

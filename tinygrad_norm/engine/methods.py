@@ -13,6 +13,7 @@ from . import primitives as ops
 from .arrays import Array
 from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe
 from .functions import matmul
+from .hooks import register_hook, retain_grad
 from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .op import Op
 from .shapes import canonical_axes, sizes_of
@@ -174,9 +175,7 @@ class Methods:
         """Repeated along new axes in front, and along those of size 1, up to ``shape``; a view."""
         return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
 
-    def backward(self: Any, gradient: Any = None) -> None:
-        """Add d(self)/d(leaf), weighted by ``gradient``, into ``.grad`` of every leaf that requires it."""
-        backward(self, gradient)
+    backward, register_hook, retain_grad = backward, register_hook, retain_grad
 
     # Entries -------------------------------------------------------------------------------------------
 

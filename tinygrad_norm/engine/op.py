@@ -29,6 +29,14 @@ class Every(Sequence[Pullback]):
         return sys.maxsize
 
 
+class Together(Every):
+    """One rule that gives the shares of several inputs at once: ``rule(g, out, *inputs, wanted, **params)``, a list in the
+    order of the positions ``wanted``. For what can only be done once, such as computing a checkpointed function again."""
+
+    def __getitem__(self, position: Any) -> Any:
+        return lambda g, out, *inputs, **params: self.rule(g, out, *inputs, wanted=(position,), **params)[0]
+
+
 class Op:
     """One primitive, or one analytic node: there is no difference to the engine.
 
@@ -37,7 +45,8 @@ class Op:
     forward:     its value over NumPy arrays
     pullbacks:   one rule per input; ``None`` where nothing flows (a condition, an index). Empty: no
                  rule is known, and going backward through it is an error. ``Every(rule)`` serves any
-                 number of inputs with one rule, told which input by the keyword ``position``.
+                 number of inputs with one rule, told which input by the keyword ``position``;
+                 ``Together(rule)`` serves all that are wanted in one call.
     elementwise: broadcasting its inputs is all that ties their shapes to the output's
     smooth:      complex step may go through it (no comparison, no modulus inside)
     kernel:      optional, arrays only: ``(wanted, g, out, *inputs, **params)`` returns what the rules

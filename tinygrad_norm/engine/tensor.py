@@ -42,7 +42,22 @@ class Tensor(Methods):
     ``written``: when a leaf got its present data; what was computed from it before is out of date.
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "birth", "inputs", "name", "op", "params", "requires_grad", "scope", "written")
+    __slots__ = (
+        *(
+            "__weakref__",
+            "_data",
+            "_grad",
+            "birth",
+            "hooks",
+            "inputs",
+            "name",
+            "op",
+            "params",
+            "requires_grad",
+            "scope",
+            "written",
+        ),
+    )
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Tensor is not made to be subclassed: a record knows one kind of node. Hold one instead.")
@@ -52,7 +67,8 @@ class Tensor(Methods):
     op: Op | None
     inputs: tuple[Any, ...]
     params: dict[str, Any]
-    written: int
+    written: int  # leaves have it
+    hooks: tuple[Any, ...]  # what has hooks has it
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
         if requires_grad and data.dtype.kind != "f":

@@ -25,7 +25,7 @@ import numpy as np
 from . import primitives as op
 from .errors import DTypeError, GradientError, ShapeError, describe
 from .functions import concatenate
-from .op import Every, Op
+from .op import Op, Together
 from .state import state
 from .tensor import Tensor, tensor
 from .walk import grad, history
@@ -165,7 +165,7 @@ def checkpoint(f: Function) -> Function:
     Returns  a function with the same values and the same derivatives of every order. Raises ``GradientError`` when called,
              if f takes a tensor that requires a gradient from outside: its gradient would be lost; and when the gradient is
              asked for, if f gives another result the second time. (What f does besides, such as moving running statistics,
-             it does twice.)
+             it does twice: once forward, once back.)
     """
 
     def forward(*xs: Any) -> Any:
@@ -181,18 +181,17 @@ def checkpoint(f: Function) -> Function:
             )
         return y._data
 
-    def share(g: Any, out: Any, *xs: Any, position: int) -> Any:
+    def shares(g: Any, out: Any, *xs: Any, wanted: Sequence[int]) -> list[Any]:
         tensors = [Tensor(x) if isinstance(x, np.ndarray) else x for x in xs]
-        again, pullback = vjp(_bind(f, tensors, (position,)), tensors[position])
+        again, pullback = vjp(_bind(f, tensors, wanted), *(tensors[i] for i in wanted))
         if not np.array_equal(again._data, out._data if isinstance(out, Tensor) else out, equal_nan=again.dtype.kind in "fc"):
             raise GradientError(
                 f"checkpoint: the function gave another result when it was computed again for the gradient, which would be that of "
                 f"other numbers ({describe(again)}). Does it draw random numbers, or use statistics that it updates?"
             )
-        (found,) = pullback(g)
-        return found if isinstance(out, Tensor) else found._data
+        return [found if isinstance(out, Tensor) else found._data for found in pullback(g)]
 
-    return Op("checkpoint", "checkpoint({0}, …)", forward, Every(share), smooth=False)  # f may have kinks
+    return Op("checkpoint", "checkpoint({0}, …)", forward, Together(shares), smooth=False)  # f may have kinks
 
 
 # One call of the user's function --------------------------------------------------------------------------------

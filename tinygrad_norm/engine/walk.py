@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from . import hooks
 from . import primitives as op
 from .arrays import SLAB, SMALL, by_rows, fitted, sum_in_slabs, sum_to
 from .errors import (
@@ -25,7 +26,8 @@ from .errors import (
     UnreachableError,
     describe,
 )
-from .state import no_grad
+from .op import Together
+from .state import enable_grad, no_grad
 from .tensor import Tensor
 from .values import Placed, is_basic
 
@@ -99,11 +101,16 @@ def _with_rules(node: Tensor, positions: list[int]) -> list[int]:
 
 
 def pull_back(
-    seeds: Mapping[Tensor, Any], targets: Collection[Tensor], reading: Reading | None = None, keep: bool = False
+    seeds: Mapping[Tensor, Any],
+    targets: Collection[Tensor],
+    reading: Reading | None = None,
+    keep: bool = False,
+    visit: Callable[[Tensor, Any], Any] | None = None,
 ) -> dict[Tensor, Any]:
     """From the cotangents of some outputs, that of every target (with ``keep``, of every node on the way), by node.
 
     reading:  what flows; ``ARRAYS`` unless given
+    visit:    called with each node and its whole cotangent; gives the cotangent that is used
 
     A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
     it does not vary along an axis.
@@ -112,13 +119,17 @@ def pull_back(
     wanted, cotangents = set(targets), dict(seeds)
     with reading.around(seeds):
         for node, positions in reversed(between(seeds, wanted).items()):
-            if not positions or node not in cotangents:
+            if node not in cotangents:
+                continue
+            if visit is not None:
+                cotangents[node] = visit(node, reading.settle(cotangents[node]))
+            if not positions:
                 continue
             g = cotangents[node] if keep or node in wanted else cotangents.pop(node)
             for i, share in zip(positions, reading.shares(node, positions, g)):
                 x = node.inputs[i]
                 cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
-        return reading.settled(cotangents)
+        return {t: reading.settle(g) for t, g in cotangents.items()}
 
 
 # Reading the rules ----------------------------------------------------------------------------------------
@@ -154,7 +165,10 @@ class Reading:
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
         """What each of these inputs gets of the node's cotangent."""
-        out, operands = self.value(node), self.operands(node)
+        out, operands, operation = self.value(node), self.operands(node), node.op
+        if operation is not None and type(operation.pullbacks) is Together:
+            found = operation.pullbacks.rule(g, out, *operands, wanted=positions, **node.params)
+            return [self.fit(share, operands[i]) for i, share in zip(positions, found)]
         return [self.pull(node, position, g, out, operands) for position in positions]
 
     def add(self, a: Any, b: Any) -> Any:
@@ -165,9 +179,9 @@ class Reading:
         """What holds while a pass runs."""
         return _NOTHING
 
-    def settled(self, cotangents: dict[Tensor, Any]) -> dict[Tensor, Any]:
-        """What the pass gives."""
-        return cotangents
+    def settle(self, g: Any) -> Any:
+        """A cotangent as it leaves the pass."""
+        return g
 
 
 class ArrayReading(Reading):
@@ -192,6 +206,8 @@ class ArrayReading(Reading):
         if operation is op.getitem and operands[0].size > FEW and is_basic(node.params["index"]):
             x = operands[0]
             return [Placed(g, node.params["index"], x.shape, x.dtype)]
+        if type(operation.pullbacks) is Together:
+            return super().shares(node, positions, g)
         if operation.kernel is None or (operation.elementwise and out.size <= SMALL):
             pull = super().pull if out.size <= SLAB else self.pull
             return [pull(node, i, g, out, operands) for i in positions]
@@ -226,8 +242,8 @@ class ArrayReading(Reading):
             return a + b
         return np.add(a, b, out=a)
 
-    def settled(self, cotangents: dict[Tensor, Any]) -> dict[Tensor, Any]:
-        return {t: g.whole() if type(g) is Placed else g for t, g in cotangents.items()}
+    def settle(self, g: Any) -> Any:
+        return g.whole() if type(g) is Placed else g
 
 
 class _Count:
@@ -253,6 +269,9 @@ def grad(
     grad_outputs: Any = None,
     create_graph: bool = False,
     allow_unused: bool = False,
+    *,
+    retain_graph: bool | None = None,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor, ...]:
     """d(outputs)/d(inputs), weighted by ``grad_outputs``: one tensor per input, of its shape and dtype.
 
@@ -261,6 +280,8 @@ def grad(
     grad_outputs:  the cotangents, one per output, of its shape
     create_graph:  record the gradient too, so that it can be differentiated again, to any order
     allow_unused:  give ``None`` for an input the outputs do not depend on, instead of ``UnreachableError``
+    materialize_grads:  give zeros for it
+    retain_graph:  taken for PyTorch's sake; a record is always kept, for as long as somebody holds it
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
@@ -278,29 +299,43 @@ def grad(
     for y, seed in zip(ys, seeds):
         seed = _seed(y, seed, create_graph)
         start[y] = start[y] + seed if y in start else seed
-    found = pull_back(start, xs, TENSORS if create_graph else ARRAYS) if start else {}
-    if not allow_unused and (missing := [x for x in xs if x not in found]):
+    found = pull_back(start, xs, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=False)) if start else {}
+    if not (allow_unused or materialize_grads) and (missing := [x for x in xs if x not in found]):
         raise UnreachableError(
             f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
             "outside no_grad, and not detached? allow_unused=True gives None instead."
         )
-    return tuple(_finish(found[x], x, start, create_graph) if x in found else None for x in xs)  # type: ignore[misc]
+    missed = [Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads and x not in found else None for x in xs]
+    return tuple(_finish(found[x], x, start, create_graph) if x in found else none for x, none in zip(xs, missed))  # type: ignore[misc]
 
 
-def backward(output: Tensor, gradient: Any = None) -> None:
-    """Add the gradient of ``output`` into ``.grad`` of every leaf that requires it."""
-    leaves = [t for t in history(output) if t.is_leaf and t.requires_grad]
+def backward(
+    output: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradient of ``output`` into ``.grad`` of every leaf that requires it, or of these ``inputs`` only.
+
+    gradient:      the cotangent, of the output's shape; not needed for one number
+    retain_graph:  taken for PyTorch's sake; a record is always kept, for as long as somebody holds it
+    create_graph:  record the gradients, too
+    """
+    leaves = [t for t in history(output) if t.is_leaf and t.requires_grad] if isinstance(output, Tensor) else []
     if not leaves:
         raise GradientError(
             f"backward: {describe(output)} was not recorded from any tensor that requires a gradient. "
             "Make the inputs with requires_grad=True and compute outside no_grad."
         )
-    seed = _seed(output, gradient, False)
-    found = pull_back({output: seed}, leaves)
+    if inputs is not None:
+        leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seed = _seed(output, gradient, create_graph)
+    found = pull_back({output: seed}, leaves, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=True))
     for leaf in leaves:
         if leaf in found:
-            new = _finish(found[leaf], leaf, {output: seed}, False)
-            with no_grad():
+            new = _finish(found[leaf], leaf, {output: seed}, create_graph)
+            with enable_grad() if create_graph else no_grad():
                 leaf.grad = new if leaf.grad is None else leaf.grad + new
 
 
