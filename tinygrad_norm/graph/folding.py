@@ -172,7 +172,7 @@ def fold(graph: Graph, depth: int | None = None) -> Graph:
 
 
 def _at_depth(graph: Graph, depth: int, unasked: bool = False, with_leaves: bool = False) -> Folded:
-    return Folded(graph, lambda n: _entered(n.tensor.scope[:depth]) if n.op is not None else None, unasked, with_leaves)
+    return Folded(graph, lambda n: _entered(n.scope[:depth]) if n.op is not None else None, unasked, with_leaves)
 
 
 def _entered(scope: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
@@ -184,7 +184,7 @@ def _fitting(graph: Graph) -> Graph:
     """The deepest fold that fits in a picture; where only a box or two would be left of it, with their own leaves inside."""
     if len(graph.tensors) <= MOST:
         return graph
-    deepest = max(len(t.scope) for t in graph.tensors)
+    deepest = max(len(n.scope) for n in graph.nodes)
     for with_leaves in (False, True):
         for depth in range(deepest, 0, -1):
             folded = _at_depth(graph, depth, True, with_leaves)

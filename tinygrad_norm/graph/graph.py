@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Node:
     operand: the label as part of a formula: in parentheses where it would fall apart
     op:     the name of the operation, None for a leaf
     text:   its formula: ``c·rstd``
+    scope:  in which scopes it was recorded, without those that all of the graph was recorded in
     role:   "input" (the leaf it is about), "parameter" or "constant" (the other leaves, with or without a
             gradient), "statistic" (a reduction, or made of nothing else), "value" or "output"
     """
@@ -114,6 +116,7 @@ class Graph:
         from .terms import POWER
 
         formulas, words = self._texts
+        shared = self._around
         return [
             Node(
                 id=i,
@@ -123,12 +126,19 @@ class Graph:
                 text=str(formulas[t]) if t.op else "",
                 shape=t.shape,
                 dtype=str(t.dtype),
-                scope=t.scope,
+                scope=t.scope[shared:] if t.op is not None else t.scope,
                 role=self._roles[t],
                 tensor=t,
             )
             for i, t in enumerate(self.tensors)
         ]
+
+    @cached_property
+    def _around(self) -> int:
+        """How many scopes all of it was recorded in: one call of a function, say. They tell nothing apart."""
+        scopes = [t.scope for t in self.tensors if t.op is not None]
+        same = [len({id(s) for s in level}) == 1 for level in zip(*scopes)]
+        return len(list(takewhile(bool, same)))
 
     @cached_property
     def _texts(self) -> tuple[dict[Tensor, Term], dict[Tensor, Term]]:

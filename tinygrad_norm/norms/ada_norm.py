@@ -38,6 +38,7 @@ DETACHED = normalization("ada_norm", "AdaNorm({0})")
 """LayerNorm with γ = φ, a constant of the input's own shape."""
 
 
+@scope("AdaNorm")
 def ada_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],

@@ -35,6 +35,7 @@ from .moments import pull_standardize, record, standardize
 from .registry import Norm, by_name, register
 
 
+@scope("AdaIN")
 def adaptive_instance_norm(input: Tensor, style: Tensor, eps: float = 1e-5, backward: str = "recorded") -> Tensor:
     """``input`` with the mean and the spread of ``style``, for each sample and channel; see the file's head.
 

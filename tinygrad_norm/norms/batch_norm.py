@@ -53,6 +53,7 @@ from .registry import KnownMistake, Norm, by_name, register
 ANALYTIC = normalization("batch_norm", "BatchNorm({0})")
 
 
+@scope("BatchNorm")
 def batch_norm(
     input: Tensor,
     running_mean: Any = None,

@@ -54,6 +54,7 @@ from .moments import affine, batch_moments, of_nothing, pull_shift, pull_standar
 from .registry import Norm, by_name, register
 
 
+@scope("BatchRenorm")
 def batch_renorm(
     input: Tensor,
     running_mean: Any = None,

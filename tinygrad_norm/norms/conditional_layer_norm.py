@@ -37,6 +37,7 @@ from .moments import pull_gain, pull_shift, pull_standardize, record, standardiz
 from .registry import Norm, by_name, register
 
 
+@scope("conditional LayerNorm")
 def conditional_layer_norm(input: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5, backward: str = "recorded") -> Tensor:
     """LayerNorm over the last axis of ``input``, then times 1 + ``scale``, plus ``shift``; see the file's head.
 

@@ -33,6 +33,7 @@ from .l2_normalize import at_least, length
 from .registry import Norm, register
 
 
+@scope("cosine similarity")
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, backward: str = "recorded") -> Tensor:
     """The cosine of the angle between vectors along ``dim``, with PyTorch's signature; see the file's head for the formula.
 

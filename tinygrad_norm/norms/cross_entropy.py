@@ -39,6 +39,7 @@ from .arguments import is_analytic, number, widen
 from .registry import Norm, register
 
 
+@scope("cross-entropy")
 def cross_entropy(
     input: Tensor,
     target: Any,

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..engine import Op, Tensor
+from ..engine import Op, Tensor, scope
 from ..engine.functions import floating
 from ..engine.primitives import mean, rsqrt
 from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
@@ -47,6 +47,7 @@ from .registry import Norm, register
 LIVE = normalization("detach_norm", "DetachNorm({0})")
 
 
+@scope("DetachNorm")
 def detach_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],

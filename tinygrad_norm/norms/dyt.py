@@ -34,6 +34,7 @@ from .moments import affine, pull_shift
 from .registry import Norm, by_name, register
 
 
+@scope("DyT")
 def dynamic_tanh(
     input: Tensor,
     alpha: Tensor,

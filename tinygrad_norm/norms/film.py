@@ -30,6 +30,7 @@ from .arguments import is_analytic, modulation
 from .registry import Norm, register
 
 
+@scope("FiLM")
 def film(input: Tensor, scale: Tensor, shift: Tensor, backward: str = "recorded") -> Tensor:
     """``scale``·``input`` + ``shift``, feature by feature; see the file's head.
 

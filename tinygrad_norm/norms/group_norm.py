@@ -36,6 +36,7 @@ from .registry import Norm, by_name, register
 ANALYTIC = normalization("group_norm", "GroupNorm({0})")
 
 
+@scope("GroupNorm")
 def group_norm(
     input: Tensor,
     num_groups: int,

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import ShapeError, Tensor, describe
+from ..engine import ShapeError, Tensor, describe, scope
 from ..engine.functions import floating
 from .arguments import affine_pair, channels, is_analytic, number, parameter, per_channel
 from .batch_norm import batch_norm, check_running, update_running
@@ -37,6 +37,7 @@ from .registry import Norm, by_name, register
 ANALYTIC = normalization("instance_norm", "InstanceNorm({0})")
 
 
+@scope("InstanceNorm")
 def instance_norm(
     input: Tensor,
     running_mean: Any = None,

@@ -38,6 +38,7 @@ from .moments import of_nothing, root
 from .registry import Norm, by_name, register
 
 
+@scope("L2 normalization")
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, backward: str = "recorded") -> Tensor:
     """x/max(‖x‖ₚ, ε) along ``dim``, with PyTorch's signature; see the file's head for the formula.
 

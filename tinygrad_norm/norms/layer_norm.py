@@ -41,6 +41,7 @@ from .registry import Norm, register
 ANALYTIC = normalization("layer_norm", "LayerNorm({0})")
 
 
+@scope("LayerNorm")
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],

@@ -34,6 +34,7 @@ from .arguments import as_parameter, is_analytic
 from .registry import Norm, register
 
 
+@scope("LayerScale")
 def layer_scale(input: Tensor, weight: Tensor, residual: Tensor | None = None, backward: str = "recorded") -> Tensor:
     """``residual`` + ``weight``·``input``; see the file's head.
 

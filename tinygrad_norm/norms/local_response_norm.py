@@ -30,6 +30,7 @@ from .arguments import channels, is_analytic, narrow, number, widen
 from .registry import Norm, by_name, register
 
 
+@scope("local response norm")
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, backward: str = "recorded"
 ) -> Tensor:

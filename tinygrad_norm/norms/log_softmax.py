@@ -30,6 +30,7 @@ from .registry import Norm, by_name, register
 from .softmax import shifted
 
 
+@scope("log-softmax")
 def log_softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     """x − log Σexp(x) along ``dim``; see the file's head for the formula.
 

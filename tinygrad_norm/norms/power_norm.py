@@ -63,6 +63,7 @@ from .moments import affine, batch_moments, of_nothing, pull_shift
 from .registry import Norm, register
 
 
+@scope("PowerNorm")
 def power_norm(
     input: Tensor,
     running_phi: Any = None,

@@ -20,7 +20,7 @@ Source: Shen, Yao, Gholami, Mahoney, Keutzer 2020, "PowerNorm: Rethinking Batch 
 
 from __future__ import annotations
 
-from ..engine import Tensor
+from ..engine import Tensor, scope
 from ..engine.functions import floating
 from .arguments import affine_pair, channels, number
 from .moments import normalization, normalize
@@ -29,6 +29,7 @@ from .registry import Norm, by_name, register
 ANALYTIC = normalization("power_norm_v", "PowerNormV({0})")
 
 
+@scope("PowerNorm-V")
 def power_norm_v(
     input: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, backward: str = "recorded"
 ) -> Tensor:

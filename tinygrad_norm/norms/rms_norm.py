@@ -39,6 +39,7 @@ from .registry import Norm, register
 ANALYTIC = normalization("rms_norm", "RMSNorm({0})")
 
 
+@scope("RMSNorm")
 def rms_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],

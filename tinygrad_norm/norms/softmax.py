@@ -33,6 +33,7 @@ from .arguments import is_analytic, named_axes, narrow, widen
 from .registry import Norm, by_name, register
 
 
+@scope("softmax")
 def softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     """exp(x)/Σexp(x) along ``dim``; see the file's head for the formula.
 

@@ -36,6 +36,7 @@ from .arguments import is_analytic, narrow, number, parameter, wide_dtype, widen
 from .registry import Norm, register
 
 
+@scope("spectral norm")
 def spectral_norm(input: Tensor, u: Any, v: Any, backward: str = "recorded") -> Tensor:
     """W/(uᵀWv), with u and v as constants; see the file's head for the formula.
 

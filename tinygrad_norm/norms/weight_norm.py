@@ -32,6 +32,7 @@ from .arguments import is_analytic, narrow, number, parameter, widen
 from .registry import Norm, by_name, register
 
 
+@scope("WeightNorm")
 def weight_norm(input: Tensor, weight: Tensor, dim: int | None = 0, backward: str = "recorded", *, eps: float = 0.0) -> Tensor:
     """g·v/‖v‖, the function behind ``torch.nn.utils.parametrizations.weight_norm``; see the file's head for the formula.
 

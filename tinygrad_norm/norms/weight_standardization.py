@@ -41,6 +41,7 @@ from .registry import Norm, by_name, register
 EPS = {"scaled_max": 1e-4, "scaled": 1e-6, "std": 1e-5}
 
 
+@scope("weight standardization")
 def weight_standardization(
     input: Tensor,
     gain: Tensor | None = None,
