@@ -132,7 +132,7 @@ def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
                 inside[scopes[i][depth]].append(i)
             else:
                 lines.append(indent + boxes[i])
-        for name, members in inside.items():
+        for members in inside.values():
             title = scope_title(scopes[members[0]][depth])
             for part, among in _connected(members, edges):
                 if [graph.nodes[i].label for i in part] == [title]:  # one box, which says the same

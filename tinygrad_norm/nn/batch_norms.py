@@ -95,6 +95,8 @@ class _Tracking(PerChannel):
             or not (self.reads_old or self.track_running_stats)
         )
         kept = not own or (self.training and self.track_running_stats)
+        if own and kept:
+            self.real(x)
         y = type(self).function(
             x if batched else x.reshape(1, *x.shape),
             self.running_mean if kept else None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from ..engine import DTypeError, OptionError, Tensor, describe
+from ..engine import DTypeError, OptionError, TinygradNormError, describe
 from .module import Module
 from .parameters import Parameter
 from .state import ModuleError
@@ -218,10 +218,10 @@ class ParameterList(_Uncalled, _Numbered):
 
 
 def _iterable(name: str, members: Any) -> Iterable[Any]:
-    if (isinstance(members, Tensor) and not members.ndim) or not hasattr(members, "__iter__"):
-        raise DTypeError(f"{name}: {describe(members)} is no list of members. Give one: {name}([a, b]).")
-    found: Iterable[Any] = members
-    return found
+    try:
+        return iter(members)
+    except (TypeError, TinygradNormError):
+        raise DTypeError(f"{name}: {describe(members)} is no list of members. Give one: {name}([a, b]).") from None
 
 
 def _name(member: Any) -> str:

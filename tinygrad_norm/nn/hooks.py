@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..engine import DTypeError, describe
+from .parameters import flag
 
 _ids = itertools.count()
 
@@ -25,10 +26,10 @@ class RemovableHandle:
                 f"hook: {describe(hook)} cannot be called. Give a function; what it gets stands where it is registered."
             )
         self._hooks, self.id = hooks, next(_ids)
-        others = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[self.id] = Hook(hook, with_kwargs)
+        others = dict(hooks) if flag("hook", "prepend", prepend) else {}
+        for old in others:
+            del hooks[old]
+        hooks[self.id] = Hook(hook, flag("hook", "with_kwargs", with_kwargs))
         hooks.update(others)
 
     def remove(self) -> None:

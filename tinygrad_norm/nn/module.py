@@ -13,7 +13,7 @@ import numpy as np
 from ..engine import DTypeError, Tensor, describe
 from ..engine.state import state
 from .hooks import Hook, RemovableHandle, after, before
-from .parameters import Parameter, flag, leaf, real_dtype
+from .parameters import Parameter, flag, leaf, real_dtype, word
 from .paths import Called, Links, calls, inside, path_of
 from .state import IncompatibleKeys, ModuleError, as_values
 
@@ -97,9 +97,10 @@ class Module:
         """This module ("" unless ``prefix`` is given), its parts and theirs, each before its own; each once, under its first
         name, unless ``remove_duplicate=False``."""
         seen: set[int] = set() if memo is None else memo
+        word("named_modules", "prefix", prefix)
         if id(self) in seen:
             return
-        if remove_duplicate:
+        if flag("named_modules", "remove_duplicate", remove_duplicate):
             seen.add(id(self))
         yield prefix, self
         for name, part in self._parts():
@@ -211,10 +212,11 @@ class Module:
             yield from ((f"{name}.{key}", t, kind) for key, t, kind in part._tensors())
 
     def _named(self, parameters: bool, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Tensor]]:
-        start = prefix + "." if prefix else ""
-        found = self._tensors() if recurse else self._own()
+        name = type(self).__name__
+        start = word(name, "prefix", prefix) + "." if prefix != "" else ""
+        found = self._tensors() if flag(name, "recurse", recurse) else self._own()
         named = ((start + key, t) for key, t, kind in found if (kind == "parameter") is parameters)
-        return _once(named) if remove_duplicate else named
+        return _once(named) if flag(name, "remove_duplicate", remove_duplicate) else named
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -275,8 +277,9 @@ class Module:
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
+        to_none = flag("zero_grad", "set_to_none", set_to_none)
         for p in self.parameters():
-            p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros(p.shape, p.dtype))
+            p.grad = None if to_none or p.grad is None else Tensor(np.zeros(p.shape, p.dtype))
 
     def to(self: Self, dtype: Any) -> Self:
         """Its floating-point parameters and buffers, and their gradients, in another dtype: the same tensors with other arrays.
@@ -311,7 +314,8 @@ class Module:
 
         destination: a dict to put them into; prefix: before each key; keep_vars: the tensors themselves."""
         found: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
-        new = {prefix + key: t if keep_vars else np.array(t.data) for key, t in self._saved().items()}
+        prefix, as_they_are = word("state_dict", "prefix", prefix), flag("state_dict", "keep_vars", keep_vars)
+        new = {prefix + key: t if as_they_are else np.array(t.data) for key, t in self._saved().items()}
         found.update(new)
         return found
 

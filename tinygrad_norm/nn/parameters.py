@@ -108,6 +108,13 @@ def choice(name: str, what: str, value: Any, *words: str) -> str:
     return value
 
 
+def word(name: str, what: str, value: Any) -> str:
+    """A piece of a key; ``DTypeError`` for what is no string."""
+    if not isinstance(value, str):
+        raise DTypeError(f"{name}: {what}={describe(value)}; it is a string.")
+    return value
+
+
 def flag(name: str, what: str, value: Any) -> bool:
     """Yes or no, as True, False, 1 or 0; ``OptionError`` for anything else, of which most would be true."""
     if isinstance(value, (bool, np.bool_, int)) and value in (0, 1):

@@ -72,6 +72,8 @@ class _BatchRenorm(PerChannel):
         if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
             raise DTypeError(f"{type(self).__name__}: schedule gave {describe(bounds)}; it gives two numbers, (rmax, dmax).")
         rmax, dmax = bounds
+        if self.training:
+            self.real(x)
         y = batch_renorm(
             x,
             self.running_mean,
@@ -164,6 +166,7 @@ class PowerNorm(PerChannel):
         x, _ = self.admit(input)
         if not self.training or not x.size:
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps, self.backward)
+        self.real(x)
         step = int(self.num_batches_tracked.item()) + 1
         warm = step <= self.warmup_iters
         y = power_norm(x, None if warm else self.running_phi, self._leaf(), self.weight, self.bias, self.eps, self.backward)
@@ -224,6 +227,7 @@ class PowerNormV(PerChannel):
         x, _ = self.admit(input)
         if not self.training:  # φ is a constant, so that the record is the whole gradient
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps)
+        self.real(x)
         y = power_norm_v(x, self.weight, self.bias, self.eps, self.backward)
         if x.size:
             blend(self.running_phi, mean_square(x, (0, *range(2, x.ndim))), 1 - self.alpha_fwd)
