@@ -30,7 +30,8 @@ def adaptive_grad_clip_(parameters: Tensor | Iterable[Tensor], clipping: float =
     (arXiv:2102.06171), eq. 3.
     """
     clipping, eps = number("adaptive_grad_clip_", "clipping", clipping, above=0), number("adaptive_grad_clip_", "eps", eps, 0)
-    for p in [parameters] if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable) else parameters:
+    several = isinstance(parameters, Iterable) and not isinstance(parameters, (Tensor, np.ndarray))
+    for p in parameters if several else [parameters]:
         if not isinstance(p, Tensor):
             raise DTypeError(
                 f"adaptive_grad_clip_: {describe(p)} is no parameter; give a tensor, or several, such as net.parameters()."

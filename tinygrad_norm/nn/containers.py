@@ -219,7 +219,8 @@ class ParameterList(_Uncalled, _Numbered):
 
 def _iterable(name: str, members: Any) -> Iterable[Any]:
     try:
-        return iter(members)
+        found: Iterator[Any] = iter(members)
+        return found
     except (TypeError, TinygradNormError):
         raise DTypeError(f"{name}: {describe(members)} is no list of members. Give one: {name}([a, b]).") from None
 

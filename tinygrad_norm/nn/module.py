@@ -113,7 +113,7 @@ class Module:
     def get_submodule(self, target: str) -> Module:
         """The part with that name, ``"blocks.3.attn"``; "" is the module itself. ``ModuleError`` if there is none."""
         for name, module in self.named_modules(remove_duplicate=False):
-            if name == target:
+            if isinstance(target, str) and name == target:
                 return module
         raise ModuleError(
             f"{type(self).__name__}: no part has the name {target!r}. {_known(n for n, _ in self.named_modules() if n)}"
@@ -213,7 +213,7 @@ class Module:
 
     def _named(self, parameters: bool, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Tensor]]:
         name = type(self).__name__
-        start = word(name, "prefix", prefix) + "." if prefix != "" else ""
+        start = word(name, "prefix", prefix) + "." * bool(prefix)
         found = self._tensors() if flag(name, "recurse", recurse) else self._own()
         named = ((start + key, t) for key, t, kind in found if (kind == "parameter") is parameters)
         return _once(named) if flag(name, "remove_duplicate", remove_duplicate) else named

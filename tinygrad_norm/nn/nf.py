@@ -25,7 +25,7 @@ from ..engine.functions import floating
 from ..engine.values import erf
 from ..norms.arguments import number
 from .module import Module
-from .parameters import flag
+from .parameters import flag, real_dtype
 from .residual import SkipInit
 
 
@@ -54,6 +54,7 @@ class NFResidual(Module):
         for what, part in (("branch", branch), ("shortcut", shortcut)):
             if not callable(part) and not (part is None and what == "shortcut"):
                 raise DTypeError(f"NFResidual: {what}={describe(part)}; it is a module, or a function of one tensor.")
+        dtype = real_dtype("NFResidual", dtype)
         self.alpha = float(number("NFResidual", "alpha", alpha))
         self.beta = float(number("NFResidual", "beta", beta, above=0))  # a standard deviation
         self.branch, self.shortcut = branch, shortcut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -31,7 +32,8 @@ class Parameter(metaclass=_Marks):
 
     def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Tensor:  # type: ignore[misc]
         t = data.detach() if isinstance(data, Tensor) else tensor(data)
-        t = Tensor(t.data, flag("Parameter", "requires_grad", requires_grad), name or t.name)
+        said = t.name if name is None else word("Parameter", "name", name)
+        t = Tensor(t.data, flag("Parameter", "requires_grad", requires_grad), said)
         _marked[id(t)] = t
         return t
 
@@ -125,7 +127,9 @@ def flag(name: str, what: str, value: Any) -> bool:
 def real_dtype(name: str, dtype: Any, what: str = "dtype") -> np.dtype[Any]:
     """The dtype of parameters: float32 for None, as in PyTorch; ``DTypeError`` for what is no floating-point dtype."""
     try:
-        found = np.dtype(np.float32 if dtype is None else dtype)
+        with warnings.catch_warnings():  # NumPy's about old names, such as "a"
+            warnings.simplefilter("ignore")
+            found = np.dtype(np.float32 if dtype is None else dtype)
     except (TypeError, ValueError, SyntaxError, AttributeError):  # NumPy's words for "foo", 3, (1, "a"), "f4,("
         found = None
     if found is None or found.kind != "f" or not found.isnative:

@@ -64,7 +64,7 @@ class WeightNorm(_Derived):
 
     def __init__(self, layer: Any, dim: int | None = 0, backward: str = "recorded") -> None:
         super().__init__(layer, backward)
-        self.dim = dim
+        self.dim = None if dim is None else number("WeightNorm", "dim", dim, whole=True)
         v = layer.weight
         axis, shape = norm_axes(v, dim)
         wide = v.data.astype(np.float32) if v.dtype == np.float16 else v.data
