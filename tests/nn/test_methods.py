@@ -95,7 +95,6 @@ def test_reprs_are_pytorchs(torch):
         lambda n: n.Conv2d(2, 4, (1, 3), padding="same", dilation=2),
         lambda n: n.RMSNorm(3),
         lambda n: n.InstanceNorm1d(3, affine=True),
-        lambda n: n.CrossEntropyLoss(),
     ):
         mine, other = repr(make(nn)), repr(make(torch.nn))
         assert mine.replace(", bias=True", "") == other.replace(", bias=True", "")
