@@ -175,6 +175,17 @@ def test_a_parameter_is_not_replaced_by_what_no_step_would_reach():
     assert list(layer.state_dict()) == [], "what was computed is neither"
 
 
+def test_a_step_in_place_is_taken():
+    layer = nn.Linear(2, 1, bias=False)
+    held, before = layer.weight, np.array(layer.weight.data)
+    layer(np.ones((1, 2), "float32")).sum().backward()
+    with tn.no_grad():
+        layer.weight -= 0.5 * layer.weight.grad
+    assert layer.weight is held
+    assert held.requires_grad
+    np.testing.assert_array_equal(held.data, before - np.float32(0.5))
+
+
 def test_tensors_and_modules_in_lists_and_dicts():
     class Net(nn.Module):
         def __init__(self):
@@ -220,6 +231,7 @@ def test_registering():
         (lambda: m.train("yes"), tn.OptionError, "mode='yes'; it is True or False"),
         (lambda: m.apply(3), tn.DTypeError, "3 cannot be called"),
         (lambda: m.to("int32"), tn.DTypeError, "dtype='int32'; it is a floating-point dtype"),
+        (lambda: m.to(None), tn.DTypeError, "dtype=None; it is a floating-point dtype"),
         (lambda: m.to("cuda"), tn.DTypeError, "dtype='cuda'; it is a floating-point dtype"),
     ):
         with pytest.raises(kind, match=words):
@@ -301,6 +313,7 @@ def test_a_state_that_fits_in_part(torch):
     found = mine.load_state_dict(state, strict=False)
     expected = other.load_state_dict({k: torch.tensor(v) for k, v in state.items()}, strict=False)
     assert (found.missing_keys, found.unexpected_keys) == (expected.missing_keys, expected.unexpected_keys)
+    assert repr(found) == repr(expected).lstrip("_")
     np.testing.assert_array_equal(mine.weight.data, 1)
     np.testing.assert_array_equal(mine.bias.data, before)
     with pytest.raises(nn.ModuleError, match=r"missing \['bias'\], unexpected \['extra'\]. strict=False takes what fits"):
@@ -311,7 +324,9 @@ def test_a_state_that_fits_in_part(torch):
         mine.load_state_dict({"weight": "a"}, strict=False)
     with pytest.raises(tn.DTypeError, match=r"the state is 3; it is a dict of arrays"):
         mine.load_state_dict(3)
-    assert mine.load_state_dict(dict(other.named_parameters())) == ([], [])
+    found = mine.load_state_dict(dict(other.named_parameters()))
+    assert found == ([], [])
+    assert repr(found) == repr(other.load_state_dict(other.state_dict()))
     np.testing.assert_array_equal(mine.weight.data, other.weight.detach().numpy())
     assert mine.state_dict(keep_vars=True)["weight"] is mine.weight
     into = {}

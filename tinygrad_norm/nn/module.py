@@ -60,14 +60,18 @@ class Module:
             if outermost:
                 calls.root = None
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> Any:
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
         """Call ``hook(module, args)`` before ``forward``; what it returns, but for None, takes the arguments' place.
 
         with_kwargs: call ``hook(module, args, kwargs)``, which returns None or (args, kwargs); prepend: before the others.
         Returns a handle; ``handle.remove()`` takes it out again."""
         return RemovableHandle(self._book("_pre_hooks"), hook, with_kwargs, prepend)
 
-    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> Any:
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after ``forward``, or ``hook(module, args, kwargs, output)``; what it returns, but
         for None, takes the output's place. Returns a handle, as ``register_forward_pre_hook`` does."""
         return RemovableHandle(self._book("_hooks"), hook, with_kwargs, prepend)
@@ -288,9 +292,8 @@ class Module:
         before are not differentiated any more. Raises ``DTypeError`` for what is no floating-point dtype."""
         if isinstance(dtype, str) and dtype == "cpu":
             return self
-        new = real_dtype(
-            f"{type(self).__name__}.to", dtype.dtype if isinstance(dtype, Tensor) else describe(dtype) if dtype is None else dtype
-        )
+        given = dtype.dtype if isinstance(dtype, Tensor) else dtype
+        new = real_dtype(f"{type(self).__name__}.to", given, usual=bool)  # None is none
         for _, t, _ in list(self._tensors()):
             if t.dtype.kind == "f" and t.dtype != new:
                 t._data = t.data.astype(new)

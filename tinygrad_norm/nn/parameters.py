@@ -124,17 +124,18 @@ def flag(name: str, what: str, value: Any) -> bool:
     raise OptionError(f"{name}: {what}={describe(value)}; it is True or False.")
 
 
-def real_dtype(name: str, dtype: Any, what: str = "dtype") -> np.dtype[Any]:
-    """The dtype of parameters: float32 for None, as in PyTorch; ``DTypeError`` for what is no floating-point dtype."""
+def real_dtype(name: str, dtype: Any, usual: Any = np.float32) -> np.dtype[Any]:
+    """The dtype of parameters: the ``usual`` one for None, float32 as in PyTorch; ``DTypeError`` for what is no floating-point dtype."""
+    found: np.dtype[Any] | None
     try:
         with warnings.catch_warnings():  # NumPy's about old names, such as "a"
             warnings.simplefilter("ignore")
-            found = np.dtype(np.float32 if dtype is None else dtype)
+            found = np.dtype(usual if dtype is None else dtype)
     except (TypeError, ValueError, SyntaxError, AttributeError):  # NumPy's words for "foo", 3, (1, "a"), "f4,("
         found = None
     if found is None or found.kind != "f" or not found.isnative:
         given = dtype.__name__ if isinstance(dtype, type) else describe(dtype)
-        raise DTypeError(f'{name}: {what}={given}; it is a floating-point dtype: "float32", "float64" or "float16".')
+        raise DTypeError(f'{name}: dtype={given}; it is a floating-point dtype: "float32", "float64" or "float16".')
     return found
 
 
