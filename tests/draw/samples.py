@@ -7,6 +7,7 @@ import numpy as np
 from tinygrad_norm.engine import Tensor, scope, tensor
 from tinygrad_norm.engine.primitives import exp, relu, tanh
 from tinygrad_norm.graph import Graph, graph
+from tinygrad_norm.nn import LayerNorm, Linear, Module, Sequential
 from tinygrad_norm.norms import layer_norm
 
 UGLY_NAMES = [
@@ -63,6 +64,22 @@ def transformer_block() -> Graph:
         h = layer_norm(x, 16, leaf("g2", 16), leaf("b2", 16))
         x = x + relu(h @ leaf("W1", 16, 64)) @ leaf("W2", 64, 16)
     return graph(x)
+
+
+class Block(Module):
+    """Parts in a list and by name."""
+
+    def __init__(self) -> None:
+        self.norm, self.mlp = LayerNorm(16), [Linear(16, 32, seed=0), Linear(32, 16, seed=1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.mlp
+        return x + second(relu(first(self.norm(x))))
+
+
+def modules() -> Graph:
+    """Two blocks: their paths tell them apart."""
+    return graph(Sequential(Block(), Block())(leaf("x", 8, 16)))
 
 
 def chain(length: int) -> Graph:

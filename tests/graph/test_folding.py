@@ -45,8 +45,8 @@ def test_the_levels():
     _, graph = network(1)
     assert labels(graph.fold(0)) == [f"{len(labels(graph))} operations"]
     assert labels(graph.fold(1)) == ["Sequential"]
-    assert labels(graph.fold(2)) == ["Linear", "LayerNorm"]
-    assert labels(graph.fold(3)) == ["Linear", "mean", "variance", "normalize", "affine"]
+    assert labels(graph.fold(2)) == ["0 · Linear", "1 · LayerNorm"]
+    assert labels(graph.fold(3)) == ["0 · Linear", "mean", "variance", "normalize", "affine"]
 
 
 @pytest.mark.parametrize("name", names())
@@ -92,7 +92,7 @@ def test_small_graphs_are_drawn_whole_and_large_ones_folded_and_say_so(tmp_path)
     assert len(graph.nodes) > 25
     folded = fold(graph)
     assert isinstance(folded, Folded)
-    assert labels(folded) == ["Linear", "LayerNorm"] * 3
+    assert labels(folded) == [f"{i} · {kind}" for i, kind in enumerate(["Linear", "LayerNorm"] * 3)]
     assert "operations in 6 boxes; fold=False (--whole) shows each" in graph.to_svg()
     assert "operations in 6 boxes; fold=False (--whole) shows each" in str(graph)
     assert "boxes" not in graph.to_svg(fold=False)
@@ -144,7 +144,7 @@ def test_two_calls_of_one_layer_are_two_boxes():
 def test_what_a_layer_does_between_its_layers_is_shown_as_what_it_is():
     h = tn.tensor(np.ones((2, 4)), requires_grad=True, name="h")
     folded = tn.graph(_Cell()(h)).fold(2)
-    assert [n.label for n in folded.nodes if n.op is not None] == ["Linear", "LayerNorm", "y"]
+    assert [n.label for n in folded.nodes if n.op is not None] == ["inner · Linear", "norm · LayerNorm", "y"]
     assert folded.nodes[-1].text == "tanh(x̂·γ + β)"
 
 

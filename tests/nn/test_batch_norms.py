@@ -258,3 +258,41 @@ def test_groups_that_do_not_divide_the_channels():
     words = r"GroupNorm: num_channels=6 with num_groups=4: .*one of 1, 2, 3, 6\."
     with pytest.raises(tn.ShapeError, match=words):
         nn.GroupNorm(4, 6)
+
+
+@pytest.mark.parametrize("name", ["BatchNorm1d", "InstanceNorm1d"])
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("switch", [{"track_running_stats": False}, {"track_running_stats": True}, {"momentum": None},
+                                    {"momentum": 0.5}, {"eps": 0.3}, {"affine": False}, {"training": False}])  # fmt: skip
+def test_what_is_switched_after_construction_is_honoured(name, made, switch):
+    """As PyTorch does it, call by call, in training and in inference. Where InstanceNorm's statistics are not tracked any
+    more, PyTorch moves them all the same; here they stay, and so they do where momentum=None leaves its count at 0."""
+    torch = pytest.importorskip("torch", reason="torch is not installed; parity with PyTorch is not checked")
+    mine = getattr(nn, name)(3, affine=True, track_running_stats=made, dtype=np.float64)
+    theirs = getattr(torch.nn, name)(3, affine=True, track_running_stats=made).double()
+    rng = np.random.default_rng(0)
+
+    def call(x):
+        before = {k: np.array(v) for k, v in mine.state_dict().items()}
+        np.testing.assert_allclose(mine(x).data, theirs(torch.tensor(x)).detach().numpy(), rtol=1e-11, atol=1e-12)
+        kept = not mine.track_running_stats or not mine.training
+        for key, value in theirs.state_dict().items():
+            if kept:
+                np.testing.assert_array_equal(mine.state_dict()[key], before[key], err_msg=key)
+            if name == "BatchNorm1d":
+                np.testing.assert_allclose(mine.state_dict()[key], value.numpy(), rtol=1e-11, err_msg=key)
+
+    call(rng.normal(1, 2, (4, 3, 5)))
+    for attribute, value in switch.items():
+        setattr(mine, attribute, value)
+        setattr(theirs, attribute, value)
+    if name == "InstanceNorm1d" and (made, *switch.items()) in (
+        (True, ("momentum", None)),
+        (False, ("track_running_stats", True)),
+    ):
+        return  # theirs is no average, see the class; and raises in inference
+    for training in (True, False, True):
+        if "training" not in switch:
+            mine.train(training)
+            theirs.train(training)
+        call(rng.normal(1, 2, (4, 3, 5)))

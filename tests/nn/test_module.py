@@ -94,7 +94,7 @@ def test_what_two_parts_share_is_there_once_and_saved_twice():
 def test_named_arguments_arrive():
     block, x = Block().eval(), np.ones((2, 3), "float32")
     np.testing.assert_array_equal(block(x, twice=True).data, 2 * block(x).data)
-    with pytest.raises(TypeError, match="Module: a module must define forward"):
+    with pytest.raises(nn.ModuleError, match="Module: a module must define forward"):
         nn.Module()(x)
 
 
@@ -164,25 +164,28 @@ def test_module_list():
         (nn.LayerNorm((2, 4), bias=False), "LayerNorm((2, 4), eps=1e-05, elementwise_affine=True, bias=False)"),
         (nn.RMSNorm(4, backward="analytic"), "RMSNorm((4,), eps=None, elementwise_affine=True, backward='analytic')"),
         (nn.AdaNorm(4, detach=False), "AdaNorm((4,), k=0.1, scale=1.0, eps=1e-05, detach=False)"),
-        (nn.Softmax(-1), "Softmax(-1)"),
+        (nn.Softmax(-1), "Softmax(dim=-1)"),
         (nn.Normalize(dim=[0, 1]), "Normalize(p=2.0, dim=[0, 1], eps=1e-12)"),
         (nn.LocalResponseNorm(3), "LocalResponseNorm(3, alpha=0.0001, beta=0.75, k=1.0)"),
         (
             nn.CrossEntropyLoss(np.ones(3), reduction="sum"),
             "CrossEntropyLoss(reduction='sum')",
         ),
-        (nn.Linear(3, 4, bias=False), "Linear(3, 4, bias=False)"),
-        (nn.Conv2d(3, 4, 3, padding="same"), "Conv2d(3, 4, (3, 3), stride=1, padding='same', dilation=1, groups=1, bias=True)"),
+        (nn.Linear(3, 4, bias=False), "Linear(in_features=3, out_features=4, bias=False)"),
+        (nn.Conv2d(3, 4, 3, padding="same"), "Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding=same)"),
         (nn.DynamicTanh(4), "DynamicTanh(4, alpha_init=0.5, bias=True, channels_last=True)"),
         (nn.LayerScale(4), "LayerScale(4, init=1e-05)"),
         (nn.ReZero(), "ReZero()"),
         (nn.FiLM(3, 5), "FiLM(3, 5)"),
         (nn.AdaLayerNorm(3, 5), "AdaLayerNorm(3, 5, eps=1e-06)"),
-        (nn.WeightNorm(nn.Linear(3, 4), None), "WeightNorm(\n  dim=None\n  (layer): Linear(3, 4, bias=True)\n)"),
+        (
+            nn.WeightNorm(nn.Linear(3, 4), None),
+            "WeightNorm(\n  dim=None\n  (layer): Linear(in_features=3, out_features=4, bias=True)\n)",
+        ),
         (nn.ModuleList(), "ModuleList()"),
         (
             nn.Sequential(nn.Linear(3, 4), F.relu, nn.ModuleList([nn.ReZero()])),
-            "Sequential(\n  (0): Linear(3, 4, bias=True)\n  (1): relu\n  (2): ModuleList(\n    (0): ReZero()\n  )\n)",
+            "Sequential(\n  (0): Linear(in_features=3, out_features=4, bias=True)\n  (1): relu\n  (2): ModuleList(\n    (0): ReZero()\n  )\n)",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
@@ -195,9 +198,9 @@ def test_a_network_prints_its_parts():
     lines = repr(Net()).split("\n")
     assert lines[:2] == ["Net(", "  (blocks.0): Block("]
     assert "    (norm): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)" in lines
-    assert "  (head.0): Linear(3, 2, bias=True)" in lines
+    assert "  (head.0): Linear(in_features=3, out_features=2, bias=True)" in lines
     assert repr(nn.NFResidual(nn.Linear(2, 2), beta=1.3)) == (
-        "NFResidual(\n  alpha=0.2, beta=1.3, shortcut=None\n  (branch): Linear(2, 2, bias=True)\n)"
+        "NFResidual(\n  alpha=0.2, beta=1.3, shortcut=None\n  (branch): Linear(in_features=2, out_features=2, bias=True)\n)"
     )
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Edge, Graph, Node
-from ..graph.words import NO_GRADIENT
+from ..graph.words import NO_GRADIENT, scope_title
 from .palette import DASHES, DrawingError, Palette, palette_of
 from .pen import PLAIN
 from .plan import find_spine, plan_lanes
@@ -132,13 +132,14 @@ def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
                 inside[scopes[i][depth]].append(i)
             else:
                 lines.append(indent + boxes[i])
-        for name, members in inside.items():
+        for members in inside.values():
+            title = scope_title(scopes[members[0]][depth])
             for part, among in _connected(members, edges):
-                if [graph.nodes[i].label for i in part] == [name]:  # one box, which says the same
+                if [graph.nodes[i].label for i in part] == [title]:  # one box, which says the same
                     lines.append(indent + boxes[part[0]])
                     continue
                 lines.append(f"{indent}subgraph cluster_{count} {{")
-                lines.append(f"{indent}  label={_label(shorten(clean(name)))}; tooltip={_tooltip(clean(name))}; {frame}")
+                lines.append(f"{indent}  label={_label(shorten(clean(title)))}; tooltip={_tooltip(clean(title))}; {frame}")
                 count += 1
                 write(part, among, depth + 1)
                 lines.append(f"{indent}}}")
@@ -151,7 +152,8 @@ def _scope(node: Node) -> tuple[str, ...]:
     """The scopes around a box. One that stands for a scope is in that, not in the deeper one its last operation is in."""
     if node.op != "fold":
         return node.scope
-    return node.scope[: node.scope.index(node.label) + 1] if node.label in node.scope else ()
+    titles = [scope_title(name) for name in node.scope]
+    return node.scope[: titles.index(node.label) + 1] if node.label in titles else ()
 
 
 def _connected(ids: list[int], edges: list[Edge]) -> list[tuple[list[int], list[Edge]]]:

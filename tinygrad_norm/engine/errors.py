@@ -46,7 +46,7 @@ class HistoryLostWarning(UserWarning):
 def describe(value: object) -> str:
     """An operand as error messages name it: ``γ (64,) float32``; a number is just itself."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is None:
+    if not isinstance(shape, tuple):  # a class of arrays has a shape, too, and it is none
         return repr(value)
     name = getattr(value, "name", None)
     return f"{name + ' ' if name else ''}{tuple(shape)} {dtype}"

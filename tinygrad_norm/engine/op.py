@@ -84,3 +84,9 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.text}>"
+
+    def __copy__(self) -> Op:  # a constant, in whatever is copied
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Op:
+        return self

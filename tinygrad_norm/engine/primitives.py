@@ -14,6 +14,7 @@ half and half; a tie in a max over axes shares evenly.
 from __future__ import annotations
 
 import builtins
+import copyreg
 import math
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from . import kernels, values
 from .arrays import Array, sum_to, total
+from .errors import DTypeError
 from .op import Every, Op
 
 # Rules below name these before their line in the table
@@ -231,3 +233,17 @@ not_equal     = Op("not_equal", "{0} ≠ {1}", np.not_equal, (None, None), eleme
 
 TABLE: dict[str, Op] = {value.name: value for value in list(globals().values()) if isinstance(value, Op)}
 """Every primitive by name."""
+
+
+def _named(name: str) -> Op:
+    return TABLE[name]
+
+
+def _by_name(op: Op) -> Any:
+    """How an op is pickled: one of the table by its name, another not at all."""
+    if TABLE.get(op.name) is not op:
+        raise DTypeError(f"pickle: {op!r} is not of the table, and its rules are not values. Pickle what is computed instead.")
+    return _named, (op.name,)
+
+
+copyreg.pickle(Op, _by_name)

@@ -68,6 +68,7 @@ class Entered(str):
     """The name of a scope. Each entering has one of its own, by which two calls of one layer can be told apart."""
 
     __slots__ = ()
+    kind: str = ""  # of a module's call, the module's class
 
 
 class scope:

@@ -16,7 +16,7 @@ import numpy as np
 from ..engine import Tensor
 from ..engine.arrays import Array
 from .graph import Edge, Graph, Node
-from .words import NO_GRADIENT
+from .words import NO_GRADIENT, scope_title
 
 _FORMS = ("reshape", "transpose", "broadcast_to", "astype")
 MOST = 25  # boxes in a picture before it is folded unasked
@@ -62,7 +62,7 @@ class Folded(Graph):
         leaving = self._leaving[k]
         roles = {self.whole.nodes[i].role for i in leaving}
         role = "output" if any(n.role == "output" for n in old) else roles.pop() if len(roles) == 1 else "value"
-        name = str(scope[-1]) if scope else f"{len(computed)} operation{'s' if len(computed) > 1 else ''}"
+        name = scope_title(scope[-1]) if scope else f"{len(computed)} operation{'s' if len(computed) > 1 else ''}"
         made = [self.whole.nodes[i].label for i in leaving]
         text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
         return Node(k, name, name, "fold", text, last.shape, last.dtype, last.scope, role, last.tensor)

@@ -22,6 +22,12 @@ def axis_names(ndim: int) -> tuple[str, ...]:
     return _AXES.get(ndim) or tuple(f"N{i}" for i in range(ndim))
 
 
+def scope_title(name: str) -> str:
+    """What a picture calls a scope: ``variance``; a module by its path and its class, ``blocks.3.attn.q · Linear``."""
+    kind = getattr(name, "kind", "")
+    return f"{name} · {kind}" if kind and kind != name else str(name)
+
+
 def word_of(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     """What other formulas call the tensor: its name, or its own formula while that is short."""
     from .terms import ATOM, PRODUCT, SUM, Term

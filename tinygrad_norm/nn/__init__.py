@@ -15,7 +15,7 @@ from .batch_norms import (
     InstanceNorm3d,
 )
 from .clipping import adaptive_grad_clip_
-from .containers import ModuleList, Sequential
+from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .digits import digits
 from .dyt import DynamicTanh
 from .folding import FoldingError, fold_batch_norm
@@ -23,9 +23,11 @@ from .layer_norms import AdaNorm, DetachNorm, LayerNorm, RMSNorm
 from .linear import Conv2d, Linear
 from .module import Module
 from .nf import NFResidual, activation_gain, expected_variances
+from .parameters import Parameter
 from .relatives import CosineSimilarity, CrossEntropyLoss, LocalResponseNorm, LogSoftmax, Normalize, Softmax
 from .renorms import BatchRenorm1d, BatchRenorm2d, PowerNorm, PowerNormV
 from .residual import LayerScale, ReZero, SkipInit
+from .state import ModuleError
 from .weights import SpectralNorm, WeightNorm, WeightStandardization
 
 __all__ = [
@@ -55,9 +57,13 @@ __all__ = [
     "LocalResponseNorm",
     "LogSoftmax",
     "Module",
+    "ModuleDict",
+    "ModuleError",
     "ModuleList",
     "NFResidual",
     "Normalize",
+    "Parameter",
+    "ParameterList",
     "PowerNorm",
     "PowerNormV",
     "RMSNorm",

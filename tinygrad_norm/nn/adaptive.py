@@ -8,7 +8,9 @@ from numpy.typing import DTypeLike
 from ..engine import ShapeError, Tensor, describe
 from ..engine.functions import floating, silu, split
 from ..norms import adaptive_instance_norm, conditional_layer_norm, film
-from .module import Module, zeros
+from ..norms.arguments import is_analytic, number
+from .module import Module
+from .parameters import real_dtype, size, zeros
 
 
 class _Modulated(Module):
@@ -17,8 +19,11 @@ class _Modulated(Module):
     parts: int
 
     def __init__(self, features: int, cond_dim: int, dtype: DTypeLike, backward: str) -> None:
-        self.cond_dim, self.backward = cond_dim, backward
-        self.weight = zeros((self.parts * features, cond_dim), dtype, "W")
+        name = type(self).__name__
+        is_analytic(name, backward)
+        dtype = real_dtype(name, dtype)
+        self.cond_dim, self.backward = size(name, "cond_dim", cond_dim), backward
+        self.weight = zeros((self.parts * features, self.cond_dim), dtype, "W")
         self.bias = zeros(self.parts * features, dtype, "b")
 
     def mapped(self, cond: Tensor) -> Tensor:
@@ -34,8 +39,9 @@ class _AdaLayerNorm(_Modulated):
     def __init__(
         self, dim: int, cond_dim: int, eps: float = 1e-6, dtype: DTypeLike = np.float32, backward: str = "recorded"
     ) -> None:
-        super().__init__(dim, cond_dim, dtype, backward)
-        self.dim, self.eps = dim, eps
+        name = type(self).__name__
+        self.dim, self.eps = size(name, "dim", dim), number(name, "eps", eps)
+        super().__init__(self.dim, cond_dim, dtype, backward)
 
     def modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:
         """The parts, each with as many axes as the input. A condition per sequence serves all its tokens."""
@@ -112,8 +118,8 @@ class FiLM(_Modulated):
     parts = 2
 
     def __init__(self, num_features: int, cond_dim: int, dtype: DTypeLike = np.float32, backward: str = "recorded") -> None:
-        super().__init__(num_features, cond_dim, dtype, backward)
-        self.num_features = num_features
+        self.num_features = size("FiLM", "num_features", num_features)
+        super().__init__(self.num_features, cond_dim, dtype, backward)
 
     def forward(self, input: Tensor, cond: Tensor) -> Tensor:
         """input: (N, C) or (N, C, *); cond: (N, cond_dim), or (1, cond_dim) for all samples. Returns the input's shape."""
@@ -136,7 +142,8 @@ class AdaIN(Module):
     """The content's statistics replaced by the style's; no parameters. See ``tn.functional.adaptive_instance_norm``."""
 
     def __init__(self, eps: float = 1e-5, backward: str = "recorded") -> None:
-        self.eps, self.backward = eps, backward
+        is_analytic(type(self).__name__, backward)
+        self.eps, self.backward = number(type(self).__name__, "eps", eps), backward
 
     def forward(self, input: Tensor, style: Tensor) -> Tensor:
         return adaptive_instance_norm(input, style, self.eps, self.backward)

@@ -17,9 +17,12 @@ from numpy.typing import DTypeLike
 from ..engine import Tensor
 from ..engine.functions import as_tensor
 from ..norms import batch_norm, group_norm, instance_norm
+from ..norms.arguments import is_analytic, number
+from ..norms.batch_norm import check_running
 from ..norms.group_norm import channels_per_group
 from .channels import PerChannel, check_channels
-from .module import Module, buffer, gain_and_shift
+from .module import Module
+from .parameters import buffer, fill, flag, gain_and_shift, real_dtype, size
 
 
 class _Tracking(PerChannel):
@@ -28,7 +31,8 @@ class _Tracking(PerChannel):
     num_features:         C
     momentum:             the weight of the batch's statistics in the running ones; None: their plain average over all batches
     track_running_stats:  keep m and v in training and normalize by them in inference; without them, a batch is normalized by
-                          its own statistics in inference, too
+                          its own statistics in inference, too. Switched off later, they stay as they are: in training each batch
+                          is normalized by its own; in inference BatchNorm uses them and InstanceNorm does not, as in PyTorch
     momentum_of:          "new" (PyTorch), or "old" (Keras, Flax, ONNX): what ``momentum`` is the weight of
     running_correction:   1: v averages unbiased variances (PyTorch); 0: biased ones (Keras, Flax, ONNX)
 
@@ -37,6 +41,7 @@ class _Tracking(PerChannel):
     """
 
     function: Callable[..., Tensor]
+    reads_old: bool  # whether running statistics that are no longer tracked are used in inference
 
     def __init__(
         self,
@@ -52,27 +57,50 @@ class _Tracking(PerChannel):
         momentum_of: str = "new",
         running_correction: float = 1,
     ) -> None:
-        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
-        self.track_running_stats, self.backward = track_running_stats, backward
+        name = type(self).__name__
+        is_analytic(name, backward)
+        check_running(name, 0.1 if momentum is None else momentum, momentum_of, running_correction, False)
+        dtype = real_dtype(name, dtype)
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
+        self.momentum, self.affine = momentum, flag(name, "affine", affine)
+        self.track_running_stats, self.backward = flag(name, "track_running_stats", track_running_stats), backward
         self.momentum_of, self.running_correction = momentum_of, running_correction
-        self.weight, self.bias = gain_and_shift(num_features, dtype, affine, bias)
+        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine, flag(name, "bias", bias))
         self.running_mean = self.running_var = self.num_batches_tracked = None
-        if track_running_stats:
-            self.running_mean = buffer(np.zeros(num_features), dtype, "m")
-            self.running_var = buffer(np.ones(num_features), dtype, "v")
+        if self.track_running_stats:
+            self.running_mean = buffer(np.zeros(self.num_features), dtype, "m")
+            self.running_var = buffer(np.ones(self.num_features), dtype, "v")
             self.num_batches_tracked = buffer(0, np.int64, "batches")
+
+    def reset_running_stats(self) -> None:
+        """m = 0, v = 1, no batch seen: as at the start."""
+        for statistic, value in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+            fill(statistic, value)
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0, and ``reset_running_stats()``."""
+        self.reset_running_stats()
+        fill(self.weight, 1)
+        fill(self.bias, 0)
 
     def forward(self, input: Tensor) -> Tensor:
         x, batched = self.admit(input)
-        seen = self.num_batches_tracked
-        momentum, of = self.momentum, self.momentum_of
+        seen, momentum, of = self.num_batches_tracked, self.momentum, self.momentum_of
         if momentum is None:
             momentum, of = 1 / (1 + (0 if seen is None else seen.item())), "new"
-        own = self.training or seen is None
+        own = (
+            self.training
+            or self.running_mean is None
+            or self.running_var is None
+            or not (self.reads_old or self.track_running_stats)
+        )
+        kept = not own or (self.training and self.track_running_stats)
+        if own and kept:
+            self.real(x)
         y = type(self).function(
             x if batched else x.reshape(1, *x.shape),
-            self.running_mean,
-            self.running_var,
+            self.running_mean if kept else None,
+            self.running_var if kept else None,
             self.weight,
             self.bias,
             own,
@@ -82,13 +110,13 @@ class _Tracking(PerChannel):
             momentum_of=of,
             running_correction=self.running_correction,
         )
-        if own:
+        if own and kept:
             self.count(x)
         return y if batched else y.reshape(x.shape)
 
 
 class _BatchNorm(_Tracking):
-    function = staticmethod(batch_norm)
+    function, reads_old = staticmethod(batch_norm), True
 
 
 class BatchNorm1d(_BatchNorm):
@@ -114,7 +142,7 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _InstanceNorm(_Tracking):
-    function = staticmethod(instance_norm)
+    function, reads_old = staticmethod(instance_norm), False
 
     def __init__(
         self,
@@ -184,10 +212,19 @@ class GroupNorm(Module):
         *,
         bias: bool = True,
     ) -> None:
-        channels_per_group("GroupNorm", num_channels, num_groups, f"num_channels={num_channels}")
-        self.num_groups, self.num_channels = num_groups, num_channels
-        self.eps, self.affine, self.backward = eps, affine, backward
-        self.weight, self.bias = gain_and_shift(num_channels, dtype, affine, bias)
+        name = type(self).__name__
+        is_analytic(name, backward)
+        dtype = real_dtype(name, dtype)
+        self.num_channels = size(name, "num_channels", num_channels)
+        channels_per_group(name, self.num_channels, num_groups, f"num_channels={num_channels}")
+        self.num_groups, self.eps = int(num_groups), number(name, "eps", eps)
+        self.affine, self.backward = flag(name, "affine", affine), backward
+        self.weight, self.bias = gain_and_shift(self.num_channels, dtype, self.affine, flag(name, "bias", bias))
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        fill(self.weight, 1)
+        fill(self.bias, 0)
 
     def forward(self, input: Tensor) -> Tensor:
         x = as_tensor(input)

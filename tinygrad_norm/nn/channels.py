@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..engine import ShapeError, Tensor, describe
+from ..engine import DTypeError, ShapeError, Tensor, describe
 from ..engine.functions import as_tensor
 from .module import Module
 
@@ -31,6 +31,13 @@ class PerChannel(Module):
         batched = found.startswith("(N")
         check_channels(name, x, self.num_features, 1 if batched else 0)
         return x, batched
+
+    def real(self, x: Tensor) -> None:
+        """``DTypeError`` for complex input where running statistics are updated, which are real."""
+        if x.dtype.kind == "c":
+            raise DTypeError(
+                f"{type(self).__name__}: input {describe(x)} in training: running statistics are real. Give real input, or call eval()."
+            )
 
     def count(self, x: Tensor) -> None:
         """One batch more, if batches are counted and this one is not empty."""

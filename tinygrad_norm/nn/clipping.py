@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..engine import OptionError, ShapeError, Tensor, describe
+from ..engine import DTypeError, ShapeError, Tensor, describe
 from ..engine.arrays import Array
+from ..norms.arguments import number
 
 
 def adaptive_grad_clip_(parameters: Tensor | Iterable[Tensor], clipping: float = 0.01, eps: float = 1e-3) -> None:
@@ -28,9 +29,13 @@ def adaptive_grad_clip_(parameters: Tensor | Iterable[Tensor], clipping: float =
     Source: Brock, De, Smith, Simonyan 2021, "High-Performance Large-Scale Image Recognition Without Normalization"
     (arXiv:2102.06171), eq. 3.
     """
-    if not clipping > 0 or not eps >= 0:
-        raise OptionError(f"adaptive_grad_clip_: clipping={clipping}, eps={eps}; clipping is above 0, eps is not below it.")
-    for p in [parameters] if isinstance(parameters, Tensor) else parameters:
+    clipping, eps = number("adaptive_grad_clip_", "clipping", clipping, above=0), number("adaptive_grad_clip_", "eps", eps, 0)
+    several = isinstance(parameters, Iterable) and not isinstance(parameters, (Tensor, np.ndarray))
+    for p in parameters if several else [parameters]:
+        if not isinstance(p, Tensor):
+            raise DTypeError(
+                f"adaptive_grad_clip_: {describe(p)} is no parameter; give a tensor, or several, such as net.parameters()."
+            )
         if p.grad is None:
             continue
         if p.grad.shape != p.shape:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import Array
+from .parameters import real_dtype
 
 
 def digits(dtype: Any = np.float64) -> tuple[Array, Array]:
@@ -16,6 +17,8 @@ def digits(dtype: Any = np.float64) -> tuple[Array, Array]:
     (its test set), CC BY 4.0.
     """
     from importlib.resources import files
+
+    dtype = real_dtype("digits", dtype)
 
     with files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         return (data["images"] / 16).astype(dtype), data["labels"].astype(np.int64)

@@ -9,8 +9,9 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import ada_norm, detach_norm, layer_norm, rms_norm
-from ..norms.arguments import sizes
-from .module import Module, gain_and_shift
+from ..norms.arguments import is_analytic, number
+from .module import Module
+from .parameters import choice, fill, flag, gain_and_shift, real_dtype, shape_of
 
 
 class _Affine(Module):
@@ -24,9 +25,17 @@ class _Affine(Module):
         dtype: DTypeLike,
         backward: str,
     ) -> None:
-        self.normalized_shape = sizes(normalized_shape)
-        self.elementwise_affine, self.backward = elementwise_affine, backward
-        self.weight, self.bias = gain_and_shift(self.normalized_shape, dtype, elementwise_affine, bias)
+        name = type(self).__name__
+        is_analytic(name, backward)
+        dtype = real_dtype(name, dtype)
+        self.normalized_shape = shape_of(name, normalized_shape)
+        self.elementwise_affine, self.backward = flag(name, "elementwise_affine", elementwise_affine), backward
+        self.weight, self.bias = gain_and_shift(self.normalized_shape, dtype, self.elementwise_affine, flag(name, "bias", bias))
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        fill(self.weight, 1)
+        fill(self.bias, 0)
 
 
 class LayerNorm(_Affine):
@@ -48,7 +57,9 @@ class LayerNorm(_Affine):
         correction: float = 0,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
-        self.eps, self.eps_mode, self.correction = eps, eps_mode, correction
+        self.eps = number("LayerNorm", "eps", eps)
+        self.eps_mode = choice("LayerNorm", "eps_mode", eps_mode, "variance", "std")
+        self.correction = number("LayerNorm", "correction", correction)
 
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(
@@ -83,7 +94,9 @@ class DetachNorm(_Affine):
         detach_std: bool = True,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
-        self.eps, self.detach_mean, self.detach_std = eps, detach_mean, detach_std
+        self.eps = number("DetachNorm", "eps", eps)
+        self.detach_mean = flag("DetachNorm", "detach_mean", detach_mean)
+        self.detach_std = flag("DetachNorm", "detach_std", detach_std)
 
     def forward(self, input: Tensor) -> Tensor:
         how = self.eps, self.detach_mean, self.detach_std, self.backward
@@ -106,8 +119,10 @@ class AdaNorm(Module):
         *,
         detach: bool = True,
     ) -> None:
-        self.normalized_shape = sizes(normalized_shape)
-        self.k, self.scale, self.eps, self.backward, self.detach = k, scale, eps, backward, detach
+        is_analytic("AdaNorm", backward)
+        self.normalized_shape = shape_of("AdaNorm", normalized_shape)
+        self.k, self.scale, self.eps = (number("AdaNorm", n, v) for n, v in (("k", k), ("scale", scale), ("eps", eps)))
+        self.backward, self.detach = backward, flag("AdaNorm", "detach", detach)
 
     def forward(self, input: Tensor) -> Tensor:
         return ada_norm(input, self.normalized_shape, self.k, self.scale, self.eps, self.backward, detach=self.detach)
@@ -131,7 +146,9 @@ class RMSNorm(_Affine):
         partial: float | None = None,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, False, dtype, backward)
-        self.eps, self.eps_mode, self.partial = eps, eps_mode, partial
+        self.eps = None if eps is None else number("RMSNorm", "eps", eps)
+        self.eps_mode = choice("RMSNorm", "eps_mode", eps_mode, "mean_square", "rms")
+        self.partial = None if partial is None else number("RMSNorm", "partial", partial, above=0, most=1)
 
     def forward(self, input: Tensor) -> Tensor:
         return rms_norm(

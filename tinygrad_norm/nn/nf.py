@@ -19,10 +19,13 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import OptionError, Tensor
+from ..engine import DTypeError, OptionError, Tensor, describe
 from ..engine.arrays import Array
+from ..engine.functions import floating
 from ..engine.values import erf
+from ..norms.arguments import number
 from .module import Module
+from .parameters import flag, real_dtype
 from .residual import SkipInit
 
 
@@ -48,13 +51,17 @@ class NFResidual(Module):
         skip_init: bool = False,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        if not beta > 0:
-            raise OptionError(f"NFResidual: beta={beta}; it is a standard deviation, above 0.")
-        self.alpha, self.beta = float(alpha), float(beta)
+        for what, part in (("branch", branch), ("shortcut", shortcut)):
+            if not callable(part) and not (part is None and what == "shortcut"):
+                raise DTypeError(f"NFResidual: {what}={describe(part)}; it is a module, or a function of one tensor.")
+        dtype = real_dtype("NFResidual", dtype)
+        self.alpha = float(number("NFResidual", "alpha", alpha))
+        self.beta = float(number("NFResidual", "beta", beta, above=0))  # a standard deviation
         self.branch, self.shortcut = branch, shortcut
-        self.gain = SkipInit(dtype) if skip_init else None
+        self.gain = SkipInit(dtype) if flag("NFResidual", "skip_init", skip_init) else None
 
     def forward(self, input: Tensor) -> Tensor:
+        input = floating(input, "NFResidual")
         scaled = input * (1 / self.beta)
         f: Tensor = self.branch(scaled)
         f = f if self.gain is None else self.gain(f)
@@ -70,6 +77,11 @@ def expected_variances(depth: int, alpha: float = 0.2, transitions: Collection[i
 
     Raises ``OptionError`` for a transition that is no block.
     """
+    depth = number("expected_variances", "depth", depth, 0, whole=True)
+    alpha, start = number("expected_variances", "alpha", alpha), number("expected_variances", "start", start, 0)
+    if not isinstance(transitions, Collection) or isinstance(transitions, (str, bytes)):
+        raise DTypeError(f"expected_variances: transitions={describe(transitions)}; it is a list of blocks, such as [4, 8].")
+    transitions = [number("expected_variances", "a transition", t, whole=True) for t in transitions]
     if wrong := [t for t in transitions if not 0 <= t < depth]:
         raise OptionError(f"expected_variances: transitions {wrong}; with depth={depth} the blocks are 0 to {depth - 1}.")
     variances = [float(start)]
@@ -124,6 +136,8 @@ def activation_gain(activation: str | Callable[[Array], Array]) -> float:
         if activation not in ACTIVATIONS:
             raise OptionError(f"activation_gain: there is no {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
         f = ACTIVATIONS[activation]
+    elif not callable(activation):
+        raise DTypeError(f"activation_gain: {describe(activation)} is neither a name nor a function of arrays.")
     else:
         f = activation
     nodes, weights = np.polynomial.legendre.leggauss(64)
@@ -131,7 +145,13 @@ def activation_gain(activation: str | Callable[[Array], Array]) -> float:
     half = (ends[1:, None] - ends[:-1, None]) / 2
     z = (ends[1:, None] + ends[:-1, None]) / 2 + half * nodes
     density = half * weights * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    values = np.asarray(f(z), np.float64)
+    try:
+        values = np.asarray(f(z), np.float64)
+        fits = values.shape in (z.shape, ())
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise DTypeError(f"activation_gain: {describe(activation)} of {describe(z)} gave no array of that shape.")
     mean = float(np.sum(density * values))
     variance = float(np.sum(density * (values - mean) ** 2))
     if not variance > 1e-24 * mean**2:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine import Tensor, tensor
+import numpy as np
+
+from ..engine import ShapeError, Tensor, describe, tensor
 from ..engine.functions import floating
 from ..norms import cosine_similarity, cross_entropy, local_response_norm, log_softmax, normalize, softmax
+from ..norms.arguments import is_analytic, number
 from .module import Module
+from .parameters import choice
+
+
+def axes(name: str, dim: Any) -> Any:
+    """An axis, or several; ``ShapeError`` for what is none, and for no axis."""
+    several = dim if isinstance(dim, (tuple, list)) else (dim,)
+    if not several or any(isinstance(a, (bool, np.bool_)) or not isinstance(a, (int, np.integer)) for a in several):
+        raise ShapeError(f"{name}: dim={describe(dim)}; name the axis along which it goes, or several: mostly dim=-1.")
+    return dim
 
 
 class Softmax(Module):
@@ -17,7 +29,12 @@ class Softmax(Module):
     """
 
     def __init__(self, dim: Any, backward: str = "recorded") -> None:
-        self.dim, self.backward = dim, backward
+        name = type(self).__name__
+        is_analytic(name, backward)
+        self.dim, self.backward = axes(name, dim), backward
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
     def forward(self, input: Tensor) -> Tensor:
         return softmax(input, self.dim, self.backward)
@@ -27,7 +44,12 @@ class LogSoftmax(Module):
     """x − log Σexp(x) along ``dim``: an axis, or several together. See ``tn.functional.log_softmax``; raises as it does."""
 
     def __init__(self, dim: Any, backward: str = "recorded") -> None:
-        self.dim, self.backward = dim, backward
+        name = type(self).__name__
+        is_analytic(name, backward)
+        self.dim, self.backward = axes(name, dim), backward
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
     def forward(self, input: Tensor) -> Tensor:
         return log_softmax(input, self.dim, self.backward)
@@ -50,7 +72,11 @@ class CrossEntropyLoss(Module):
         backward: str = "recorded",
     ) -> None:
         self.weight = None if weight is None else tensor(floating(weight, "CrossEntropyLoss", "weight"), name="w")
-        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+        name = "CrossEntropyLoss"
+        is_analytic(name, backward)
+        self.ignore_index = number(name, "ignore_index", ignore_index, whole=True)
+        self.reduction = choice(name, "reduction", reduction, "none", "mean", "sum")
+        self.label_smoothing = number(name, "label_smoothing", label_smoothing, 0, 1)
         self.backward = backward
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
@@ -70,7 +96,9 @@ class CosineSimilarity(Module):
     """Σ x1·x2/(max(‖x1‖, ε)·max(‖x2‖, ε)) along ``dim``. See ``tn.functional.cosine_similarity``; raises as it does."""
 
     def __init__(self, dim: int = 1, eps: float = 1e-8, backward: str = "recorded") -> None:
-        self.dim, self.eps, self.backward = dim, eps, backward
+        name = type(self).__name__
+        is_analytic(name, backward)
+        self.dim, self.eps, self.backward = number(name, "dim", dim, whole=True), number(name, "eps", eps), backward
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         return cosine_similarity(x1, x2, self.dim, self.eps, self.backward)
@@ -81,7 +109,11 @@ class LocalResponseNorm(Module):
     raises as it does."""
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, backward: str = "recorded") -> None:
-        self.size, self.alpha, self.beta, self.k, self.backward = size, alpha, beta, k, backward
+        name = type(self).__name__
+        is_analytic(name, backward)
+        self.size = number(name, "size", size, 1, whole=True)
+        self.alpha, self.beta, self.k = (number(name, n, v) for n, v in (("alpha", alpha), ("beta", beta), ("k", k)))
+        self.backward = backward
 
     def forward(self, input: Tensor) -> Tensor:
         return local_response_norm(input, self.size, self.alpha, self.beta, self.k, self.backward)
@@ -92,7 +124,10 @@ class Normalize(Module):
     arguments these are. See ``tn.functional.normalize``; raises as it does."""
 
     def __init__(self, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, backward: str = "recorded") -> None:
-        self.p, self.dim, self.eps, self.backward = p, dim, eps, backward
+        name = type(self).__name__
+        is_analytic(name, backward)
+        self.p, self.eps = number(name, "p", p, above=0), number(name, "eps", eps)
+        self.dim, self.backward = axes(name, dim), backward
 
     def forward(self, input: Tensor) -> Tensor:
         return normalize(input, self.p, self.dim, self.eps, self.backward)

@@ -6,16 +6,18 @@ PN-V, PowerNorm's exact half, stands here as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import Tensor
+from ..engine import DTypeError, Tensor, describe
 from ..norms import batch_renorm, power_norm, power_norm_v
+from ..norms.arguments import is_analytic, number
 from ..norms.batch_norm import blend
 from ..norms.power_norm import mean_square
 from .channels import PerChannel
-from .module import buffer, gain_and_shift
+from .parameters import buffer, flag, gain_and_shift, real_dtype, size
 
 
 def paper_ramp(step: int) -> tuple[float, float]:
@@ -48,16 +50,30 @@ class _BatchRenorm(PerChannel):
         dtype: DTypeLike = np.float32,
         backward: str = "recorded",
     ) -> None:
-        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        name = type(self).__name__
+        is_analytic(name, backward)
+        dtype = real_dtype(name, dtype)
+        if not callable(schedule):
+            raise DTypeError(
+                f"{name}: schedule={describe(schedule)}; it is a function: training batches seen so far -> (rmax, dmax), such as "
+                "lambda step: (3.0, 5.0)."
+            )
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
+        self.momentum, self.affine = number(name, "momentum", momentum), flag(name, "affine", affine)
         self.schedule, self.backward = schedule, backward
-        self.weight, self.bias = gain_and_shift(num_features, dtype, affine)
-        self.running_mean = buffer(np.zeros(num_features), dtype, "m")
-        self.running_std = buffer(np.ones(num_features), dtype, "s")
+        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine)
+        self.running_mean = buffer(np.zeros(self.num_features), dtype, "m")
+        self.running_std = buffer(np.ones(self.num_features), dtype, "s")
         self.num_batches_tracked: Tensor = buffer(0, np.int64, "batches")
 
     def forward(self, input: Tensor) -> Tensor:
         x, _ = self.admit(input)
-        rmax, dmax = self.schedule(int(self.num_batches_tracked.item()))
+        bounds = self.schedule(int(self.num_batches_tracked.item()))
+        if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+            raise DTypeError(f"{type(self).__name__}: schedule gave {describe(bounds)}; it gives two numbers, (rmax, dmax).")
+        rmax, dmax = bounds
+        if self.training:
+            self.real(x)
         y = batch_renorm(
             x,
             self.running_mean,
@@ -90,6 +106,13 @@ class BatchRenorm2d(_BatchRenorm):
     """Batch Renormalization of (N, C, H, W); see ``BatchRenorm1d``."""
 
     forms: Mapping[int, str] = {4: "(N, C, H, W)"}
+
+
+@dataclass
+class _Lent:
+    """Held by an attribute that is neither tensor nor list, so that nobody takes the leaf for a parameter."""
+
+    leaves: list[Tensor]
 
 
 class PowerNorm(PerChannel):
@@ -126,18 +149,24 @@ class PowerNorm(PerChannel):
         dtype: DTypeLike = np.float32,
         backward: str = "analytic",
     ) -> None:
-        self.num_features, self.alpha_fwd, self.alpha_bkw = num_features, alpha_fwd, alpha_bkw
-        self.eps, self.warmup_iters, self.affine, self.backward = eps, warmup_iters, affine, backward
-        self.weight, self.bias = gain_and_shift(num_features, dtype, affine)
-        self.running_phi = buffer(np.ones(num_features), dtype, "φ")
-        self.nu = buffer(np.zeros(num_features), dtype, "ν")
+        name = "PowerNorm"
+        is_analytic(name, backward)
+        dtype = real_dtype(name, dtype)
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
+        self.alpha_fwd, self.alpha_bkw = number(name, "alpha_fwd", alpha_fwd), number(name, "alpha_bkw", alpha_bkw)
+        self.warmup_iters, self.affine = size(name, "warmup_iters", warmup_iters), flag(name, "affine", affine)
+        self.backward = backward
+        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine)
+        self.running_phi = buffer(np.ones(self.num_features), dtype, "φ")
+        self.nu = buffer(np.zeros(self.num_features), dtype, "ν")
         self.num_batches_tracked: Tensor = buffer(0, np.int64, "batches")
-        self._lent: list[Tensor] = []  # in a list, where nobody takes it for a parameter
+        self._lent = _Lent([])
 
     def forward(self, input: Tensor) -> Tensor:
         x, _ = self.admit(input)
         if not self.training or not x.size:
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps, self.backward)
+        self.real(x)
         step = int(self.num_batches_tracked.item()) + 1
         warm = step <= self.warmup_iters
         y = power_norm(x, None if warm else self.running_phi, self._leaf(), self.weight, self.bias, self.eps, self.backward)
@@ -149,21 +178,21 @@ class PowerNorm(PerChannel):
     def _leaf(self) -> Tensor:
         """ν as the op gets it. One leaf serves until it has brought back a step."""
         self._take_step()
-        if not self._lent or not np.array_equal(self._lent[0].data, self.nu.data):
-            self._lent = [Tensor(np.array(self.nu.data), requires_grad=True, name="ν")]
-        return self._lent[0]
+        if not self._lent.leaves or not np.array_equal(self._lent.leaves[0].data, self.nu.data):
+            self._lent = _Lent([Tensor(np.array(self.nu.data), requires_grad=True, name="ν")])
+        return self._lent.leaves[0]
 
     def _take_step(self) -> None:
         """ν ← ν + (1 − α)·(Λ − ν·Γ), if a backward pass has left one; a step that belongs to another ν is dropped."""
-        for leaf in self._lent:
+        for leaf in self._lent.leaves:
             if leaf.grad is not None:
                 if np.array_equal(leaf.data, self.nu.data):
                     self.nu.data = (self.nu.data + (1 - self.alpha_bkw) * leaf.grad.data).astype(self.nu.dtype)
-                self._lent = []
+                self._lent = _Lent([])
 
-    def _tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    def _own(self) -> Iterator[tuple[str, Tensor, str]]:
         self._take_step()  # whoever looks at the state sees it as it is after the last backward pass
-        return super()._tensors(prefix)
+        return super()._own()
 
 
 class PowerNormV(PerChannel):
@@ -186,14 +215,19 @@ class PowerNormV(PerChannel):
         dtype: DTypeLike = np.float32,
         backward: str = "recorded",
     ) -> None:
-        self.num_features, self.alpha_fwd, self.eps, self.affine, self.backward = num_features, alpha_fwd, eps, affine, backward
-        self.weight, self.bias = gain_and_shift(num_features, dtype, affine)
-        self.running_phi = buffer(np.ones(num_features), dtype, "φ")
+        name = "PowerNormV"
+        is_analytic(name, backward)
+        dtype = real_dtype(name, dtype)
+        self.num_features, self.alpha_fwd = size(name, "num_features", num_features), number(name, "alpha_fwd", alpha_fwd)
+        self.eps, self.affine, self.backward = number(name, "eps", eps), flag(name, "affine", affine), backward
+        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine)
+        self.running_phi = buffer(np.ones(self.num_features), dtype, "φ")
 
     def forward(self, input: Tensor) -> Tensor:
         x, _ = self.admit(input)
         if not self.training:  # φ is a constant, so that the record is the whole gradient
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps)
+        self.real(x)
         y = power_norm_v(x, self.weight, self.bias, self.eps, self.backward)
         if x.size:
             blend(self.running_phi, mean_square(x, (0, *range(2, x.ndim))), 1 - self.alpha_fwd)

@@ -11,7 +11,9 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import layer_scale
-from .module import Module, zeros
+from ..norms.arguments import is_analytic, number
+from .module import Module
+from .parameters import full, real_dtype, size, zeros
 
 
 class _Scaling(Module):
@@ -31,14 +33,18 @@ class LayerScale(_Scaling):
     """
 
     def __init__(self, dim: int, init: float = 1e-5, dtype: DTypeLike = np.float32, backward: str = "recorded") -> None:
-        self.dim, self.init, self.backward = dim, init, backward
-        self.weight = Tensor(np.full(dim, init, dtype), requires_grad=True, name="λ")
+        name = type(self).__name__
+        is_analytic(name, backward)
+        self.dim, self.init, self.backward = size(name, "dim", dim), number(name, "init", init), backward
+        self.weight = full(self.dim, self.init, real_dtype(name, dtype), "λ")
 
 
 class _Scalar(_Scaling):
     def __init__(self, dtype: DTypeLike = np.float32, backward: str = "recorded") -> None:
+        name = type(self).__name__
+        is_analytic(name, backward)
         self.backward = backward
-        self.weight = zeros((), dtype, "λ")
+        self.weight = zeros((), real_dtype(name, dtype), "λ")
 
 
 class SkipInit(_Scalar):

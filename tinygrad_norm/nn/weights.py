@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import DTypeError, OptionError, Tensor
+from ..engine import DTypeError, Tensor
+from ..norms.arguments import is_analytic, number
 from ..norms.spectral_norm import matrix_shape, power_iteration, spectral_norm
 from ..norms.weight_norm import norm_axes, weight_norm
 from ..norms.weight_standardization import weight_standardization
-from .module import Module, ones
+from .module import Module
+from .parameters import flag, ones, seeded
 
 
 class _Derived(Module):
@@ -28,6 +30,7 @@ class _Derived(Module):
                 f"{type(self).__name__}: {type(layer).__name__} is no layer that it can wrap: that has a tensor weight and "
                 "forward_with(weight, input), as Linear and Conv2d have."
             )
+        is_analytic(type(self).__name__, backward)
         self.layer, self.backward = layer, backward
 
     def derive(self) -> Tensor:
@@ -46,9 +49,10 @@ class _Derived(Module):
         """What the weight is derived from, by the keys of ``state_dict``."""
         raise NotImplementedError
 
-    def _tensors(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        yield from ((prefix + name, t) for name, t in self.layer._tensors() if name != "weight")
-        yield from ((prefix + name, t) for name, t in self._sources())
+    def _tensors(self) -> Iterator[tuple[str, Tensor, str]]:
+        kinds = {id(t): kind for _, t, kind in (*self.layer._tensors(), *self._own())}
+        yield from (found for found in self.layer._tensors() if found[0] != "weight")
+        yield from ((name, t, kinds[id(t)]) for name, t in self._sources())
 
 
 class WeightNorm(_Derived):
@@ -60,7 +64,7 @@ class WeightNorm(_Derived):
 
     def __init__(self, layer: Any, dim: int | None = 0, backward: str = "recorded") -> None:
         super().__init__(layer, backward)
-        self.dim = dim
+        self.dim = None if dim is None else number("WeightNorm", "dim", dim, whole=True)
         v = layer.weight
         axis, shape = norm_axes(v, dim)
         wide = v.data.astype(np.float32) if v.dtype == np.float16 else v.data
@@ -92,7 +96,8 @@ class WeightStandardization(_Derived):
         super().__init__(layer, backward)
         self.eps, self.eps_mode = eps, eps_mode
         w = layer.weight
-        self.gain = ones((*w.shape[:1], *(1,) * (w.ndim - 1)), w.dtype, "γ") if gain else None
+        wanted = flag("WeightStandardization", "gain", gain)
+        self.gain = ones((*w.shape[:1], *(1,) * (w.ndim - 1)), w.dtype, "γ") if wanted else None
         self.derive()  # what does not fit is said here, not at the first batch
 
     def derive(self) -> Tensor:
@@ -122,14 +127,13 @@ class SpectralNorm(_Derived):
         seed: int | None = None,
     ) -> None:
         super().__init__(layer, backward)
-        if n_power_iterations < 1:
-            raise OptionError(f"SpectralNorm: n_power_iterations={n_power_iterations}; it is at least 1.")
-        self.n_power_iterations, self.eps = n_power_iterations, eps
+        self.n_power_iterations = number("SpectralNorm", "n_power_iterations", n_power_iterations, 1, whole=True)
+        self.eps = number("SpectralNorm", "eps", eps)
         w = layer.weight
         rows, columns = matrix_shape(w)
         dtype = np.float32 if w.dtype == np.float16 else w.dtype
         self.u = Tensor(np.zeros(rows, dtype), name="u")
-        self.v = Tensor(np.random.default_rng(seed).normal(size=columns).astype(dtype), name="v")
+        self.v = Tensor(seeded("SpectralNorm", seed).normal(size=columns).astype(dtype), name="v")
         self.iterate(15)
 
     def iterate(self, steps: int) -> None:

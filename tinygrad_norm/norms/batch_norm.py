@@ -112,7 +112,7 @@ def check_running(
     """The weight of the new value, and what is taken from the count for the running variance. Raises, before anything is
     changed, where one of them is none; with ``training`` also where a statistic cannot be updated."""
     momentum, correction = number(name, "momentum", momentum), number(name, "running_correction", correction)
-    if momentum_of not in ("new", "old"):
+    if not isinstance(momentum_of, str) or momentum_of not in ("new", "old"):
         raise OptionError(f'{name}: momentum_of={momentum_of!r}; it is "new" (PyTorch) or "old" (Keras, Flax, ONNX).')
     updatable(name, training, *running)
     return (momentum if momentum_of == "new" else 1 - momentum), correction

@@ -78,7 +78,7 @@ def group_norm(
 def channels_per_group(name: str, c: int, num_groups: Any, what: str) -> int:
     """C/G; ``ShapeError`` unless G is a whole number that divides C."""
     if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1 or c % num_groups:
-        fits = ", ".join(str(d) for d in range(1, c + 1) if c % d == 0)
+        fits = ", ".join(str(d) for d in range(1, min(c, 10_000) + 1) if c % d == 0)
         raise ShapeError(
             f"{name}: {what} with num_groups={num_groups!r}: {c} channels cannot be split into {num_groups!r} equal groups. "
             f"num_groups must be one of {fits or 'any number from 1 on'}."

@@ -12,7 +12,7 @@ from tinygrad_norm.engine import scope
 from tinygrad_norm.graph import Folded, Graph, graph
 from tinygrad_norm.norms import batch_norm, group_norm, layer_norm, rms_norm, softmax
 
-from ..samples import UGLY_NAMES, leaf, square, transformer_block
+from ..samples import UGLY_NAMES, leaf, modules, square, transformer_block
 
 PLACE = Path(__file__).parent
 
@@ -34,6 +34,7 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "group_norm": lambda: graph(group_norm(leaf("x", 2, 6, 4, 4), 3, leaf("γ", 6), leaf("β", 6))),
     "square": square,
     "transformer_block": lambda: transformer_block().fold(),
+    "modules": lambda: modules().fold(3),
     "ugly_names": ugly_names,
 }
 
