@@ -20,10 +20,8 @@ from typing import Any
 
 import pytest
 
-FEW = 4
-SPLIT = pytest.StashKey[
-    tuple[list[pytest.Item], list[pytest.Item]]
-]()  # what was selected and what was left, for the tests of this
+FEW = 3
+SPLIT = pytest.StashKey[tuple[list[pytest.Item], list[pytest.Item]]]()  # what is selected, and what is left
 
 
 def key(value: Any) -> Hashable:
@@ -36,7 +34,7 @@ def axes(item: pytest.Item) -> list[tuple[Hashable, tuple[Hashable, ...]]]:
     params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
     found: list[tuple[Hashable, tuple[Hashable, ...]]] = []
     for mark in item.iter_markers("parametrize"):
-        names, values = mark.args[:2]
+        names, values = (*mark.args, *(mark.kwargs[k] for k in ("argnames", "argvalues") if k in mark.kwargs))[:2]
         names = [n.strip() for n in names.split(",")] if isinstance(names, str) else names
         value = tuple(key(params.pop(n)) for n in names)
         found.append((None if isinstance(values, range) else value[0], value))
@@ -55,8 +53,15 @@ def diagonal(sizes: Sequence[int]) -> set[tuple[int, ...]]:
     Each later axis is shifted after a round, so that two short ones meet in all combinations, if there is time.
     """
     longest = max(sizes, default=0)
-    rounds = [math.prod(sizes[:k]) if k and math.prod(sizes[:k]) < longest else longest for k in range(len(sizes))]
-    return {tuple(i if n == longest else (i + i // max(r, n)) % n for n, r in zip(sizes, rounds)) for i in range(longest)}
+    columns, met = [], 1
+    for n in sizes:
+        if n < longest:
+            shift = max(met, n) if met > 1 else longest
+            columns.append([(i + i // shift) % n for i in range(longest)])
+            met *= n
+        else:
+            columns.append(list(range(longest)))
+    return set(zip(*columns))
 
 
 def select(cases: Sequence[Sequence[tuple[Hashable, tuple[Hashable, ...]]]]) -> list[int]:

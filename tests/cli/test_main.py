@@ -275,6 +275,7 @@ def test_a_reader_that_leaves_early():
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_every_norm_has_its_own_job(capsys, tmp_path):
     for name in names():
         code, out, err = run("compare", name, "--out", tmp_path / name, capsys=capsys)
