@@ -1,17 +1,48 @@
-"""What every test shares: hypothesis that gives the same verdict every time, and a seeded generator."""
+"""What every test shares: hypothesis that gives the same verdict every time, a seeded generator, and which cases are run."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests import selection
+
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="every case of every test (without: a selection, see tests/selection.py)")
+
+
+def runs_everything(config: pytest.Config) -> bool:
+    return config.option.all or config.args_source is pytest.Config.ArgsSource.ARGS  # all, or what was named
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    selected, left = config.stash[selection.SPLIT] = selection.split(items)
+    if not runs_everything(config):
+        items[:] = selected
+        config.hook.pytest_deselected(items=left)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of cases live until the end: the collector need not look at them again and again
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+    yield  # the summary of pytest's own first: this stands below it
+    if not runs_everything(config):
+        terminalreporter.write_line("This was a selection of the cases of every test. All of them: pytest --all", bold=True)
 
 
 @pytest.fixture

@@ -275,6 +275,7 @@ def test_a_reader_that_leaves_early():
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_every_norm_has_its_own_job(capsys, tmp_path):
     for name in names():
         code, out, err = run("compare", name, "--out", tmp_path / name, capsys=capsys)
@@ -284,6 +285,7 @@ def test_every_norm_has_its_own_job(capsys, tmp_path):
         ET.parse(tmp_path / name / f"{name}.svg")
 
 
+@pytest.mark.thorough
 def test_all_of_them_at_once(capsys, tmp_path):
     code, out, err = run("--all", capsys=capsys)
     cases = sum(1 + len(get(name).samples) for name in names())

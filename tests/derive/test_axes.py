@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import linecache
 
 import numpy as np
@@ -214,6 +215,23 @@ def test_what_cannot_be_derived_names_the_op_and_its_line(f, op, inputs):
     assert said.startswith(f"derive: {op}")
     assert f"Recorded at test_axes.py:{line}: " in said
     assert linecache.getline(__file__, line).strip() in said
+
+
+def test_lines_that_a_garbage_collection_runs_are_nobodys():
+    """As hypothesis does, and profilers: a callback at each collection, and there may be one between any two lines."""
+
+    def called_back(phase, info):
+        return None
+
+    before = gc.get_threshold()
+    gc.callbacks.append(called_back)
+    gc.set_threshold(1)
+    try:
+        said = not_symbolic(cut, {"x": np.arange(24.0).reshape(4, 6)})
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(called_back)
+    assert "return a * a.reshape(6, 4)" in said
 
 
 def twice(x):

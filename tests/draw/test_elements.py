@@ -76,6 +76,7 @@ def test_no_line_runs_through_a_label(name):
     assert lines_through_labels(layout) == []
 
 
+@pytest.mark.thorough
 @settings(max_examples=40)
 @given(random_graphs())
 def test_nothing_overlaps_in_random_graphs(g):

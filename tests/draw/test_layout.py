@@ -184,6 +184,7 @@ def random_graphs(draw):
     return graph(tensors[-1]) if tensors[-1].op else graph(tanh(tensors[-1]))
 
 
+@pytest.mark.thorough
 @settings(max_examples=80, deadline=None)
 @given(random_graphs(), st.sampled_from(["right", "down"]), st.sampled_from([None, 0, 1, "runs"]))
 def test_random_graphs(g, direction, depth):

@@ -134,6 +134,7 @@ def test_dtypes_are_told_once_or_each():
     assert "(3,) float32" in texts(svg(mixed))
 
 
+@pytest.mark.thorough
 def test_five_thousand_nodes():
     picture = svg(chain(5000))
     assert picture.count('class="node"') == 5001

@@ -39,6 +39,7 @@ def test_a_chain_of_100_000_ops():
     del y  # and dies without exhausting the stack
 
 
+@pytest.mark.thorough
 def test_a_chain_of_100_000_ops_recorded_and_differentiated_again():
     x = leaf(0.5)
     y = x

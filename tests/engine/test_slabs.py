@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_norm.engine import TABLE, Op, from_numpy, grad, tensor
-from tinygrad_norm.engine.arrays import SLAB, sum_to, total
+from tinygrad_norm.engine.arrays import _COLUMN, _ROW, SLAB, contract, row_sums, sum_to, sums, total
 
 RULES = {  # the derivative by each operand, written out
     "add": (lambda a, b: np.ones_like(a + b), lambda a, b: np.ones_like(a + b)),
@@ -103,6 +103,9 @@ def test_one_number_for_a_large_array_is_summed_whole(create_graph):
 
 N = 1 << 14
 AFTER = float(2**24)
+# n float32 added in any order are off by at most (n − 1)·u·Σ|x|, u = 2⁻²⁴, to first order. A block has at most so many; then
+# float64 carries, and one rounding ends it. Losing every 1 would be 1e-3, every fourth 2.4e-4; this is 6.1e-5.
+BOUND = max(_ROW, _COLUMN) * 2.0**-24
 
 
 def _columns():
@@ -123,13 +126,32 @@ LAYOUTS = {
 }
 
 
+def test_blocks_are_short_enough_to_notice_small_addends():
+    assert BOUND < 1e-4
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_float32_sum_keeps_small_addends(layout):
     x, axis = LAYOUTS[layout]
     exact = x.astype("float64").sum(axis, keepdims=True)
     found = total(x, axis)
     assert found.dtype == "float32"
-    np.testing.assert_allclose(found, exact, rtol=3e-5)  # losing every 1 would be wrong by 1e-3, every fourth by 2.4e-4
+    np.testing.assert_allclose(found, exact, rtol=BOUND)
+    np.testing.assert_allclose(contract(x, np.ones_like(x), found.shape), exact, rtol=BOUND)
+    np.testing.assert_allclose(sums(x, None, found.shape), exact, rtol=BOUND)
+    np.testing.assert_allclose(sums(x, np.ones_like(x), found.shape), exact, rtol=BOUND)
+
+
+@pytest.mark.parametrize("n", [_ROW - 1, _ROW, _ROW + 1, 2 * _ROW, N, N + 5])
+def test_rows_are_carried_in_float64_from_block_to_block(n):
+    x = np.ones((3, n), "float32")
+    x[1, 0], x[2, -1] = AFTER, AFTER
+    exact = x.astype("float64").sum(1)
+    for times in (None, np.ones_like(x)):
+        found = np.empty(3, "float32")
+        row_sums(x, times, found)
+        np.testing.assert_allclose(found, exact, rtol=BOUND)
+        np.testing.assert_array_equal(found[0], n)
 
 
 def test_the_gradient_of_a_bias_counts_every_row():
@@ -137,7 +159,7 @@ def test_the_gradient_of_a_bias_counts_every_row():
     x, b = from_numpy(_columns()), tensor(np.zeros(2, "float32"), requires_grad=True)
     (g,) = grad(x * b, b, np.ones((N, 2), "float32"))
     assert g.dtype == "float32"
-    np.testing.assert_allclose(g.data, AFTER + N - 1, rtol=3e-5)
+    np.testing.assert_allclose(g.data, AFTER + N - 1, rtol=BOUND)
     wide = tensor(np.zeros((N * 4, 2), "float32"))
     (g,) = grad((wide + b).sum(), b)
     np.testing.assert_array_equal(g.data, [N * 4, N * 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -33,12 +34,15 @@ def recorded_at(make: Callable[[], Any], message: str, place: int | None = None)
             sys.settrace(watch)
         return watch
 
-    before = sys.gettrace()
+    before, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()  # a collection may run lines of others, anywhere between ours
     sys.settrace(watch)
     try:
         record = make()
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
     tensors = history(record.output)
     first = place if place is not None and place < len(tensors) else 0
     if tensors[first].op is None or tensors[first].op.name != name:  # type: ignore[union-attr]

@@ -18,7 +18,7 @@ Array: TypeAlias = NDArray[Any]
 
 SLAB = 1 << 16  # elements worked on at a time: 256 kB of float32 stay in a core's cache
 SMALL = 1 << 14  # below this, one call into NumPy beats any cleverness
-_DOT = 1 << 14  # longer rows go to NumPy's pairwise sum, whose error does not grow with the length
+_ROW = 1024  # entries of a row that one dot product adds up, in whatever order, before they join a float64 sum
 _COLUMN = 256  # rows added up in the array's own dtype before they join a float64 sum
 
 
@@ -43,12 +43,29 @@ def ones(n: int, dtype: str) -> Array:
 
 def row_sums(a: Array, b: Array | None, out: Array) -> None:
     """Σ a·b, or Σ a, of each row of a table into ``out``."""
-    if a.shape[1] > _DOT or a.shape[1] < 8:  # too long for one dot product's rounding; too short for its call
+    if a.shape[1] < 8:  # too short for a dot product's call
         np.add.reduce(a if b is None else a * b, 1, out=out)
+    elif a.shape[1] > _ROW:
+        out[...] = _dots(a, b)
     elif b is None:
         np.dot(a, ones(a.shape[1], a.dtype.char), out=out)
     else:
         np.vecdot(a, b, out=out)
+
+
+def _dots(a: Array, b: Array | None) -> Array:
+    """Σ a·b, or Σ a, along the last axis; in the dtype of a, carried in float64 from block to block of _ROW entries."""
+
+    def some(part: slice, *blocks: int) -> Array:
+        x = a[..., part].reshape(*a.shape[:-1], *blocks)
+        return np.asarray(np.vecdot(x, ones(blocks[-1], a.dtype.char) if b is None else b[..., part].reshape(x.shape)))
+
+    n = a.shape[-1]
+    if n <= _ROW:
+        return some(slice(None), n)
+    whole = n - n % _ROW
+    carried = np.add.reduce(some(slice(whole), n // _ROW, _ROW), -1, np.float64)
+    return np.asarray(carried + some(slice(whole, None), n - whole), a.dtype)
 
 
 # Sums ---------------------------------------------------------------------------------------------------
@@ -57,8 +74,8 @@ def row_sums(a: Array, b: Array | None, out: Array) -> None:
 def total(x: Array, axis: tuple[int, ...]) -> Array:
     """The sum over ``axis`` (canonical, sorted), kept as axes of size 1; the dtype of ``x``.
 
-    float16 adds up in float32. float32 adds up in float64, or in blocks that do, unless it is rows that
-    are summed: anywhere else NumPy adds one after the other, and 2²⁵ ones would give 2²⁴.
+    float16 adds up in float32. float32 adds up in float64, or in blocks that do: NumPy and BLAS add one after
+    the other in places that depend on the processor, and 2²⁵ ones would give 2²⁴.
     """
     if x.size <= SMALL and x.dtype.char != "e" and _short(x.shape, axis):
         return np.add.reduce(x, axis, keepdims=True)
@@ -68,9 +85,9 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
         folded = _fold(x, axis)
         if folded is not None:
             rows, leading = folded
-            sums = _column_sums(rows) if leading else np.vecdot(rows, ones(rows.shape[1], rows.dtype.char))
+            sums = _column_sums(rows) if leading else _dots(rows, None)
             return sums.reshape(_reduced(x.shape, axis))
-        if x.dtype == np.float32 and not (axis == (x.ndim - 1,) and x.flags.c_contiguous):
+        if x.dtype == np.float32:
             return np.add.reduce(x, axis, np.float64, keepdims=True).astype(np.float32)
     return np.add.reduce(x, axis, keepdims=True)
 
@@ -88,7 +105,7 @@ def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
         left, right = _fold(a, axis), _fold(b, axis)
         if left is not None and right is not None:
             (u, leading), (v, _) = left, right
-            return (_column_sums(u, v) if leading else np.vecdot(u, v)).reshape(shape)
+            return (_column_sums(u, v) if leading else _dots(u, v)).reshape(shape)
     return sum_to(a * b, shape)
 
 
@@ -98,7 +115,7 @@ def _fold(x: Array, axis: tuple[int, ...]) -> tuple[Array, bool] | None:
         return None
     if axis[-1] == x.ndim - 1:
         n = math.prod(x.shape[axis[0] :])
-        return (x.reshape(-1, n), False) if 0 < n <= _DOT else None
+        return (x.reshape(-1, n), False) if n else None
     if axis[0] == 0:
         n = math.prod(x.shape[axis[-1] + 1 :])
         return (x.reshape(-1, n), True) if n else None
@@ -142,11 +159,10 @@ def sums(a: Array, b: Array | None, shape: tuple[int, ...]) -> Array:
         whole = a if b is None else a * b
         return np.add.reduce(whole, spread, np.float64, keepdims=True).astype(a.dtype)
     n = math.prod(a.shape[first:])
-    if n > _DOT or not n:
-        part = np.add.reduce(a if b is None else a * b, tuple(range(first, ndim)), keepdims=True)
-    elif b is not None and n >= 128 and (first == ndim - 1 or (a.flags.c_contiguous and b.flags.c_contiguous)):
+    as_rows = first == ndim - 1 or (a.flags.c_contiguous and (b is None or b.flags.c_contiguous))
+    if n > _ROW or (b is not None and n >= 128 and as_rows):
         lead = a.shape[:first]
-        part = np.vecdot(a.reshape(*lead, n), b.reshape(*lead, n))
+        part = _dots(a.reshape(*lead, n), None if b is None else b.reshape(*lead, n))
     else:
         part = (a if b is None else a * b).reshape(*a.shape[:first], n) @ ones(n, a.dtype.char)
     if first == len(spread) == 0 or len(spread) == ndim - first:
