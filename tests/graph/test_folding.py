@@ -119,7 +119,17 @@ def test_a_depth_that_is_none(depth):
 
 def test_modules_are_scopes():
     y = tn.nn.LayerNorm(8)(tn.tensor(np.ones((2, 8)), requires_grad=True))
-    assert y.scope == ("LayerNorm", "affine")
+    assert y.scope == ("LayerNorm", "LayerNorm", "affine")  # the module's call, the function's in it
+    assert tn.graph(y).nodes[-1].scope == ("LayerNorm", "affine")  # said once
+
+
+def test_functions_are_scopes():
+    x = tn.tensor(np.ones((2, 8)), requires_grad=True, name="x")
+    one = tn.functional.layer_norm(x, 8)
+    assert one.scope == ("LayerNorm", "normalize")
+    assert tn.graph(one).nodes[-1].scope == ("normalize",)  # a graph of one call is its inside
+    both = tn.functional.softmax((one + x).named("h"), -1)
+    assert labels(tn.graph(both).fold(1)) == ["LayerNorm", "h", "softmax"]
 
 
 # Networks -------------------------------------------------------------------------------------------------------------

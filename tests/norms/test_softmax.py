@@ -123,7 +123,7 @@ def test_the_maximum_is_a_constant_and_two_routes_are_left(name):
     assert top.op is None
     assert not top.requires_grad
     assert len(graph.routes(x)) == 2
-    assert {t.scope[0] for t in graph.tensors if t.scope} == {"shift", "exponentials", "normalize"}
+    assert {n.scope[0] for n in graph.nodes if n.scope} == {"shift", "exponentials", "normalize"}
 
 
 def test_the_functions_are_these():

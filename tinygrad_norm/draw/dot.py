@@ -126,10 +126,10 @@ def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
     def write(ids: list[int], edges: list[Edge], depth: int) -> None:
         nonlocal count
         indent = "  " * (depth + 1)
-        inside: dict[str, list[int]] = defaultdict(list)
+        inside: dict[int, list[int]] = defaultdict(list)  # two enterings of one name are two scopes
         for i in ids:
             if len(scopes[i]) > depth:
-                inside[scopes[i][depth]].append(i)
+                inside[id(scopes[i][depth])].append(i)
             else:
                 lines.append(indent + boxes[i])
         for members in inside.values():

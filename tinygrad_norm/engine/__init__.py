@@ -19,7 +19,7 @@ from .op import Op, Pullback
 from .pages import keep_pages
 from .primitives import TABLE
 from .shapes import canonical_axes
-from .state import enable_grad, is_grad_enabled, no_grad, scope
+from .state import Function, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, from_numpy, tensor
 from .transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from .walk import ARRAYS, TENSORS, ArrayReading, Reading, backward, between, grad, history, pull_back
@@ -30,6 +30,7 @@ __all__ = [
     "TENSORS",
     "ArrayReading",
     "DTypeError",
+    "Function",
     "GradientError",
     "HistoryLostError",
     "HistoryLostWarning",

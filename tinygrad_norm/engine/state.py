@@ -71,11 +71,17 @@ class Entered(str):
     kind: str = ""  # of a module's call, the module's class
 
 
+class Function(Entered):
+    """The scope of one call of a function, which says its name."""
+
+    __slots__ = ()
+
+
 class scope:
     """Give what is recorded inside a place: pictures and routes group by it. Scopes nest.
 
-    A context, ``with tn.scope("attention"):``, and a decorator, ``@tn.scope("attention")``; either may be used again, also
-    inside itself. Raises ``DTypeError`` for a name that is no text.
+    A context, ``with tn.scope("attention"):``, and a decorator of functions, ``@tn.scope("attention")``; either may be used
+    again, also inside itself. Raises ``DTypeError`` for a name that is no text.
     """
 
     __slots__ = ("name",)
@@ -97,7 +103,7 @@ class scope:
         @wraps(function)
         def inside(*args: P.args, **named: P.kwargs) -> R:
             before = state.scope
-            state.scope = (*before, Entered(name))
+            state.scope = (*before, Function(name))
             try:
                 return function(*args, **named)
             finally:

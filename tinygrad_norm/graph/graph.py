@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
+from ..engine import Function, GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
 from .files import Instead, write_whole
 from .notebook import bundle
@@ -43,7 +42,7 @@ class Node:
     operand: the label as part of a formula: in parentheses where it would fall apart
     op:     the name of the operation, None for a leaf
     text:   its formula: ``c·rstd``
-    scope:  in which scopes it was recorded, without those that all of the graph was recorded in
+    scope:  in which scopes it was recorded
     role:   "input" (the leaf it is about), "parameter" or "constant" (the other leaves, with or without a
             gradient), "statistic" (a reduction, or made of nothing else), "value" or "output"
     """
@@ -116,7 +115,6 @@ class Graph:
         from .terms import POWER
 
         formulas, words = self._texts
-        shared = self._around
         return [
             Node(
                 id=i,
@@ -126,7 +124,7 @@ class Graph:
                 text=str(formulas[t]) if t.op else "",
                 shape=t.shape,
                 dtype=str(t.dtype),
-                scope=t.scope[shared:] if t.op is not None else t.scope,
+                scope=self._scope(t),
                 role=self._roles[t],
                 tensor=t,
             )
@@ -134,11 +132,16 @@ class Graph:
         ]
 
     @cached_property
-    def _around(self) -> int:
-        """How many scopes all of it was recorded in: one call of a function, say. They tell nothing apart."""
-        scopes = [t.scope for t in self.tensors if t.op is not None]
-        same = [len({id(s) for s in level}) == 1 for level in zip(*scopes)]
-        return len(list(takewhile(bool, same)))
+    def _call(self) -> Any:
+        """The one call of a function that all of it was recorded in, if it was: that tells nothing apart."""
+        first = {id(t.scope[0]): t.scope[0] for t in self.tensors if t.op is not None and t.scope}
+        one = len(first) == 1 and all(t.scope for t in self.tensors if t.op is not None)
+        return next((s for s in first.values() if isinstance(s, Function)), None) if one else None
+
+    def _scope(self, t: Tensor) -> tuple[str, ...]:
+        """Without what says nothing: the call that is all there is, and in a module's call that of the function it is named after."""
+        inside = [getattr(s, "kind", "") for s in ("", *t.scope)]
+        return tuple([s for s, of in zip(t.scope, inside) if s is not self._call and not (isinstance(s, Function) and s == of)])
 
     @cached_property
     def _texts(self) -> tuple[dict[Tensor, Term], dict[Tensor, Term]]:
