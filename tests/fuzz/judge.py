@@ -41,6 +41,9 @@ BY_DESIGN |= {f"{n}.forward" for n in BY_DESIGN if n.startswith("nn.")} | {
     n.replace("F.", "tn.norms.") for n in BY_DESIGN if n.startswith("F.")
 }
 
+#: Where PyTorch's gradient is not its forward's: it clamps the lengths outside the record. Differences judge alone.
+HOLDS = {"F.cosine_similarity"}
+
 #: Words by which an operation may call itself besides its own name.
 OTHER_NAMES = {
     **{
@@ -296,6 +299,20 @@ def _make(call: Call) -> tuple[Any, list[Any], dict[str, Any]]:
     return evaluate(call.function), args, kwargs
 
 
+def _enter(context: Any) -> str:
+    """As people use one: once, again, one inside the other, and as a decorator. What stayed behind, or ""."""
+    before = (tn.tensor(1.0) * 2).scope
+    with context:
+        pass
+    with context, context:
+        pass
+    after = tn.tensor(1.0, requires_grad=True) * 2
+    if after.scope != before or not after.requires_grad:
+        return f"scope {after.scope}, not {before}; recorded: {after.requires_grad}"
+    context(lambda: None)()
+    return "" if isinstance(getattr(context, "name", ""), str) else f"its name is {context.name!r}"
+
+
 def _makes(call: Call) -> bool:
     """Can the module be built whose method is called?"""
     try:
@@ -322,7 +339,7 @@ def _judge(call: Call, target: Target) -> Report:
     held = [v for v in referee.leaves(values) if referee.is_tensor(v) or isinstance(v, np.ndarray)]
     passed = args[1:] if call.function.startswith(".") else args
     findings: list[Finding] = []
-    stage, built = "function", None
+    stage, built, left = "function", None, ""
     try:
         then = [evaluate(t) for _, t in call.then or ()]
     except tn.TinygradNormError:
@@ -337,8 +354,7 @@ def _judge(call: Call, target: Target) -> Report:
                 result = built(*then)
             elif hasattr(result, "__enter__") and hasattr(result, "__exit__"):
                 stage = "context"
-                with result:
-                    pass
+                left = _enter(result)
         except (Exception, TooLong) as e:
             findings += judge_warnings(caught, call)
             found = judge_error(e, call, target, values, function, kwargs, stage)
@@ -347,6 +363,17 @@ def _judge(call: Call, target: Target) -> Report:
                 [*findings, *([found] if found else [])], "error", refused=f"{type(e).__name__}: {e}" if refused else ""
             )
     findings += judge_warnings(caught, call)
+    if left:
+        findings.append(Finding("a context stays after it was left", left, call.text))
+    for v in referee.leaves(result):
+        if referee.is_tensor(v) and (not isinstance(v.name, str | None) or type(v.requires_grad) is not bool):
+            findings.append(
+                Finding(
+                    "attribute keeps what does not fit",
+                    f"name {referee.brief(repr(v.name))}, requires_grad {v.requires_grad!r}"[:200],
+                    call.text,
+                )
+            )
     if not call.target.endswith(("_", "__setitem__", " =")) and not call.target.startswith("Tensor.__i") and "out" not in kwargs:
         for v, old in zip(held, before):
             if _changed(v, old) and not any(n.startswith("running") or n in ("u", "v", "nu") for n in _names(call, target)):
@@ -472,7 +499,7 @@ def _confirm(
             return "differs", ""
         if call.target in BY_DESIGN:
             return "confirmed", ""
-        if moderate and referee.torch is not None and not spaced:
+        if moderate and referee.torch is not None and not spaced and call.target not in HOLDS:
             # what was handed over is not kept by ``ask``: hand it over once more and keep it
             handed: list[Any] = []
             real = referee.to_torch

@@ -105,6 +105,8 @@ def counterpart(target: str) -> tuple[str, Any]:
         for part in space.split(".")[1:]:
             where = getattr(where, part)
         return "numpy", getattr(where, name)
+    if target == "Tensor.astype":
+        return "numpy", np.ndarray.astype
     if torch is not None:
         places: tuple[Any, ...] = ()
         if space == "F":
@@ -384,7 +386,7 @@ def gradients_differ(result: Any, tensors: list[Any], theirs: Any, handed: list[
     for g, x in zip(gs, xs):
         if g is not None and (g.shape != x.shape or g.dtype != x.dtype):
             return f"gradient is {g.shape} {g.dtype}, its input {x.shape} {x.dtype}"
-    if theirs is None or torch is None:
+    if torch is None or not any(isinstance(v, torch.Tensor) for v in leaves(theirs)):
         return None
     t = first_float(theirs)
     ts = [h for h in handed if h.requires_grad]
