@@ -50,6 +50,8 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (r"tn\.", r"argument 'dtype' must be torch.dtype, not (str|type|numpy)", "a dtype by its name"),
     (r"\.flip$", r"must be tuple of ints, not int", "one axis or several"),
     (r"\.mean$", r"could not infer output dtype", "the mean of integers is a float, as NumPy has it"),
+    (r"loss$|kl_div|entropy\w*$", r"Integral inputs|result type \w+ can't be cast", "dtypes meet by NumPy's promotion"),
+    (r"\.arg(max|min)$", r"bool input", "truth values count as 0 and 1"),
     (r"broadcast_to$", r"missing 1 required", "no size at all is the shape of one number"),
     (r"batch_norm$", r"missing 2 required", "the running statistics may be left out"),
     (r"embedding$", r"argument #1 'indices'|must be Tensor", "an empty list is no index at all"),
@@ -62,7 +64,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         "NumPy's permutation besides PyTorch's two axes",
     ),
     (
-        r"\.(gelu|sigmoid|tanh|exp|log|erf|sqrt|rsqrt|softmax|silu|softplus|cos|sin|\w*[Ss]oftmax|\w*[Nn]orm\w*|forward)$",
+        r"\.(gelu|sigmoid|tanh|exp|log|erf|sqrt|rsqrt|softmax|silu|softplus|logsigmoid|cos|sin|\w*[Ss]oftmax|\w*[Nn]orm\w*|forward)$",
         r"[Nn]ot implemented for '?Complex",
         "a complex step",
     ),
@@ -74,7 +76,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (r"\.(flip|logsumexp)$", r"not NoneType", "None is every axis"),
     (r"__getitem__$", r"shape of the mask", "uint8 counts places, as NumPy has it"),
     (r"reshape$", r'missing 1 required positional arguments: "shape"', "no size at all is the shape of one number"),
-    (r"^np\.", r"Cannot construct a dtype from an array", "a tensor has a dtype, which NumPy takes"),
+    (r"^np\.|astype$", r"Cannot construct a dtype from an array", "a tensor has a dtype, which NumPy takes"),
 )
 
 #: Options that only we have: the referee has no say in them.

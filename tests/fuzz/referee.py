@@ -294,7 +294,9 @@ def coarsest(values: list[Any]) -> Any:
     return max((d for d in found if d.kind in "fc"), key=lambda d: np.finfo(d).eps, default=None)
 
 
-def differ(ours: Any, wide: Any, same: Callable[[], Any], moderate: bool, coarse: Any = None) -> str | None:
+def differ(
+    ours: Any, wide: Any, same: Callable[[], Any], moderate: bool, coarse: Any = None, ties: bool = False, first: int = 1
+) -> str | None:
     """None where ours is the referee's value to what its dtype can hold; else what differs."""
     if is_tensor(ours) and isinstance(wide, tuple) and hasattr(wide, "values"):
         wide, pair = wide.values, same
@@ -308,8 +310,8 @@ def differ(ours: Any, wide: Any, same: Callable[[], Any], moderate: bool, coarse
         a, b = array_of(m), array_of(t)
         if a.shape != b.shape:
             return f"shape {a.shape}, the referee's {b.shape}"
-        if a.dtype.kind not in "fciub" or not a.size or (k and a.dtype.kind == "i" and not moderate):
-            continue  # (where NaN or infinities tie, any of their places is right)
+        if a.dtype.kind not in "fciub" or not a.size or (a.dtype.kind == "i" and (ties or not moderate) and k >= first):
+            continue  # where numbers tie (NaN, infinities), any of their places is right
         if _close(a, b, coarse, moderate) or (not moderate and not np.isfinite(b).all() and a.dtype.itemsize >= 8):
             continue  # at the end of float64 the referee has no more to say
         with contextlib.suppress(Exception):
@@ -414,7 +416,7 @@ def slope_differs(run: Callable[[dict[int, np.ndarray]], Any], result: Any, tens
     """Our gradient along one direction against central differences at two steps (float64 only, smooth places only)."""
     y = first_float(result)
     xs = [(k, x) for k, x in enumerate(tensors) if x.requires_grad and x.is_leaf]
-    if y is None or not xs or any(x.dtype != np.float64 for x in tensors if x.dtype.kind == "f") or not y.size:
+    if y is None or y.is_leaf or not xs or any(x.dtype != np.float64 for x in tensors if x.dtype.kind == "f") or not y.size:
         return None
     seed = cotangent(y.shape)
     gs = tn.grad(y, [x for _, x in xs], seed, allow_unused=True)

@@ -12,7 +12,7 @@ from tests.fuzz.targets import Call, Target, discover
 
 def weight(target: Target) -> float:
     """NumPy's functions are many, and most have no recorded op; the rooms that derive and check take seconds a call."""
-    return 0.2 if target.slow else 1 if target.kind == "numpy" else 4
+    return 0.2 if target.slow else 1 if target.kind in ("numpy", "graph") else 4
 
 
 def shares(targets: list[Target], calls: int) -> dict[str, int]:

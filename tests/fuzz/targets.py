@@ -318,7 +318,6 @@ def discover() -> list[Target]:
     for n in dir(type(graph)):
         if not n.startswith("_") and callable(getattr(type(graph), n, None)):
             target = method("Graph", n, getattr(type(graph), n), lambda d, s: GRAPH, "graph")
-            target.slow = True
             found.append(target)
     quiet = {
         "copyto",

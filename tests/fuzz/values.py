@@ -13,6 +13,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+AXES_OF = (1, 2, 2, 2, 3, 3, 4, 0)
 FLOATS = ("float32", "float64", "float64", "float16")
 
 #: What a caller may hand in by mistake, whatever was asked for.
@@ -110,7 +111,7 @@ TENSOR = re.compile(
     r"|c|u|v|nu|array|data|gradient|grad|grad_outputs?|source|src|vec\d?|mat\d?|exponent|end|start|out|output|outputs|alpha|running_\w+|t|pos_weight"
     r"|input\d|hx|h|logits|labels?|log_probs|max_norm_of|obj|tgt|memory|parameters|inputs|embeddings?|vectors|tangents|cotangents?)$"
 )
-AXIS = re.compile(r"^(dim|axis|dim0|dim1|axis1|axis2|start_dim|end_dim|source_axis|destination|start_axis|end_axis)$")
+AXIS = re.compile(r"^(dim|axis|dim0|dim1|axis1|axis2|start_dim|end_dim|source_axis|source|destination|start_axis|end_axis)$")
 AXES = re.compile(r"^(dims|axes|dims_\w+)$")
 SHAPE = re.compile(r"^(shape|size|sizes|newshape|output_size|repeats|reps|unflattened_size)$")
 COUNT = re.compile(r"^(in_features|embedding_dim|embed_dim|dim_model|d_model|normalized_shape|input_size)$")
@@ -121,9 +122,9 @@ INDEX = re.compile(r"^(index|indices|idx)$")
 class Scene:
     """What the arguments of one call have in common."""
 
-    def __init__(self, rng: Random, spatial: int | None) -> None:
+    def __init__(self, rng: Random, spatial: int | None, axes: int | None = None) -> None:
         self.rng = rng
-        axes = rng.choice((1, 2, 2, 2, 3, 3, 4, 0)) if spatial is None else spatial + 2
+        axes = spatial + 2 if spatial is not None else rng.choice(AXES_OF) if axes is None else axes
         self.shape = tuple(rng.choice((2, 3, 4, 4)) for _ in range(axes))
         if spatial is not None:
             self.shape = (*self.shape[:2], *(rng.choice((4, 5, 6)) for _ in range(spatial)))
@@ -275,6 +276,8 @@ class Drawer:
             return self.choose(
                 name, rng, [str(tuple(axes)), str(tuple(axes[:1])), str(axes[0] if axes else 0), str((-1, -2)), "(0, 1)"]
             )
+        if name == "shifts":
+            return rng.choice(("1", "-1", "2", "(1, 2)"))
         if name == "normalized_shape":
             keep = rng.choice((1, 1, 2))
             return str(shape[-keep:] if shape[-keep:] else (scene.features,)) if rng.random() < 0.6 else str(scene.features)
@@ -448,7 +451,10 @@ class Drawer:
             (*shape[:1], 1, scene.features),
         ]
         options.append((shape[0] if shape else 2, *(1 for _ in shape[1:])))
-        where = self.choose(name, scene.rng, list(range(len(options))))
+        if re.search(r"batch|instance|group|power_norm", self.last) and scene.rng.random() < 0.8:
+            where = 0  # one number a channel
+        else:
+            where = self.choose(name, scene.rng, list(range(len(options))))
         dtype = scene.dtype
         text = scene.tensor(options[where], dtype)
         return f"np.abs({scene.array(options[where], dtype)})" if name.startswith("running") else text
@@ -472,8 +478,8 @@ class Drawer:
         self, params: list[inspect.Parameter], rng: Random, scene: Scene | None = None
     ) -> tuple[list[tuple[str | None, str]], int, Scene]:
         """Texts of the arguments (keyword or None, text), how many of them are faults, and the scene."""
-        scene = scene or Scene(rng, self.spatial)
         self.chosen = []
+        scene = scene or Scene(rng, self.spatial, self.choose("axes", rng, list(AXES_OF)))
         faults = rng.choices((0, 1, 2), (45, 45, 10))[0]
         taken: dict[str, str] = {}
         drawn: list[tuple[str | None, str]] = []
