@@ -436,6 +436,8 @@ def _promoted(call: Call, values: list[Any], result: Any) -> Iterator[Finding]:
         for v in values
     ):
         return  # a list becomes an array of NumPy's own dtype
+    if call.target.endswith(".where") and not any(hasattr(v, "dtype") for v in values[1:3]):
+        return  # the condition's dtype is not the result's
     if (
         len(dtypes) != 1
         or next(iter(dtypes)).kind != "f"
@@ -497,6 +499,8 @@ def _confirm(
             lambda: referee.ask(target.name, target.kind, function, args, kwargs, False),
             moderate,
             referee.coarsest(values),
+            _ties(tensors),
+            0 if "arg" in target.name else 1,
         )
         if gap and _is_random(call, result):
             return "random", ""
