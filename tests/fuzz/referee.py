@@ -208,7 +208,7 @@ def ask(target: str, kind: str, function: Any, args: list[Any], kwargs: dict[str
         k = {n: to_numpy(v, wide) for n, v in kwargs.items()}
     else:
         like = [p.name for p in tensor_parameters(function)]
-        if target == "F.topk" and "sorted" in kwargs:
+        if target == "F.topk" and ("sorted" in kwargs or len(args) > 4):
             raise NoReferee  # in whatever order
         if any(w in kwargs and t in kwargs for w, t in WORDS.items()):
             raise NoReferee
