@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from random import Random
 
-from tests.fuzz.judge import Finding, Report, judge
+from tests.fuzz.finding import Finding
+from tests.fuzz.judge import Report, judge
 from tests.fuzz.targets import Call, Target, discover
 
 

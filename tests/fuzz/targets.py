@@ -14,7 +14,8 @@ import numpy as np
 from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
 import tinygrad_norm as tn
-from tests.fuzz.values import Drawer, Scene
+from tests.fuzz.scene import Scene
+from tests.fuzz.values import Drawer
 
 #: Modules whose calls take seconds (they derive, check, draw): one call where the others have twenty.
 SLOW = ("check", "derive", "draw", "compile", "learn", "train", "graph")
