@@ -266,6 +266,7 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "erf": _function(sp.erf),
     "log1p": _function(lambda x: sp.log(1 + x)),
     "expm1": _function(lambda x: sp.exp(x) - 1),
+    "softplus": _function(lambda x: sp.log(1 + sp.exp(x))),
     "sigmoid": _function(lambda x: 1 / (1 + sp.exp(-x))),
     "sum": _sum,
     "mean": _mean,

@@ -85,6 +85,23 @@ def _root(x: Tensor, n: float = 2) -> Tensor:
     return op.where(zero, 0.0, some.sqrt() if n == 2 else some ** (1 / n))  # type: ignore[no-any-return]
 
 
+def _in_range(function: Callable[[Tensor], Tensor], x: Tensor, axes: tuple[int, ...], p: float = 2) -> Tensor:
+    """A length of x over ``axes``, ⁿ√ of a sum of nth powers, where the powers leave the dtype's range as well.
+
+    There x is divided by a power of two first, which costs no digit; elsewhere that is not on the record.
+    """
+    largest = np.max(np.abs(x.data), axes, keepdims=True, initial=0)
+    kind, count = np.finfo(x.dtype), math.prod(x.shape[a] for a in axes)
+    near = 1 / p if p == 2 else 1 / (8 * p)  # the rounding of another exponent shows long before
+    low, high = (float(kind.tiny) / float(kind.eps)) ** near, (float(kind.max) / max(count, 1)) ** near
+    outside = (largest > 0) & np.isfinite(largest) & ((largest < low) | (largest > high))
+    if not outside.any():
+        return function(x)
+    scale = np.where(outside, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1).astype(largest.dtype)
+    length = function(x / scale)
+    return length * scale.reshape(length.shape)  # type: ignore[no-any-return]
+
+
 # Entry by entry -----------------------------------------------------------------------------------------
 
 
@@ -127,9 +144,7 @@ def silu(input: Any) -> Tensor:
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(βx))/β; the input itself where βx > ``threshold``, with the gradient 1."""
     z = input * beta
-    linear = z > threshold
-    curve = op.log1p(op.exp(op.where(linear, 0.0, z))) / beta  # nothing overflows where the line is taken
-    return op.where(linear, input, curve)  # type: ignore[no-any-return]
+    return op.where(z > threshold, input, op.softplus(z) / beta)  # type: ignore[no-any-return]
 
 
 # Over axes ----------------------------------------------------------------------------------------------
@@ -182,8 +197,9 @@ def var(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = F
 
 @in_float32
 def std(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """√var; the gradient is 0 where the deviation is 0. See ``var``."""
-    return _root(var(input, dim, correction=correction, keepdim=keepdim))
+    """√var; the gradient is 0 where the deviation is 0. See ``var``; of large or small numbers it is right where var overflows."""
+    axes = canonical_axes(dim, input.ndim, "std")
+    return _in_range(lambda x: _root(var(x, dim, correction=correction, keepdim=keepdim)), input, axes)
 
 
 @in_float32
@@ -202,9 +218,13 @@ def norm(input: Any, p: float | str = 2, dim: Any = None, keepdim: bool = False)
     if p == 1:
         return size.sum(axes, keepdims=keepdim)  # type: ignore[no-any-return]
     if p == 2:
-        return _root((input**2).sum(axes, keepdims=keepdim))
-    powers = op.where(size == 0, 0.0, op.where(size == 0, 1.0, size) ** p)  # a power below 2 has no slope of a slope at 0
-    return _root(powers.sum(axes, keepdims=keepdim), p)
+        return _in_range(lambda x: _root((x**2).sum(axes, keepdims=keepdim)), input, axes)
+
+    def length(size: Tensor) -> Tensor:
+        powers = op.where(size == 0, 0.0, op.where(size == 0, 1.0, size) ** p)  # a power below 2 has no slope of a slope at 0
+        return _root(powers.sum(axes, keepdims=keepdim), p)
+
+    return _in_range(length, size, axes, p)
 
 
 # Form ---------------------------------------------------------------------------------------------------

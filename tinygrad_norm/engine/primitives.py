@@ -30,6 +30,7 @@ concatenate: Op
 cos: Op
 cumsum: Op
 einsum: Op
+expm1: Op
 fold: Op
 getitem: Op
 prod: Op
@@ -43,16 +44,6 @@ where: Op
 # Values and slopes that need more than a name ---------------------------------------------------------
 
 
-def _mean(x: Array, axis: tuple[int, ...]) -> Any:
-    if x.dtype == np.float16:  # the sum may overflow where the mean does not
-        return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
-    return total(x, axis) / _count(x, axis)
-
-
-def _sigmoid(x: Array) -> Any:
-    side = np.copysign(1, np.real(x))
-    z = np.exp(-side * x)  # never overflows
-    return np.where(side > 0, 1 / (1 + z), z / (1 + z))
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -60,12 +51,21 @@ def _cast(x: Array, dtype: Any) -> Array:
 
 
 def _power_rule(g: Any, out: Any, x: Any, n: float) -> Any:
-    """g·n·xⁿ⁻¹, with the exponents spelled out for which xⁿ⁻¹ is no number at 0 or no work at all."""
+    """g·n·xⁿ⁻¹, with the exponents spelled out for which xⁿ⁻¹ is no number at 0 or no work at all.
+
+    From left to right, so that no step is further from 1 than the result or the value xⁿ: xⁿ⁻¹ may leave the dtype's range
+    where g·xⁿ⁻¹ does not.
+    """
     if n == 0:
         return g * 0.0
     if n == 1:
         return g
-    return n * g * (x if n == 2 else x ** (n - 1))
+    if n < 0:
+        return n * g * x**n / x
+    if n < 3 or n % 1:
+        return n * g * (x if n == 2 else x ** (n - 1))
+    some, rest = n // 2, n - 1 - n // 2
+    return n * g * (x if some == 1 else x**some) * (x if rest == 1 else x**rest)
 
 
 def _tie(g: Any, mine: Any, other: Any, loses: Any) -> Any:
@@ -150,10 +150,12 @@ exp     = Op("exp", "exp({0})", np.exp,       (lambda g, out, x: g * out,), elem
 log     = Op("log", "log({0})", np.log,       (lambda g, out, x: g / x,), elementwise=True)
 sqrt    = Op("sqrt", "sqrt({0})", np.sqrt,    (lambda g, out, x: g * 0.5 / out,), elementwise=True)
 rsqrt   = Op("rsqrt", "rsqrt({0})", lambda x: 1 / np.sqrt(x),
-                                              (lambda g, out, x: g * -0.5 * out**3,), elementwise=True)
+                                              (lambda g, out, x: g * (-0.5 * out) * out * out,), elementwise=True)
 tanh    = Op("tanh", "tanh({0})", np.tanh,    (lambda g, out, x: g * (1 - out**2),), elementwise=True)
-sigmoid = Op("sigmoid", "sigmoid({0})", _sigmoid,
+sigmoid = Op("sigmoid", "sigmoid({0})", values.sigmoid,
                                               (lambda g, out, x: g * out * (1 - out),), elementwise=True)
+softplus = Op("softplus", "log(1 + exp({0}))", values.softplus,
+                                              (lambda g, out, x: g * sigmoid(x),), elementwise=True)
 log1p   = Op("log1p", "log(1 + {0})", np.log1p, (lambda g, out, x: g / (1 + x),), elementwise=True)
 expm1   = Op("expm1", "(exp({0}) − 1)", np.expm1, (lambda g, out, x: g * exp(x),), elementwise=True)
 sin     = Op("sin", "sin({0})", np.sin,       (lambda g, out, x: g * cos(x),), elementwise=True)
@@ -177,7 +179,7 @@ where   = Op("where", "{1} if {0} else {2}", np.where,
 
 # Reductions
 sum  = Op("sum", "sum({0})", total,           (lambda g, out, x, axis: g,))
-mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g * (1 / (_count(x, axis) or 1)),))
+mean = Op("mean", "mean({0})", values.mean,         (lambda g, out, x, axis: g * (1 / (_count(x, axis) or 1)),))
 max  = Op("max", "max({0})", lambda x, axis: np.max(x, axis=axis, keepdims=True), (_max_rule,), smooth=False)
 prod = Op("prod", "prod({0})", values.prod,   (lambda g, out, x, axis: g * _others(x, axis),))
 
@@ -185,7 +187,7 @@ prod = Op("prod", "prod({0})", values.prod,   (lambda g, out, x, axis: g * _othe
 softmax     = Op("softmax", "softmax({0})", values.softmax,
                                               (lambda g, out, x, axis: out * (g - sum(g * out, axis=axis)),))
 log_softmax = Op("log_softmax", "log_softmax({0})", values.log_softmax,
-                                              (lambda g, out, x, axis: g - exp(out) * sum(g, axis=axis),))
+                                              (lambda g, out, x, axis: exp(out) * (g - sum(g, axis=axis)) - g * expm1(out),))
 logsumexp   = Op("logsumexp", "logsumexp({0})", values.logsumexp,
                                               (lambda g, out, x, axis: g * exp(x - out),))
 cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,

@@ -73,6 +73,19 @@ def erf(x: Any) -> Any:
     return _narrow(np.where(x.real < 0, -out, out), x)
 
 
+def sigmoid(x: Array) -> Any:
+    side = np.copysign(1, np.real(x))
+    z = np.exp(-side * x)  # never overflows
+    return np.where(side > 0, 1 / (1 + z), z / (1 + z))
+
+
+def softplus(x: Array) -> Any:
+    """log(1 + exp(x)); for x > 0 as x + log(1 + exp(−x)), so that nothing overflows."""
+    z = np.asarray(_wide(x))
+    positive = z.real > 0
+    return _narrow(np.log1p(np.exp(np.where(positive, -z, z))) + np.where(positive, z, 0), x)
+
+
 def _largest(x: Array, axis: Axes) -> Any:
     return np.max(x.real, axis, keepdims=True, initial=-np.inf)
 
@@ -86,19 +99,45 @@ def softmax(x: Array, axis: Axes) -> Any:
 def log_softmax(x: Array, axis: Axes) -> Any:
     z = _wide(x)
     z = z - _largest(z, axis)
-    return _narrow(z - np.log(total(np.exp(z), axis)), x)
+    return _narrow(z - _log_sum(z, axis), x)
 
 
 def logsumexp(x: Array, axis: Axes) -> Any:
     z = _wide(x)
     top = _largest(z, axis)
     top = np.where(np.isfinite(top), top, 0)  # ∞ − ∞ is no number
+    return _narrow(_log_sum(z - top, axis) + top, x)
+
+
+def _log_sum(z: Array, axis: Axes) -> Any:
+    """log Σexp(z), the largest z being 0: as log(1 + (Σexp(z) − 1)), the 1 never added, so that a sum next to 1 keeps its digits."""
+    e = np.exp(z)
+    largest = z.real == 0
+    if z.dtype.kind == "c":
+        np.copyto(e, np.expm1(z), where=largest)
+    else:
+        e[largest] = 0
+    more = np.add.reduce(largest, axis, z.real.dtype, keepdims=True) - 1
     with np.errstate(divide="ignore"):  # the log of a sum of nothing is −∞
-        return _narrow(np.log(total(np.exp(z - top), axis)) + top, x)
+        return np.log1p(total(e, axis) + more)
+
+
+# Over axes ----------------------------------------------------------------------------------------------
+
+
+def mean(x: Array, axis: Axes) -> Any:
+    n = math.prod([x.shape[a] for a in axis])
+    if x.dtype == np.float16:  # the sum may overflow where the mean does not
+        return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
+    means = total(x, axis) / n
+    if n > 1 and x.dtype.kind == "f" and not np.vdot(means, means) < np.inf:  # so may it in any dtype
+        means = np.where(np.isfinite(means), means, total(x / n, axis))
+    return means
 
 
 def prod(x: Array, axis: Axes) -> Any:
-    return _narrow(np.prod(_wide(x), axis=axis, keepdims=True), x)
+    carried = {"e": np.float32, "f": np.float64}.get(x.dtype.char)  # a product may pass through what it does not come to
+    return np.prod(x, axis=axis, keepdims=True, dtype=carried).astype(x.dtype, copy=False)
 
 
 def cumsum(x: Array, axis: int, reverse: bool) -> Array:

@@ -194,7 +194,7 @@ FIXED = Op(
     (
         lambda g, out, x, m, v, eps: g * rsqrt(v + eps),
         lambda g, out, x, m, v, eps: -g * rsqrt(v + eps),
-        lambda g, out, x, m, v, eps: -0.5 * g * (x - m) * rsqrt(v + eps) ** 3,
+        lambda g, out, x, m, v, eps: -0.5 * g * out / (v + eps),
     ),
 )
 """x̂ by given statistics, all of it in the dtype computed in."""

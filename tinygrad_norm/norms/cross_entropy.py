@@ -15,7 +15,8 @@ Backward, with p = softmax(z):
     dz = dy·(p·Σ_k q − q)        dt = −dy·log p·(1 − s)·w/Z
 
 For a plain one-hot mean over N samples this is the famous (p − onehot)/N. It has no p in a denominator: a prediction that is
-certain and wrong has the loss ∞ at most, and a gradient of 1.
+certain and wrong has the loss ∞ at most, and a gradient of 1. One that is certain and right keeps its digits, too: p − 1 is
+computed as expm1(log p), the loss as log(1 + Σ exp of the others).
 
 A mean over no targets (all ignored) raises ``ShapeError``; PyTorch gives NaN.
 
@@ -120,7 +121,8 @@ def _spread(g: Any, z: Any) -> Any:
 def _dz(g: Any, out: Any, z: Any, t: Any, **how: Any) -> Any:
     z, axis = widen(z), (_axis(z),)
     q, share = _targets(z, t, **how)
-    return _spread(widen(g), z) * share * (op.softmax(z, axis=axis) * op.sum(q, axis=axis) - q)
+    logp = op.log_softmax(z, axis=axis)
+    return _spread(widen(g), z) * share * (op.exp(logp) * (op.sum(q, axis=axis) - q) + q * op.expm1(logp))
 
 
 def _dt(g: Any, out: Any, z: Any, t: Any, *, weight: Any, label_smoothing: float, **how: Any) -> Any:
