@@ -1,5 +1,6 @@
 """The normalizations and what networks need around them, with PyTorch's names, argument order and defaults."""
 
+from .engine.convolution import conv1d, conv2d
 from .engine.functions import (
     clamp,
     clip,
@@ -21,7 +22,7 @@ from .engine.functions import (
     topk,
     var,
 )
-from .engine.layers import avg_pool2d, conv2d, embedding, max_pool2d
+from .engine.layers import avg_pool2d, embedding, max_pool2d
 from .engine.primitives import maximum, minimum, relu, sigmoid, tanh, where
 from .norms import (
     ada_norm,
@@ -59,6 +60,7 @@ __all__ = [
     "clamp",
     "clip",
     "conditional_layer_norm",
+    "conv1d",
     "conv2d",
     "cosine_similarity",
     "cross_entropy",

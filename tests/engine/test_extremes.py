@@ -52,7 +52,23 @@ def points(dtype: str, positive: bool = False) -> np.ndarray:
     info = np.finfo(dtype)
     top, low = float(info.max), float(info.tiny)
     log = float(np.log(top))
-    xs = [float(info.smallest_subnormal), low / 4, low, low**0.5, float(info.eps) / 8, 1e-3, 0.3, 1, 2.5, 5, 9, 19.5, 20.5, 30, 40]
+    xs = [
+        float(info.smallest_subnormal),
+        low / 4,
+        low,
+        low**0.5,
+        float(info.eps) / 8,
+        1e-3,
+        0.3,
+        1,
+        2.5,
+        5,
+        9,
+        19.5,
+        20.5,
+        30,
+        40,
+    ]
     xs += [log - 1, log + 1, log + 6, 95, 2 * log, top ** (1 / 3), top**0.5, top**0.5 * 2, top**0.75, top / 2, top]
     some = np.array([x for x in xs if x <= top], dtype)
     return some if positive else np.concatenate([some, -some])

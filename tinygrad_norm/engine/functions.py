@@ -99,7 +99,7 @@ def _in_range(function: Callable[[Tensor], Tensor], x: Tensor, axes: tuple[int, 
         return function(x)
     scale = np.where(outside, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1).astype(largest.dtype)
     length = function(x / scale)
-    return length * scale.reshape(length.shape)  # type: ignore[no-any-return]
+    return length * scale.reshape(length.shape)
 
 
 # Entry by entry -----------------------------------------------------------------------------------------

@@ -49,76 +49,7 @@ def _fits(
             )
 
 
-# Convolution and pooling --------------------------------------------------------------------------------
-
-
-def conv2d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Pair = 1,
-    padding: Pair | str = 0,
-    dilation: Pair = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Windows of the padded image, each times the kernel, summed (a cross-correlation, as PyTorch's).
-
-    input:    (N, C, H, W) or (C, H, W)
-    weight:   (O, C/groups, kH, kW)
-    bias:     (O,), or None
-    padding:  zeros around the image: an int, (rows, columns), "valid" (none), or "same" (the output's size is the
-              input's; only with stride 1; an odd one goes below and to the right)
-    Raises ``ShapeError`` where channels, groups or sizes do not fit. Returns (N, O, H', W') or (O, H', W').
-    """
-    x, w = _images(input, "conv2d"), floating(weight, "conv2d", "weight")
-    if w.ndim != 4:
-        raise ShapeError(f"conv2d: weight {describe(w)} has {w.ndim} axes; it is (out_channels, in_channels/groups, kH, kW).")
-    channels, (outs, per_group, *size) = x.shape[-3], w.shape
-    if groups < 1 or channels % groups or outs % groups:
-        raise ShapeError(
-            f"conv2d: groups={groups} for input {describe(x)} and weight {describe(w)}: "
-            f"it must divide the {channels} input channels and the {outs} output channels."
-        )
-    if per_group * groups != channels:
-        raise ShapeError(
-            f"conv2d: weight {describe(w)} takes {per_group * groups} input channels (with groups={groups}), input {describe(x)} has "
-            f"{channels}. The weight's second size must be {channels // groups}."
-        )
-    if min(size) < 1:
-        raise ShapeError(f"conv2d: weight {describe(w)}: a kernel has at least one row and one column.")
-    b = None if bias is None else floating(bias, "conv2d", "bias")
-    if b is not None and b.shape != (outs,):
-        raise ShapeError(
-            f"conv2d: bias {describe(b)} for weight {describe(w)}: one number for each output channel, shape ({outs},)."
-        )
-    step, spread = _pair(stride, "conv2d", "stride", 1), _pair(dilation, "conv2d", "dilation", 1)
-    around = _around(padding, step, [d * (k - 1) for d, k in zip(spread, size)])
-    _fits("conv2d", x, "kernel", size, spread, around)
-
-    one = x.ndim == 3
-    x = x.reshape(1, *x.shape) if one else x
-    view = op.windows(_pad(x, around), size=tuple(size), stride=step, dilation=spread)
-    n, _, rows, columns = view.shape[:4]
-    if groups == 1:
-        out = op.einsum(view, w, equation="nchwij,ocij->nohw")
-    else:
-        view = view.reshape(n, groups, per_group, rows, columns, *size)
-        w = w.reshape(groups, outs // groups, per_group, *size)
-        out = op.einsum(view, w, equation="ngchwij,gocij->ngohw").reshape(n, outs, rows, columns)
-    out = out if b is None else out + b.reshape(outs, 1, 1)
-    return out.reshape(out.shape[1:]) if one else out  # type: ignore[no-any-return]
-
-
-def _around(padding: Pair | str, stride: Sequence[int], missing: Sequence[int]) -> list[tuple[int, int]]:
-    if padding == "valid":
-        return [(0, 0), (0, 0)]
-    if padding == "same":
-        if tuple(stride) != (1, 1):
-            raise ShapeError(f"conv2d: padding='same' with stride={tuple(stride)}; only stride 1 keeps the size.")
-        return [(n // 2, n - n // 2) for n in missing]
-    if isinstance(padding, str):
-        raise ShapeError(f"conv2d: padding={padding!r}; it is a number, two, 'valid' or 'same'.")
-    return [(n, n) for n in _pair(padding, "conv2d", "padding", 0)]
+# Pooling ------------------------------------------------------------------------------------------------
 
 
 def _pad(x: Tensor, around: Sequence[tuple[int, int]]) -> Tensor:

@@ -27,6 +27,8 @@ from .op import Every, Op
 astype: Op
 broadcast_to: Op
 concatenate: Op
+conv2d_input: Op
+conv2d_weight: Op
 cos: Op
 cumsum: Op
 einsum: Op
@@ -42,8 +44,6 @@ transpose: Op
 where: Op
 
 # Values and slopes that need more than a name ---------------------------------------------------------
-
-
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -197,6 +197,15 @@ cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,
 matmul = Op("matmul", "{0} @ {1}", np.matmul, (lambda g, out, a, b: g @ _swap_last(b),
                                                lambda g, out, a, b: _swap_last(a) @ g))
 einsum = Op("einsum", "einsum({0}, …; {equation})", values.einsum, Every(_einsum_rule))
+conv2d        = Op("conv2d", "conv({0}, {1})", values.conv2d,
+                                              (lambda g, out, x, w, **how: conv2d_input(g, w, shape=x.shape[2:], **how),
+                                               lambda g, out, x, w, **how: conv2d_weight(g, x, size=w.shape[2:], **how)))
+conv2d_input  = Op("conv2d_input", "conv_input({0}, {1})", values.conv2d_input,
+                                              (lambda g, out, y, w, shape, **how: conv2d(g, w, **how),
+                                               lambda g, out, y, w, shape, **how: conv2d_weight(y, g, size=w.shape[2:], **how)))
+conv2d_weight = Op("conv2d_weight", "conv_weight({0}, {1})", values.conv2d_weight,
+                                              (lambda g, out, y, x, size, **how: conv2d(x, g, **how),
+                                               lambda g, out, y, x, size, **how: conv2d_input(y, g, shape=x.shape[2:], **how)))
 
 # Form
 reshape      = Op("reshape", "reshape({0})", lambda x, shape: x.reshape(shape),
