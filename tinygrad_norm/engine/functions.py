@@ -121,17 +121,15 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
 clip = clamp
 
 
-@in_float32
 def gelu(input: Any, approximate: str = "none") -> Tensor:
     """x·Φ(x), Φ the normal distribution: ½x·(1 + erf(x/√2)), or with ``"tanh"`` ½x·(1 + tanh(√(2/π)·(x + 0.044715x³))).
 
     Source: Hendrycks, Gimpel 2016, "Gaussian Error Linear Units" (arXiv:1606.08415).
     """
-    if approximate == "none":
-        return input * 0.5 * (op.erf(input * math.sqrt(0.5)) + 1.0)  # type: ignore[no-any-return]
-    if approximate == "tanh":
-        return input * 0.5 * (op.tanh((input + input**3 * 0.044715) * math.sqrt(2 / math.pi)) + 1.0)  # type: ignore[no-any-return]
-    raise OptionError(f'gelu: approximate={approximate!r}; it is "none" or "tanh".')
+    if approximate not in ("none", "tanh"):
+        raise OptionError(f'gelu: approximate={approximate!r}; it is "none" or "tanh".')
+    x = floating(input, "gelu")
+    return op.gelu(x) if approximate == "none" else op.gelu_tanh(x)  # type: ignore[no-any-return]
 
 
 def silu(input: Any) -> Tensor:

@@ -35,9 +35,11 @@ einsum: Op
 expm1: Op
 fold: Op
 getitem: Op
+ndtr: Op
 prod: Op
 reshape: Op
 scatter: Op
+sigmoid: Op
 sign: Op
 sum: Op
 transpose: Op
@@ -66,6 +68,22 @@ def _power_rule(g: Any, out: Any, x: Any, n: float) -> Any:
         return n * g * (x if n == 2 else x ** (n - 1))
     some, rest = n // 2, n - 1 - n // 2
     return n * g * (x if some == 1 else x**some) * (x if rest == 1 else x**rest)
+
+
+def _gelu_rule(g: Any, out: Any, x: Any) -> Any:
+    """Φ(x) + x·φ(x)."""
+    return g * (ndtr(x) + x * exp(x * x * -0.5) * _DENSITY)
+
+
+def _gelu_tanh_rule(g: Any, out: Any, x: Any) -> Any:
+    """s + x·s·(1 − s)·u′, for s = σ(u) and u = a·x + b·x³."""
+    a, b = values.GELU_TANH
+    s = sigmoid(x * (x * x * b + a))
+    slope = x * s * (1 - s)
+    return g * (s + slope * a + slope * x * x * (3 * b))
+
+
+_DENSITY = 1 / math.sqrt(2 * math.pi)  # φ(0)
 
 
 def _tie(g: Any, mine: Any, other: Any, loses: Any) -> Any:
@@ -161,6 +179,11 @@ expm1   = Op("expm1", "(exp({0}) − 1)", np.expm1, (lambda g, out, x: g * exp(x
 sin     = Op("sin", "sin({0})", np.sin,       (lambda g, out, x: g * cos(x),), elementwise=True)
 cos     = Op("cos", "cos({0})", np.cos,       (lambda g, out, x: -g * sin(x),), elementwise=True)
 erf     = Op("erf", "erf({0})", values.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
+
+ndtr    = Op("ndtr", "Φ({0})", values.ndtr,   (lambda g, out, x: g * exp(x * x * -0.5) * _DENSITY,), elementwise=True)
+gelu    = Op("gelu", "gelu({0})", values.gelu, (_gelu_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_rule))
+gelu_tanh = Op("gelu_tanh", "gelu({0})", values.gelu_tanh,
+                                              (_gelu_tanh_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_tanh_rule))
 
 # Kinks: complex step may not cross them
 relu    = Op("relu", "relu({0})", lambda x: np.maximum(x, 0),
