@@ -61,6 +61,10 @@ TORCH: dict[str, Callable[..., Any]] = {
     "sin": torch.sin,
     "cos": torch.cos,
     "erf": torch.erf,
+    "ndtr": lambda x: torch.special.ndtr(x),
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+    "softplus": lambda x: torch.nn.functional.softplus(x, threshold=100),
     "relu": torch.relu,
     "abs": torch.abs,
     "maximum": lambda a, b: torch.maximum(*both(a, b)),
@@ -75,6 +79,11 @@ TORCH: dict[str, Callable[..., Any]] = {
     "logsumexp": lambda x, axis: x.logsumexp(axis, keepdim=True),
     "cumsum": lambda x, axis, reverse: x.flip(axis).cumsum(axis).flip(axis) if reverse else x.cumsum(axis),
     "einsum": lambda *xs, equation: torch.einsum(equation, *xs),
+    "conv2d": lambda x, w, stride, padding, dilation, groups: torch.nn.functional.conv2d(
+        around(x, padding), w, None, stride, 0, dilation, groups
+    ),
+    "conv2d_input": lambda y, w, shape, **how: conv2d_input(y, w, shape, **how),
+    "conv2d_weight": lambda y, x, size, **how: conv2d_weight(y, x, size, **how),
     "matmul": torch.matmul,
     "reshape": lambda x, shape: x.reshape(shape),
     "transpose": lambda x, axes: x.permute(axes),
@@ -88,6 +97,24 @@ TORCH: dict[str, Callable[..., Any]] = {
     "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "unbroadcast": lambda x, shape: x.sum_to_size(shape),
 }
+
+
+def around(x: Any, padding: Any) -> Any:
+    return torch.nn.functional.pad(x, [n for ends in padding[::-1] for n in ends])
+
+
+def conv2d_input(y: Any, w: Any, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """A transposed convolution, as large as the padded image; the image's part of it."""
+    whole = torch.nn.functional.conv_transpose2d(y, w, None, stride, 0, 0, groups, dilation)
+    beyond = [n + sum(ends) - m for n, ends, m in zip(shape, padding, whole.shape[2:])]
+    (top, _), (left, _) = padding
+    return around(whole, [(0, n) for n in beyond])[:, :, top : top + shape[0], left : left + shape[1]]
+
+
+def conv2d_weight(y: Any, x: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    view = unfold(around(x, padding), size, stride, dilation)
+    parts = zip(y.tensor_split(groups, 1), view.tensor_split(groups, 1))
+    return torch.cat([torch.einsum("nohw,nchwij->ocij", *part) for part in parts])
 
 
 def both(a: Any, b: Any) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels, values
+from . import kernels, sliding, values
 from .arrays import Array, broadcasting, sum_to, total
 from .op import Every, Op
 
@@ -220,13 +220,13 @@ cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,
 matmul = Op("matmul", "{0} @ {1}", np.matmul, (lambda g, out, a, b: g @ _swap_last(b),
                                                lambda g, out, a, b: _swap_last(a) @ g))
 einsum = Op("einsum", "einsum({0}, …; {equation})", values.einsum, Every(_einsum_rule))
-conv2d        = Op("conv2d", "conv({0}, {1})", values.conv2d,
+conv2d        = Op("conv2d", "conv({0}, {1})", sliding.conv2d,
                                               (lambda g, out, x, w, **how: conv2d_input(g, w, shape=x.shape[2:], **how),
                                                lambda g, out, x, w, **how: conv2d_weight(g, x, size=w.shape[2:], **how)))
-conv2d_input  = Op("conv2d_input", "conv_input({0}, {1})", values.conv2d_input,
+conv2d_input  = Op("conv2d_input", "conv_input({0}, {1})", sliding.conv2d_input,
                                               (lambda g, out, y, w, shape, **how: conv2d(g, w, **how),
                                                lambda g, out, y, w, shape, **how: conv2d_weight(y, g, size=w.shape[2:], **how)))
-conv2d_weight = Op("conv2d_weight", "conv_weight({0}, {1})", values.conv2d_weight,
+conv2d_weight = Op("conv2d_weight", "conv_weight({0}, {1})", sliding.conv2d_weight,
                                               (lambda g, out, y, x, size, **how: conv2d(x, g, **how),
                                                lambda g, out, y, x, size, **how: conv2d_input(y, g, shape=x.shape[2:], **how)))
 
@@ -244,10 +244,10 @@ concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.c
 astype       = Op("astype", "cast({0})", _cast, (lambda g, out, x, dtype: g,), elementwise=True)
 pad          = Op("pad", "pad({0})", values.pad,
                                               (lambda g, out, x, width, value: getitem(g, index=values.inside(width, x.shape)),))
-windows      = Op("windows", "windows({0})", values.windows,
+windows      = Op("windows", "windows({0})", sliding.windows,
                                               (lambda g, out, x, size, stride, dilation: fold(
                                                   g, size=size, stride=stride, dilation=dilation, shape=x.shape[len(x.shape) - len(size):]),))
-fold         = Op("fold", "fold({0})", values.fold,
+fold         = Op("fold", "fold({0})", sliding.fold,
                                               (lambda g, out, x, size, stride, dilation, shape: windows(
                                                   g, size=size, stride=stride, dilation=dilation),))
 unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: broadcast_to(g, shape=x.shape),))
