@@ -50,6 +50,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
     "pow": lambda x, n: x**n,
+    "power": lambda a, b: a**b,
     "exp": torch.exp,
     "log": torch.log,
     "sqrt": torch.sqrt,
@@ -224,6 +225,26 @@ def test_saturation(name):
 @pytest.mark.parametrize("n", [2, 3, 1, 0, 2.0])
 def test_powers_at_zero_and_below(n):
     compare(lambda x: x**n, lambda t: t**n, np.array([-2.0, 0.0, 3.0]))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value|divide by zero")
+def test_powers_of_two_tensors_at_zero_and_below():
+    """0⁰ has the slopes 0; a negative base has no slope in its exponent."""
+    a, b = np.meshgrid([-2.0, 0.0, 0.5, 3.0, INF], [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0], indexing="ij")
+    compare(TABLE["power"], torch.pow, a, b, order=1)
+    for base in (2.0, -3.0, 1):
+        compare(lambda x: TABLE["power"](base, x), lambda t: base**t, b[0], order=1)  # noqa: B023
+    x, t = tensor(b[0], requires_grad=True), torch.tensor(b[0], requires_grad=True)
+    (0.0**t).sum().backward()
+    np.testing.assert_array_equal(grad(TABLE["power"](0.0, x).sum(), x)[0].data, t.grad.numpy())
+
+
+def test_a_power_of_zero_goes_on():
+    """The slope in the exponent of the slope in the base, aᵇ⁻¹·(1 + b·log a), is 1/a at b = 0: PyTorch cuts it off there."""
+    a, b = tensor([2.0, 0.5], requires_grad=True), tensor([0.0, 0.0], requires_grad=True)
+    (da,) = grad(TABLE["power"](a, b).sum(), a, create_graph=True)
+    np.testing.assert_array_equal(da.data, 0.0)
+    np.testing.assert_allclose(grad(da.sum(), b)[0].data, [0.5, 2.0])
 
 
 # Products of matrices -----------------------------------------------------------------------------------------

@@ -261,6 +261,7 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
     "pow": lambda x, n: x**n,
+    "power": _function(lambda a, b: a**b),
     "exp": _function(sp.exp),
     "log": _function(sp.log),
     "sqrt": _function(sp.sqrt),

@@ -24,6 +24,7 @@ from .arrays import Array, broadcasting, sum_to, total
 from .op import Every, Op
 
 # Rules below name these before their line in the table
+abs: Op
 astype: Op
 broadcast_to: Op
 concatenate: Op
@@ -35,7 +36,9 @@ einsum: Op
 expm1: Op
 fold: Op
 getitem: Op
+log: Op
 ndtr: Op
+power: Op
 prod: Op
 reshape: Op
 scatter: Op
@@ -84,6 +87,20 @@ def _gelu_tanh_rule(g: Any, out: Any, x: Any) -> Any:
 
 
 _DENSITY = 1 / math.sqrt(2 * math.pi)  # φ(0)
+
+
+def _base_rule(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """g·b·aᵇ⁻¹; 0 where a and b are both 0, though aᵇ⁻¹ is not."""
+    return g * b * power(where(b == 0, where(abs(a) > 0, a, 1.0), a), b - 1)
+
+
+def _exponent_rule(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """g·aᵇ·log(a); 0 where a is 0 and b is not negative. A negative base has no slope in b: NaN."""
+    if not isinstance(a, (int, float)):
+        return g * out * log(where(a == 0, where(out <= 1, 1.0, a), a))
+    if a == 0:
+        return g * where(out <= 1, 0.0, -math.inf)
+    return g * out * (math.log(a) if a > 0 else math.nan)
 
 
 def _tie(g: Any, mine: Any, other: Any, loses: Any) -> Any:
@@ -162,6 +179,7 @@ div = Op("div", "{0}/{1}", broadcasting(np.true_divide),   (lambda g, out, a, b:
                                                             lambda g, out, a, b: -g * out / b), elementwise=True)
 neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
 pow = Op("pow", "{0}^{n}", lambda x, n: x**n,              (_power_rule,), elementwise=True)
+power = Op("power", "{0}^{1}", broadcasting(np.power),     (_base_rule, _exponent_rule), elementwise=True)
 
 # Functions
 exp     = Op("exp", "exp({0})", np.exp,       (lambda g, out, x: g * out,), elementwise=True)
