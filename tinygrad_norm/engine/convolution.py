@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
+from .arguments import floating
 from .errors import ShapeError, describe
-from .functions import floating
+from .shapes import each
 from .tensor import Tensor
 
 Pair = int | Sequence[int]
@@ -80,7 +81,7 @@ def _convolution(
         raise ShapeError(
             f"{name}: bias {describe(b)} for weight {describe(w)}: one number for each output channel, shape ({outs},)."
         )
-    step, spread = several(stride, k, name, "stride", 1), several(dilation, k, name, "dilation", 1)
+    step, spread = each(name, "stride", stride, _AXES[k], 1), each(name, "dilation", dilation, _AXES[k], 1)
     ends = _ends(name, padding, step, [d * (n - 1) for d, n in zip(spread, size)])
     _fits(name, x, size, spread, ends)
 
@@ -98,24 +99,12 @@ def _convolution(
 # Arguments ----------------------------------------------------------------------------------------------
 
 
-def several(value: Any, k: int, name: str, what: str, least: int) -> tuple[int, ...]:
-    """An int for all windowed axes, or one for each."""
-    all_of_them = tuple(value) if isinstance(value, (tuple, list)) else (value,) * k
-    whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in all_of_them)
-    if len(all_of_them) != k or not whole:
-        or_two = ", or two: rows and columns" if k == 2 else ""
-        raise ShapeError(f"{name}: {what}={value!r}; give an int{or_two}.")
-    if min(all_of_them) < least:
-        raise ShapeError(f"{name}: {what}={value!r}; it must be at least {least}.")
-    return tuple(int(n) for n in all_of_them)
-
-
 def _channels(name: str, x: Tensor, w: Tensor, k: int, groups: Any) -> tuple[int, tuple[int, ...]]:
     """The output's channels and the kernel's size, if the input's channels and the groups fit."""
     channels, (outs, per_group, *size) = x.shape[-k - 1], w.shape
     if not isinstance(groups, (int, np.integer)) or groups < 1 or channels % groups or outs % groups:
         raise ShapeError(
-            f"{name}: groups={groups!r} for input {describe(x)} and weight {describe(w)}: "
+            f"{name}: groups={describe(groups)} for input {describe(x)} and weight {describe(w)}: "
             f"it is an int that divides the {channels} input channels and the {outs} output channels."
         )
     if per_group * groups != channels:
@@ -132,7 +121,7 @@ def _channels(name: str, x: Tensor, w: Tensor, k: int, groups: Any) -> tuple[int
 def _ends(name: str, padding: Any, stride: Sequence[int], missing: Sequence[int]) -> Ends:
     """How many zeros stand before and after, axis by axis."""
     if not isinstance(padding, str):
-        return tuple((n, n) for n in several(padding, len(stride), name, "padding", 0))
+        return tuple((n, n) for n in each(name, "padding", padding, _AXES[len(stride)], 0))
     if padding == "valid":
         return ((0, 0),) * len(stride)
     if padding != "same":

@@ -89,14 +89,21 @@ def _gelu_tanh_rule(g: Any, out: Any, x: Any) -> Any:
 _DENSITY = 1 / math.sqrt(2 * math.pi)  # φ(0)
 
 
+def _as_fine(x: Any, out: Any) -> Any:
+    """In the dtype that the power was computed in: half of a number would be lost in half precision."""
+    return x if isinstance(x, (int, float)) or x.dtype == out.dtype else astype(x, dtype=out.dtype)
+
+
 def _base_rule(g: Any, out: Any, a: Any, b: Any) -> Any:
     """g·b·aᵇ⁻¹; 0 where a and b are both 0, though aᵇ⁻¹ is not."""
+    b = _as_fine(b, out)
     return g * b * power(where(b == 0, where(abs(a) > 0, a, 1.0), a), b - 1)
 
 
 def _exponent_rule(g: Any, out: Any, a: Any, b: Any) -> Any:
     """g·aᵇ·log(a); 0 where a is 0 and b is not negative. A negative base has no slope in b: NaN."""
     if not isinstance(a, (int, float)):
+        a = _as_fine(a, out)
         return g * out * log(where(a == 0, where(out <= 1, 1.0, a), a))
     if a == 0:
         return g * where(out <= 1, 0.0, -math.inf)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import Tensor
-from ..engine.functions import as_tensor
+from ..engine.arguments import as_tensor
 from ..norms import batch_norm, group_norm, instance_norm
 from ..norms.group_norm import channels_per_group
 from .channels import PerChannel, check_channels

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import ShapeError, Tensor, describe
+from ..engine.arguments import floating
 from ..engine.convolution import Pair, conv2d
-from ..engine.functions import floating
 from .module import Module
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine import Tensor, tensor
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..norms import cosine_similarity, cross_entropy, local_response_norm, log_softmax, normalize, softmax
 from .module import Module
 

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, InPlaceError, Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import rsqrt
 from .arguments import (
     affine_pair,

@@ -34,8 +34,8 @@ import numpy as np
 
 from ..engine import Op, Tensor, TinygradNormError, scope
 from ..engine import primitives as op
-from ..engine.functions import as_tensor, floating
-from ..engine.layers import cross_entropy as composed
+from ..engine.arguments import as_tensor, floating
+from ..engine.losses import cross_entropy as composed
 from .arguments import is_analytic, number, widen
 from .registry import Norm, register
 
@@ -65,7 +65,7 @@ def cross_entropy(
     Returns one number, or for "none" one for each sample. float16 is computed in float32. Raises ``ShapeError`` for shapes
     that do not fit, a class that does not exist and the mean over no targets; ``DTypeError`` for logits that are integers.
     """
-    z, t = floating(input, "cross_entropy"), as_tensor(target)
+    z, t = floating(input, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
     ignore_index = number("cross_entropy", "ignore_index", ignore_index, whole=True)
     label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
     how: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt, sum
 from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, root

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
 from .arguments import is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
 from .moments import affine, normalization, normalize, of_nothing, root

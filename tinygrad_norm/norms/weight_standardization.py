@@ -32,7 +32,7 @@ import math
 from typing import Any
 
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import maximum, mean, rsqrt, sum, where
 from .arguments import is_analytic, narrow, number, parameter, widen
 from .moments import affine, root
