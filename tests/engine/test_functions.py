@@ -509,7 +509,7 @@ BAD = {
     "padding word": (ShapeError, "conv2d|'full'|valid", lambda: F.conv2d(x, random(1, 4, 1, 1), padding="full")),
     "empty kernel": (ShapeError, "conv2d|(1, 4, 0, 1)|at least one row", lambda: F.conv2d(x, np.zeros((1, 4, 0, 1)))),
     "no groups": (ShapeError, "conv2d|groups='a'|divides", lambda: F.conv2d(x, k, groups="a")),
-    "half a stride": (ShapeError, "conv2d|stride=1.5|int", lambda: F.conv2d(x, k, stride=1.5)),
+    "half a stride": (ShapeError, "conv2d|stride=1.5|int", lambda: F.conv2d(x, random(1, 4, 1, 1), stride=1.5)),
     "sequence axes": (ShapeError, "conv1d|(2, 4, 6, 6)|(N, C, L)|Reshape", lambda: F.conv1d(x, random(5, 4, 3))),
     "short sequence": (
         ShapeError,

@@ -169,7 +169,7 @@ REFUSED = [
     (r"norm: p=\S+ for .*p is a number above 0|normalize: p=\S+; it is a number above 0", "p is not above 0"),
     (r"batch_norm: input .* has 1 axes", "PyTorch takes an empty vector"),
     (r"var: .*entr(y|ies) over .*divides by", "nothing left to divide by"),
-    (r"var: correction=None; it is a number", "correction=None"),
+    (r"(var|std): correction=None; it is a number", "correction=None"),
     (r"gather: index .*0\) \w+ for", "an empty index of another number of axes"),
     (r"take_along_dim: indices .* has -\d+; an index must be between", "a negative index"),
     (r"cross_entropy: the mean over .*of which none counts", "the mean over nothing"),
@@ -343,6 +343,38 @@ def test_opinfo(name, record_property):
             raise
     record_property("opinfo", [name, ran, dict(skipped), sorted(ops), FLOWING, len(ENTRIES)])
     assert ran or name.startswith(MAY_SKIP_ALL), f"{name}: we have it, and every sample was skipped: {dict(skipped)}"
+
+
+ERRING = [name for name in OURS if ENTRIES[name].error_inputs_func and spell(ENTRIES[name]).call is None]
+TAKEN = {
+    "nn.functional.max_pool1d": (r"optional 0 dim batch size", "no channels: an empty result"),
+    **dict.fromkeys(("fmax", "fmin", "maximum", "minimum", "max:binary", "min:binary"), (r"^$", "a number beside a tensor")),
+}
+"""What PyTorch says of calls that we answer on purpose, and why we do."""
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's
+@pytest.mark.parametrize("name", ERRING)
+def test_what_pytorch_refuses(name):
+    """Each of PyTorch's own error inputs is an error of ours too, one with a name; or ``TAKEN`` says why it is none."""
+    entry, f = ENTRIES[name], spell(ENTRIES[name]).find()
+    assert f is not None
+    for wrong in entry.error_inputs("cpu"):
+        sample, translate = wrong.sample_input, Translation()
+        tensors = [t for t in many(sample.input) if isinstance(t, torch.Tensor)]
+        if not tensors or any(t.ndim > 64 for t in tensors):  # numbers become tensors here; NumPy has 64 axes at most
+            continue
+        try:
+            args, kwargs = (translate(sample.input), *translate(sample.args)), translate(without_defaults(f, sample.kwargs))
+            check_offered(f, args, kwargs)
+        except Skip:
+            continue
+        if name in TAKEN and re.search(TAKEN[name][0], wrong.error_regex):
+            f(*args, **kwargs)
+            continue
+        with pytest.raises(tn.TinygradNormError) as caught:
+            f(*args, **kwargs)
+        assert re.match(r"[a-z_0-9]+: ", str(caught.value)), sample.summary()
 
 
 def test_what_the_table_spells_is_an_entry_of_theirs():
