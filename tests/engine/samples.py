@@ -121,6 +121,17 @@ _cuts: list[Any] = [
     ((1, 6, 7), (1, 2), (3, 2), (1, 3)),
     ((0, 3, 3), (2, 2), (1, 1), (1, 1)),
 ]
+_kernels: list[Any] = [  # x, w, stride, padding, dilation, groups
+    ((2, 2, 4, 5), (3, 2, 3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    ((2, 3, 3, 4), (2, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    ((1, 1, 3, 3), (3, 1, 2, 2), (1, 1), ((1, 0), (0, 1)), (1, 1), 1),
+    ((2, 4, 5, 4), (2, 2, 2, 3), (2, 1), ((0, 1), (2, 0)), (1, 1), 2),
+    ((1, 2, 7, 6), (4, 1, 2, 3), (3, 2), ((1, 1), (1, 2)), (2, 2), 2),
+    ((2, 3, 3, 3), (3, 1, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 3),
+    ((1, 2, 1, 5), (3, 2, 1, 3), (1, 2), ((0, 0), (4, 1)), (1, 1), 1),
+    ((2, 2, 2, 3), (1, 2, 1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    ((0, 2, 3, 3), (2, 2, 2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+]
 _conditions = [
     (_rng.random(c) > 0.5, _any(*a), _any(*b))
     for c, a, b in [((), (), ()), ((3,), (3,), (3,)), ((2, 1), (3,), ()), ((2, 3), (2, 3), (1, 3)), ((3,), (2, 3), (2, 1))]
@@ -139,19 +150,36 @@ _indices: list[tuple[tuple[int, ...], Any]] = [
     ((2, 3), ()),
 ]
 
+
+def _how(values: Any) -> dict[str, Any]:
+    return dict(zip(("stride", "padding", "dilation", "groups"), values))
+
+
+def _places(x: Any, w: Any, how: Any) -> tuple[int, ...]:
+    """The shape of a convolution."""
+    stride, padding, dilation, _ = how
+    return (
+        x[0],
+        w[0],
+        *((n + sum(p) - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip(x[2:], padding, dilation, w[2:], stride)),
+    )
+
+
 SAMPLES: dict[str, list[Sample]] = {
     "add": _binary(_any, _any) + _numbers(_any),
     "sub": _binary(_any, _any) + _numbers(_any),
     "mul": _binary(_any, _any) + _numbers(_any),
     "div": _binary(_any, _positive) + _numbers(_positive),
     "neg": _unary(_any),
-    "pow": [s for n in (0, 1, 2, 3, 5, 2.0) for s in _unary(_any, n=n)] + [s for n in (-1, -2, 0.5, -1.5) for s in _unary(_positive, n=n)],
+    "pow": [s for n in (0, 1, 2, 3, 4, 5, 2.0, 3.0) for s in _unary(_any, n=n)] + [s for n in (-1, -2, 0.5, -1.5) for s in _unary(_positive, n=n)],
+    "power": _binary(_positive, _any) + _numbers(_positive),
     "exp": _unary(_any),
     "log": _unary(_positive),
     "sqrt": _unary(_positive),
     "rsqrt": _unary(_positive),
     "tanh": _unary(_any),
     "sigmoid": _unary(_any),
+    **dict.fromkeys(("ndtr", "gelu", "gelu_tanh", "softplus"), _unary(_any) + _unary(lambda *shape: np.asarray(3 * _any(*shape)))),
     "log1p": _unary(_positive),
     "expm1": _unary(_any),
     "sin": _unary(_any),
@@ -193,6 +221,9 @@ SAMPLES: dict[str, list[Sample]] = {
         ]
     ]
     + [((_any(3, 2).T, _any(3, 4)[::-1]), {"equation": "ij,jk->ik"})],
+    "conv2d": [((_any(*x), _any(*w)), _how(how)) for x, w, *how in _kernels] + [((_any(4, 3, 2, 2).T, _any(3, 2, 2, 2)[::-1]), _how(_kernels[0][2:]))],
+    "conv2d_input": [((_any(*_places(x, w, how)), _any(*w)), {"shape": x[2:], **_how(how)}) for x, w, *how in _kernels],
+    "conv2d_weight": [((_any(*_places(x, w, how)), _any(*x)), {"size": w[2:], **_how(how)}) for x, w, *how in _kernels],
     "matmul": [
         ((_any(*a), _any(*b)), {})
         for a, b in [((2, 3), (3, 4)), ((1, 3), (3, 1)), ((5, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((5, 2, 3), (5, 3, 2)), ((2, 1, 2, 3), (4, 3, 2))]
@@ -263,19 +294,45 @@ def _fold_by_hand(g: np.ndarray, size: Any, stride: Any, dilation: Any, shape: A
     return _scatter_by_hand(g, (origin,), (int(np.prod(full)),)).reshape(full)
 
 
+def _conv_by_hand(x: np.ndarray, w: np.ndarray, stride: Any, padding: Any, dilation: Any, groups: int) -> np.ndarray:
+    """Window by window, group by group."""
+    view = _windows_by_hand(np.pad(x, ((0, 0), (0, 0), *padding)), w.shape[2:], stride, dilation)
+    parts = zip(np.split(view, groups, 1), np.split(w, groups, 0))
+    return np.concatenate([np.einsum("nchwij,ocij->nohw", v, u) for v, u in parts], 1)
+
+
+def _adjoint_by_hand(y: np.ndarray, shape: Any, conv: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Aᵀy of a linear ``conv``, entry by entry: what each unit array becomes, times y."""
+    n = int(np.prod(shape))
+    units = np.eye(n).reshape(n, *shape)
+    return np.array([np.sum(y * conv(unit)) for unit in units]).reshape(shape)
+
+
 NUMPY: dict[str, Callable[..., Any]] = {
+    "conv2d": _conv_by_hand,
+    "conv2d_input": lambda y, w, shape, groups, **how: _adjoint_by_hand(
+        y, (len(y), w.shape[1] * groups, *shape), lambda x: _conv_by_hand(x, w, groups=groups, **how)
+    ),
+    "conv2d_weight": lambda y, x, size, groups, **how: _adjoint_by_hand(
+        y, (y.shape[1], x.shape[1] // groups, *size), lambda w: _conv_by_hand(x, w, groups=groups, **how)
+    ),
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
     "pow": lambda x, n: np.power(x, float(n)),
+    "power": lambda a, b: np.exp(b * np.log(a)),
     "exp": np.exp,
     "log": np.log,
     "sqrt": np.sqrt,
     "rsqrt": lambda x: x**-0.5,
     "tanh": lambda x: np.sinh(x) / np.cosh(x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "ndtr": lambda x: np.vectorize(math.erfc, otypes=[float])(-x / math.sqrt(2)) / 2,
+    "gelu": lambda x: x * np.vectorize(math.erfc, otypes=[float])(-x / math.sqrt(2)) / 2,
+    "gelu_tanh": lambda x: x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
+    "softplus": lambda x: np.log(1 + np.exp(x)),
     "log1p": lambda x: np.log(1 + x),
     "expm1": lambda x: 2 * np.exp(x / 2) * np.sinh(x / 2),
     "sin": lambda x: np.cos(x - np.pi / 2),

@@ -251,6 +251,37 @@ def test_conv2d_other_shapes(x, w, how):
     compare(lambda x, w: F.conv2d(x, w, **how), lambda x, w: T.conv2d(x, w, **how), random(*x), random(*w))
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "how"),
+    [
+        ((2, 3, 7), (4, 3, 3), {}),
+        ((3, 7), (4, 3, 3), {"padding": "same"}),
+        ((2, 4, 9), (6, 2, 2), {"groups": 2, "stride": 2, "padding": 1, "dilation": (3,)}),
+        ((2, 4, 9), (4, 1, 3), {"groups": 4, "padding": (1,)}),
+        ((0, 3, 5), (2, 3, 5), {"padding": "valid"}),
+    ],
+    ids=str,
+)
+def test_conv1d(x, w, how):
+    compare(
+        lambda x, w, b: F.conv1d(x, w, b, **how), lambda x, w, b: T.conv1d(x, w, b, **how), random(*x), random(*w), random(w[0])
+    )
+
+
+@pytest.mark.parametrize("images", [1, 40])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_many_images_are_laid_out_some_at_a_time(images, dtype):
+    """A convolution of all is the convolution of each; float16 is computed in float32."""
+    x, w = random(images, 8, 24, 24).astype(dtype), random(6, 8, 3, 3).astype(dtype)
+    whole = F.conv2d(x, w, padding=1)
+    assert whole.dtype == dtype
+    each = [
+        T.conv2d(torch.tensor(x[i : i + 1], dtype=torch.float64), torch.tensor(w, dtype=torch.float64), padding=1)
+        for i in range(images)
+    ]
+    np.testing.assert_allclose(whole.data, torch.cat(each).numpy(), rtol=8 * np.finfo(dtype).eps, atol=200 * np.finfo(dtype).eps)
+
+
 def test_two_convolutions_and_a_curve_between():
     compare(
         lambda x, v, w: F.conv2d(F.gelu(F.conv2d(x, v, padding=1)), w, stride=2),
@@ -362,6 +393,7 @@ EVERY = {
     **{name: (ours, arrays) for name, (ours, _, arrays) in ALL.items() if "far out" not in name},
     "take_along_dim": (lambda x: F.take_along_dim(x, [[0, 0], [1, 3], [2, 2]], 1), (X,)),
     "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1, groups=2), (IMAGE, random(4, 2, 3, 3), random(4))),
+    "conv1d": (lambda x, w, b: F.conv1d(x, w, b, padding=1, groups=2), (random(2, 4, 6), random(4, 2, 3), random(4))),
     "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1), (IMAGE,)),
     "avg_pool2d": (lambda x: F.avg_pool2d(x, 3, 2, 1), (IMAGE,)),
     "embedding": (lambda w: F.embedding([0, 2, 2], w), (X,)),
@@ -452,7 +484,7 @@ x, k = tensor(IMAGE, requires_grad=True, name="x"), tensor(random(4, 3, 3, 3), n
 ints = np.arange(3)
 BAD = {
     "channels": (ShapeError, "conv2d|k (4, 3, 3, 3)|x (2, 4, 6, 6)|must be 4", lambda: F.conv2d(x, k)),
-    "groups": (ShapeError, "conv2d|groups=3|x (2, 4, 6, 6)|divide the 4 input", lambda: F.conv2d(x, k, groups=3)),
+    "groups": (ShapeError, "conv2d|groups=3|x (2, 4, 6, 6)|divides the 4 input", lambda: F.conv2d(x, k, groups=3)),
     "kernel too large": (
         ShapeError,
         "conv2d|kernel (7, 1) spans 7 rows|x (2, 4, 6, 6) float64 has 6. Pad",
@@ -476,6 +508,14 @@ BAD = {
     "same and stride": (ShapeError, "conv2d|same|stride", lambda: F.conv2d(x, random(1, 4, 1, 1), padding="same", stride=2)),
     "padding word": (ShapeError, "conv2d|'full'|valid", lambda: F.conv2d(x, random(1, 4, 1, 1), padding="full")),
     "empty kernel": (ShapeError, "conv2d|(1, 4, 0, 1)|at least one row", lambda: F.conv2d(x, np.zeros((1, 4, 0, 1)))),
+    "no groups": (ShapeError, "conv2d|groups='a'|divides", lambda: F.conv2d(x, k, groups="a")),
+    "half a stride": (ShapeError, "conv2d|stride=1.5|int", lambda: F.conv2d(x, random(1, 4, 1, 1), stride=1.5)),
+    "sequence axes": (ShapeError, "conv1d|(2, 4, 6, 6)|(N, C, L)|Reshape", lambda: F.conv1d(x, random(5, 4, 3))),
+    "short sequence": (
+        ShapeError,
+        "conv1d|kernel (7,) spans 7 entries|has 6. Pad",
+        lambda: F.conv1d(random(4, 6), random(5, 4, 7)),
+    ),
     "integer image": (DTypeError, "conv2d|int64|Cast", lambda: F.conv2d(np.ones((1, 4, 3, 3), int), k)),
     "pool too large": (ShapeError, "max_pool2d|window (7, 7)|x (2, 4, 6, 6)", lambda: F.max_pool2d(x, 7)),
     "pool padding": (ShapeError, "max_pool2d|padding=2|half", lambda: F.max_pool2d(x, 3, padding=2)),

@@ -50,6 +50,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
     "pow": lambda x, n: x**n,
+    "power": lambda a, b: a**b,
     "exp": torch.exp,
     "log": torch.log,
     "sqrt": torch.sqrt,
@@ -61,6 +62,10 @@ TORCH: dict[str, Callable[..., Any]] = {
     "sin": torch.sin,
     "cos": torch.cos,
     "erf": torch.erf,
+    "ndtr": lambda x: torch.special.ndtr(x),
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+    "softplus": lambda x: torch.nn.functional.softplus(x, threshold=100),
     "relu": torch.relu,
     "abs": torch.abs,
     "maximum": lambda a, b: torch.maximum(*both(a, b)),
@@ -75,6 +80,11 @@ TORCH: dict[str, Callable[..., Any]] = {
     "logsumexp": lambda x, axis: x.logsumexp(axis, keepdim=True),
     "cumsum": lambda x, axis, reverse: x.flip(axis).cumsum(axis).flip(axis) if reverse else x.cumsum(axis),
     "einsum": lambda *xs, equation: torch.einsum(equation, *xs),
+    "conv2d": lambda x, w, stride, padding, dilation, groups: torch.nn.functional.conv2d(
+        around(x, padding), w, None, stride, 0, dilation, groups
+    ),
+    "conv2d_input": lambda y, w, shape, **how: conv2d_input(y, w, shape, **how),
+    "conv2d_weight": lambda y, x, size, **how: conv2d_weight(y, x, size, **how),
     "matmul": torch.matmul,
     "reshape": lambda x, shape: x.reshape(shape),
     "transpose": lambda x, axes: x.permute(axes),
@@ -88,6 +98,24 @@ TORCH: dict[str, Callable[..., Any]] = {
     "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "unbroadcast": lambda x, shape: x.sum_to_size(shape),
 }
+
+
+def around(x: Any, padding: Any) -> Any:
+    return torch.nn.functional.pad(x, [n for ends in padding[::-1] for n in ends])
+
+
+def conv2d_input(y: Any, w: Any, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """A transposed convolution, as large as the padded image; the image's part of it."""
+    whole = torch.nn.functional.conv_transpose2d(y, w, None, stride, 0, 0, groups, dilation)
+    beyond = [n + sum(ends) - m for n, ends, m in zip(shape, padding, whole.shape[2:])]
+    (top, _), (left, _) = padding
+    return around(whole, [(0, n) for n in beyond])[:, :, top : top + shape[0], left : left + shape[1]]
+
+
+def conv2d_weight(y: Any, x: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    view = unfold(around(x, padding), size, stride, dilation)
+    parts = zip(y.tensor_split(groups, 1), view.tensor_split(groups, 1))
+    return torch.cat([torch.einsum("nohw,nchwij->ocij", *part) for part in parts])
 
 
 def both(a: Any, b: Any) -> tuple[Any, Any]:
@@ -197,6 +225,26 @@ def test_saturation(name):
 @pytest.mark.parametrize("n", [2, 3, 1, 0, 2.0])
 def test_powers_at_zero_and_below(n):
     compare(lambda x: x**n, lambda t: t**n, np.array([-2.0, 0.0, 3.0]))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value|divide by zero")
+def test_powers_of_two_tensors_at_zero_and_below():
+    """0⁰ has the slopes 0; a negative base has no slope in its exponent."""
+    a, b = np.meshgrid([-2.0, 0.0, 0.5, 3.0, INF], [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0], indexing="ij")
+    compare(TABLE["power"], torch.pow, a, b, order=1)
+    for base in (2.0, -3.0, 1):
+        compare(lambda x: TABLE["power"](base, x), lambda t: base**t, b[0], order=1)  # noqa: B023
+    x, t = tensor(b[0], requires_grad=True), torch.tensor(b[0], requires_grad=True)
+    (0.0**t).sum().backward()
+    np.testing.assert_array_equal(grad(TABLE["power"](0.0, x).sum(), x)[0].data, t.grad.numpy())
+
+
+def test_a_power_of_zero_goes_on():
+    """The slope in the exponent of the slope in the base, aᵇ⁻¹·(1 + b·log a), is 1/a at b = 0: PyTorch cuts it off there."""
+    a, b = tensor([2.0, 0.5], requires_grad=True), tensor([0.0, 0.0], requires_grad=True)
+    (da,) = grad(TABLE["power"](a, b).sum(), a, create_graph=True)
+    np.testing.assert_array_equal(da.data, 0.0)
+    np.testing.assert_allclose(grad(da.sum(), b)[0].data, [0.5, 2.0])
 
 
 # Products of matrices -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Skip(Exception):
 
 
 ZERO_D = "an axis of a tensor that has none"
+RANDOM = "drawn at random"
 
 # Where a function of ours may live; the first that has the name wins ----------------------------------------
 
@@ -98,11 +99,23 @@ def _values(out: Any) -> Any:
     return out[0]
 
 
+def _dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
+    if training and 0 < p < 1:
+        raise Skip(RANDOM)
+    return tn.functional.dropout(x, p, training)
+
+
+def _attention(*args: Any, dropout_p: float = 0.0, **how: Any) -> Any:
+    if dropout_p:
+        raise Skip(RANDOM)
+    return tn.functional.scaled_dot_product_attention(*args, **how)
+
+
 # fmt: off
 RENAMED = {
     "__radd__": "__radd__", "__rmul__": "__rmul__", "__rsub__": "__rsub__", "__rdiv__": "__rtruediv__",
-    "__rpow__": "__rpow__", "__rmatmul__": "__rmatmul__", "__getitem__": "__getitem__", "div:no_rounding_mode": "div",
-    "true_divide": "div", "pow": "__pow__", "positive": "__pos__", "sgn": "sign", "gt": "greater", "ge": "greater_equal",
+    "__rmatmul__": "__rmatmul__", "__getitem__": "__getitem__", "div:no_rounding_mode": "div",
+    "true_divide": "div", "positive": "__pos__", "sgn": "sign", "gt": "greater", "ge": "greater_equal",
     "lt": "less", "le": "less_equal", "eq": "equal", "ne": "not_equal", "fmax": "maximum", "fmin": "minimum",
     "max:binary": "maximum", "min:binary": "minimum", "mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul",
     "view": "reshape",
@@ -110,15 +123,13 @@ RENAMED = {
 SPELLED: dict[str, Spelled] = {
     **{theirs: Spelled(ours) for theirs, ours in RENAMED.items()},
     "rsub": Spelled("sub", lambda a, b: b - a),
-    "square": Spelled("pow", lambda x: np.square(x)),
+    "__rpow__": Spelled("pow", lambda x, base: tn.functional.pow(base, x)),
     "reciprocal": Spelled("pow", lambda x: np.reciprocal(x)),
     "where": Spelled("where", lambda x, condition, other: tn.where(condition, x, other)),  # OpInfo's own order
-    "amax": Spelled("max", lambda x, dim=None, keepdim=False: x.max(dim, keepdim)),
     "max:reduction_no_dim": Spelled("max", lambda x: x.max()),
     "max:reduction_with_dim": Spelled("max", lambda x, dim, keepdim=False: x.max(dim, keepdim), _values),
-    "amin": Spelled("min", lambda x, dim=None, keepdim=False: x.min(dim, keepdim)),
-    "min:reduction_no_dim": Spelled("min", lambda x: x.min()),
-    "min:reduction_with_dim": Spelled("min", lambda x, dim, keepdim=False: x.min(dim, keepdim), _values),
+    "min:reduction_no_dim": Spelled("amin", lambda x: tn.functional.amin(x)),
+    "min:reduction_with_dim": Spelled("amin", lambda x, dim, keepdim=False: tn.functional.amin(x, dim, keepdim), _values),
     "reshape_as": Spelled("reshape", lambda x, other: x.reshape(other.shape)),
     "view_as": Spelled("reshape", lambda x, other: x.reshape(other.shape)),
     "transpose": Spelled("transpose", _swap),
@@ -135,6 +146,9 @@ SPELLED: dict[str, Spelled] = {
     "var:unbiased": Spelled("var", lambda x, unbiased: tn.functional.var(x, correction=int(unbiased))),
     "std:unbiased": Spelled("std", lambda x, unbiased: tn.functional.std(x, correction=int(unbiased))),
     "nn.functional.embedding": Spelled("embedding", lambda weight, i, **more: tn.functional.embedding(i, weight, **more)),
+    "nn.functional.dropout": Spelled("dropout", _dropout),
+    "nn.functional.scaled_dot_product_attention": Spelled("scaled_dot_product_attention", _attention),
+    "float_power": Spelled("pow", lambda x, n: tn.functional.pow(x, n)),
     "einsum": Spelled("einsum", lambda tensors, equation: find("einsum")(equation, *tensors)),  # type: ignore[misc]
 }
 # fmt: on
@@ -150,20 +164,20 @@ ELSEWHERE = {
 """Entries whose name we have and whose meaning we do not."""
 
 REFUSED = [
-    (r"pow: .*exponent must be one constant|only constant exponents", "the exponent is not one constant number"),
     (r"with 0 axes", ZERO_D),
     (r'pad: mode=.*only "constant" is known', "a padding mode not offered"),
     (r"norm: p=\S+ for .*p is a number above 0|normalize: p=\S+; it is a number above 0", "p is not above 0"),
     (r"batch_norm: input .* has 1 axes", "PyTorch takes an empty vector"),
     (r"var: .*entr(y|ies) over .*divides by", "nothing left to divide by"),
-    (r"not supported between instances of 'int' and 'NoneType'", "correction=None"),
+    (r"(var|std): correction=None; it is a number", "correction=None"),
+    (r"gather: index .*0\) \w+ for", "an empty index of another number of axes"),
     (r"take_along_dim: indices .* has -\d+; an index must be between", "a negative index"),
     (r"cross_entropy: the mean over .*of which none counts", "the mean over nothing"),
 ]
 """Messages by which we refuse on purpose what PyTorch takes, and the reason as the summary states it."""
 
-MAY_SKIP_ALL = ("pow", "__rpow__", "float_power", "nn.functional.pad:")
-"""In every sample of the powers the exponent is a tensor; padding has an entry for each mode."""
+MAY_SKIP_ALL = ("nn.functional.pad:",)
+"""Padding has an entry for each mode."""
 
 DEFAULTS: dict[str, list[Any]] = {
     "alpha": [1],
@@ -313,6 +327,7 @@ OURS = [name for name, e in ENTRIES.items() if name not in ELSEWHERE and spell(e
 FLOWING = sorted(name for name, operation in TABLE.items() if not operation.constant)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in (power|log)")  # powers of negative numbers
 @pytest.mark.parametrize("name", OURS)
 def test_opinfo(name, record_property):
     entry, ran, skipped, ops = ENTRIES[name], 0, Counter[str](), set[str]()
@@ -328,6 +343,40 @@ def test_opinfo(name, record_property):
             raise
     record_property("opinfo", [name, ran, dict(skipped), sorted(ops), FLOWING, len(ENTRIES)])
     assert ran or name.startswith(MAY_SKIP_ALL), f"{name}: we have it, and every sample was skipped: {dict(skipped)}"
+
+
+ERRING = [name for name in OURS if ENTRIES[name].error_inputs_func and spell(ENTRIES[name]).call is None]
+TAKEN = {
+    "nn.functional.max_pool1d": (r"optional 0 dim batch size", "no channels: an empty result"),
+    "mean": (r"could not infer output dtype", "the mean of integers is a float, as NumPy has it"),
+    **dict.fromkeys(("fmax", "fmin", "maximum", "minimum", "max:binary", "min:binary"), (r"^$", "a number beside a tensor")),
+}
+"""What PyTorch says of calls that we answer on purpose, and why we do."""
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's
+@pytest.mark.parametrize("name", ERRING)
+def test_what_pytorch_refuses(name):
+    """Each of PyTorch's own error inputs is an error of ours too, one with a name; or ``TAKEN`` says why it is none."""
+    entry, f = ENTRIES[name], spell(ENTRIES[name]).find()
+    assert f is not None
+    for wrong in entry.error_inputs("cpu"):
+        sample, translate = wrong.sample_input, Translation()
+        tensors = [t for t in many(sample.input) if isinstance(t, torch.Tensor)]
+        if not tensors or any(t.ndim > 64 for t in tensors):  # numbers become tensors here; NumPy has 64 axes at most
+            continue
+        try:
+            args, kwargs = (translate(sample.input), *translate(sample.args)), translate(without_defaults(f, sample.kwargs))
+            check_offered(f, args, kwargs)
+        except Skip:
+            continue
+        if name in TAKEN and re.search(TAKEN[name][0], wrong.error_regex):
+            with suppress(tn.TinygradNormError):  # they say the same of some that are wrong in another way too
+                f(*args, **kwargs)
+            continue
+        with pytest.raises(tn.TinygradNormError) as caught:
+            f(*args, **kwargs)
+        assert re.match(r"[a-z_0-9]+: ", str(caught.value)), sample.summary()
 
 
 def test_what_the_table_spells_is_an_entry_of_theirs():

@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from ..engine.values import GELU_TANH
 from .axes import Dims
 from .errors import NotSymbolicError
 
@@ -249,6 +250,10 @@ def _function(f: Any) -> Callable[..., Symbol]:
     return lambda *xs: elementwise(f, *xs)
 
 
+def _phi(x: Any) -> Any:
+    return (1 + sp.erf(x / sp.sqrt(2))) / 2
+
+
 MEANINGS: dict[str, Callable[..., Symbol]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -256,6 +261,7 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
     "pow": lambda x, n: x**n,
+    "power": _function(lambda a, b: a**b),
     "exp": _function(sp.exp),
     "log": _function(sp.log),
     "sqrt": _function(sp.sqrt),
@@ -266,6 +272,10 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "erf": _function(sp.erf),
     "log1p": _function(lambda x: sp.log(1 + x)),
     "expm1": _function(lambda x: sp.exp(x) - 1),
+    "ndtr": _function(_phi),
+    "gelu": _function(lambda x: x * _phi(x)),
+    "gelu_tanh": _function(lambda x: x / (1 + sp.exp(-x * (_rational(GELU_TANH[0]) + _rational(GELU_TANH[1]) * x**2)))),
+    "softplus": _function(lambda x: sp.log(1 + sp.exp(x))),
     "sigmoid": _function(lambda x: 1 / (1 + sp.exp(-x))),
     "sum": _sum,
     "mean": _mean,

@@ -14,10 +14,11 @@ from .errors import (
     UnreachableError,
     describe,
 )
-from .functions import concatenate, matmul
+from .forms import concatenate
 from .op import Op, Pullback
 from .pages import keep_pages
 from .primitives import TABLE
+from .products import matmul
 from .shapes import canonical_axes
 from .state import Function, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, from_numpy, tensor

@@ -44,9 +44,10 @@ class HistoryLostWarning(UserWarning):
 
 
 def describe(value: object) -> str:
-    """An operand as error messages name it: ``γ (64,) float32``; a number is just itself."""
+    """An operand as error messages name it: ``γ (64,) float32``; a number, a word or a short list is just itself."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if not isinstance(shape, tuple):  # a class of arrays has a shape, too, and it is none
-        return repr(value)
+    if not isinstance(shape, tuple):
+        text = repr(value)
+        return text if len(text) <= 80 and "\n" not in text and " at 0x" not in text else f"‹{type(value).__name__}›"
     name = getattr(value, "name", None)
-    return f"{name + ' ' if name else ''}{tuple(shape)} {dtype}"
+    return f"{name + ' ' if name else ''}{shape} {dtype}"

@@ -12,10 +12,10 @@ from numpy.typing import DTypeLike
 from . import primitives as ops
 from .arrays import Array
 from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe
-from .functions import matmul
 from .hooks import register_hook, retain_grad
 from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .op import Op
+from .products import matmul
 from .shapes import canonical_axes, sizes_of
 from .state import state
 from .tensor import Tensor, as_dtype

@@ -15,7 +15,8 @@ from . import functions
 from . import primitives as op
 from .arrays import Array
 from .errors import HistoryLostError, InPlaceError
-from .functions import concatenate, matmul
+from .forms import concatenate
+from .products import matmul
 from .tensor import Tensor, lift
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {

@@ -20,23 +20,31 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels, values
+from . import kernels, sliding, values
 from .arrays import Array, sum_to, total
 from .errors import DTypeError
 from .op import Every, Op
 
 # Rules below name these before their line in the table
+abs: Op
 astype: Op
 broadcast_to: Op
 concatenate: Op
+conv2d_input: Op
+conv2d_weight: Op
 cos: Op
 cumsum: Op
 einsum: Op
+expm1: Op
 fold: Op
 getitem: Op
+log: Op
+ndtr: Op
+power: Op
 prod: Op
 reshape: Op
 scatter: Op
+sigmoid: Op
 sign: Op
 sum: Op
 transpose: Op
@@ -45,29 +53,63 @@ where: Op
 # Values and slopes that need more than a name ---------------------------------------------------------
 
 
-def _mean(x: Array, axis: tuple[int, ...]) -> Any:
-    if x.dtype == np.float16:  # the sum may overflow where the mean does not
-        return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
-    return total(x, axis) / _count(x, axis)
-
-
-def _sigmoid(x: Array) -> Any:
-    side = np.copysign(1, np.real(x))
-    z = np.exp(-side * x)  # never overflows
-    return np.where(side > 0, 1 / (1 + z), z / (1 + z))
-
-
 def _cast(x: Array, dtype: Any) -> Array:
     return x if x.dtype.kind == "c" else x.astype(dtype)  # complex step goes through a cast unharmed
 
 
 def _power_rule(g: Any, out: Any, x: Any, n: float) -> Any:
-    """g·n·xⁿ⁻¹, with the exponents spelled out for which xⁿ⁻¹ is no number at 0 or no work at all."""
+    """g·n·xⁿ⁻¹, with the exponents spelled out for which xⁿ⁻¹ is no number at 0 or no work at all.
+
+    From left to right, so that no step is further from 1 than the result or the value xⁿ: xⁿ⁻¹ may leave the dtype's range
+    where g·xⁿ⁻¹ does not.
+    """
     if n == 0:
         return g * 0.0
     if n == 1:
         return g
-    return n * g * (x if n == 2 else x ** (n - 1))
+    if n < 0:
+        return n * g * x**n / x
+    if n < 3 or n % 1:
+        return n * g * (x if n == 2 else x ** (n - 1))
+    some, rest = n // 2, n - 1 - n // 2
+    return n * g * (x if some == 1 else x**some) * (x if rest == 1 else x**rest)
+
+
+def _gelu_rule(g: Any, out: Any, x: Any) -> Any:
+    """Φ(x) + x·φ(x)."""
+    return g * (ndtr(x) + x * exp(x * x * -0.5) * _DENSITY)
+
+
+def _gelu_tanh_rule(g: Any, out: Any, x: Any) -> Any:
+    """s + x·s·(1 − s)·u′, for s = σ(u) and u = a·x + b·x³."""
+    a, b = values.GELU_TANH
+    s = sigmoid(x * (x * x * b + a))
+    slope = x * s * (1 - s)
+    return g * (s + slope * a + slope * x * x * (3 * b))
+
+
+_DENSITY = 1 / math.sqrt(2 * math.pi)  # φ(0)
+
+
+def _as_fine(x: Any, out: Any) -> Any:
+    """In the dtype that the power was computed in: half of a number would be lost in half precision."""
+    return x if isinstance(x, (int, float)) or x.dtype == out.dtype else astype(x, dtype=out.dtype)
+
+
+def _base_rule(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """g·b·aᵇ⁻¹; 0 where a and b are both 0, though aᵇ⁻¹ is not."""
+    b = _as_fine(b, out)
+    return g * b * power(where(b == 0, where(abs(a) > 0, a, 1.0), a), b - 1)
+
+
+def _exponent_rule(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """g·aᵇ·log(a); 0 where a is 0 and b is not negative. A negative base has no slope in b: NaN."""
+    if not isinstance(a, (int, float)):
+        a = _as_fine(a, out)
+        return g * out * log(where(a == 0, where(out <= 1, 1.0, a), a))
+    if a == 0:
+        return g * where(out <= 1, 0.0, -math.inf)
+    return g * out * (math.log(a) if a > 0 else math.nan)
 
 
 def _tie(g: Any, mine: Any, other: Any, loses: Any) -> Any:
@@ -147,21 +189,29 @@ div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
                                                             lambda g, out, a, b: -g * out / b), elementwise=True)
 neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
 pow = Op("pow", "{0}^{n}", lambda x, n: x**n,              (_power_rule,), elementwise=True)
+power = Op("power", "{0}^{1}", np.power,     (_base_rule, _exponent_rule), elementwise=True)
 
 # Functions
 exp     = Op("exp", "exp({0})", np.exp,       (lambda g, out, x: g * out,), elementwise=True)
 log     = Op("log", "log({0})", np.log,       (lambda g, out, x: g / x,), elementwise=True)
 sqrt    = Op("sqrt", "sqrt({0})", np.sqrt,    (lambda g, out, x: g * 0.5 / out,), elementwise=True)
 rsqrt   = Op("rsqrt", "rsqrt({0})", lambda x: 1 / np.sqrt(x),
-                                              (lambda g, out, x: g * -0.5 * out**3,), elementwise=True)
+                                              (lambda g, out, x: g * (-0.5 * out) * out * out,), elementwise=True)
 tanh    = Op("tanh", "tanh({0})", np.tanh,    (lambda g, out, x: g * (1 - out**2),), elementwise=True)
-sigmoid = Op("sigmoid", "sigmoid({0})", _sigmoid,
+sigmoid = Op("sigmoid", "sigmoid({0})", values.sigmoid,
                                               (lambda g, out, x: g * out * (1 - out),), elementwise=True)
+softplus = Op("softplus", "log(1 + exp({0}))", values.softplus,
+                                              (lambda g, out, x: g * sigmoid(x),), elementwise=True)
 log1p   = Op("log1p", "log(1 + {0})", np.log1p, (lambda g, out, x: g / (1 + x),), elementwise=True)
 expm1   = Op("expm1", "(exp({0}) − 1)", np.expm1, (lambda g, out, x: g * exp(x),), elementwise=True)
 sin     = Op("sin", "sin({0})", np.sin,       (lambda g, out, x: g * cos(x),), elementwise=True)
 cos     = Op("cos", "cos({0})", np.cos,       (lambda g, out, x: -g * sin(x),), elementwise=True)
 erf     = Op("erf", "erf({0})", values.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
+
+ndtr    = Op("ndtr", "Φ({0})", values.ndtr,   (lambda g, out, x: g * exp(x * x * -0.5) * _DENSITY,), elementwise=True)
+gelu    = Op("gelu", "gelu({0})", values.gelu, (_gelu_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_rule))
+gelu_tanh = Op("gelu_tanh", "gelu({0})", values.gelu_tanh,
+                                              (_gelu_tanh_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_tanh_rule))
 
 # Kinks: complex step may not cross them
 relu    = Op("relu", "relu({0})", lambda x: np.maximum(x, 0),
@@ -180,7 +230,7 @@ where   = Op("where", "{1} if {0} else {2}", np.where,
 
 # Reductions
 sum  = Op("sum", "sum({0})", total,           (lambda g, out, x, axis: g,))
-mean = Op("mean", "mean({0})", _mean,         (lambda g, out, x, axis: g * (1 / (_count(x, axis) or 1)),))
+mean = Op("mean", "mean({0})", values.mean,         (lambda g, out, x, axis: g * (1 / (_count(x, axis) or 1)),))
 max  = Op("max", "max({0})", lambda x, axis: np.max(x, axis=axis, keepdims=True), (_max_rule,), smooth=False)
 prod = Op("prod", "prod({0})", values.prod,   (lambda g, out, x, axis: g * _others(x, axis),))
 
@@ -188,7 +238,7 @@ prod = Op("prod", "prod({0})", values.prod,   (lambda g, out, x, axis: g * _othe
 softmax     = Op("softmax", "softmax({0})", values.softmax,
                                               (lambda g, out, x, axis: out * (g - sum(g * out, axis=axis)),))
 log_softmax = Op("log_softmax", "log_softmax({0})", values.log_softmax,
-                                              (lambda g, out, x, axis: g - exp(out) * sum(g, axis=axis),))
+                                              (lambda g, out, x, axis: exp(out) * (g - sum(g, axis=axis)) - g * expm1(out),))
 logsumexp   = Op("logsumexp", "logsumexp({0})", values.logsumexp,
                                               (lambda g, out, x, axis: g * exp(x - out),))
 cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,
@@ -198,6 +248,15 @@ cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,
 matmul = Op("matmul", "{0} @ {1}", np.matmul, (lambda g, out, a, b: g @ _swap_last(b),
                                                lambda g, out, a, b: _swap_last(a) @ g))
 einsum = Op("einsum", "einsum({0}, …; {equation})", values.einsum, Every(_einsum_rule))
+conv2d        = Op("conv2d", "conv({0}, {1})", sliding.conv2d,
+                                              (lambda g, out, x, w, **how: conv2d_input(g, w, shape=x.shape[2:], **how),
+                                               lambda g, out, x, w, **how: conv2d_weight(g, x, size=w.shape[2:], **how)))
+conv2d_input  = Op("conv2d_input", "conv_input({0}, {1})", sliding.conv2d_input,
+                                              (lambda g, out, y, w, shape, **how: conv2d(g, w, **how),
+                                               lambda g, out, y, w, shape, **how: conv2d_weight(y, g, size=w.shape[2:], **how)))
+conv2d_weight = Op("conv2d_weight", "conv_weight({0}, {1})", sliding.conv2d_weight,
+                                              (lambda g, out, y, x, size, **how: conv2d(x, g, **how),
+                                               lambda g, out, y, x, size, **how: conv2d_input(y, g, shape=x.shape[2:], **how)))
 
 # Form
 reshape      = Op("reshape", "reshape({0})", lambda x, shape: x.reshape(shape),
@@ -213,10 +272,10 @@ concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.c
 astype       = Op("astype", "cast({0})", _cast, (lambda g, out, x, dtype: g,), elementwise=True)
 pad          = Op("pad", "pad({0})", values.pad,
                                               (lambda g, out, x, width, value: getitem(g, index=values.inside(width, x.shape)),))
-windows      = Op("windows", "windows({0})", values.windows,
+windows      = Op("windows", "windows({0})", sliding.windows,
                                               (lambda g, out, x, size, stride, dilation: fold(
                                                   g, size=size, stride=stride, dilation=dilation, shape=x.shape[len(x.shape) - len(size):]),))
-fold         = Op("fold", "fold({0})", values.fold,
+fold         = Op("fold", "fold({0})", sliding.fold,
                                               (lambda g, out, x, size, stride, dilation, shape: windows(
                                                   g, size=size, stride=stride, dilation=dilation),))
 unbroadcast  = Op("unbroadcast", "Σ({0})", sum_to, (lambda g, out, x, shape: broadcast_to(g, shape=x.shape),))

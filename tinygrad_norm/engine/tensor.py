@@ -186,7 +186,7 @@ class Tensor(Methods):
                 data = op.forward(*arrays, **params)
         except TinygradNormError:
             raise
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
             raise explain(op, inputs, params, error) from None
         out = Tensor.__new__(Tensor)
         out._data = data = data if type(data) is np.ndarray else np.asarray(data)

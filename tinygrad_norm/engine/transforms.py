@@ -24,7 +24,7 @@ import numpy as np
 
 from . import primitives as op
 from .errors import DTypeError, GradientError, ShapeError, describe
-from .functions import concatenate
+from .forms import concatenate
 from .op import Op, Together
 from .state import state
 from .tensor import Tensor, tensor

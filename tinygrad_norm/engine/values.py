@@ -7,7 +7,8 @@ complex step can go through. float16 is computed in float32 and rounded once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from itertools import pairwise
 from typing import Any
 
@@ -15,40 +16,50 @@ import numpy as np
 
 from .arrays import Array, total
 
-_PIECE = 1 << 13
+PIECE = 1 << 15  # entries worked on at a time: 128 kB of float32
 Axes = tuple[int, ...]
 
 
-def _wide(x: Array) -> Array:
+def wide(x: Array) -> Array:
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def _narrow(y: Any, x: Array) -> Any:
-    """A result computed from ``_wide(x)`` as it goes out."""
+    """A result computed from ``wide(x)`` as it goes out."""
     return y.astype(np.float16) if x.dtype == np.float16 else y
 
 
 # Functions ----------------------------------------------------------------------------------------------
 
-# Chebyshev coefficients by interpolation in 50 digits: erf(x)/x in s = 2x² − 1 for 0 ≤ x < 1, and
-# exp(x²)·erfc(x) in s = (72/(x + 3) − 13)/5 for 1 ≤ x ≤ 6. What is cut off is below 2⁻⁵⁶.
+# Chebyshev coefficients by interpolation in 50 digits: erf(x)/x in s = 2x² − 1 for 0 ≤ x < 1, and exp(t²/2)·Φ(−t) in
+# s = (180/(t + 6) − 17)/13 for 0 ≤ t ≤ 39. What is cut off is below 2⁻⁵⁶ of the value.
 _ERF_NEAR = (
     *(0.9754769393826541, -0.14226120510371365, 0.010035582187599796, -0.0005768764699767485, 2.741993125219606e-05),
     *(-1.1043175507344507e-06, 3.8488755420345036e-08, -1.1808582533875466e-09, 3.2334215826050907e-11),
     *(-7.991015947004549e-13, 1.7990725113961456e-14, -3.718635487818693e-16, 7.103599003714253e-18),
 )
-_ERF_FAR = (
-    *(0.23376822188092547, 0.16410196278423408, 0.026097812602892758, 0.003281118531499783, 0.0003134638906524851),
-    *(2.046056770846006e-05, 5.776987700182602e-07, -3.7726446174366106e-08, -4.115662017323819e-09),
-    *(2.040121545843181e-11, 2.0708393696186037e-11, 2.3843849434040655e-13, -1.1516152507336692e-13),
-    *(-1.4762836958503498e-15, 7.378013084044974e-16, -2.750204107729445e-19),
+_TAIL = (
+    *(0.1604685272698457, 0.21317909235024315, 0.08542192576024484, 0.029394177910142396, 0.008725127585869024),
+    *(0.002227240394462408, 0.00048333677031990233, 8.701014171941125e-05, 1.2337301928386734e-05, 1.2023070585456123e-06),
+    *(3.588303738979354e-08, -1.1599549641505465e-08, -2.0544884404555764e-09, -5.348955577131764e-11, 2.9363023828583934e-11),
+    *(3.64083586101378e-12, -2.5996849188804915e-13, -8.936810229738423e-14, 3.2695721921670996e-17, 1.8953269417802683e-15),
+    *(7.546632220203064e-17, -4.059171365650889e-17, -2.7027568739919668e-18, 9.356232982728105e-19),
+)
+# For float32, quotients of polynomials, fitted so that the largest relative error is as small as it gets: erf(x)/x in x² for
+# x ≤ 3.93 (2e-9), from where on it is 1; exp(t²/2)·Φ(−t) in t ≤ 14.6 (6e-9), from where on Φ(−t) is 0.
+_ERF_SINGLE = (
+    (4518364.612603115, 770789.5445559262, 222613.17425252235, 16805.038605045647, 1626.1153673634474, 26.43414993901483),
+    (4004296.3697680994, 2017860.2602974866, 469473.92236396886, 64944.68283262817, 5639.807162698231, 285.11662883447224, 1.0),
+)
+_TAIL_SINGLE = (
+    (48.3710516694407, 42.42109044067812, 17.74102766165993, 3.9358283928697086, 0.3989468367862185),
+    (96.74210275948285, 162.03125222546757, 116.3927698592003, 45.45579351523727, 9.866275803937704, 1.0),
 )
 
 
 def _chebyshev(s: Array, coefficients: Sequence[float]) -> Any:
-    """Σ cₖ·Tₖ(s), by Clenshaw's recurrence; as many terms as the dtype of s can tell apart."""
-    least = np.finfo(s.dtype).eps / 1000
-    first, *others = [a for a in coefficients if abs(a) > least]
+    """Σ cₖ·Tₖ(s), by Clenshaw's recurrence."""
+    first, *others = coefficients
     twice, b, c = 2 * s, np.zeros_like(s), np.zeros_like(s)
     for a in reversed(others):
         c -= twice * b
@@ -56,21 +67,105 @@ def _chebyshev(s: Array, coefficients: Sequence[float]) -> Any:
     return s * b - c + first
 
 
-def erf(x: Any) -> Any:
-    """The error function 2/√π·∫₀ˣ exp(−t²) dt, to 2 units in the last place; complex next to the real axis."""
-    x = np.asarray(x)
-    if x.size > _PIECE:  # piece by piece: the many steps stay in cache
+def _quotient(x: Array, above: Sequence[float], below: Sequence[float]) -> Array:
+    """One polynomial over another, by Horner's rule."""
+    ratio: list[Array] = []
+    for *others, second, highest in (above, below):
+        y = x * highest
+        y += second
+        for a in reversed(others):
+            y *= x
+            y += a
+        ratio.append(y)
+    ratio[0] /= ratio[1]
+    return ratio[0]
+
+
+def in_pieces(function: Callable[[Array], Any]) -> Callable[[Any], Any]:
+    """A function of each entry by itself, of large arrays piece by piece, so that its many steps stay in cache."""
+
+    @wraps(function)
+    def whole(x: Any) -> Any:
+        x = np.asarray(x)
+        if x.size <= PIECE:
+            return function(x)
         flat = x.reshape(-1)
-        return np.concatenate([erf(flat[i : i + _PIECE]) for i in range(0, x.size, _PIECE)]).reshape(x.shape)
-    a = _wide(x) * 1.0
+        first = function(flat[:PIECE])
+        out = np.empty(x.size, first.dtype)
+        out[:PIECE] = first
+        for start in range(PIECE, x.size, PIECE):
+            out[start : start + PIECE] = function(flat[start : start + PIECE])
+        return out.reshape(x.shape)
+
+    return whole
+
+
+@in_pieces
+def erf(x: Array) -> Any:
+    """The error function 2/√π·∫₀ˣ exp(−t²) dt, to a unit in the last place of float32, to 2 of float64; complex next to
+    the real axis."""
+    if x.dtype.char in "ef":
+        z = np.clip(x, -3.93, 3.93).astype(np.float64)
+        return (z * _quotient(z * z, *_ERF_SINGLE)).astype(x.dtype)
+    a = x * 1.0
     a = np.where(a.real < 0, -a, a)
-    a = np.where(a.real > 6, 6, a)  # erfc(6) is 2e-17
     near = a.real < 1
     out = np.empty_like(a)
-    s, t = a[near], a[~near]
-    out[near] = s * _chebyshev(2 * s * s - 1, _ERF_NEAR)
-    out[~near] = 1 - np.exp(-t * t) * _chebyshev((72 / (t + 3) - 13) / 5, _ERF_FAR)
-    return _narrow(np.where(x.real < 0, -out, out), x)
+    z, t = a[near], a[~near]
+    out[near] = z * _chebyshev(2 * z * z - 1, _ERF_NEAR)
+    out[~near] = 1 - 2 * _tail(t * math.sqrt(2))
+    return np.where(x.real < 0, -out, out)
+
+
+def _tail(t: Array) -> Any:
+    """Φ(−t) for t ≥ 0, relative to itself."""
+    if t.dtype == np.float32:
+        t = np.clip(t, 0, 14.6)
+        return np.exp(t * t * -0.5) * _quotient(t, *_TAIL_SINGLE)
+    t = np.where(t.real > 39, 39, t)
+    return np.exp(t * t * -0.5) * _chebyshev((180 / (t + 6) - 17) / 13, _TAIL)
+
+
+@in_pieces
+def ndtr(x: Array) -> Any:
+    """Φ, the normal distribution: ½·(1 + erf(x/√2)); below 0 relative to itself, where that would lose all digits."""
+    z = np.asarray(wide(x) * 1.0)
+    tail = _tail(_away(z))
+    return _narrow(tail + (z.real > 0) * (1 - 2 * tail), x)  # 1 − tail for x > 0, with no branch for each entry
+
+
+@in_pieces
+def gelu(x: Array) -> Any:
+    z = wide(x)
+    return _narrow(z * ndtr(z), x)
+
+
+@in_pieces
+def gelu_tanh(x: Array) -> Any:
+    """x·σ(u), u = 2√(2/π)·(x + 0.044715x³): as ½(1 + tanh(u/2)) is σ(u)."""
+    z = wide(x)
+    return _narrow(z * sigmoid(z * (GELU_TANH[0] + GELU_TANH[1] * (z * z))), x)
+
+
+GELU_TANH = (2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715)
+
+
+def _away(x: Array) -> Any:
+    """|x|; of complex numbers x or −x, so that the real part is positive."""
+    return np.abs(x) if x.dtype.kind == "f" else np.where(x.real > 0, x, -x)
+
+
+@in_pieces
+def sigmoid(x: Array) -> Any:
+    z = np.exp(-_away(x))  # never overflows
+    return (z + (x.real > 0) * (1 - z)) / (1 + z)  # 1/(1 + z) for x > 0, else z/(1 + z)
+
+
+@in_pieces
+def softplus(x: Array) -> Any:
+    """log(1 + exp(x)); for x > 0 as x + log(1 + exp(−x)), so that nothing overflows."""
+    z = np.asarray(wide(x))
+    return _narrow(np.log1p(np.exp(-_away(z))) + np.where(z.real > 0, z, 0), x)
 
 
 def _largest(x: Array, axis: Axes) -> Any:
@@ -78,27 +173,53 @@ def _largest(x: Array, axis: Axes) -> Any:
 
 
 def softmax(x: Array, axis: Axes) -> Any:
-    z = _wide(x)
+    z = wide(x)
     z = np.exp(z - _largest(z, axis))  # the largest is exp(0): nothing overflows
     return _narrow(z / total(z, axis), x)
 
 
 def log_softmax(x: Array, axis: Axes) -> Any:
-    z = _wide(x)
+    z = wide(x)
     z = z - _largest(z, axis)
-    return _narrow(z - np.log(total(np.exp(z), axis)), x)
+    return _narrow(z - _log_sum(z, axis), x)
 
 
 def logsumexp(x: Array, axis: Axes) -> Any:
-    z = _wide(x)
+    z = wide(x)
     top = _largest(z, axis)
     top = np.where(np.isfinite(top), top, 0)  # ∞ − ∞ is no number
+    return _narrow(_log_sum(z - top, axis) + top, x)
+
+
+def _log_sum(z: Array, axis: Axes) -> Any:
+    """log Σexp(z), the largest z being 0: as log(1 + (Σexp(z) − 1)), the 1 never added, so that a sum next to 1 keeps its digits."""
+    e = np.exp(z)
+    largest = z.real == 0
+    if z.dtype.kind == "c":
+        np.copyto(e, np.expm1(z), where=largest)
+    else:
+        e[largest] = 0
+    more = np.add.reduce(largest, axis, z.real.dtype, keepdims=True) - 1
     with np.errstate(divide="ignore"):  # the log of a sum of nothing is −∞
-        return _narrow(np.log(total(np.exp(z - top), axis)) + top, x)
+        return np.log1p(total(e, axis) + more)
+
+
+# Over axes ----------------------------------------------------------------------------------------------
+
+
+def mean(x: Array, axis: Axes) -> Any:
+    n = math.prod([x.shape[a] for a in axis])
+    if x.dtype == np.float16:  # the sum may overflow where the mean does not
+        return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
+    means = total(x, axis) / n
+    if n > 1 and x.dtype.kind == "f" and not np.vdot(means, means) < np.inf:  # so may it in any dtype
+        means = np.where(np.isfinite(means), means, total(x / n, axis))
+    return means
 
 
 def prod(x: Array, axis: Axes) -> Any:
-    return _narrow(np.prod(_wide(x), axis=axis, keepdims=True), x)
+    carried = {"e": np.float32, "f": np.float64}.get(x.dtype.char)  # a product may pass through what it does not come to
+    return np.prod(x, axis=axis, keepdims=True, dtype=carried).astype(x.dtype, copy=False)
 
 
 def cumsum(x: Array, axis: int, reverse: bool) -> Array:
@@ -167,29 +288,6 @@ def scatter(g: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
     return out.reshape(shape)
 
 
-def windows(x: Array, size: Axes, stride: Axes, dilation: Axes) -> Array:
-    """Windows over the last ``len(size)`` axes, as a view: (…, places…, size…)."""
-    k = len(size)
-    span = tuple(d * (n - 1) + 1 for n, d in zip(size, dilation))
-    view: Array = np.lib.stride_tricks.sliding_window_view(x, span, tuple(range(-k, 0)))
-    steps: tuple[Any, ...] = (..., *(slice(None, None, s) for s in (*stride, *dilation)))
-    cut: Array = view[steps]
-    return cut
-
-
-def fold(g: Array, size: Axes, stride: Axes, dilation: Axes, shape: Axes) -> Array:
-    """Windows added up where they lie, on last axes of that shape: what ``windows`` took apart, summed."""
-    k = len(size)
-    places = g.shape[g.ndim - 2 * k : g.ndim - k]
-    out = np.zeros((*g.shape[: g.ndim - 2 * k], *shape), _wide(g[:0]).dtype)
-    for offset in np.ndindex(size):
-        starts = [i * d for i, d in zip(offset, dilation)]
-        lands: tuple[Any, ...] = (..., *(slice(a, a + s * (n - 1) + 1 if n else a, s) for a, s, n in zip(starts, stride, places)))
-        entry: tuple[Any, ...] = (..., *offset)
-        out[lands] += g[entry]
-    return out.astype(g.dtype, copy=False)
-
-
 # Products -----------------------------------------------------------------------------------------------
 
 
@@ -201,9 +299,9 @@ def einsum(*xs: Array, equation: str) -> Any:
     dtype = np.result_type(*xs)
     left, result = equation.split("->")
     terms = left.split(",")
-    out, term = _wide(np.asarray(xs[0])), terms[0]
+    out, term = wide(np.asarray(xs[0])), terms[0]
     for i, x in enumerate(xs[1:], 1):
-        out, term = _product(out, term, _wide(np.asarray(x)), terms[i], result + "".join(terms[i + 1 :]))
+        out, term = _product(out, term, wide(np.asarray(x)), terms[i], result + "".join(terms[i + 1 :]))
     out, term = _summed(out, term, [c for c in term if c not in result])
     return out.transpose([term.index(c) for c in result]).astype(dtype, copy=False)
 

@@ -24,6 +24,7 @@ class Term:
 
     dtype = None
     opposite = ""  # of a question: the other answer, [x ≤ 0] for [x > 0]
+    power: tuple[Term, int] | None = None  # what was raised, and how often
 
     def __init__(self, text: str, level: int = ATOM, factor: float | Fraction = 1, shape: Sequence[Any] = ()) -> None:
         self.text, self.level, self.factor, self.shape = text, level, factor, tuple(shape)
@@ -49,23 +50,43 @@ class Term:
 
     # Operators -----------------------------------------------------------------------------------------
 
-    def __mul__(self, other: Any) -> Term:
+    def times(self, other: Any) -> Term:
         other = term(other)
         factor = self.factor * other.factor
         if not (self.text and other.text):
-            one = self if self.text else other
-            return Term(one.text, one.level, factor)
+            return (self if self.text else other)._sized(factor)
         return Term(f"{self.within(PRODUCT)}·{other.within(PRODUCT)}", PRODUCT, factor)
+
+    def __mul__(self, other: Any) -> Term:
+        """As ``times``; but a rule that stays in range factor by factor, r·r·r, reads r³."""
+        other = term(other)
+        return self._joined(other, 1, self.factor * other.factor) or self.times(other)
 
     def __rmul__(self, other: Any) -> Term:
         return term(other).__mul__(self)
 
     def __truediv__(self, other: Any) -> Term:
         other = term(other)
+        return self._joined(other, -1, self.factor * _inverse(other.factor)) or self.over(other)
+
+    def _joined(self, other: Term, sign: int, factor: Any) -> Term | None:
+        """Powers of one thing as one power."""
+        (a, n), (b, m) = (t.power or (Term(t.text, t.level), 1) for t in (self, other))
+        if not a.text or a.text != b.text or n + sign * m == 0:
+            return None
+        return (a ** (n + sign * m))._sized(factor)
+
+    def _sized(self, factor: Any) -> Term:
+        sized = Term(self.text, self.level, factor)
+        sized.power = self.power
+        return sized
+
+    def over(self, other: Any) -> Term:
+        other = term(other)
         if not (other.text or other.factor):
             return Term(f"{self.within(PRODUCT) if self.text else 1}/0", PRODUCT, self.factor)
         if not other.text:
-            return Term(self.text, self.level, self.factor * _inverse(other.factor))
+            return self._sized(self.factor * _inverse(other.factor))
         factor: Any = self.factor * _inverse(other.factor)
         if not self.text:
             return Term(f"{_number(abs(factor))}/{other.within(POWER)}", PRODUCT, -1 if factor < 0 else 1)
@@ -75,7 +96,7 @@ class Term:
         return term(other).__truediv__(self)
 
     def __neg__(self) -> Term:
-        return Term(self.text, self.level, -self.factor)
+        return self._sized(-self.factor)
 
     def __add__(self, other: Any) -> Term:
         return Term(f"{self} + {term(other)}", SUM)
@@ -93,7 +114,9 @@ class Term:
         if n == 1:
             return self
         raised = str(n).translate(_SUPERSCRIPT) if isinstance(n, int) else f"^{n:g}"
-        return Term(self.whole(ATOM) + raised, POWER)
+        result = Term(self.whole(ATOM) + raised, POWER)
+        result.power = (self, n) if isinstance(n, int) and self.factor == 1 else None
+        return result
 
     def __matmul__(self, other: Any) -> Term:
         sides = [t.whole(PRODUCT) if t.text else "" for t in (self, term(other))]  # a cotangent has no text
@@ -146,8 +169,8 @@ class Term:
 _ARITHMETIC: dict[str, Callable[..., Term]] = {
     "add": Term.__add__,
     "sub": Term.__sub__,
-    "mul": Term.__mul__,
-    "div": Term.__truediv__,
+    "mul": Term.times,  # what was recorded as a product reads as one
+    "div": Term.over,
     "neg": Term.__neg__,
     "matmul": Term.__matmul__,
 }

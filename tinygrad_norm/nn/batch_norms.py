@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import Tensor
-from ..engine.functions import as_tensor
+from ..engine.arguments import as_tensor
 from ..norms import batch_norm, group_norm, instance_norm
 from ..norms.arguments import is_analytic, number
 from ..norms.batch_norm import check_running

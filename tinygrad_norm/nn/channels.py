@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..engine import DTypeError, ShapeError, Tensor, describe
-from ..engine.functions import as_tensor
+from ..engine.arguments import as_tensor
 from .module import Module
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import OptionError, ShapeError, Tensor, describe
-from ..engine.functions import floating
-from ..engine.layers import Pair, conv2d
+from ..engine.arguments import floating
+from ..engine.convolution import Pair, conv2d
 from ..norms.arguments import number
 from .module import Module
 from .parameters import choice, flag, real_dtype, seeded, size, zeros

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, tensor
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..norms import cosine_similarity, cross_entropy, local_response_norm, log_softmax, normalize, softmax
 from ..norms.arguments import is_analytic, number
 from .module import Module

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..engine import Op, Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import is_analytic, narrow, number, trailing, widen
 from .moments import normalization, of_nothing, pull_standardize, record, standardize
 from .registry import Norm, register

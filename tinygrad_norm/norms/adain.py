@@ -28,7 +28,7 @@ import math
 from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import mean, sqrt, sum
 from .arguments import is_analytic, narrow, number, widen
 from .moments import pull_standardize, record, standardize

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import DTypeError, OptionError, ShapeError, Tensor, describe
-from ..engine.functions import as_tensor, floating
+from ..engine import OptionError, ShapeError, Tensor, describe
+from ..engine.arguments import as_tensor, floating
 from ..engine.primitives import astype
+from ..engine.shapes import number as number  # in the same voice as the engine
 
 # Options ---------------------------------------------------------------------------------------------------
 
@@ -19,42 +20,6 @@ def is_analytic(name: str, backward: str) -> bool:
     if not isinstance(backward, str) or backward not in ("recorded", "analytic"):
         raise OptionError(f'{name}: backward={describe(backward)}; it is "recorded" or "analytic".')
     return backward == "analytic"
-
-
-def number(
-    name: str,
-    what: str,
-    value: Any,
-    least: float | None = None,
-    most: float | None = None,
-    *,
-    above: float | None = None,
-    whole: bool = False,
-) -> Any:
-    """An option that is one real number, as a Python number, which never changes a dtype.
-
-    least, most:  bounds that it may reach; ``above``: one that it must exceed
-    whole:        an integer
-
-    Raises ``DTypeError`` for what is no number (None, a word, a tensor), ``OptionError`` for one out of bounds and for NaN.
-    """
-    kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, kinds):
-        raise DTypeError(f"{name}: {what}={describe(value)}; it is {_range(least, most, above, whole)}.")
-    value = value.item() if isinstance(value, np.generic) else value
-    low = (least is None or value >= least) and (above is None or value > above)
-    if value != value or not low or not (most is None or value <= most):
-        raise OptionError(f"{name}: {what}={value!r}; it is {_range(least, most, above, whole)}.")
-    return value
-
-
-def _range(least: float | None, most: float | None, above: float | None, whole: bool) -> str:
-    words = "a whole number" if whole else "a number"
-    if above is not None:
-        return f"{words} above {above:g}" + (f" and up to {most:g}" if most is not None else "")
-    if least is not None:
-        return f"{words} from {least:g} " + (f"to {most:g}" if most is not None else "on")
-    return words if most is None else f"{words} up to {most:g}"
 
 
 # Parameters ------------------------------------------------------------------------------------------------

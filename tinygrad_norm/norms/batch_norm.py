@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, InPlaceError, Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import rsqrt
 from .arguments import (
     affine_pair,
@@ -195,7 +195,7 @@ FIXED = Op(
     (
         lambda g, out, x, m, v, eps: g * rsqrt(v + eps),
         lambda g, out, x, m, v, eps: -g * rsqrt(v + eps),
-        lambda g, out, x, m, v, eps: -0.5 * g * (x - m) * rsqrt(v + eps) ** 3,
+        lambda g, out, x, m, v, eps: -0.5 * g * out / (v + eps),
     ),
 )
 """x̂ by given statistics, all of it in the dtype computed in."""

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, ShapeError, Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import maximum
 from .arguments import (
     affine_inputs,

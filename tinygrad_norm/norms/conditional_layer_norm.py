@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import is_analytic, modulation, narrow, number, widen
 from .kernels import affine_standardize, affine_standardize_pullbacks
 from .moments import pull_gain, pull_shift, pull_standardize, record, standardize

@@ -27,7 +27,7 @@ import numpy as np
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
-from ..engine.functions import drop, floating, one_axis
+from ..engine.arguments import drop, floating, one_axis
 from .arguments import is_analytic, narrow, number, widen
 from .l2_normalize import at_least, length
 from .registry import Norm, register

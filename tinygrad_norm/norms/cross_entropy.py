@@ -15,7 +15,8 @@ Backward, with p = softmax(z):
     dz = dy·(p·Σ_k q − q)        dt = −dy·log p·(1 − s)·w/Z
 
 For a plain one-hot mean over N samples this is the famous (p − onehot)/N. It has no p in a denominator: a prediction that is
-certain and wrong has the loss ∞ at most, and a gradient of 1.
+certain and wrong has the loss ∞ at most, and a gradient of 1. One that is certain and right keeps its digits, too: p − 1 is
+computed as expm1(log p), the loss as log(1 + Σ exp of the others).
 
 A mean over no targets (all ignored) raises ``ShapeError``; PyTorch gives NaN.
 
@@ -33,8 +34,8 @@ import numpy as np
 
 from ..engine import Op, Tensor, TinygradNormError, scope
 from ..engine import primitives as op
-from ..engine.functions import as_tensor, floating
-from ..engine.layers import cross_entropy as composed
+from ..engine.arguments import as_tensor, floating
+from ..engine.losses import cross_entropy as composed
 from .arguments import is_analytic, number, widen
 from .registry import Norm, register
 
@@ -65,7 +66,7 @@ def cross_entropy(
     Returns one number, or for "none" one for each sample. float16 is computed in float32. Raises ``ShapeError`` for shapes
     that do not fit, a class that does not exist and the mean over no targets; ``DTypeError`` for logits that are integers.
     """
-    z, t = floating(input, "cross_entropy"), as_tensor(target)
+    z, t = floating(input, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
     ignore_index = number("cross_entropy", "ignore_index", ignore_index, whole=True)
     label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
     how: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
@@ -121,7 +122,8 @@ def _spread(g: Any, z: Any) -> Any:
 def _dz(g: Any, out: Any, z: Any, t: Any, **how: Any) -> Any:
     z, axis = widen(z), (_axis(z),)
     q, share = _targets(z, t, **how)
-    return _spread(widen(g), z) * share * (op.softmax(z, axis=axis) * op.sum(q, axis=axis) - q)
+    logp = op.log_softmax(z, axis=axis)
+    return _spread(widen(g), z) * share * (op.exp(logp) * (op.sum(q, axis=axis) - q) + q * op.expm1(logp))
 
 
 def _dt(g: Any, out: Any, z: Any, t: Any, *, weight: Any, label_smoothing: float, **how: Any) -> Any:

@@ -38,7 +38,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..engine import Op, Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt
 from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, pull_standardize, record

@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import tanh
 from .arguments import affine_inputs, affine_pair, as_parameter, channels, is_analytic, narrow, widen
 from .moments import affine, pull_shift

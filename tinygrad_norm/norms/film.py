@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..engine import Op, Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import is_analytic, modulation
 from .registry import Norm, register
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import affine_pair, channels, is_analytic, number
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register

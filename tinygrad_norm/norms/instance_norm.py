@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import affine_pair, channels, is_analytic, number, parameter, per_channel
 from .batch_norm import batch_norm, check_running, update_running
 from .moments import normalization, normalize

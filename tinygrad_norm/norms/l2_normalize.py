@@ -32,7 +32,7 @@ import numpy as np
 
 from ..engine import Op, Tensor, canonical_axes, scope
 from ..engine import primitives as op
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import is_analytic, narrow, number, widen
 from .moments import of_nothing, root
 from .registry import Norm, by_name, register

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt, sum
 from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, root
@@ -94,21 +94,21 @@ def layer_norm(
 
 
 def _deviations(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> tuple[Any, Any, Any]:
-    """c, q and −2q′(v)."""
+    """c, q and −2q′(v)/q³, which is a number next to 1 where q³ itself may leave the dtype's range."""
     x = widen(x)
     c = x - mean(x, axis=axis)
     v = sum(c**2, axis=axis) / n
     if eps_mode == "variance":
         rstd = rsqrt(v + eps)
-        return c, rstd, rstd**3
+        return c, rstd, 1.0
     sigma, divisor = root(v)
-    q = 1 / (sigma + eps)
-    return c, q, q**2 / divisor  # where σ is 0, so is c
+    return c, 1 / (sigma + eps), (sigma + eps) / divisor  # where σ is 0, so is c
 
 
 def _variant_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], n: float, **how: Any) -> Any:
     c, q, slope = _deviations(x, axis, n=n, **how)
-    return q * (g - mean(g, axis=axis)) - slope / n * c * sum(g * c, axis=axis)
+    xhat = c * q
+    return q * (g - mean(g, axis=axis) - xhat * (sum(g * xhat, axis=axis) * (slope / n)))
 
 
 def _variant_forward(x: Any, **how: Any) -> Any:

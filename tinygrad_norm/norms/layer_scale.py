@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import as_parameter, is_analytic
 from .registry import Norm, register
 

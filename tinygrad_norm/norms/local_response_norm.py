@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine import Op, Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import pad, reshape, sum, windows
 from .arguments import channels, is_analytic, narrow, number, widen
 from .registry import Norm, by_name, register

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import is_analytic, named_axes, narrow, widen
 from .moments import of_nothing
 from .registry import Norm, by_name, register

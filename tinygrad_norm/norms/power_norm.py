@@ -45,7 +45,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import mean
 from .arguments import (
     affine_inputs,

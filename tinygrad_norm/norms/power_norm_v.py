@@ -21,7 +21,7 @@ Source: Shen, Yao, Gholami, Mahoney, Keutzer 2020, "PowerNorm: Rethinking Batch 
 from __future__ import annotations
 
 from ..engine import Tensor, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import affine_pair, channels, number
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
 from .arguments import is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
 from .moments import affine, normalization, normalize, of_nothing, root
@@ -102,14 +102,13 @@ def _part(x: Any, axis: tuple[int, ...], first: int) -> Any:
 
 
 def _scale(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, first: int) -> tuple[Any, Any]:
-    """q, by which x is multiplied, and the root mean square or its like that q's slope −q²/rms or −q³ asks for."""
+    """q, by which x is multiplied, and what its slope, −q²/rms or −q³, is in −q³: a number next to 1."""
     ms = mean(_part(widen(x), axis, first) ** 2, axis=axis)
     if eps_mode == "mean_square":
         q = rsqrt(ms + eps)
-        return q, q**3
+        return q, 1.0
     rms, divisor = root(ms)
-    q = 1 / (rms + eps)
-    return q, q**2 / divisor
+    return 1 / (rms + eps), (rms + eps) / divisor
 
 
 def _variant_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], first: int, **how: Any) -> Any:
@@ -117,11 +116,11 @@ def _variant_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], first: int, 
     q, slope = _scale(x, axis, first=first, **how)
     part = _part(x, axis, first)
     count = np.prod([part.shape[a] for a in axis])
-    through = slope * part * (sum(g * x, axis=axis) / count)
+    through = part * q * (sum(g * (x * q), axis=axis) * (slope / count))
     if part is not x:
         rest = getitem(x, index=(slice(None),) * axis[-1] + (slice(first, None),))
         through = concatenate(through, rest * 0.0, axis=axis[-1])
-    return q * g - through
+    return q * (g - through)
 
 
 def _variant_forward(x: Any, **how: Any) -> Any:

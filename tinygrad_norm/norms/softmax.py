@@ -28,7 +28,7 @@ import numpy as np
 
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from .arguments import is_analytic, named_axes, narrow, widen
 from .registry import Norm, by_name, register
 

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
+from ..engine.arguments import floating
 from ..engine.arrays import Array
-from ..engine.functions import floating
 from ..engine.primitives import reshape, sum
 from .arguments import is_analytic, narrow, number, parameter, wide_dtype, widen
 from .registry import Norm, register

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating, one_axis
+from ..engine.arguments import floating, one_axis
 from ..engine.primitives import rsqrt, sum
 from .arguments import is_analytic, narrow, number, parameter, widen
 from .registry import Norm, by_name, register

@@ -32,7 +32,7 @@ import math
 from typing import Any
 
 from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
-from ..engine.functions import floating
+from ..engine.arguments import floating
 from ..engine.primitives import maximum, mean, rsqrt, sum, where
 from .arguments import is_analytic, narrow, number, parameter, widen
 from .moments import affine, root
@@ -110,7 +110,7 @@ def _record(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: floa
 
 
 def _standardize(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> tuple[Any, Any, Any]:
-    """c, q, and k = −2q′(v)/n."""
+    """c, q, and k = −2q′(v)/(q³·n), which stays next to 1/N where q³ itself may leave the dtype's range."""
     x = widen(x)
     fan_in = math.prod([x.shape[a] for a in axis])
     c = x - mean(x, axis=axis)
@@ -119,13 +119,12 @@ def _standardize(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, n: fl
         scaled = v * fan_in
         q = rsqrt(maximum(scaled, eps))
         share = where(scaled == eps, 0.5, where(scaled < eps, 0.0, 1.0))
-        return c, q, q**3 * share * (fan_in / n)
+        return c, q, share * (fan_in / n)
     if eps_mode == "scaled":
         r = rsqrt(v + eps)
-        return c, r * fan_in**-0.5, r**3 * (fan_in**-0.5 / n)
+        return c, r * fan_in**-0.5, fan_in / n
     s, divisor = root(v)
-    q = 1 / (s + eps)
-    return c, q, q**2 / (divisor * n)
+    return c, 1 / (s + eps), (s + eps) / (divisor * n)
 
 
 def _forward(x: Any, w: Any = 1.0, **how: Any) -> Any:
@@ -136,7 +135,8 @@ def _forward(x: Any, w: Any = 1.0, **how: Any) -> Any:
 def _dx(g: Any, out: Any, x: Any, w: Any = 1.0, *, axis: tuple[int, ...], **how: Any) -> Any:
     c, q, k = _standardize(x, axis, **how)
     g = widen(g) * w
-    return q * (g - mean(g, axis=axis)) - k * c * sum(g * c, axis=axis)
+    what = c * q
+    return q * (g - mean(g, axis=axis) - what * (sum(g * what, axis=axis) * k))
 
 
 def _dw(g: Any, out: Any, x: Any, w: Any, **how: Any) -> Any:
