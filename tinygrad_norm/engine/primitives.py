@@ -188,7 +188,7 @@ mul = Op("mul", "{0}·{1}", np.multiply,      (lambda g, out, a, b: g * b,
 div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
                                                             lambda g, out, a, b: -g * out / b), elementwise=True)
 neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
-pow = Op("pow", "{0}^{n}", lambda x, n: x**n,              (_power_rule,), elementwise=True)
+pow = Op("pow", "{0}^{n}", values.power,                  (_power_rule,), elementwise=True)
 power = Op("power", "{0}^{1}", np.power,     (_base_rule, _exponent_rule), elementwise=True)
 
 # Functions
@@ -268,7 +268,7 @@ getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],
                                               (lambda g, out, x, index: scatter(g, index=index, shape=x.shape),))
 scatter      = Op("scatter", "scatter({0})", values.scatter,
                                               (lambda g, out, x, index, shape: getitem(g, index=index),))
-concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Every(_piece))
+concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Every(_piece), kernel=kernels.concatenate)
 astype       = Op("astype", "cast({0})", _cast, (lambda g, out, x, dtype: g,), elementwise=True)
 pad          = Op("pad", "pad({0})", values.pad,
                                               (lambda g, out, x, width, value: getitem(g, index=values.inside(width, x.shape)),))

@@ -204,6 +204,24 @@ def _log_sum(z: Array, axis: Axes) -> Any:
         return np.log1p(total(e, axis) + more)
 
 
+def power(x: Any, n: float) -> Any:
+    """xⁿ; for small whole n as products, which cost a tenth of a power."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "fc" or n not in range(3, 9):
+        return x**n
+    return _narrow(_raised(wide(x), int(n)), x)
+
+
+def _raised(x: Array, n: int) -> Any:
+    if n == 1:
+        return x
+    half = _raised(x, n // 2)
+    y = half * half
+    if n % 2:
+        y *= x
+    return y
+
+
 # Over axes ----------------------------------------------------------------------------------------------
 
 

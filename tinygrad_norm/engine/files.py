@@ -1,0 +1,128 @@
+"""Tensors in files: NumPy's .npz, without pickle, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, TinygradNormError, describe
+from .tensor import Tensor
+
+_FORM = "__form__"  # how the arrays belong together, as JSON
+
+
+class FileError(TinygradNormError, OSError):
+    """A file that cannot be read or written, or that is not what it should be."""
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file; an old one of that name stays until the new one is whole. Raises ``OSError``, and then leaves nothing."""
+    import tempfile  # takes as long as a third of NumPy
+
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}.")
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def save(obj: Any, path: str | os.PathLike[str]) -> Path:
+    """Write tensors to a file that ``load`` reads, and NumPy, too: .npz, uncompressed, nothing pickled.
+
+    obj:   a tensor, an array, a number, text, None, or lists, tuples and dicts (with text as keys) of such: a
+           ``state_dict``, a checkpoint with its step and its optimizer's state
+    path:  as given; no suffix is added
+
+    A tensor is saved as its values, with its name and whether it requires a gradient; its history is not. The file is written
+    beside its place and then moved there. Returns the path. Raises ``DTypeError`` for what cannot be saved, saying where it
+    stands, ``FileError`` where the system refuses.
+    """
+    arrays: dict[str, Any] = {}
+    form = _taken_apart(obj, arrays, "")
+    whole = BytesIO()
+    np.savez(whole, **arrays, **{_FORM: np.array(json.dumps(form))})
+    place = Path(path)
+    try:
+        write_whole(place, whole.getvalue())
+    except OSError as error:
+        raise FileError(f"save: {place}: {error.strerror or error}. Is its folder there, and may it be written to?") from None
+    return place
+
+
+def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
+    """A value as JSON, its arrays by number."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return ["plain", value]
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        data = value._data if isinstance(value, Tensor) else np.asarray(value)
+        if data.dtype.kind not in "fiubc":
+            raise DTypeError(f"save: {where or 'the object'} is an array of dtype {data.dtype}; only numbers are saved.")
+        key = str(len(arrays))
+        arrays[key] = data
+        return ["tensor", key, value.requires_grad, value.name] if isinstance(value, Tensor) else ["array", key]
+    if isinstance(value, dict):
+        for k in value:
+            if not isinstance(k, str):
+                raise DTypeError(f"save: {where or 'the dict'} has the key {describe(k)}; keys are text.")
+        kind = "ordered" if isinstance(value, OrderedDict) else "dict"
+        return [kind, [[k, _taken_apart(v, arrays, f"{where}[{k!r}]")] for k, v in value.items()]]
+    if isinstance(value, (list, tuple)):
+        return ["tuple" if isinstance(value, tuple) else "list", [_taken_apart(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)]]
+    raise DTypeError(
+        f"save: {where or 'the object'} is {describe(value)}; saved are tensors, arrays, numbers, text, None, lists and dicts. Of a module "
+        "save its state_dict()."
+    )
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """What ``save`` wrote; of any other .npz file a dict of arrays, of a .npy file the array.
+
+    Nothing is unpickled, so a file from elsewhere can do no harm. Raises ``FileError`` for a file that is not there, or none of
+    these.
+    """
+    place = Path(path)
+    try:
+        found = np.load(place, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            if _FORM not in found.files:
+                return {name: found[name] for name in found.files}
+            return _put_together(json.loads(str(found[_FORM])), found)
+    except FileNotFoundError:
+        raise FileError(f"load: there is no file {place}.") from None
+    except IsADirectoryError:
+        raise FileError(f"load: {place} is a folder; name the file in it.") from None
+    except Exception as error:  # broken archives fail in many ways
+        raise FileError(
+            f"load: {place} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}). It is neither a file "
+            "that tn.save wrote nor plain .npz or .npy; files with pickled objects are not opened."
+        ) from None
+
+
+def _put_together(form: Any, arrays: Any) -> Any:
+    kind, *rest = form
+    if kind == "plain":
+        return rest[0]
+    if kind == "array":
+        return arrays[rest[0]]
+    if kind == "tensor":
+        key, requires_grad, name = rest
+        return Tensor(np.array(arrays[key]), bool(requires_grad), name)
+    if kind in ("dict", "ordered"):
+        pairs = [(k, _put_together(v, arrays)) for k, v in rest[0]]
+        return OrderedDict(pairs) if kind == "ordered" else dict(pairs)
+    values = [_put_together(v, arrays) for v in rest[0]]
+    return tuple(values) if kind == "tuple" else values
