@@ -41,7 +41,7 @@ def concatenate(wanted: Sequence[int], g: Array, out: Array, *xs: Array, axis: i
     """Each input's part of g, the places counted once for all."""
     ends = list(accumulate(x.shape[axis] for x in xs))
     lead = (slice(None),) * axis
-    places = [lead + (slice(ends[i] - xs[i].shape[axis], ends[i]),) for i in wanted]
+    places = [(*lead, slice(ends[i] - xs[i].shape[axis], ends[i])) for i in wanted]
     return [g[place] for place in places]
 
 
