@@ -7,7 +7,6 @@ The table stays the truth; tests hold each kernel to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -35,14 +34,6 @@ def _times(g: Array, x: Any, other: Any) -> Array:
     if x.shape != g.shape and type(other) is np.ndarray and other.shape == g.shape and other.dtype == g.dtype:
         return contract(g, other, x.shape)
     return sum_to(g * other, x.shape)
-
-
-def concatenate(wanted: Sequence[int], g: Array, out: Array, *xs: Array, axis: int) -> list[Array]:
-    """Each input's part of g, the places counted once for all."""
-    ends = list(accumulate(x.shape[axis] for x in xs))
-    lead = (slice(None),) * axis
-    places = [(*lead, slice(ends[i] - xs[i].shape[axis], ends[i])) for i in wanted]
-    return [g[place] for place in places]
 
 
 def in_pieces(rule: Callable[..., Array]) -> Callable[..., list[Array]]:

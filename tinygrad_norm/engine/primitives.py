@@ -13,9 +13,10 @@ half and half; a tie in a max over axes shares evenly.
 
 from __future__ import annotations
 
-import builtins
 import copyreg
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import numpy as np
 from . import kernels, sliding, values
 from .arrays import Array, sum_to, total
 from .errors import DTypeError
-from .op import Every, Op
+from .op import Every, Op, Together
 
 # Rules below name these before their line in the table
 abs: Op
@@ -121,10 +122,12 @@ def _max_rule(g: Any, out: Any, x: Any, axis: tuple[int, ...]) -> Any:
     return g * best / sum(best, axis=axis)
 
 
-def _piece(g: Any, out: Any, *xs: Any, axis: int, position: int) -> Any:
-    start = builtins.sum(x.shape[axis] for x in xs[:position])
-    index = (slice(None),) * axis + (slice(start, start + xs[position].shape[axis]),)
-    return getitem(g, index=index)
+def _pieces(g: Any, out: Any, *xs: Any, axis: int, wanted: Sequence[int]) -> list[Any]:
+    """Of several inputs each its part of g, the places counted once for all."""
+    g = g if g.shape == out.shape else broadcast_to(g, shape=out.shape)
+    sizes = [x.shape[axis] for x in xs]
+    starts = [0, *accumulate(sizes)]
+    return [getitem(g, index=(*(slice(None),) * axis, slice(starts[i], starts[i] + sizes[i]))) for i in wanted]
 
 
 def _others(x: Any, axis: tuple[int, ...]) -> Any:
@@ -268,7 +271,7 @@ getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],
                                               (lambda g, out, x, index: scatter(g, index=index, shape=x.shape),))
 scatter      = Op("scatter", "scatter({0})", values.scatter,
                                               (lambda g, out, x, index, shape: getitem(g, index=index),))
-concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Every(_piece), kernel=kernels.concatenate)
+concatenate  = Op("concatenate", "concatenate({0}, …)", lambda *xs, axis: np.concatenate(xs, axis), Together(_pieces))
 astype       = Op("astype", "cast({0})", _cast, (lambda g, out, x, dtype: g,), elementwise=True)
 pad          = Op("pad", "pad({0})", values.pad,
                                               (lambda g, out, x, width, value: getitem(g, index=values.inside(width, x.shape)),))
