@@ -282,6 +282,30 @@ def test_many_images_are_laid_out_some_at_a_time(images, dtype):
     np.testing.assert_allclose(whole.data, torch.cat(each).numpy(), rtol=8 * np.finfo(dtype).eps, atol=200 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_stack_asks_its_rule_once(create_graph, monkeypatch):
+    """However many pieces there are: else going back through them takes the square of their number."""
+    together = TABLE["concatenate"].pullbacks
+    rule, asked = together.rule, []
+    monkeypatch.setattr(together, "rule", lambda *args, **how: asked.append(how["wanted"]) or rule(*args, **how))
+    pieces = [tensor(random(2), requires_grad=True) for _ in range(40)]
+    dy = random(40, 2)
+    found = grad(F.stack(pieces), pieces, dy, create_graph=create_graph)
+    assert len(asked) == 1
+    np.testing.assert_array_equal([g.data for g in found], dy)
+
+
+def test_small_powers_are_products_and_integers_stay_integers():
+    x = random(50)
+    for n in range(3, 9):
+        np.testing.assert_allclose((tensor(x) ** n).data, np.power(x, n), rtol=8 * 2.0**-53)
+    whole = tensor(np.array([-3, 0, 7], np.int32)) ** 3
+    assert whole.dtype == np.int32
+    assert whole.data.tolist() == [-27, 0, 343]
+    half = tensor(np.float16([30.0])) ** 3
+    assert half.data == np.float16(27000.0)  # rounded once
+
+
 def test_two_convolutions_and_a_curve_between():
     compare(
         lambda x, v, w: F.conv2d(F.gelu(F.conv2d(x, v, padding=1)), w, stride=2),
