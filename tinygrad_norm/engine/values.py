@@ -165,7 +165,11 @@ def sigmoid(x: Array) -> Any:
 def softplus(x: Array) -> Any:
     """log(1 + exp(x)); for x > 0 as x + log(1 + exp(−x)), so that nothing overflows."""
     z = np.asarray(wide(x))
-    return _narrow(np.log1p(np.exp(-_away(z))) + np.where(z.real > 0, z, 0), x)
+    e = np.exp(-_away(z))
+    if z.dtype.kind == "c":
+        return np.log1p(e) + np.where(z.real > 0, z, 0)
+    u = 1 + e
+    return _narrow(np.log(u) + (e - (u - 1)) / u + np.maximum(z, 0), x)  # log1p with what u lost; NumPy's own is no loop of SIMD
 
 
 def _largest(x: Array, axis: Axes) -> Any:
