@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests import selection
 
-settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+PHASES = (Phase.explicit, Phase.generate, Phase.shrink)  # "explain" runs a failing example a hundred times more, traced
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, phases=PHASES)
 settings.load_profile("repeatable")
 
 

@@ -114,10 +114,7 @@ DTYPES = {
     "None as operand": ("sub|NoneType|tn.tensor", lambda: x - None),
     "string operand": ("div|str|tn.tensor", lambda: x / "2"),
     "list in maximum": ("maximum|list|tn.tensor", lambda: TABLE["maximum"](x, [1.0, 2.0, 3.0])),
-    "pow of tensors": ("pow|x (3,) float64|exp(n * log(x))", lambda: x**x),
-    "pow of an array": ("pow|exponent|() int64|exp(n * log(x))", lambda: x ** np.array(2)),
-    "pow of complex": ("pow|(1+2j)", lambda: x ** (1 + 2j)),
-    "number to the power of a tensor": ("pow|2|x (3,) float64|exp(x * log(base))", lambda: 2**x),
+    "pow of complex": ("pow|x (3,) float64|complex128|only real numbers", lambda: x ** (1 + 2j)),
     "gradient of a question": ("backward|(3,) bool|not floating", lambda: grad(x > 1.0, x, np.ones(3))),
     "cotangent float32 for float64": (
         "cotangent|float32|x (3,) float64|must be equal|dy.astype('float64')",

@@ -14,7 +14,7 @@ from ..check.adapters import as_candidate
 from ..check.binding import CheckInputError
 from ..check.files import Found, load
 from ..engine import TinygradNormError
-from ..graph.files import write_whole
+from ..engine.files import write_whole
 from ..norms import get, names
 from .common import FAILS, HOLDS, MISUSED, has_unicode, option, printable, show, whole_number
 from .inputs import shape_argument

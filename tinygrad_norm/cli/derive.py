@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..derive import DerivationError, derive
-from ..graph.files import write_whole
+from ..engine.files import write_whole
 from .common import FAILS, HOLDS, add_forward, forward_of, has_unicode, show, whole_number
 from .inputs import shape_argument
 

@@ -19,8 +19,8 @@ from ..draw.ladder import stand_alone
 from ..draw.rungs import ladder_text
 from ..engine import Tensor, TinygradNormError, grad, history
 from ..engine.arrays import Array
+from ..engine.files import write_whole
 from ..graph import Elements, Folded, Graph, fold
-from ..graph.files import write_whole
 from ..norms import get, names
 from .common import HOLDS, add_forward, forward_of, has_unicode, show, whole_number
 from .inputs import read_array, shape_argument

@@ -1,6 +1,24 @@
 """Records operations on tensors and differentiates the record. Knows NumPy and nothing of normalization."""
 
 from . import methods, primitives
+from .creation import (
+    arange,
+    cat,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    zeros,
+    zeros_like,
+)
 from .errors import (
     DTypeError,
     GradientError,
@@ -14,11 +32,13 @@ from .errors import (
     UnreachableError,
     describe,
 )
+from .files import FileError, load, save
 from .forms import concatenate
 from .op import Op, Pullback
 from .pages import keep_pages
 from .primitives import TABLE
 from .products import matmul
+from .random import Generator, default_generator, drawing_from, manual_seed
 from .shapes import canonical_axes
 from .state import Function, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, from_numpy, tensor
@@ -31,7 +51,9 @@ __all__ = [
     "TENSORS",
     "ArrayReading",
     "DTypeError",
+    "FileError",
     "Function",
+    "Generator",
     "GradientError",
     "HistoryLostError",
     "HistoryLostWarning",
@@ -45,14 +67,21 @@ __all__ = [
     "Tensor",
     "TinygradNormError",
     "UnreachableError",
+    "arange",
     "backward",
     "between",
     "canonical_axes",
+    "cat",
     "checkpoint",
     "concatenate",
+    "default_generator",
     "describe",
+    "drawing_from",
     "enable_grad",
+    "eye",
     "from_numpy",
+    "full",
+    "full_like",
     "grad",
     "hessian",
     "history",
@@ -61,12 +90,26 @@ __all__ = [
     "jacobian",
     "jvp",
     "keep_pages",
+    "linspace",
+    "load",
+    "manual_seed",
     "matmul",
     "methods",
     "no_grad",
+    "ones",
+    "ones_like",
     "primitives",
     "pull_back",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "save",
     "scope",
     "tensor",
     "vjp",
+    "zeros",
+    "zeros_like",
 ]

@@ -12,6 +12,7 @@ from . import primitives as op
 from .arguments import as_tensor, floating, in_float32, one_axis, part
 from .errors import OptionError, ShapeError, describe
 from .shapes import choice, number
+from .state import scope
 from .tensor import Tensor
 
 # scale·(x if x > 0 else α·(eˣ − 1)): mean 0 and variance 1 map to themselves
@@ -28,6 +29,7 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
     return op.gelu(x) if word == "none" else op.gelu_tanh(x)  # type: ignore[no-any-return]
 
 
+@scope("SiLU")
 def silu(input: Any) -> Tensor:
     """x·sigmoid(x), also called swish."""
     x = floating(input, "silu")
@@ -44,12 +46,14 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     return op.where(z > threshold, input, op.softplus(z) / beta)  # type: ignore[no-any-return]
 
 
+@scope("log-sigmoid")
 @in_float32
 def logsigmoid(input: Any) -> Tensor:
     """log sigmoid(x) = −log(1 + e⁻ˣ), exact at both ends: x far below 0, −e⁻ˣ far above."""
     return -op.softplus(-input)  # type: ignore[no-any-return]
 
 
+@scope("leaky ReLU")
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     """x above 0, ``negative_slope``·x elsewhere.
 
@@ -59,6 +63,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     return op.where(x > 0, x, x * slope)  # type: ignore[no-any-return]
 
 
+@scope("ELU")
 @in_float32
 def elu(input: Any, alpha: float = 1.0) -> Tensor:
     """x above 0, α·(eˣ − 1) elsewhere; the gradient at 0 is α.
@@ -69,6 +74,7 @@ def elu(input: Any, alpha: float = 1.0) -> Tensor:
     return _elu(input, number("elu", "alpha", alpha), 1.0)
 
 
+@scope("CELU")
 @in_float32
 def celu(input: Any, alpha: float = 1.0) -> Tensor:
     """x above 0, α·(exp(x/α) − 1) elsewhere: smooth for every α.
@@ -83,6 +89,7 @@ def celu(input: Any, alpha: float = 1.0) -> Tensor:
     return _elu(input, alpha, alpha)
 
 
+@scope("SELU")
 @in_float32
 def selu(input: Any) -> Tensor:
     """1.0507·(x above 0, 1.6733·(eˣ − 1) elsewhere): mean 0 and variance 1 map to themselves.
@@ -98,11 +105,13 @@ def _elu(x: Tensor, alpha: float, width: float) -> Tensor:
     return op.where(above, x, op.expm1(below if width == 1 else below / width) * alpha)  # type: ignore[no-any-return]
 
 
+@scope("hardtanh")
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x between the bounds, the bound beyond; at a bound the gradient is 0 (where ``clamp`` lets it pass)."""
     return _hard("hardtanh", as_tensor(input, "hardtanh"), min_val, max_val)
 
 
+@scope("ReLU6")
 def relu6(input: Any) -> Tensor:
     """min(max(x, 0), 6); at 0 and at 6 the gradient is 0."""
     return _hard("relu6", as_tensor(input, "relu6"), 0, 6)
@@ -116,6 +125,7 @@ def _hard(name: str, x: Tensor, low: Any, high: Any) -> Tensor:
     return y if y.dtype == x.dtype else y.astype(x.dtype)
 
 
+@scope("GLU")
 def glu(input: Any, dim: int = -1) -> Tensor:
     """a·sigmoid(b), a and b the halves of the input along ``dim``.
 

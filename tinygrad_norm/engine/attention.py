@@ -14,11 +14,13 @@ from .errors import DTypeError, OptionError, ShapeError, describe
 from .products import matmul
 from .random import dropout
 from .shapes import flag, number
+from .state import scope
 from .tensor import Tensor
 
 _NAME = "scaled_dot_product_attention"
 
 
+@scope("attention")
 @in_float32
 def scaled_dot_product_attention(
     query: Any,

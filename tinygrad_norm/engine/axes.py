@@ -11,6 +11,7 @@ from . import primitives as op
 from .arguments import as_tensor, boolean, drop, floating, in_float32, in_range, one_axis, part, reduced, root
 from .errors import ShapeError, describe
 from .shapes import canonical_axes, flag, number
+from .state import scope
 from .tensor import Tensor
 
 # Softmax ------------------------------------------------------------------------------------------------
@@ -28,6 +29,7 @@ def log_softmax(input: Any, dim: Any) -> Tensor:
     return op.log_softmax(x, axis=canonical_axes(dim, x.ndim, "log_softmax"))  # type: ignore[no-any-return]
 
 
+@scope("masked softmax")
 def masked_softmax(input: Any, mask: Any, dim: Any) -> Tensor:
     """The softmax along ``dim`` of the entries where ``mask`` is true; 0 elsewhere, and no gradient flows there.
 
@@ -62,6 +64,7 @@ def cumsum(input: Any, dim: int) -> Tensor:
     return op.cumsum(x, axis=one_axis(dim, x, "cumsum"), reverse=False)  # type: ignore[no-any-return]
 
 
+@scope("cumprod")
 def cumprod(input: Any, dim: int) -> Tensor:
     """Running products along ``dim``; the gradient is right where entries are 0, at every order.
 
@@ -78,6 +81,7 @@ def cumprod(input: Any, dim: int) -> Tensor:
     return y.astype(np.float16) if half else y
 
 
+@scope("variance")
 @in_float32
 def var(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Σ(x − mean)²/(N − ``correction``) over ``dim``, in two passes. ``correction=0`` is the biased one of normalizations.
@@ -100,6 +104,7 @@ def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> T
     return (centred**2).sum(axes, keepdims=keepdim) / (count - correction)  # type: ignore[no-any-return]
 
 
+@scope("standard deviation")
 @in_float32
 def std(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
     """√var; the gradient is 0 where the deviation is 0. See ``var``; of large or small numbers it is right where var overflows."""
@@ -107,6 +112,7 @@ def std(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = F
     return in_range(lambda x: root(_var("std", x, dim, correction, keepdim)), input, axes)
 
 
+@scope("norm")
 @in_float32
 def norm(input: Any, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
     """(Σ|x|ᵖ)^(1/p) over ``dim``, or over all axes; p > 0, ``inf`` the largest |x|, ``"fro"`` is 2.

@@ -14,6 +14,7 @@ from . import primitives as op
 from .arguments import floating
 from .errors import ShapeError, describe
 from .shapes import each
+from .state import scope
 from .tensor import Tensor
 
 Pair = int | Sequence[int]
@@ -25,6 +26,7 @@ _KERNELS = {1: "(out_channels, in_channels/groups, k)", 2: "(out_channels, in_ch
 _AXES = {1: ("entries",), 2: ("rows", "columns")}
 
 
+@scope("conv1d")
 def conv1d(
     input: Any,
     weight: Any,
@@ -46,6 +48,7 @@ def conv1d(
     return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@scope("conv2d")
 def conv2d(
     input: Any,
     weight: Any,

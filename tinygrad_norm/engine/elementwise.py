@@ -14,6 +14,7 @@ from . import primitives as op
 from .arguments import as_tensor, boolean, meeting, operand, public
 from .errors import DTypeError, describe
 from .op import Op
+from .state import scope
 from .tensor import Tensor
 
 exp = public(op.exp, __name__, "eˣ.")
@@ -75,6 +76,7 @@ def where(condition: Any, input: Any, other: Any) -> Tensor:
     return c.apply_op(op.where, (c, input, other), {})
 
 
+@scope("masked fill")
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     """``value`` (a number, or a tensor of no axes) where the mask is true; both broadcast. The input's dtype stays."""
     x = as_tensor(input, "masked_fill")
@@ -95,6 +97,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     return y if y.dtype == x.dtype else y.astype(x.dtype)
 
 
+@scope("clamp")
 def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
     """``input`` kept between ``min`` and ``max`` (each a number or a tensor that broadcasts; None: no bound).
 

@@ -52,7 +52,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     arrays: dict[str, Any] = {}
     form = _taken_apart(obj, arrays, "")
     whole = BytesIO()
-    np.savez(whole, **arrays, **{_FORM: np.array(json.dumps(form))})
+    arrays[_FORM] = np.array(json.dumps(form))
+    np.savez(whole, **arrays)
     place = Path(path)
     try:
         write_whole(place, whole.getvalue())
@@ -79,7 +80,10 @@ def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
         kind = "ordered" if isinstance(value, OrderedDict) else "dict"
         return [kind, [[k, _taken_apart(v, arrays, f"{where}[{k!r}]")] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
-        return ["tuple" if isinstance(value, tuple) else "list", [_taken_apart(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)]]
+        return [
+            "tuple" if isinstance(value, tuple) else "list",
+            [_taken_apart(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)],
+        ]
     raise DTypeError(
         f"save: {where or 'the object'} is {describe(value)}; saved are tensors, arrays, numbers, text, None, lists and dicts. Of a module "
         "save its state_dict()."

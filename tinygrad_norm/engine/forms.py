@@ -104,9 +104,13 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Tensor:
     return x
 
 
-def permute(input: Any, dims: Any) -> Tensor:
+def permute(input: Any, *dims: Any) -> Tensor:
     """The axes in the order ``dims``."""
-    return as_tensor(input, "permute").permute(wholes("permute", "dims", dims))
+    x = as_tensor(input, "permute")
+    order = canonical_axes(sizes_of(dims, "permute"), x.ndim, "permute", ordered=True)
+    if len(order) != x.ndim:
+        raise ShapeError(f"permute: dims={order} for {describe(x)}: every axis must be named once.")
+    return op.transpose(x, axes=order)  # type: ignore[no-any-return]
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Tensor:
@@ -119,7 +123,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Tensor:
     order = [a for a in range(x.ndim) if a not in sources]
     for place, axis in sorted(zip(places, sources)):
         order.insert(place, axis)
-    return x.permute(order)
+    return permute(x, order)
 
 
 def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
@@ -128,7 +132,7 @@ def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
     a, b = one_axis(axis0, x, "swapaxes"), one_axis(axis1, x, "swapaxes")
     order = list(range(x.ndim))
     order[a], order[b] = order[b], order[a]
-    return x.permute(order)
+    return permute(x, order)
 
 
 # Axes more and fewer ------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ from .elementwise import (
 from .forms import (
     chunk,
     clone,
+    concatenate,
     expand,
     flatten,
     flip,
@@ -94,7 +95,7 @@ from .pooling import (
     max_pool1d,
     max_pool2d,
 )
-from .products import einsum, linear
+from .products import einsum, linear, matmul
 from .random import Generator, default_generator, drawing_from, dropout, manual_seed
 
 __all__ = [
@@ -120,6 +121,7 @@ __all__ = [
     "clamp",
     "clip",
     "clone",
+    "concatenate",
     "conv1d",
     "conv2d",
     "cos",
@@ -157,6 +159,7 @@ __all__ = [
     "manual_seed",
     "masked_fill",
     "masked_softmax",
+    "matmul",
     "max_pool1d",
     "max_pool2d",
     "maximum",

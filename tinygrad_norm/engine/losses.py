@@ -18,6 +18,7 @@ from .arrays import Array
 from .axes import log_softmax
 from .errors import DTypeError, GradientError, OptionError, ShapeError, describe
 from .shapes import choice, flag, number
+from .state import scope
 from .tensor import Tensor
 
 REDUCTIONS = ("none", "sum", "mean")
@@ -83,18 +84,21 @@ def _distance(name: str, losses: Tensor, weight: Any, reduction: str, over_weigh
     return _reduced(name, losses * w, w.broadcast_to(losses.shape) if over_weights else None, reduction)
 
 
+@scope("MSE loss")
 @in_float32
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Tensor:
     """(input − target)². weight: a factor for each; the mean is over their sum. Gradients flow to target and weight too."""
     return _distance("mse_loss", (input - _pair("mse_loss", input, target)) ** 2, weight, reduction)
 
 
+@scope("L1 loss")
 @in_float32
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Tensor:
     """|input − target|; the gradient is 0 where they are equal. weight: as in ``mse_loss``."""
     return _distance("l1_loss", op.abs(input - _pair("l1_loss", input, target)), weight, reduction)
 
 
+@scope("smooth L1 loss")
 @in_float32
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """½d²/β where d = |input − target| < β, d − ½β beyond; with β = 0, ``l1_loss``.
@@ -111,6 +115,7 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
     return _distance("smooth_l1_loss", losses, None, reduction)
 
 
+@scope("Huber loss")
 @in_float32
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
     """½d² where d = |input − target| ≤ δ, δ·(d − ½δ) beyond. weight: a factor for each; the mean is over their number.
@@ -128,6 +133,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 # Probabilities ------------------------------------------------------------------------------------------
 
 
+@scope("binary cross-entropy")
 @in_float32
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Tensor:
     """−(t·log p + (1 − t)·log(1 − p)) of probabilities p = ``input``, each logarithm at least −100.
@@ -154,6 +160,7 @@ def _log_from(p: Tensor, x: Tensor, complement: bool = False) -> Tensor:
     return op.where(low, -100.0, op.log1p(-safe) if complement else op.log(safe))  # type: ignore[no-any-return]
 
 
+@scope("binary cross-entropy")
 @in_float32
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
@@ -174,6 +181,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(name, losses if w is None else losses * w, None, reduction)
 
 
+@scope("KL divergence")
 @in_float32
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """q·(log q − x): how far the distribution q = ``target`` is from that of the logarithms x = ``input``; 0 where q is 0.
@@ -230,6 +238,7 @@ def _targets(name: str, t: Tensor, input: Tensor, axis: int, ignore_index: int) 
     return tuple(places), counts
 
 
+@scope("NLL loss")
 @in_float32
 def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """−input at the target's class: of log-probabilities, the negative log-likelihood.

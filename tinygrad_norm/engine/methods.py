@@ -9,15 +9,18 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from . import functions
 from . import primitives as ops
+from .arguments import as_tensor, meeting
 from .arrays import Array
+from .elementwise import pow
 from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe
 from .hooks import register_hook, retain_grad
+from .in_place import copy_, fill_, in_place, requires_grad_, zero_
 from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .op import Op
 from .products import matmul
-from .shapes import canonical_axes, sizes_of
-from .state import state
+from .shapes import canonical_axes, flag, sizes_of
 from .tensor import Tensor, as_dtype
 from .walk import backward
 
@@ -50,31 +53,12 @@ def _reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
     return _described(method, operation)
 
 
-def _in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
-    """``x += y``. A leaf is given new data, where PyTorch would change it in place; a computed tensor is computed anew."""
+def _cast(dtype: str) -> Callable[[Any], Tensor]:
+    def method(self: Tensor) -> Tensor:
+        return self.to(dtype)
 
-    def method(self: Tensor, other: Any) -> Tensor:
-        recorded = state.recording and (self.requires_grad or (isinstance(other, Tensor) and other.requires_grad))
-        if self.op is not None or (recorded and not self.requires_grad):
-            return self.apply_op(operation, (self, other), {})  # x = x + y: the name moves on to the result
-        if recorded:
-            raise InPlaceError(
-                f"{operation.name}: {describe(self)} is a leaf that requires a gradient, and cannot be changed in place while "
-                f"recording. Update it under tn.no_grad(), or write x = x {_SIGNS[operation.name]} y."
-            )
-        with_other = operation(self.detach(), other.detach() if isinstance(other, Tensor) else other)
-        if with_other.shape != self.shape or not np.can_cast(with_other.dtype, self.dtype, "same_kind"):
-            raise ShapeError(
-                f"{operation.name}: {describe(other)} in place into {describe(self)} would give {describe(with_other)}; shape and kind "
-                "stay. Write x = x + y for a new tensor."
-            )
-        self.data = with_other._data.astype(self.dtype, copy=False)
-        return self
-
-    return _described(method, operation)
-
-
-_SIGNS = {"add": "+", "sub": "−", "mul": "*", "div": "/"}
+    method.__doc__ = f"In {dtype}; itself where it is that already."
+    return method
 
 
 class Methods:
@@ -84,10 +68,10 @@ class Methods:
 
     # Operators ---------------------------------------------------------------------------------------
 
-    __add__, __radd__, __iadd__ = _binary(ops.add), _reflected(ops.add), _in_place(ops.add)
-    __sub__, __rsub__, __isub__ = _binary(ops.sub), _reflected(ops.sub), _in_place(ops.sub)
-    __mul__, __rmul__, __imul__ = _binary(ops.mul), _reflected(ops.mul), _in_place(ops.mul)
-    __truediv__, __rtruediv__, __itruediv__ = _binary(ops.div), _reflected(ops.div), _in_place(ops.div)
+    __add__, __radd__, __iadd__ = _binary(ops.add), _reflected(ops.add), in_place(ops.add)
+    __sub__, __rsub__, __isub__ = _binary(ops.sub), _reflected(ops.sub), in_place(ops.sub)
+    __mul__, __rmul__, __imul__ = _binary(ops.mul), _reflected(ops.mul), in_place(ops.mul)
+    __truediv__, __rtruediv__, __itruediv__ = _binary(ops.div), _reflected(ops.div), in_place(ops.div)
     __gt__, __ge__ = _binary(ops.greater), _binary(ops.greater_equal)
     __lt__, __le__ = _binary(ops.less), _binary(ops.less_equal)
     __eq__, __ne__ = _binary(ops.equal), _binary(ops.not_equal)  # type: ignore[assignment]
@@ -97,17 +81,11 @@ class Methods:
     def __pos__(self: Any) -> Tensor:
         return self  # type: ignore[no-any-return]
 
-    def __pow__(self: Any, n: Any) -> Tensor:
-        if isinstance(n, np.generic):
-            n = n.item()
-        if type(n) not in (int, float):
-            raise DTypeError(
-                f"pow: the exponent must be one constant number, not {describe(n)}. For a varying one write exp(n * log(x))."
-            )
-        return self.apply_op(ops.pow, (self,), {"n": n})  # type: ignore[no-any-return]
+    def __pow__(self: Any, exponent: Any) -> Tensor:
+        return pow(self, exponent)
 
     def __rpow__(self: Any, base: Any) -> Tensor:
-        raise DTypeError(f"pow: {describe(base)} ** {describe(self)}: only constant exponents. Write exp(x * log(base)).")
+        return pow(base, self)
 
     def __matmul__(self: Any, other: Any) -> Any:
         return matmul(self, other)
@@ -115,14 +93,45 @@ class Methods:
     def __rmatmul__(self: Any, other: Any) -> Any:
         return matmul(other, self)
 
-    # Functions as methods ------------------------------------------------------------------------------
+    def __invert__(self: Any) -> Tensor:
+        return _bits(np.invert, self)
 
+    def __and__(self: Any, other: Any) -> Tensor:
+        return _bits(np.bitwise_and, self, other)
+
+    def __or__(self: Any, other: Any) -> Tensor:
+        return _bits(np.bitwise_or, self, other)
+
+    def __xor__(self: Any, other: Any) -> Tensor:
+        return _bits(np.bitwise_xor, self, other)
+
+    # Functions as methods ------------------------------------------------------------------------------
+    # Each is the function of the same name, the tensor its first argument.
+
+    add, sub, mul, div, neg, matmul = __add__, __sub__, __mul__, __truediv__, __neg__, __matmul__
+    gt, ge, lt, le, eq, ne = __gt__, __ge__, __lt__, __le__, __eq__, __ne__
     exp, log, sqrt, rsqrt = _unary(ops.exp), _unary(ops.log), _unary(ops.sqrt), _unary(ops.rsqrt)
     tanh, sigmoid, relu, abs = _unary(ops.tanh), _unary(ops.sigmoid), _unary(ops.relu), _unary(ops.abs)
-
-    def astype(self: Any, dtype: DTypeLike) -> Tensor:
-        """A copy of another dtype; its gradient comes back in this one's."""
-        return self.apply_op(ops.astype, (self,), {"dtype": as_dtype("astype", dtype)})  # type: ignore[no-any-return]
+    sin, cos, log1p, expm1, erf = _unary(ops.sin), _unary(ops.cos), _unary(ops.log1p), _unary(ops.expm1), _unary(ops.erf)
+    pow, square, maximum, minimum = pow, functions.square, functions.maximum, functions.minimum
+    clamp, clip, masked_fill = functions.clamp, functions.clip, functions.masked_fill
+    softmax, log_softmax, logsumexp = functions.softmax, functions.log_softmax, functions.logsumexp
+    prod, cumsum, cumprod, var, std, norm = (
+        functions.prod,
+        functions.cumsum,
+        functions.cumprod,
+        functions.var,
+        functions.std,
+        functions.norm,
+    )
+    amax, amin, argmax, argmin = functions.amax, functions.amin, functions.argmax, functions.argmin
+    sort, topk, gather, take_along_dim = functions.sort, functions.topk, functions.gather, functions.take_along_dim
+    split, chunk, unbind, flip, roll = functions.split, functions.chunk, functions.unbind, functions.flip, functions.roll
+    permute, swapaxes, swapdims, movedim = functions.permute, functions.swapaxes, functions.swapaxes, functions.movedim
+    flatten, squeeze, unsqueeze = functions.flatten, functions.squeeze, functions.unsqueeze
+    expand, repeat, tile, clone = functions.expand, functions.repeat, functions.tile, functions.clone
+    tril, triu = functions.tril, functions.triu
+    backward, register_hook, retain_grad = backward, register_hook, retain_grad
 
     def sum(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
@@ -136,9 +145,36 @@ class Methods:
         """The largest value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
         return _reduce(self, ops.max, axis, keepdims, dim, keepdim)
 
+    def min(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """The least value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
+        axis = _one_name("min", axis, dim)
+        return functions.amin(self, axis, keepdims or keepdim)
+
+    def any(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Whether some entry is not 0, over ``axis`` (or ``dim``)."""
+        return _asked(np.any, "any", self, _one_name("any", axis, dim), keepdims or keepdim)
+
+    def all(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Whether no entry is 0, over ``axis`` (or ``dim``)."""
+        return _asked(np.all, "all", self, _one_name("all", axis, dim), keepdims or keepdim)
+
     def reshape(self: Any, *shape: Any) -> Tensor:
         """As NumPy's: one size may be −1."""
-        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
+        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape, "reshape")})  # type: ignore[no-any-return]
+
+    def view(self: Any, *shape: Any) -> Tensor:
+        """``reshape``: data never changes here, so it does not matter whose memory it is."""
+        return self.reshape(*shape)  # type: ignore[no-any-return]
+
+    def reshape_as(self: Any, other: Tensor) -> Tensor:
+        """In the shape of another."""
+        return self.reshape(other.shape)  # type: ignore[no-any-return]
+
+    view_as = reshape_as
+
+    def expand_as(self: Any, other: Tensor) -> Tensor:
+        """Spread to the shape of another."""
+        return self.broadcast_to(other.shape)  # type: ignore[no-any-return]
 
     def transpose(self: Any, *axes: Any) -> Tensor:
         """Two integers: these two axes exchanged, as PyTorch's. A tuple, or three and more: the axes in that order, as NumPy's
@@ -155,10 +191,6 @@ class Methods:
             raise ShapeError(f"transpose: axes {order} for {describe(self)}: every axis must be named once.")
         return self.apply_op(ops.transpose, (self,), {"axes": order})  # type: ignore[no-any-return]
 
-    def permute(self: Any, *axes: Any) -> Tensor:
-        """The axes in the given order."""
-        return self.transpose(sizes_of(axes, "permute"))  # type: ignore[no-any-return]
-
     @property
     def T(self: Any) -> Tensor:
         """The axes reversed, as NumPy's."""
@@ -173,9 +205,7 @@ class Methods:
 
     def broadcast_to(self: Any, *shape: Any) -> Tensor:
         """Repeated along new axes in front, and along those of size 1, up to ``shape``; a view."""
-        return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
-
-    backward, register_hook, retain_grad = backward, register_hook, retain_grad
+        return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape, "broadcast_to")})  # type: ignore[no-any-return]
 
     # Entries -------------------------------------------------------------------------------------------
 
@@ -201,6 +231,14 @@ class Methods:
         if not self.ndim:
             raise ShapeError(f"iter: {describe(self)} is one number; there is nothing to go through.")
         return (self[i] for i in range(len(self)))
+
+    def __contains__(self: Any, value: Any) -> bool:
+        return bool((self == value).any())
+
+    # In place: new data for a leaf -----------------------------------------------------------------------
+
+    add_, sub_, mul_, div_ = __iadd__, __isub__, __imul__, __itruediv__
+    copy_, fill_, zero_, requires_grad_ = copy_, fill_, zero_, requires_grad_
 
     # As numbers ----------------------------------------------------------------------------------------
 
@@ -254,6 +292,22 @@ class Methods:
             )
         return _leaf, (np.array(self._data), self.requires_grad, self.name, self.grad)
 
+    def tolist(self: Any) -> Any:
+        """Nested lists of Python numbers; of a tensor without axes one number."""
+        return self._data.tolist()
+
+    def dim(self: Any) -> int:
+        """How many axes there are."""
+        return self.ndim  # type: ignore[no-any-return]
+
+    def numel(self: Any) -> int:
+        """How many entries there are."""
+        return self.size  # type: ignore[no-any-return]
+
+    def contiguous(self: Any) -> Tensor:
+        """Itself: memory layout is nobody's business here."""
+        return self  # type: ignore[no-any-return]
+
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
         return as_array(self, dtype, copy)
 
@@ -263,15 +317,56 @@ class Methods:
     def __array_function__(self: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return apply_function(func, args, kwargs)
 
+    # Casts; last, since they hide Python's own names ------------------------------------------------------
+
+    def astype(self: Any, dtype: DTypeLike) -> Tensor:
+        """A copy of another dtype; its gradient comes back in this one's."""
+        return self.apply_op(ops.astype, (self,), {"dtype": as_dtype("astype", dtype)})  # type: ignore[no-any-return]
+
+    def to(self: Any, dtype: Any) -> Tensor:
+        """In another dtype, or in that of another tensor; itself where it is that already. There is one device: "cpu"."""
+        if isinstance(dtype, str) and dtype == "cpu":
+            return self  # type: ignore[no-any-return]
+        wanted = dtype.dtype if isinstance(dtype, Tensor) else as_dtype("to", dtype)
+        return self if wanted == self.dtype else self.astype(wanted)  # type: ignore[no-any-return]
+
+    def type_as(self: Any, other: Tensor) -> Tensor:
+        """In the dtype of another."""
+        return self.to(other)  # type: ignore[no-any-return]
+
+    half, double, long = _cast("float16"), _cast("float64"), _cast("int64")
+    float, int, bool = _cast("float32"), _cast("int32"), _cast("bool")
+
 
 def _reduce(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
-    if axis is not None and dim is not None:
-        raise OptionError(f"{reduction.name}: axis={axis!r} and dim={dim!r} are two names of one argument; give one of them.")
-    axes = canonical_axes(axis if dim is None else dim, x.ndim, reduction.name)
+    axes = canonical_axes(_one_name(reduction.name, axis, dim), x.ndim, reduction.name)
     out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
     if keepdims or keepdim or not axes:
         return out
     return out.reshape(tuple([n for a, n in enumerate(x.shape) if a not in axes]))
+
+
+def _one_name(name: str, axis: Any, dim: Any) -> Any:
+    if axis is not None and dim is not None:
+        raise OptionError(
+            f"{name}: axis={describe(axis)} and dim={describe(dim)} are two names of one argument; give one of them."
+        )
+    return axis if dim is None else dim
+
+
+def _asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    return Tensor(np.asarray(question(x._data, canonical_axes(axis, x.ndim, name), keepdims=flag(name, "keepdim", keepdims))))
+
+
+def _bits(ufunc: np.ufunc, *operands: Any) -> Tensor:
+    """~x, x & y, …: of truth values and whole numbers; nothing flows back."""
+    xs = [as_tensor(x, ufunc.__name__, "operand") for x in operands]
+    if any(x.dtype.kind not in "biu" for x in xs):
+        raise DTypeError(
+            f"{ufunc.__name__}: {' and '.join(map(describe, xs))}: only truth values and whole numbers have bits. Ask x > 0."
+        )
+    meeting(ufunc.__name__, *xs)
+    return Tensor(np.asarray(ufunc(*(x._data for x in xs))))
 
 
 def _leaving(x: Tensor, as_what: str) -> float:

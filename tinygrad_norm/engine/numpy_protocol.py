@@ -46,7 +46,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.matmul: matmul,
     np.square: lambda x: x**2,
     np.reciprocal: lambda x: 1 / x,
-    np.power: lambda x, n: x**n if isinstance(x, Tensor) else n.__rpow__(x),
+    np.power: functions.pow,
 }
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

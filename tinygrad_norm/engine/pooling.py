@@ -16,6 +16,7 @@ from .arguments import floating, in_float32, steps
 from .arrays import Array
 from .errors import OptionError, ShapeError, describe
 from .shapes import each, flag, number
+from .state import scope
 from .tensor import Tensor
 
 Sizes = int | Sequence[int]
@@ -111,6 +112,7 @@ def _cut(x: Array, value: float, w: _Windows) -> Array:
     return np.asarray(view).reshape(*view.shape[:-axes], int(np.prod(w.size)))
 
 
+@scope("max pool 1d")
 def max_pool1d(
     input: Any,
     kernel_size: Sizes,
@@ -124,6 +126,7 @@ def max_pool1d(
     return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@scope("max pool 2d")
 def max_pool2d(
     input: Any,
     kernel_size: Sizes,
@@ -182,6 +185,7 @@ def _counts(x: Tensor, axes: int, w: _Windows, include_pad: bool) -> Array:
     return np.asarray(reduce(np.multiply.outer, along)).astype(x.dtype)
 
 
+@scope("avg pool 1d")
 @in_float32
 def avg_pool1d(
     input: Any,
@@ -195,6 +199,7 @@ def avg_pool1d(
     return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@scope("avg pool 2d")
 @in_float32
 def avg_pool2d(
     input: Any,
@@ -219,8 +224,6 @@ def avg_pool2d(
 
 def _wanted(name: str, x: Tensor, axes: int, output_size: Any) -> tuple[int, ...]:
     there = x.shape[x.ndim - axes :]
-    if output_size is None:
-        return there
     given = output_size
     if isinstance(given, (tuple, list)) and len(given) == axes:
         given = [n if m is None else m for m, n in zip(given, there)]
@@ -278,12 +281,14 @@ def _adaptive_max(name: str, axes: int, input: Any, output_size: Any, indices: A
     return _picked(name, x, axes, found, indices)
 
 
+@scope("adaptive avg pool 1d")
 @in_float32
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
     """The means of ``output_size`` windows that cover (N, C, L) or (C, L). See ``adaptive_avg_pool2d``."""
     return _adaptive_avg("adaptive_avg_pool1d", 1, input, output_size)
 
 
+@scope("adaptive avg pool 2d")
 @in_float32
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     """The means of windows that cover the image: as many rows and columns of them as ``output_size`` says (None: as there are).
@@ -293,11 +298,13 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     return _adaptive_avg("adaptive_avg_pool2d", 2, input, output_size)
 
 
+@scope("adaptive max pool 1d")
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest entries of ``output_size`` windows that cover (N, C, L) or (C, L). See ``adaptive_avg_pool2d``, ``max_pool2d``."""
     return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
+@scope("adaptive max pool 2d")
 def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The largest entries of windows that cover the image. See ``adaptive_avg_pool2d`` for the windows, ``max_pool2d`` for ties."""
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)

@@ -10,6 +10,7 @@ import numpy as np
 from . import primitives as op
 from .arguments import as_tensor, beside, floating, in_float32
 from .errors import DTypeError, ShapeError, describe
+from .state import scope
 from .tensor import Tensor, lift
 
 
@@ -29,6 +30,7 @@ def matmul(a: Any, b: Any) -> Any:
     return out
 
 
+@scope("linear")
 @in_float32
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """x·Wᵀ + b: input (*, in), weight (out, in), bias (out,) gives (*, out); a weight (in,) and a bias () give (*).

@@ -25,6 +25,7 @@ from .arguments import in_float32
 from .arrays import Array
 from .errors import DTypeError, OptionError
 from .shapes import flag, number
+from .state import scope
 from .tensor import Tensor
 
 
@@ -118,6 +119,7 @@ def kept(shape: tuple[int, ...], p: float, dtype: Any, generator: Generator) -> 
     return ((generator.numpy.random(shape, np.float32) >= p) * (1 / (1 - p))).astype(dtype)
 
 
+@scope("dropout")
 @in_float32
 def dropout(input: Any, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Tensor:
     """Each entry 0 with the probability ``p``, else multiplied by 1/(1 − p), so that the mean stays; unchanged unless ``training``.

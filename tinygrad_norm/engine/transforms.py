@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from . import primitives as op
 from .errors import DTypeError, GradientError, ShapeError, describe
 from .forms import concatenate
 from .op import Op, Together
+from .random import Generator, default_generator, drawing_from
 from .state import state
 from .tensor import Tensor, tensor
 from .walk import grad, history
@@ -164,11 +166,12 @@ def checkpoint(f: Function) -> Function:
     f:       from tensors to one tensor; everything that it differentiates by must be an argument, not taken from outside
     Returns  a function with the same values and the same derivatives of every order. Raises ``GradientError`` when called,
              if f takes a tensor that requires a gradient from outside: its gradient would be lost; and when the gradient is
-             asked for, if f gives another result the second time. (What f does besides, such as moving running statistics,
+             asked for, if f gives another result the second time. Random numbers from the default generator are the same both
+             times. (What else f does, such as moving running statistics,
              it does twice: once forward, once back.)
     """
 
-    def forward(*xs: Any) -> Any:
+    def forward(*xs: Any, state: Any) -> Any:
         with _recording():  # of constants nothing is recorded, unless f brings something in
             y = f(*(Tensor(x) if isinstance(x, np.ndarray) else x for x in xs))
         if not isinstance(y, Tensor):
@@ -181,17 +184,24 @@ def checkpoint(f: Function) -> Function:
             )
         return y._data
 
-    def shares(g: Any, out: Any, *xs: Any, wanted: Sequence[int]) -> list[Any]:
+    def shares(g: Any, out: Any, *xs: Any, wanted: Sequence[int], state: Any) -> list[Any]:
         tensors = [Tensor(x) if isinstance(x, np.ndarray) else x for x in xs]
-        again, pullback = vjp(_bind(f, tensors, wanted), *(tensors[i] for i in wanted))
+        with drawing_from(Generator.at(state)):
+            again, pullback = vjp(_bind(f, tensors, wanted), *(tensors[i] for i in wanted))
         if not np.array_equal(again._data, out._data if isinstance(out, Tensor) else out, equal_nan=again.dtype.kind in "fc"):
             raise GradientError(
                 f"checkpoint: the function gave another result when it was computed again for the gradient, which would be that of "
-                f"other numbers ({describe(again)}). Does it draw random numbers, or use statistics that it updates?"
+                f"other numbers ({describe(again)}). Does it draw from a generator of its own, or use statistics that it updates?"
             )
         return [found if isinstance(out, Tensor) else found._data for found in pullback(g)]
 
-    return Op("checkpoint", "checkpoint({0}, …)", forward, Together(shares), smooth=False)  # f may have kinks
+    node = Op("checkpoint", "checkpoint({0}, …)", forward, Together(shares), smooth=False)  # f may have kinks
+
+    @wraps(f)
+    def checkpointed(*xs: Any) -> Any:
+        return node(*xs, state=default_generator().get_state())
+
+    return checkpointed
 
 
 # One call of the user's function --------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..engine import Function, GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
-from .files import Instead, write_whole
+from ..engine.files import write_whole
+from .files import Instead
 from .notebook import bundle
 from .words import NO_GRADIENT, is_summed, local_rule, pad, shape_text, width, word_of
 

@@ -1,0 +1,80 @@
+"""Changing a leaf in place, as PyTorch's hands do: it is given new data, and what was computed from the old refuses to go back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .creation import full_like
+from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe
+from .op import Op
+from .shapes import flag
+from .state import state
+from .tensor import Tensor, tensor
+
+
+def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
+    """``x += y``. A leaf is given new data, where PyTorch would change it in place; a computed tensor is computed anew."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        mine = self.requires_grad
+        recorded = state.recording and (mine or (isinstance(other, Tensor) and other.requires_grad))
+        if self.op is not None or (recorded and not mine):
+            return self.apply_op(operation, (self, other), {})  # x = x + y: the name moves on to the result
+        _may_change(self, operation.name)
+        other = other.detach() if isinstance(other, Tensor) else other
+        return _changed(self, operation.name, operation(self.detach(), other))
+
+    method.__name__, method.__doc__ = operation.name, f"In place: {operation.text.format('self', 'other')}"
+    return method
+
+
+def _may_change(x: Tensor, name: str) -> None:
+    if x.op is not None:
+        raise InPlaceError(f"{name}: {describe(x)} was computed by {x.op.name}; only leaves can be given new data.")
+    if state.recording and x.requires_grad:
+        raise InPlaceError(
+            f"{name}: {describe(x)} is a leaf that requires a gradient, and cannot be changed in place while recording. "
+            "Update it under tn.no_grad(), or compute a new tensor."
+        )
+
+
+def _changed(x: Tensor, name: str, new: Tensor) -> Tensor:
+    """A leaf with new values: of its shape, in its dtype."""
+    if new.shape != x.shape or not np.can_cast(new.dtype, x.dtype, "same_kind"):
+        raise ShapeError(f"{name}: {describe(x)} cannot hold {describe(new)}; shape and kind stay. Compute a new tensor instead.")
+    x.data = new._data.astype(x.dtype, copy=False)
+    return x
+
+
+def copy_(self: Tensor, source: Any) -> Tensor:
+    """Take these values, spread to this shape and cast to this dtype."""
+    _may_change(self, "copy_")
+    new = source.detach() if isinstance(source, Tensor) else tensor(source)
+    return _changed(self, "copy_", new.broadcast_to(self.shape).astype(self.dtype))
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """The same number everywhere."""
+    _may_change(self, "fill_")
+    return _changed(self, "fill_", full_like(self, value))
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Zeros."""
+    return fill_(self, 0)
+
+
+def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
+    """Say whether it requires a gradient; returns it. A computed tensor cannot stop: take ``.detach()``."""
+    wanted = flag("requires_grad_", "requires_grad", requires_grad)
+    if self.op is not None and not wanted:
+        raise GradientError(
+            f"requires_grad_: {describe(self)} was computed by {self.op.name}. Take .detach() for its values alone."
+        )
+    if wanted and self.dtype.kind != "f":
+        raise DTypeError(f"requires_grad_: {describe(self)}: only floating-point tensors can require gradients.")
+    self.requires_grad = wanted
+    return self
