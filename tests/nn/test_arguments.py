@@ -48,7 +48,7 @@ LINEAR = nn.Linear(3, 2)
         (lambda: nn.AdaLayerNorm(2, None), tn.DTypeError, "AdaLayerNorm: cond_dim=None"),
         (lambda: nn.Softmax("a"), tn.ShapeError, "Softmax: dim='a'; name the axis"),
         (lambda: nn.Softmax(None), tn.ShapeError, "Softmax: dim=None; name the axis"),
-        (lambda: nn.CrossEntropyLoss(reduction="max"), tn.OptionError, 'CrossEntropyLoss: reduction=\'max\'; it is "none" or'),
+        (lambda: nn.CrossEntropyLoss(reduction="max"), tn.OptionError, 'CrossEntropyLoss: reduction=\'max\'; it is "none", "mean" or'),
         (lambda: nn.CosineSimilarity(eps="a"), tn.DTypeError, "CosineSimilarity: eps='a'"),
         (lambda: nn.LocalResponseNorm(0), tn.OptionError, "LocalResponseNorm: size=0"),
         (lambda: nn.Normalize(p=0), tn.OptionError, "Normalize: p=0"),

@@ -41,7 +41,9 @@ def register_hook(tensor: Tensor, hook: Hook) -> Handle:
     if not callable(hook):
         raise DTypeError(f"register_hook: {describe(hook)} cannot be called; give a function of the gradient.")
     if not tensor.requires_grad:
-        raise GradientError(f"register_hook: {describe(tensor)} requires no gradient, so no backward pass comes here.")
+        raise GradientError(
+            f"register_hook: {describe(tensor)} requires no gradient, so no backward pass comes here. Set requires_grad=True on the leaves."
+        )
     own = lambda g: hook(g)  # noqa: E731  (one of its own, so that the same function may be registered twice)
     tensor.hooks = (*hooks_of(tensor), own)
     _ever[:] = [keep_gradient]
@@ -59,7 +61,9 @@ def retain_grad(tensor: Tensor) -> None:
     requires none.
     """
     if not tensor.requires_grad:
-        raise GradientError(f"retain_grad: {describe(tensor)} requires no gradient, so there is none to keep.")
+        raise GradientError(
+            f"retain_grad: {describe(tensor)} requires no gradient, so there is none to keep. Set requires_grad=True on the leaves."
+        )
     if tensor.op is not None and keep_gradient not in hooks_of(tensor):
         tensor.hooks = (*hooks_of(tensor), keep_gradient)
         _ever[:] = [keep_gradient]

@@ -92,6 +92,10 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
 def apply_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if func in FUNCTIONS and _takes(FUNCTIONS[func], args, kwargs):
         return FUNCTIONS[func](*args, **kwargs)
+    if _tensors(kwargs.get("out")):
+        raise InPlaceError(
+            f"np.{func.__name__}: out= would write into a tensor, whose data may be part of a record. Leave it out."
+        )
     return _outside(f"np.{func.__name__}", func, args, kwargs)
 
 

@@ -40,7 +40,7 @@ class _AdaLayerNorm(_Modulated):
         self, dim: int, cond_dim: int, eps: float = 1e-6, dtype: DTypeLike = np.float32, backward: str = "recorded"
     ) -> None:
         name = type(self).__name__
-        self.dim, self.eps = size(name, "dim", dim), number(name, "eps", eps)
+        self.dim, self.eps = size(name, "dim", dim), number(name, "eps", eps, 0)
         super().__init__(self.dim, cond_dim, dtype, backward)
 
     def modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:

@@ -17,12 +17,12 @@ from numpy.typing import DTypeLike
 from ..engine import Tensor
 from ..engine.arguments import as_tensor
 from ..norms import batch_norm, group_norm, instance_norm
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from ..norms.batch_norm import check_running
 from ..norms.group_norm import channels_per_group
 from .channels import PerChannel, check_channels
 from .module import Module
-from .parameters import buffer, fill, flag, gain_and_shift, real_dtype, size
+from .parameters import buffer, fill, gain_and_shift, real_dtype, size
 
 
 class _Tracking(PerChannel):
@@ -61,7 +61,7 @@ class _Tracking(PerChannel):
         is_analytic(name, backward)
         check_running(name, 0.1 if momentum is None else momentum, momentum_of, running_correction, False)
         dtype = real_dtype(name, dtype)
-        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps, 0)
         self.momentum, self.affine = momentum, flag(name, "affine", affine)
         self.track_running_stats, self.backward = flag(name, "track_running_stats", track_running_stats), backward
         self.momentum_of, self.running_correction = momentum_of, running_correction
@@ -217,7 +217,7 @@ class GroupNorm(Module):
         dtype = real_dtype(name, dtype)
         self.num_channels = size(name, "num_channels", num_channels)
         channels_per_group(name, self.num_channels, num_groups, f"num_channels={num_channels}")
-        self.num_groups, self.eps = int(num_groups), number(name, "eps", eps)
+        self.num_groups, self.eps = int(num_groups), number(name, "eps", eps, 0)
         self.affine, self.backward = flag(name, "affine", affine), backward
         self.weight, self.bias = gain_and_shift(self.num_channels, dtype, self.affine, flag(name, "bias", bias))
 

@@ -7,9 +7,9 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import dynamic_tanh
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from .module import Module
-from .parameters import flag, full, gain_and_shift, real_dtype, size
+from .parameters import full, gain_and_shift, real_dtype, size
 
 
 class DynamicTanh(Module):

@@ -9,9 +9,9 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import ada_norm, detach_norm, layer_norm, rms_norm
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import choice, flag, is_analytic, number
 from .module import Module
-from .parameters import choice, fill, flag, gain_and_shift, real_dtype, shape_of
+from .parameters import fill, gain_and_shift, real_dtype, shape_of
 
 
 class _Affine(Module):
@@ -57,8 +57,8 @@ class LayerNorm(_Affine):
         correction: float = 0,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
-        self.eps = number("LayerNorm", "eps", eps)
-        self.eps_mode = choice("LayerNorm", "eps_mode", eps_mode, "variance", "std")
+        self.eps = number("LayerNorm", "eps", eps, 0)
+        self.eps_mode = choice("LayerNorm", "eps_mode", eps_mode, ("variance", "std"))
         self.correction = number("LayerNorm", "correction", correction)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class DetachNorm(_Affine):
         detach_std: bool = True,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
-        self.eps = number("DetachNorm", "eps", eps)
+        self.eps = number("DetachNorm", "eps", eps, 0)
         self.detach_mean = flag("DetachNorm", "detach_mean", detach_mean)
         self.detach_std = flag("DetachNorm", "detach_std", detach_std)
 
@@ -146,8 +146,8 @@ class RMSNorm(_Affine):
         partial: float | None = None,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, False, dtype, backward)
-        self.eps = None if eps is None else number("RMSNorm", "eps", eps)
-        self.eps_mode = choice("RMSNorm", "eps_mode", eps_mode, "mean_square", "rms")
+        self.eps = None if eps is None else number("RMSNorm", "eps", eps, 0)
+        self.eps_mode = choice("RMSNorm", "eps_mode", eps_mode, ("mean_square", "rms"))
         self.partial = None if partial is None else number("RMSNorm", "partial", partial, above=0, most=1)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from ..engine import OptionError, ShapeError, Tensor, describe
 from ..engine.arguments import floating
 from ..engine.convolution import Pair, conv2d
-from ..norms.arguments import number
+from ..norms.arguments import choice, flag, number
 from .module import Module
-from .parameters import choice, flag, real_dtype, seeded, size, zeros
+from .parameters import real_dtype, seeded, size, zeros
 
 
 class _Weighted(Module):
@@ -107,7 +107,7 @@ class Conv2d(_Weighted):
         self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
         self.dilation = pair("dilation", dilation, 1)
         if isinstance(padding, str):
-            self.padding: tuple[int, int] | str = choice("Conv2d", "padding", padding, "valid", "same")
+            self.padding: tuple[int, int] | str = choice("Conv2d", "padding", padding, ("valid", "same"))
             if padding == "same" and self.stride != (1, 1):
                 raise OptionError(f'Conv2d: padding="same" with stride={stride!r}: the output is as large only with stride=1.')
         else:

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..engine import DTypeError, Tensor, describe
 from ..engine.state import state
+from ..norms.arguments import flag
 from .hooks import Hook, RemovableHandle, after, before
-from .parameters import Parameter, flag, leaf, real_dtype, word
+from .parameters import Parameter, leaf, real_dtype, word
 from .paths import Called, Links, calls, inside, path_of
 from .state import IncompatibleKeys, ModuleError, as_values
 

@@ -23,9 +23,9 @@ from ..engine import DTypeError, OptionError, Tensor, describe
 from ..engine.arrays import Array
 from ..engine.functions import floating
 from ..engine.values import erf
-from ..norms.arguments import number
+from ..norms.arguments import flag, number
 from .module import Module
-from .parameters import flag, real_dtype
+from .parameters import real_dtype
 from .residual import SkipInit
 
 

@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..engine import DTypeError, GradientError, OptionError, ShapeError, Tensor, describe, tensor
-from ..norms.arguments import number, sizes
+from ..engine.shapes import flag, number
+from ..norms.arguments import sizes
 
 _marked: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
 
@@ -102,26 +103,11 @@ def shape_of(name: str, normalized_shape: Any) -> tuple[int, ...]:
     return found
 
 
-def choice(name: str, what: str, value: Any, *words: str) -> str:
-    """An option that is one of some words; else ``OptionError``."""
-    if not isinstance(value, str) or value not in words:
-        said = " or ".join([f'"{w}"' for w in words])
-        raise OptionError(f"{name}: {what}={describe(value)}; it is {said}.")
-    return value
-
-
 def word(name: str, what: str, value: Any) -> str:
     """A piece of a key; ``DTypeError`` for what is no string."""
     if not isinstance(value, str):
         raise DTypeError(f"{name}: {what}={describe(value)}; it is a string.")
     return value
-
-
-def flag(name: str, what: str, value: Any) -> bool:
-    """Yes or no, as True, False, 1 or 0; ``OptionError`` for anything else, of which most would be true."""
-    if isinstance(value, (bool, np.bool_, int)) and value in (0, 1):
-        return bool(value)
-    raise OptionError(f"{name}: {what}={describe(value)}; it is True or False.")
 
 
 def real_dtype(name: str, dtype: Any, usual: Any = np.float32) -> np.dtype[Any]:

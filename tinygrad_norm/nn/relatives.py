@@ -9,9 +9,8 @@ import numpy as np
 from ..engine import ShapeError, Tensor, describe, tensor
 from ..engine.arguments import floating
 from ..norms import cosine_similarity, cross_entropy, local_response_norm, log_softmax, normalize, softmax
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import choice, is_analytic, number
 from .module import Module
-from .parameters import choice
 
 
 def axes(name: str, dim: Any) -> Any:
@@ -75,7 +74,7 @@ class CrossEntropyLoss(Module):
         name = "CrossEntropyLoss"
         is_analytic(name, backward)
         self.ignore_index = number(name, "ignore_index", ignore_index, whole=True)
-        self.reduction = choice(name, "reduction", reduction, "none", "mean", "sum")
+        self.reduction = choice(name, "reduction", reduction, ("none", "mean", "sum"))
         self.label_smoothing = number(name, "label_smoothing", label_smoothing, 0, 1)
         self.backward = backward
 
@@ -98,7 +97,7 @@ class CosineSimilarity(Module):
     def __init__(self, dim: int = 1, eps: float = 1e-8, backward: str = "recorded") -> None:
         name = type(self).__name__
         is_analytic(name, backward)
-        self.dim, self.eps, self.backward = number(name, "dim", dim, whole=True), number(name, "eps", eps), backward
+        self.dim, self.eps, self.backward = number(name, "dim", dim, whole=True), number(name, "eps", eps, 0), backward
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         return cosine_similarity(x1, x2, self.dim, self.eps, self.backward)
@@ -126,7 +125,7 @@ class Normalize(Module):
     def __init__(self, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, backward: str = "recorded") -> None:
         name = type(self).__name__
         is_analytic(name, backward)
-        self.p, self.eps = number(name, "p", p, above=0), number(name, "eps", eps)
+        self.p, self.eps = number(name, "p", p, above=0), number(name, "eps", eps, 0)
         self.dim, self.backward = axes(name, dim), backward
 
     def forward(self, input: Tensor) -> Tensor:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, Tensor
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from ..norms.spectral_norm import matrix_shape, power_iteration, spectral_norm
 from ..norms.weight_norm import norm_axes, weight_norm
 from ..norms.weight_standardization import weight_standardization
 from .module import Module
-from .parameters import flag, ones, seeded
+from .parameters import ones, seeded
 
 
 class _Derived(Module):
@@ -128,7 +128,7 @@ class SpectralNorm(_Derived):
     ) -> None:
         super().__init__(layer, backward)
         self.n_power_iterations = number("SpectralNorm", "n_power_iterations", n_power_iterations, 1, whole=True)
-        self.eps = number("SpectralNorm", "eps", eps)
+        self.eps = number("SpectralNorm", "eps", eps, 0)
         w = layer.weight
         rows, columns = matrix_shape(w)
         dtype = np.float32 if w.dtype == np.float16 else w.dtype

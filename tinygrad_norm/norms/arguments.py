@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import OptionError, ShapeError, Tensor, describe
+from ..engine import ShapeError, Tensor, describe
 from ..engine.arguments import as_tensor, floating
 from ..engine.primitives import astype
-from ..engine.shapes import number as number  # in the same voice as the engine
+from ..engine.shapes import choice as choice  # in the same voice as the engine
+from ..engine.shapes import flag as flag
+from ..engine.shapes import number as number
 
 # Options ---------------------------------------------------------------------------------------------------
 
 
 def is_analytic(name: str, backward: str) -> bool:
     """Whether the hand-derived node is wanted and not the record; ``OptionError`` for any other word."""
-    if not isinstance(backward, str) or backward not in ("recorded", "analytic"):
-        raise OptionError(f'{name}: backward={describe(backward)}; it is "recorded" or "analytic".')
-    return backward == "analytic"
+    return choice(name, "backward", backward, ("recorded", "analytic")) == "analytic"
 
 
 # Parameters ------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def named_axes(name: str, x: Tensor, dim: Any) -> None:
     """``ShapeError`` where no axis is named: a softmax over nothing, or over whatever a guess would be."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         raise ShapeError(
-            f"{name}: dim={dim!r} for input {describe(x)}: name the axis along which it goes, or several. Mostly it is dim=-1. "
+            f"{name}: dim={describe(dim)} for input {describe(x)}: name the axis along which it goes, or several. Mostly it is dim=-1. "
             "(PyTorch guesses one, and warns.)"
         )
 

@@ -61,7 +61,7 @@ def group_norm(
     per_group = channels_per_group("group_norm", c, num_groups, f"input {describe(x)}")
     grouped, split = (x.shape[0], num_groups, per_group, *x.shape[2:]), (num_groups, per_group, *(1,) * (x.ndim - 2))
     w, b = affine_pair("group_norm", x, weight, bias, (c,), f"{c} channels")
-    eps = number("group_norm", "eps", eps)
+    eps = number("group_norm", "eps", eps, 0)
     if x.size == num_groups:  # one sample, one value in each of its groups
         raise ShapeError(
             f"group_norm: input {describe(x)} with num_groups={num_groups}: Expected more than 1 value per channel when training. "
@@ -80,7 +80,7 @@ def channels_per_group(name: str, c: int, num_groups: Any, what: str) -> int:
     if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1 or c % num_groups:
         fits = ", ".join(str(d) for d in range(1, min(c, 10_000) + 1) if c % d == 0)
         raise ShapeError(
-            f"{name}: {what} with num_groups={num_groups!r}: {c} channels cannot be split into {num_groups!r} equal groups. "
+            f"{name}: {what} with num_groups={describe(num_groups)}: {c} channels cannot be split into so many equal groups. "
             f"num_groups must be one of {fits or 'any number from 1 on'}."
         )
     return c // int(num_groups)
