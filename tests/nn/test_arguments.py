@@ -22,7 +22,7 @@ LINEAR = nn.Linear(3, 2)
         (lambda: nn.Linear(3, 2, bias="no"), tn.OptionError, "Linear: bias='no'; it is True or False"),
         (lambda: nn.Linear(3, 2, seed="a"), tn.OptionError, "Linear: seed='a'; it is a whole number"),
         (lambda: nn.Linear(3, 2, seed=-1), tn.OptionError, "Linear: seed=-1"),
-        (lambda: nn.Linear(10**12, 10**12), tn.ShapeError, r"W: a parameter of shape .* is too large"),
+        (lambda: nn.Linear(10**12, 10**12), tn.ShapeError, r"Linear: W of shape .* is too large"),
         (lambda: nn.Conv2d(2, 2, 0), tn.ShapeError, "Conv2d: kernel_size=0; give an int from 1 on"),
         (lambda: nn.Conv2d(2, 2, "a"), tn.ShapeError, "Conv2d: kernel_size='a'"),
         (lambda: nn.Conv2d(2, 2, 3, stride=0.5), tn.ShapeError, "Conv2d: stride=0.5"),

@@ -287,8 +287,10 @@ def not_real(name: str, x: Any, dtype: np.dtype[Any]) -> DTypeError:
     )
 
 
-def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
-    """A dtype as users write it; ``DTypeError`` for what is none, or holds no numbers."""
+def as_dtype(
+    name: str, dtype: Any, kinds: str = "fiubc", such: str = "a dtype of numbers, such as 'float32', 'float64' or 'int64'"
+) -> np.dtype[Any]:
+    """A dtype as users write it; ``DTypeError`` for what is none, or none of the kinds."""
     found: np.dtype[Any] | None
     try:
         with warnings.catch_warnings():  # NumPy's about old names, such as "a"
@@ -296,10 +298,8 @@ def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
             found = None if dtype is None else np.dtype(dtype)
     except (TypeError, ValueError, SyntaxError, AttributeError):  # NumPy's words for "foo", 3, (1, "a"), "f4,("
         found = None
-    if found is None or found.kind not in "fiubc":
-        raise DTypeError(
-            f"{name}: dtype={describe(dtype)} is no dtype of numbers; it is one such as 'float32', 'float64' or 'int64'."
-        )
+    if found is None or found.kind not in kinds or not found.isnative:
+        raise DTypeError(f"{name}: dtype={describe(dtype)}; it is {such}.")
     return found
 
 

@@ -35,8 +35,8 @@ class DynamicTanh(Module):
         dtype = real_dtype(name, dtype)
         self.dim, self.alpha_init = size(name, "dim", dim), number(name, "alpha_init", alpha_init)
         self.channels_last, self.backward = flag(name, "channels_last", channels_last), backward
-        self.alpha = full(1, self.alpha_init, dtype, "α")
-        self.weight, self.bias = gain_and_shift(self.dim, dtype, bias=flag(name, "bias", bias))
+        self.alpha = full(name, 1, self.alpha_init, dtype, "α")
+        self.weight, self.bias = gain_and_shift(name, self.dim, dtype, bias=flag(name, "bias", bias))
 
     def forward(self, input: Tensor) -> Tensor:
         return dynamic_tanh(input, self.alpha, self.weight, self.bias, self.backward, channels_last=self.channels_last)

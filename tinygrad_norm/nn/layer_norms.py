@@ -30,7 +30,9 @@ class _Affine(Module):
         dtype = real_dtype(name, dtype)
         self.normalized_shape = shape_of(name, normalized_shape)
         self.elementwise_affine, self.backward = flag(name, "elementwise_affine", elementwise_affine), backward
-        self.weight, self.bias = gain_and_shift(self.normalized_shape, dtype, self.elementwise_affine, flag(name, "bias", bias))
+        self.weight, self.bias = gain_and_shift(
+            name, self.normalized_shape, dtype, self.elementwise_affine, flag(name, "bias", bias)
+        )
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0."""
@@ -121,7 +123,8 @@ class AdaNorm(Module):
     ) -> None:
         is_analytic("AdaNorm", backward)
         self.normalized_shape = shape_of("AdaNorm", normalized_shape)
-        self.k, self.scale, self.eps = (number("AdaNorm", n, v) for n, v in (("k", k), ("scale", scale), ("eps", eps)))
+        self.k, self.scale = number("AdaNorm", "k", k), number("AdaNorm", "scale", scale)
+        self.eps = number("AdaNorm", "eps", eps, 0)
         self.backward, self.detach = backward, flag("AdaNorm", "detach", detach)
 
     def forward(self, input: Tensor) -> Tensor:

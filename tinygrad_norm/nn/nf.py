@@ -134,7 +134,7 @@ def activation_gain(activation: str | Callable[[Array], Array]) -> float:
     """
     if isinstance(activation, str):
         if activation not in ACTIVATIONS:
-            raise OptionError(f"activation_gain: there is no {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
+            raise OptionError(f"activation_gain: there is no {describe(activation)}. Known: {', '.join(sorted(ACTIVATIONS))}.")
         f = ACTIVATIONS[activation]
     elif not callable(activation):
         raise DTypeError(f"activation_gain: {describe(activation)} is neither a name nor a function of arrays.")
@@ -155,5 +155,7 @@ def activation_gain(activation: str | Callable[[Array], Array]) -> float:
     mean = float(np.sum(density * values))
     variance = float(np.sum(density * (values - mean) ** 2))
     if not variance > 1e-24 * mean**2:
-        raise OptionError("activation_gain: the activation does not vary, so that no gain makes its variance 1.")
+        raise OptionError(
+            f"activation_gain: {describe(activation)} does not vary, so that no gain makes its variance 1. Take another activation."
+        )
     return 1 / math.sqrt(variance)

@@ -97,7 +97,7 @@ class WeightStandardization(_Derived):
         self.eps, self.eps_mode = eps, eps_mode
         w = layer.weight
         wanted = flag("WeightStandardization", "gain", gain)
-        self.gain = ones((*w.shape[:1], *(1,) * (w.ndim - 1)), w.dtype, "γ") if wanted else None
+        self.gain = ones("WeightStandardization", (*w.shape[:1], *(1,) * (w.ndim - 1)), w.dtype, "γ") if wanted else None
         self.derive()  # what does not fit is said here, not at the first batch
 
     def derive(self) -> Tensor:

@@ -28,7 +28,7 @@ def is_analytic(name: str, backward: str) -> bool:
 def as_parameter(name: str, what: str, value: Any, like: Tensor | None = None) -> Tensor:
     """γ, β, α, … as a floating-point tensor. Python numbers and lists have no dtype of their own: they take that of ``like``."""
     if like is not None and isinstance(value, (int, float, np.number, list, tuple)):
-        p = as_tensor(value)
+        p = as_tensor(value, name, what)
         return p.astype(like.dtype) if p.dtype.kind in "iuf" and p.dtype != like.dtype else floating(p, name, what)
     return floating(value, name, what)
 
