@@ -365,8 +365,8 @@ def test_adjoint():
         (lambda: check_grads(lambda x: x, np.array([np.nan])), InputError, "x has entries that are not finite"),
         (lambda: check_grads(lambda x: x / (x - x), X), InputError, "not finite at these arguments"),
         (lambda: check_grads(lambda x: x * np.random.default_rng().normal(), X), InputError, "two results. Fix its seed"),
-        (lambda: check_grads(tn.exp, X, order=0), ValueError, "order is at least 1"),
-        (lambda: check_grads(tn.exp, X, modes=["sideways"]), ValueError, "modes are reverse, forward"),
+        (lambda: check_grads(tn.exp, X, order=0), ValueError, "order=0; it is a whole number from 1 on"),
+        (lambda: check_grads(tn.exp, X, modes=["sideways"]), ValueError, "they are reverse and forward"),
     ],
 )
 def test_misuse_is_named(call, error, words):

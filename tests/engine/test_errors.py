@@ -118,7 +118,7 @@ DTYPES = {
     "pow of an array": ("pow|exponent|() int64|exp(n * log(x))", lambda: x ** np.array(2)),
     "pow of complex": ("pow|(1+2j)", lambda: x ** (1 + 2j)),
     "number to the power of a tensor": ("pow|2|x (3,) float64|exp(x * log(base))", lambda: 2**x),
-    "gradient of a question": ("backward|(3,) bool|not floating", lambda: grad(x > 1.0, x, np.ones(3))),
+    "gradient of a question": ("grad|(3,) bool|not floating", lambda: grad(x > 1.0, x, np.ones(3))),
     "cotangent float32 for float64": (
         "cotangent|float32|x (3,) float64|must be equal|dy.astype('float64')",
         lambda: x.backward(np.ones(3, "float32")),
@@ -151,7 +151,7 @@ GRADIENTS = {
         "grad|inputs must be tensors|ndarray|requires_grad=True",
         lambda: grad(x.sum(), [np.ones(3)]),
     ),
-    "output is no tensor": (GradientError, "backward|expected a tensor|ndarray", lambda: grad([np.ones(())], x)),
+    "output is no tensor": (GradientError, "grad|expected a tensor|ndarray", lambda: grad([np.ones(())], x)),
     "nothing recorded": (
         GradientError,
         "backward|() float64|not recorded|requires_grad=True|no_grad",

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine import GradientError, ShapeError, Tensor, describe, grad, tensor
 from ..engine.arrays import Array
+from ..engine.tensor import as_dtype
 from ..graph import Graph
 from ..norms import Norm, get
 from .adapters import as_candidate, order2_by_tensors
@@ -56,8 +57,8 @@ def check(
     A mistake is named only if its gradient is the candidate's to rounding, 50·u·(1 + |μ|/σ) of the largest summand.
     Raises ``ShapeError``, ``DTypeError`` or ``InputError`` for a probe that does not fit.
     """
-    if order not in (1, 2):
-        raise InputError(f"check: order={order!r}; it is 1 or 2.")
+    if type(order) is not int or order not in (1, 2):
+        raise InputError(f"check: order={describe(order)}; it is 1 or 2.")
     subject = Subject(norm, options, inputs)
     call = as_candidate(candidate, framework)
     cases = [subject.case(subject.draw(np.random.default_rng([seed, k]), shape)) for k in range(_TRIES)]
@@ -76,9 +77,9 @@ def check(
     answer = _ask(call, case, subject, saved, limit, np.float64)
     notes, error = list(answer.notes), answer.error
     single = None
-    narrow = np.dtype(np.float64 if dtype is None else dtype)
+    narrow = as_dtype("check", np.float64 if dtype is None else dtype)
     if narrow not in (np.float16, np.float32, np.float64):
-        raise InputError(f"check: dtype={dtype!r}; it is float16, float32 or float64.")
+        raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
     late = error is not None and error.startswith("did not return")  # once is enough
     if narrow != np.float64 or (error is not None and not late):
         single = _ask(call, case, subject, saved, limit, np.float32 if narrow == np.float64 else narrow)

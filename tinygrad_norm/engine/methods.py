@@ -43,6 +43,16 @@ def _binary(operation: Op) -> Callable[[Any, Any], Tensor]:
     return _described(method, operation)
 
 
+def _order(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        for x in (self, other):
+            if getattr(getattr(x, "dtype", None), "kind", "c" if type(x) is complex else "") == "c":
+                raise DTypeError(f"{operation.name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x).")
+        return self.apply_op(operation, (self, other), {})
+
+    return _described(method, operation)
+
+
 def _equality(operation: Op) -> Callable[[Any, Any], Any]:
     """``x == y`` compares values; with what holds none (None, text, a module) it is Python's: another object."""
 
@@ -100,8 +110,8 @@ class Methods:
     __sub__, __rsub__, __isub__ = _binary(ops.sub), _reflected(ops.sub), _in_place(ops.sub)
     __mul__, __rmul__, __imul__ = _binary(ops.mul), _reflected(ops.mul), _in_place(ops.mul)
     __truediv__, __rtruediv__, __itruediv__ = _binary(ops.div), _reflected(ops.div), _in_place(ops.div)
-    __gt__, __ge__ = _binary(ops.greater), _binary(ops.greater_equal)
-    __lt__, __le__ = _binary(ops.less), _binary(ops.less_equal)
+    __gt__, __ge__ = _order(ops.greater), _order(ops.greater_equal)
+    __lt__, __le__ = _order(ops.less), _order(ops.less_equal)
     __eq__, __ne__ = _equality(ops.equal), _equality(ops.not_equal)
     __hash__ = object.__hash__  # a node is itself; == compares values
     __neg__, __abs__ = _unary(ops.neg), _unary(ops.abs)

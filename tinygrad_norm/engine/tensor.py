@@ -49,8 +49,8 @@ class Tensor(Methods):
             "_grad",
             "_name",
             "_requires_grad",
+            "_hooks",
             "birth",
-            "hooks",
             "inputs",
             "op",
             "params",
@@ -70,7 +70,7 @@ class Tensor(Methods):
     inputs: tuple[Any, ...]
     params: dict[str, Any]
     written: int  # leaves have it
-    hooks: tuple[Any, ...]  # what has hooks has it
+    _hooks: tuple[Any, ...]  # what has hooks has it
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
         if not isinstance(data, (np.ndarray, np.generic)):
