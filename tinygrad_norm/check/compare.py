@@ -174,7 +174,7 @@ def compare(
     50·u·(1 + |μ|/σ) of the largest entry, u the dtype's unit roundoff, plus what the oracle itself may be off by.
     Raises ``ShapeError`` or ``DTypeError`` for inputs that do not fit.
     """
-    norm = get(norm)
+    norm = get(norm, "compare")
     settings = check_settings(norm, options)
     rng = np.random.default_rng(real("compare", "seed", seed, 0, whole=True))
     shape = norm.shape if shape is None else wholes("compare", "shape", shape, 0)

@@ -47,7 +47,9 @@ def _order(operation: Op) -> Callable[[Any, Any], Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
         for x in (self, other):
             if getattr(getattr(x, "dtype", None), "kind", "c" if type(x) is complex else "") == "c":
-                raise DTypeError(f"{operation.name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x).")
+                raise DTypeError(
+                    f"{operation.name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x)."
+                )
         return self.apply_op(operation, (self, other), {})
 
     return _described(method, operation)
@@ -163,7 +165,7 @@ class Methods:
 
     def reshape(self: Any, *shape: Any) -> Tensor:
         """As NumPy's: one size may be −1."""
-        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
+        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape, "reshape")})  # type: ignore[no-any-return]
 
     def transpose(self: Any, *axes: Any) -> Tensor:
         """Two integers: these two axes exchanged, as PyTorch's. A tuple, or three and more: the axes in that order, as NumPy's
@@ -198,7 +200,7 @@ class Methods:
 
     def broadcast_to(self: Any, *shape: Any) -> Tensor:
         """Repeated along new axes in front, and along those of size 1, up to ``shape``; a view."""
-        return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape)})  # type: ignore[no-any-return]
+        return self.apply_op(ops.broadcast_to, (self,), {"shape": sizes_of(shape, "broadcast_to")})  # type: ignore[no-any-return]
 
     backward, register_hook, retain_grad = backward, register_hook, retain_grad
 

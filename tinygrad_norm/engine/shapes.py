@@ -107,7 +107,7 @@ def number(
     value = value.item() if isinstance(value, np.generic) else value
     low = (least is None or value >= least) and (above is None or value > above)
     if value != value or not low or not (most is None or value <= most):
-        raise OptionError(f"{name}: {what}={value!r}; it is {_range(least, most, above, whole)}.")
+        raise OptionError(f"{name}: {what}={describe(value)}; it is {_range(least, most, above, whole)}.")
     return value
 
 
@@ -155,4 +155,12 @@ def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Ex
         return ShapeError(
             f"matmul: {what}: the last axis of the first must have the size of the second's last but one. Transpose one?"
         )
-    return ShapeError(f"{op.name}: {what}{given}: {error}")
+    return ShapeError(f"{op.name}: {what}{given}: {error}. {_FIXES.get(op.name, '')}".rstrip())
+
+
+_FIXES = {
+    "reshape": "The sizes must have the product that they had; one may be -1.",
+    "broadcast_to": "Sizes must be equal or 1, counted from the last axis.",
+    "getitem": "An index is a whole number, a slice, a mask, or an array of whole numbers, within the axis.",
+    "max": "Of nothing there is no largest; give at least one entry.",
+}

@@ -110,7 +110,7 @@ class Tensor(Methods):
     def grad(self, value: Any) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                value = tensor(value)
+                value = Tensor(_as_array("grad", value))
             if value.shape != self.shape:
                 raise ShapeError(f"grad: {describe(value)} for {describe(self)}; a gradient has its tensor's shape.")
             if value.dtype != self.dtype:
@@ -130,7 +130,7 @@ class Tensor(Methods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        wanted = value if value is False or value is True else flag("requires_grad", "the new value", value)
+        wanted = value if value is False or value is True else flag("tensor", "requires_grad", value)
         if wanted and self._data.dtype.kind != "f":
             raise DTypeError(
                 f"tensor: {describe(self)} does not require gradients; only floating-point tensors can. Cast first: "
@@ -240,7 +240,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     """
     if dtype is not None:
         dtype = as_dtype("tensor", dtype)
-    return Tensor(_numeric(_as_array("tensor", data, dtype)), requires_grad, name)
+    return Tensor(_as_array("tensor", data, dtype), requires_grad, name)
 
 
 def from_numpy(array: Array, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -252,7 +252,7 @@ def from_numpy(array: Array, requires_grad: bool = False, name: str | None = Non
     """
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}. tn.tensor copies anything.")
-    _numeric(array)
+    _numeric("from_numpy", array)
     base, shared = array.base, type(array) is np.ndarray
     while shared and base is not None:
         shared = not (base.flags.writeable if isinstance(base, np.ndarray) else array.flags.writeable)
@@ -268,10 +268,10 @@ def _as_array(name: str, data: Any, dtype: np.dtype[Any] | None = None) -> Array
     data = data._data if isinstance(data, Tensor) else data
     try:
         array = np.array(data, order="C")
+        if dtype is not None and array.dtype != dtype and (array.dtype.kind != "c" or dtype.kind == "c"):
+            array = array.astype(dtype) if array.dtype.kind in "fiubc" else np.array(data, dtype, order="C")
         if dtype is None or array.dtype == dtype:
-            return array
-        if array.dtype.kind != "c" or dtype.kind == "c":
-            return array.astype(dtype) if array.dtype.kind in "fiubc" else np.array(data, dtype, order="C")
+            return _numeric(name, array)
     except TinygradNormError:
         raise
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -303,13 +303,13 @@ def as_dtype(
     return found
 
 
-def _numeric(array: Array) -> Array:
+def _numeric(name: str, array: Array) -> Array:
     if not array.dtype.isnative:
         raise DTypeError(
-            f"tensor: data of dtype {array.dtype} is in another machine's byte order. Use array.astype(array.dtype.newbyteorder('='))."
+            f"{name}: data of dtype {array.dtype} is in another machine's byte order. Use array.astype(array.dtype.newbyteorder('='))."
         )
     if array.dtype.kind not in "fiubc":
-        raise DTypeError(f"tensor: data of dtype {array.dtype} is not numeric. Convert it to numbers first.")
+        raise DTypeError(f"{name}: data of dtype {describe(array.dtype)} is not numeric. Convert it to numbers first.")
     return array
 
 
@@ -320,7 +320,7 @@ def lift(value: Any, op: Op) -> Any:
     if isinstance(value, np.generic):  # NumPy scalars too: np.sqrt(2) must not turn float32 into float64
         return value.item()
     if isinstance(value, np.ndarray):
-        return tensor(value)
+        return Tensor(_as_array(op.name, value))
     raise DTypeError(
         f"{op.name}: an operand is {describe(value)} ({type(value).__name__}), which is neither a tensor, an array nor a real number. "
         "Wrap it: tn.tensor(...)."

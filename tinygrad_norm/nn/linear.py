@@ -74,7 +74,10 @@ class Linear(_Weighted):
         x = floating(input, "Linear")
         if x.shape[-1:] != (self.in_features,):
             raise ShapeError(f"Linear: input {describe(x)}: its last axis must have in_features={self.in_features} entries.")
-        y: Tensor = x @ floating(weight, "Linear", "weight").T
+        w = floating(weight, "Linear", "weight")
+        if w.shape != (self.out_features, self.in_features):
+            raise ShapeError(f"Linear: weight {describe(w)}; it must be of shape ({self.out_features}, {self.in_features}).")
+        y: Tensor = x @ w.T
         return y if self.bias is None else y + self.bias
 
 

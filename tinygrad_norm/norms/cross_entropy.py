@@ -74,7 +74,7 @@ def cross_entropy(
     analytic = is_analytic("cross_entropy", backward)
     if t.dtype.kind == "f" and ignore_index >= 0:
         raise OptionError(
-            f"cross_entropy: ignore_index={ignore_index} with class probabilities {describe(t)}: it is for class indices."
+            f"cross_entropy: ignore_index={ignore_index} with class probabilities {describe(t)}: it is for class indices; leave it out."
         )
     if isinstance(weight, Tensor) and weight.requires_grad:
         t, weight, how["label_smoothing"] = _weighed(z, t, weight, label_smoothing), None, 0.0

@@ -134,12 +134,12 @@ def register(norm: Norm, replace: bool = False) -> Norm:
     return norm
 
 
-def get(name: str | Norm) -> Norm:
+def get(name: str | Norm, caller: str = "norm") -> Norm:
     """A registered norm by name; a ``Norm`` is returned as it is."""
     if isinstance(name, Norm):
         return name
     if not isinstance(name, str) or name not in _NORMS:
-        raise UnknownNormError(f"norm: there is no {describe(name)}. Known: {', '.join(names())}.")
+        raise UnknownNormError(f"{caller}: there is no {describe(name)}. Known: {', '.join(names())}.")
     return _NORMS[name]
 
 
