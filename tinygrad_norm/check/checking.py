@@ -15,7 +15,7 @@ from ..graph import Graph
 from ..norms import Norm, get
 from .adapters import as_candidate, order2_by_tensors
 from .candidate import Answer, sanity
-from .compare import InputError, check_settings, is_a_choice, is_centring
+from .compare import InputError, as_numbers, check_settings, is_a_choice, is_centring
 from .diagnose import Case, Judgement, judge
 from .mistakes import own_mistakes
 from .verdict import Probe, Verdict
@@ -176,7 +176,7 @@ class Subject:
         mine = inputs if isinstance(inputs, Mapping) else {} if inputs is None else dict(zip(ours, _as_sequence(inputs)))
         if unknown := set(mine) - set(ours):
             raise InputError(f"check: {self.title} has no input {', '.join(sorted(unknown))}; it has {', '.join(ours)}.")
-        found = {n: np.asarray(mine.get(n, a)) for n, a in ours.items()}
+        found = {n: as_numbers(n, mine.get(n, a), "check") for n, a in ours.items()}
         x = found["input"]
         for n, s in self.norm.parameters(x.shape, **self.options).items():
             if found[n].shape != s:

@@ -260,11 +260,11 @@ def draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]
     return np.asarray(norm.draw[name](rng, shape) if name in norm.draw else rng.normal(size=shape))
 
 
-def as_numbers(what: str, value: Any) -> Array:
+def as_numbers(what: str, value: Any, caller: str = "compare") -> Array:
     """What was given, as an array of real numbers."""
     found = tensor(value).data if not isinstance(value, np.ndarray) else value
     if found.dtype.kind not in "fiub":
-        raise DTypeError(f"compare: {what} {describe(found)} is not of real numbers. Give those.")
+        raise DTypeError(f"{caller}: {what} {describe(found)} is not of real numbers. Give those.")
     return found
 
 

@@ -225,7 +225,10 @@ class Methods:
         return self.shape[0]  # type: ignore[no-any-return]
 
     def __contains__(self: Any, value: Any) -> bool:
-        found = self == value
+        try:
+            found = self == value
+        except ShapeError as error:
+            raise ShapeError(f"in: {str(error).removeprefix('equal: ')}") from None
         return bool(found._data.any()) if isinstance(found, Tensor) else False
 
     def __iter__(self: Any) -> Iterator[Tensor]:

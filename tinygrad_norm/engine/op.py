@@ -65,7 +65,7 @@ class Op:
     rules that cannot be called.
     """
 
-    __slots__ = ("constant", "elementwise", "everywhere", "forward", "kernel", "name", "pullbacks", "smooth", "text")
+    __slots__ = ("_count", "constant", "elementwise", "everywhere", "forward", "kernel", "name", "pullbacks", "smooth", "text")
 
     def __init__(
         self,
@@ -93,10 +93,13 @@ class Op:
                 raise DTypeError(f"Op: forward, kernel and pullbacks of {name} are functions of arrays, not {describe(f)}.")
         self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks
         self.elementwise, self.smooth, self.kernel = elementwise, smooth, kernel
+        self._count = forward.nin if isinstance(forward, np.ufunc) else 0
         self.constant = bool(rules) and all(rule is None for rule in rules)  # nothing flows back at all
         self.everywhere = bool(rules) and all(rule is not None for rule in rules)  # something flows to every input
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
+        if self._count and len(inputs) != self._count:  # NumPy would write into the next one
+            raise DTypeError(f"{self.name}: {len(inputs)} operands; it takes {self._count}.")
         for value in inputs:
             if hasattr(value, "apply_op") and not isinstance(value, type):
                 return value.apply_op(self, inputs, params)
@@ -120,11 +123,10 @@ class Op:
                 return DTypeError(
                     f"{self.name}: an operand is {describe(x)} ({type(x).__name__}), which is neither a tensor, an array nor a number. Wrap it: tn.tensor(...)."
                 )
-        ufunc = self.forward if isinstance(self.forward, np.ufunc) else None
         if isinstance(error, TypeError) and (unknown := [k for k in params if f"'{k}'" in str(error)]):
             return OptionError(f"{self.name}: it has no option {unknown[0]}; leave it out.")
-        if (ufunc and len(inputs) != ufunc.nin) or (isinstance(error, TypeError) and "positional argument" in str(error)):
-            return DTypeError(f"{self.name}: {len(inputs)} operands; it takes {ufunc.nin if ufunc else len(self.pullbacks)}.")
+        if isinstance(error, TypeError) and "positional argument" in str(error):
+            return DTypeError(f"{self.name}: {len(inputs)} operands; it takes {len(self.pullbacks)}.")
         return None
 
     def __repr__(self) -> str:

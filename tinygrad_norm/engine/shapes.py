@@ -155,7 +155,7 @@ def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Ex
         return ShapeError(
             f"matmul: {what}: the last axis of the first must have the size of the second's last but one. Transpose one?"
         )
-    return ShapeError(f"{op.name}: {what}{given}: {error}. {_FIXES.get(op.name, '')}".rstrip())
+    return ShapeError(f"{op.name}: {what}{given}: {str(error).rstrip('.')}. {_FIXES.get(op.name, '')}".rstrip())
 
 
 _FIXES = {

@@ -300,7 +300,7 @@ def as_dtype(
         found = None
     if found is None or found.kind not in kinds or not found.isnative:
         raise DTypeError(f"{name}: dtype={describe(dtype)}; it is {such}.")
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 def _numeric(name: str, array: Array) -> Array:

@@ -251,7 +251,7 @@ class Graph:
         return self.nodes[self._edge(k).source]
 
     def _edge(self, k: int) -> Edge:
-        return self.edges[number("graph", "the edge", k, 0, len(self.edges) - 1, whole=True)]
+        return self.edges[int(number("graph", "the edge", k, 0, len(self.edges) - 1, whole=True))]
 
     def outlets(self, i: int) -> list[Node]:
         """The tensors that leave node ``i`` for others: it, or of a box all that do."""

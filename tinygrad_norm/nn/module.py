@@ -327,7 +327,7 @@ class Module:
         prefix, as_they_are = word("state_dict", "prefix", prefix), flag("state_dict", "keep_vars", keep_vars)
         new = {prefix + key: t if as_they_are else np.array(t.data) for key, t in self._saved().items()}
         found.update(new)
-        return found
+        return found  # type: ignore[no-any-return]
 
     def _saved(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}

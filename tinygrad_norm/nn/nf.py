@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import DTypeError, OptionError, Tensor, describe
+from ..engine import DTypeError, OptionError, ShapeError, Tensor, describe
 from ..engine.arrays import Array
 from ..engine.functions import floating
 from ..engine.values import erf
@@ -66,6 +66,11 @@ class NFResidual(Module):
         f: Tensor = self.branch(scaled)
         f = f if self.gain is None else self.gain(f)
         kept: Tensor = input if self.shortcut is None else self.shortcut(scaled)
+        if kept.shape != f.shape:
+            raise ShapeError(
+                f"NFResidual: the branch gave {describe(f)} of {describe(scaled)}, the {'input' if self.shortcut is None else 'shortcut'} "
+                f"is {describe(kept)}; the shapes must be equal. A shortcut can change the input's."
+            )
         return kept + f * self.alpha
 
 

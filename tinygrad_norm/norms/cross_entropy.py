@@ -101,7 +101,7 @@ def _weighed(z: Tensor, t: Tensor, weight: Tensor, label_smoothing: float) -> Te
     assert w is not None
     smooth = t * (1 - label_smoothing) + label_smoothing / w.size if label_smoothing and w.size else t
     with scope("class weights"):
-        return smooth * _class_weights(z, w)
+        return smooth * _class_weights(z, w)  # type: ignore[no-any-return]
 
 
 # The hand-derived node ------------------------------------------------------------------------------------------
