@@ -63,7 +63,7 @@ def _line(value: object, inside: bool) -> str:
     if len(text) <= 80 and "\n" not in text and " at 0x" not in text:
         return text
     if isinstance(value, str):
-        return repr(_short(value))
+        return f"'{_short(value)}'"
     text = ", ".join([_line(v, False) for v in value]) if inside and isinstance(value, (list, tuple)) and len(value) < 9 else ""
     if 0 < len(text) < 79:
         return f"[{text}]" if isinstance(value, list) else f"({text})"
@@ -75,4 +75,5 @@ _NAMED = ("function", "builtin_function_or_method", "module", "method", "ufunc")
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 60 and text.isprintable() else ascii(text[:60]).strip("'") + "…"
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -80,8 +80,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 def _pad(array: Tensor, pad_width: Any) -> Tensor:
     """NumPy's widths, a pair for each axis or one for all, as PyTorch's, from the last axis on."""
     try:
-        given = np.asarray(_bare(pad_width))
-        widths = np.broadcast_to(given if given.dtype.kind in "iu" else "", (array.ndim, 2))
+        widths = np.broadcast_to(np.array(_bare(pad_width)).astype(np.intp, casting="safe"), (array.ndim, 2))
     except (TypeError, ValueError):
         raise ShapeError(
             f"pad: pad_width={describe(pad_width)} for {describe(array)}; it is a whole number, (before, after), or one such pair per axis."

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import ShapeError, Tensor, describe
 from ..engine.arguments import as_tensor, floating
+from ..engine.arrays import Array
 from ..engine.primitives import astype
 from ..engine.shapes import choice as choice  # in the same voice as the engine
 from ..engine.shapes import flag as flag
@@ -25,7 +26,7 @@ def is_analytic(name: str, backward: str) -> bool:
 # Parameters ------------------------------------------------------------------------------------------------
 
 
-def as_parameter(name: str, what: str, value: Any, like: Tensor | None = None) -> Tensor:
+def as_parameter(name: str, what: str, value: Any, like: Tensor | Array | None = None) -> Tensor:
     """γ, β, α, … as a floating-point tensor. Python numbers and lists have no dtype of their own: they take that of ``like``."""
     if like is not None and isinstance(value, (int, float, np.number, list, tuple)):
         p = as_tensor(value, name, what)

@@ -45,7 +45,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, b
     Returns a tensor of the common shape without ``dim``. float16 is computed in float32. Raises ``ShapeError`` where the shapes
     do not fit, ``DTypeError`` for integers.
     """
-    a = as_parameter("cosine_similarity", "x1", x1, x2 if isinstance(x2, Tensor) else None)
+    a = as_parameter("cosine_similarity", "x1", x1, x2 if isinstance(x2, (Tensor, np.ndarray)) else None)
     b = as_parameter("cosine_similarity", "x2", x2, a)
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)

@@ -28,6 +28,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from .arguments import as_parameter, is_analytic
 from .registry import Norm, register
@@ -44,7 +46,7 @@ def layer_scale(input: Tensor, weight: Tensor, residual: Tensor | None = None, b
 
     Returns a tensor of the input's shape. Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for integers.
     """
-    f = as_parameter("layer_scale", "input", input, weight if isinstance(weight, Tensor) else None)
+    f = as_parameter("layer_scale", "input", input, weight if isinstance(weight, (Tensor, np.ndarray)) else None)
     w = as_parameter("layer_scale", "weight", weight, f)
     if w.shape not in ((), (1,), f.shape[-1:]) or w.ndim > f.ndim:
         raise ShapeError(
