@@ -49,6 +49,8 @@ OTHER_NAMES = dict(
         "view=reshape",
         "adain=adaptiveinstancenorm",
         "std=var",
+        "todot=.dot",
+        "tosvg=.svg",
         "takealongaxis=takealongdim",
     ]
 )
@@ -57,7 +59,9 @@ OTHER_NAMES = dict(
 PUBLIC = {*tn.functional.__all__, *tn.nn.__all__, "power_iteration"}
 
 #: NumPy, with a tensor where it takes none, asks it for a number, its length, …: who asks, nobody tells the tensor.
-ASKED_BY_NUMPY = re.compile(r"(bool|index|iter|len|float|int|complex|np\.asarray|(less|greater|equal|maximum|minimum|add)\w*): ")
+ASKED_BY_NUMPY = re.compile(
+    r"(bool|index|iter|len|float|int|complex|np\.asarray|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
+)
 
 #: How a message says what to do, or what would have been right: a second clause, or one of these words.
 WAY_OUT = re.compile(
@@ -78,6 +82,8 @@ def names_operation(message: str, call: Call) -> bool:
     low = squeeze(message)
     if call.target.startswith("np.") and ASKED_BY_NUMPY.match(message):
         return True
+    if re.search(rf"\b(tn|F|nn)\.{re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
+        return True  # a function that was handed in speaks for itself
     parts = [p for p in re.split(r"[.\s=]", call.target) if p and p not in ("tn", "np", "F", "nn", "forward", "linalg", "fft")]
     last = squeeze(parts[-1])
     bare = last[1:] if last[:1] in "ri" and call.target.startswith("Tensor.__") else last

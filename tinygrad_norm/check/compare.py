@@ -261,10 +261,10 @@ def draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]
 
 
 def as_numbers(what: str, value: Any, caller: str = "compare") -> Array:
-    """What was given, as an array of real numbers."""
-    found = tensor(value).data if not isinstance(value, np.ndarray) else value
-    if found.dtype.kind not in "fiub":
-        raise DTypeError(f"{caller}: {what} {describe(found)} is not of real numbers. Give those.")
+    """What was given, as an array of numbers."""
+    found = value if isinstance(value, np.ndarray) else tensor(value).data
+    if found.dtype.kind not in "fiubc":
+        raise DTypeError(f"{caller}: {what} {describe(found)} is not of numbers. Give those.")
     return found
 
 

@@ -40,7 +40,7 @@ class _AdaLayerNorm(_Modulated):
         self, dim: int, cond_dim: int, eps: float = 1e-6, dtype: DTypeLike = np.float32, backward: str = "recorded"
     ) -> None:
         name = type(self).__name__
-        self.dim, self.eps = size(name, "dim", dim), number(name, "eps", eps, 0)
+        self.dim, self.eps = size(name, "dim", dim), number(name, "eps", eps)
         super().__init__(self.dim, cond_dim, dtype, backward)
 
     def _modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:
@@ -143,7 +143,7 @@ class AdaIN(Module):
 
     def __init__(self, eps: float = 1e-5, backward: str = "recorded") -> None:
         is_analytic(type(self).__name__, backward)
-        self.eps, self.backward = number(type(self).__name__, "eps", eps, 0), backward
+        self.eps, self.backward = number(type(self).__name__, "eps", eps), backward
 
     def forward(self, input: Tensor, style: Tensor) -> Tensor:
         return adaptive_instance_norm(input, style, self.eps, self.backward)

@@ -61,7 +61,7 @@ class _Tracking(PerChannel):
         is_analytic(name, backward)
         check_running(name, 0.1 if momentum is None else momentum, momentum_of, running_correction, False)
         dtype = real_dtype(name, dtype)
-        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps, 0)
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
         self.momentum, self.affine = momentum, flag(name, "affine", affine)
         self.track_running_stats, self.backward = flag(name, "track_running_stats", track_running_stats), backward
         self.momentum_of, self.running_correction = momentum_of, running_correction
@@ -217,7 +217,7 @@ class GroupNorm(Module):
         dtype = real_dtype(name, dtype)
         self.num_channels = size(name, "num_channels", num_channels)
         channels_per_group(name, self.num_channels, num_groups, f"num_channels={num_channels}")
-        self.num_groups, self.eps = int(num_groups), number(name, "eps", eps, 0)
+        self.num_groups, self.eps = int(num_groups), number(name, "eps", eps)
         self.affine, self.backward = flag(name, "affine", affine), backward
         self.weight, self.bias = gain_and_shift(name, self.num_channels, dtype, self.affine, flag(name, "bias", bias))
 

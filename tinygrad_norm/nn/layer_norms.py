@@ -59,7 +59,7 @@ class LayerNorm(_Affine):
         correction: float = 0,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
-        self.eps = number("LayerNorm", "eps", eps, 0)
+        self.eps = number("LayerNorm", "eps", eps)
         self.eps_mode = choice("LayerNorm", "eps_mode", eps_mode, ("variance", "std"))
         self.correction = number("LayerNorm", "correction", correction)
 
@@ -96,7 +96,7 @@ class DetachNorm(_Affine):
         detach_std: bool = True,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
-        self.eps = number("DetachNorm", "eps", eps, 0)
+        self.eps = number("DetachNorm", "eps", eps)
         self.detach_mean = flag("DetachNorm", "detach_mean", detach_mean)
         self.detach_std = flag("DetachNorm", "detach_std", detach_std)
 
@@ -123,8 +123,7 @@ class AdaNorm(Module):
     ) -> None:
         is_analytic("AdaNorm", backward)
         self.normalized_shape = shape_of("AdaNorm", normalized_shape)
-        self.k, self.scale = number("AdaNorm", "k", k), number("AdaNorm", "scale", scale)
-        self.eps = number("AdaNorm", "eps", eps, 0)
+        self.k, self.scale, self.eps = (number("AdaNorm", n, v) for n, v in (("k", k), ("scale", scale), ("eps", eps)))
         self.backward, self.detach = backward, flag("AdaNorm", "detach", detach)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -149,7 +148,7 @@ class RMSNorm(_Affine):
         partial: float | None = None,
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, False, dtype, backward)
-        self.eps = None if eps is None else number("RMSNorm", "eps", eps, 0)
+        self.eps = None if eps is None else number("RMSNorm", "eps", eps)
         self.eps_mode = choice("RMSNorm", "eps_mode", eps_mode, ("mean_square", "rms"))
         self.partial = None if partial is None else number("RMSNorm", "partial", partial, above=0, most=1)
 

@@ -97,7 +97,7 @@ class CosineSimilarity(Module):
     def __init__(self, dim: int = 1, eps: float = 1e-8, backward: str = "recorded") -> None:
         name = type(self).__name__
         is_analytic(name, backward)
-        self.dim, self.eps, self.backward = number(name, "dim", dim, whole=True), number(name, "eps", eps, 0), backward
+        self.dim, self.eps, self.backward = number(name, "dim", dim, whole=True), number(name, "eps", eps), backward
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         return cosine_similarity(x1, x2, self.dim, self.eps, self.backward)
@@ -125,7 +125,7 @@ class Normalize(Module):
     def __init__(self, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, backward: str = "recorded") -> None:
         name = type(self).__name__
         is_analytic(name, backward)
-        self.p, self.eps = number(name, "p", p, above=0), number(name, "eps", eps, 0)
+        self.p, self.eps = number(name, "p", p, above=0), number(name, "eps", eps)
         self.dim, self.backward = axes(name, dim), backward
 
     def forward(self, input: Tensor) -> Tensor:

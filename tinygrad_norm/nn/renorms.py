@@ -58,7 +58,7 @@ class _BatchRenorm(PerChannel):
                 f"{name}: schedule={describe(schedule)}; it is a function: training batches seen so far -> (rmax, dmax), such as "
                 "lambda step: (3.0, 5.0)."
             )
-        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps, 0)
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
         self.momentum, self.affine = number(name, "momentum", momentum), flag(name, "affine", affine)
         self.schedule, self.backward = schedule, backward
         self.weight, self.bias = gain_and_shift(name, self.num_features, dtype, self.affine)
@@ -152,7 +152,7 @@ class PowerNorm(PerChannel):
         name = "PowerNorm"
         is_analytic(name, backward)
         dtype = real_dtype(name, dtype)
-        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps, 0)
+        self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
         self.alpha_fwd, self.alpha_bkw = number(name, "alpha_fwd", alpha_fwd), number(name, "alpha_bkw", alpha_bkw)
         self.warmup_iters, self.affine = size(name, "warmup_iters", warmup_iters), flag(name, "affine", affine)
         self.backward = backward
@@ -219,7 +219,7 @@ class PowerNormV(PerChannel):
         is_analytic(name, backward)
         dtype = real_dtype(name, dtype)
         self.num_features, self.alpha_fwd = size(name, "num_features", num_features), number(name, "alpha_fwd", alpha_fwd)
-        self.eps, self.affine, self.backward = number(name, "eps", eps, 0), flag(name, "affine", affine), backward
+        self.eps, self.affine, self.backward = number(name, "eps", eps), flag(name, "affine", affine), backward
         self.weight, self.bias = gain_and_shift(name, self.num_features, dtype, self.affine)
         self.running_phi = full(name, self.num_features, 1.0, dtype, "φ", False)
 

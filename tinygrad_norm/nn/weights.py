@@ -128,7 +128,7 @@ class SpectralNorm(_Derived):
     ) -> None:
         super().__init__(layer, backward)
         self.n_power_iterations = number("SpectralNorm", "n_power_iterations", n_power_iterations, 1, whole=True)
-        self.eps = number("SpectralNorm", "eps", eps, 0)
+        self.eps = number("SpectralNorm", "eps", eps)
         w = layer.weight
         rows, columns = matrix_shape(w)
         dtype = np.float32 if w.dtype == np.float16 else w.dtype

@@ -62,7 +62,7 @@ def ada_norm(
     """
     x = floating(input, "ada_norm")
     _, axis = trailing("ada_norm", x, normalized_shape)
-    eps, k, scale = number("ada_norm", "eps", eps, 0), number("ada_norm", "k", k), number("ada_norm", "scale", scale)
+    eps, k, scale = (number("ada_norm", what, value) for what, value in (("eps", eps), ("k", k), ("scale", scale)))
     detach = flag("ada_norm", "detach", detach)
     analytic = is_analytic("ada_norm", backward)
     if not x.size:

@@ -61,7 +61,7 @@ def adaptive_instance_norm(input: Tensor, style: Tensor, eps: float = 1e-5, back
                 f"at least 2 places, for {'one value has' if places else 'nothing has'} no spread. Normalize before the places "
                 "are pooled."
             )
-    axis, eps = tuple(range(2, x.ndim)), number("adaptive_instance_norm", "eps", eps, 0)
+    axis, eps = tuple(range(2, x.ndim)), number("adaptive_instance_norm", "eps", eps)
     if is_analytic("adaptive_instance_norm", backward) and x.size:
         return ANALYTIC(x, s, axis=axis, eps=eps)  # type: ignore[no-any-return]
     with scope("content"):

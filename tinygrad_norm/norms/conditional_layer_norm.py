@@ -56,7 +56,7 @@ def conditional_layer_norm(input: Tensor, scale: Tensor, shift: Tensor, eps: flo
         modulation("conditional_layer_norm", what, value, x, one, str(one), one, _one_per_sample(what, x))
         for what, value in (("scale", scale), ("shift", shift))
     )
-    axis, eps = (x.ndim - 1,), number("conditional_layer_norm", "eps", eps, 0)
+    axis, eps = (x.ndim - 1,), number("conditional_layer_norm", "eps", eps)
     if is_analytic("conditional_layer_norm", backward) and x.size:
         return ANALYTIC(x, s, b, axis=axis, eps=eps)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps)

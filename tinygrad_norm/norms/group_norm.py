@@ -61,7 +61,7 @@ def group_norm(
     per_group = channels_per_group("group_norm", c, num_groups, f"input {describe(x)}")
     grouped, split = (x.shape[0], num_groups, per_group, *x.shape[2:]), (num_groups, per_group, *(1,) * (x.ndim - 2))
     w, b = affine_pair("group_norm", x, weight, bias, (c,), f"{c} channels")
-    eps = number("group_norm", "eps", eps, 0)
+    eps = number("group_norm", "eps", eps)
     if x.size == num_groups:  # one sample, one value in each of its groups
         raise ShapeError(
             f"group_norm: input {describe(x)} with num_groups={num_groups}: Expected more than 1 value per channel when training. "

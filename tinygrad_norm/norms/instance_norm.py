@@ -68,7 +68,7 @@ def instance_norm(
     c, spread = channels("instance_norm", x, 3)
     of = f"{c} channels"
     w, b = affine_pair("instance_norm", x, weight, bias, (c,), of)
-    eps, use_input_stats = number("instance_norm", "eps", eps, 0), flag("instance_norm", "use_input_stats", use_input_stats)
+    eps, use_input_stats = number("instance_norm", "eps", eps), flag("instance_norm", "use_input_stats", use_input_stats)
     how = check_running("instance_norm", momentum, momentum_of, running_correction, use_input_stats, running_mean, running_var)
     m, v = (parameter("instance_norm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
     if (m is None) != (v is None):

@@ -53,7 +53,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, b
     """
     x = floating(input, "normalize")
     axis = canonical_axes(dim, x.ndim, "normalize")
-    how: dict[str, Any] = {"axis": axis, "eps": number("normalize", "eps", eps, 0), "p": number("normalize", "p", p, above=0)}
+    how: dict[str, Any] = {"axis": axis, "eps": number("normalize", "eps", eps), "p": number("normalize", "p", p, above=0)}
     analytic = is_analytic("normalize", backward)
     if not x.size:
         return of_nothing(x)

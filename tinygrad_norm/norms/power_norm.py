@@ -90,7 +90,7 @@ def power_norm(
         per_channel(parameter("power_norm", n, p, (c,), of, x), spread) for n, p in (("running_phi", running_phi), ("nu", nu))
     )
     w, b = affine_pair("power_norm", x, weight, bias, (c,), of, spread)
-    eps, analytic = number("power_norm", "eps", eps, 0), is_analytic("power_norm", backward)
+    eps, analytic = number("power_norm", "eps", eps), is_analytic("power_norm", backward)
     if not x.size:
         return of_nothing(x, w, b)
     axis, dtype = (0, *range(2, x.ndim)), wide_dtype(x)

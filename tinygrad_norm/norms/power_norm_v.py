@@ -43,7 +43,7 @@ def power_norm_v(
     x = floating(input, "power_norm_v")
     c, spread = channels("power_norm_v", x)
     w, b = affine_pair("power_norm_v", x, weight, bias, (c,), f"{c} channels", spread)
-    eps = number("power_norm_v", "eps", eps, 0)
+    eps = number("power_norm_v", "eps", eps)
     return normalize(ANALYTIC, x, w, b, (0, *range(2, x.ndim)), eps, backward, center=False)
 
 

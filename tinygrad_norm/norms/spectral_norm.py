@@ -92,7 +92,7 @@ def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple
     w = np.asarray(W.data if isinstance(W, Tensor) else W)
     rows, columns = matrix_shape(w)
     start = np.asarray(u.data if isinstance(u, Tensor) else u)
-    steps, eps = number("power_iteration", "steps", steps, least=1, whole=True), number("power_iteration", "eps", eps, 0)
+    steps, eps = number("power_iteration", "steps", steps, least=1, whole=True), number("power_iteration", "eps", eps)
     if start.shape != (rows,):
         raise ShapeError(f"power_iteration: u {describe(start)} for W {describe(w)}: u must be of shape ({rows},).")
     matrix = widen(w).reshape(rows, columns)

@@ -48,7 +48,7 @@ def weight_norm(input: Tensor, weight: Tensor, dim: int | None = 0, backward: st
     v = floating(input, "weight_norm")
     axis, shape = norm_axes(v, dim)
     g = parameter("weight_norm", "weight", weight, shape, f"input {describe(v)} and dim={dim}", v)
-    eps = number("weight_norm", "eps", eps, 0)
+    eps = number("weight_norm", "eps", eps)
     if g is None:
         raise ShapeError(f"weight_norm: weight is None for input {describe(v)}; it is the lengths g, of shape {shape}.")
     g = g if shape else g.reshape((1,) * v.ndim)

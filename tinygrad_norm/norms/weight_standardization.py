@@ -72,7 +72,7 @@ def weight_standardization(
     axis = tuple(range(1, x.ndim))
     usual = 1 if eps_mode == "std" else 0
     correction = usual if correction is None else number("weight_standardization", "correction", correction)
-    eps = EPS[eps_mode] if eps is None else number("weight_standardization", "eps", eps, 0)
+    eps = EPS[eps_mode] if eps is None else number("weight_standardization", "eps", eps)
     n = math.prod(x.shape[1:]) - correction
     if n <= 0:
         raise ShapeError(
