@@ -73,11 +73,19 @@ class Tensor(Methods):
     _hooks: tuple[Any, ...]  # what has hooks has it
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
-        if not isinstance(data, (np.ndarray, np.generic)):
+        if type(data) is not np.ndarray and not isinstance(data, (np.ndarray, np.generic)):
             raise DTypeError(f"tensor: {describe(data)} is no array. Wrap it: tn.tensor(...).")
         self._data = data
         self.op, self.inputs, self.params = None, (), {}
-        self.name, self.scope, self.requires_grad = name, state.scope, requires_grad
+        self.scope = state.scope
+        if name is None or type(name) is str:  # as nearly always, and this is done often
+            self._name = name
+        else:
+            self.name = name
+        if requires_grad is False:
+            self._requires_grad = False
+        else:
+            self.requires_grad = requires_grad
         self._grad = None
         self.birth = self.written = next(_births)
 
@@ -189,7 +197,10 @@ class Tensor(Methods):
 
     def named(self, name: str) -> Tensor:
         """Give it the name that pictures, routes and messages use; returns the tensor itself."""
-        self.name = name
+        if type(name) is str:
+            self._name = name
+        else:
+            self.name = name
         return self
 
     # How operations meet it --------------------------------------------------------------------------
