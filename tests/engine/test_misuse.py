@@ -120,7 +120,7 @@ CALLS = [
     (lambda: x.reshape(3), tn.ShapeError, "reshape: .* must have the product"),
     (lambda: x.broadcast_to("a"), tn.ShapeError, "broadcast_to: the sizes"),
     (lambda: np.ones((3, 3)) in x, tn.ShapeError, r"in: x \(2, 2\) float64 and \(3, 3\) float64"),
-    (lambda: operator.iadd(tn.tensor(np.uint8([3])), -7), tn.ShapeError, "add: .*out of bounds"),
+    (lambda: operator.iadd(tn.tensor(np.uint8([3])), -7), tn.DTypeError, "add: .*out of bounds.* Cast first"),
     (lambda: np.amax(np.ones(2), out=tn.tensor([0.0])), tn.InPlaceError, "np.a?max: out= would write into a tensor"),
     (lambda: np.pad(x, [1, 2, 3]), tn.ShapeError, r"pad: pad_width=\[1, 2, 3\] for x \(2, 2\)"),
     (lambda: np.pad(x, 0.5), tn.ShapeError, "pad: pad_width=0.5 .* a whole number"),
@@ -139,6 +139,10 @@ CALLS = [
     (lambda: x.backward([[1.0], [1.0, 2.0]]), tn.DTypeError, "backward: cotangent .* give one array or tensor of its shape"),
     (lambda: tn.grad(x.sum(), x, np.float32([1])), tn.ShapeError, r"grad: cotangent \(1,\) float32"),
     (lambda: tn.grad(x.sum(), 3), tn.GradientError, "grad: inputs must be tensors, not 3"),
+    (lambda: tn.grad(x.sum(), x, create_graph="no"), tn.OptionError, "grad: create_graph='no'; it is True or False"),
+    (lambda: x.sum().backward(create_graph=x), tn.OptionError, r"backward: create_graph=x \(2, 2\) float64; it is True"),
+    (lambda: tn.Op("a", "{0}", np.exp, kernel=np.ones(2)), tn.DTypeError, r"functions of arrays, not \(2,\) float64"),
+    (lambda: [0, 5] in x, tn.DTypeError, r"in: an operand is \[0, 5\]"),
     (lambda: x.sum().backward(inputs=3), tn.GradientError, "backward: inputs must be tensors, not 3"),
 ]  # fmt: skip
 

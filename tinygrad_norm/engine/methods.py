@@ -227,8 +227,8 @@ class Methods:
     def __contains__(self: Any, value: Any) -> bool:
         try:
             found = self == value
-        except ShapeError as error:
-            raise ShapeError(f"in: {str(error).removeprefix('equal: ')}") from None
+        except (ShapeError, DTypeError) as error:
+            raise type(error)(f"in: {str(error).removeprefix('equal: ')}") from None
         return bool(found._data.any()) if isinstance(found, Tensor) else False
 
     def __iter__(self: Any) -> Iterator[Tensor]:

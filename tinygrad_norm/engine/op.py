@@ -88,7 +88,7 @@ class Op:
             )
         pullbacks = pullbacks if isinstance(pullbacks, Every) else tuple(pullbacks)
         rules = (pullbacks[0],) if isinstance(pullbacks, Every) else pullbacks
-        for f in (forward, kernel or forward, *[rule for rule in rules if rule is not None]):
+        for f in (forward, forward if kernel is None else kernel, *[rule for rule in rules if rule is not None]):
             if not callable(f):
                 raise DTypeError(f"Op: forward, kernel and pullbacks of {name} are functions of arrays, not {describe(f)}.")
         self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks

@@ -146,6 +146,8 @@ def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Ex
     given = "".join(f", {k}={v}" for k, v in params.items() if k != "index")
     if "negative integer power" in str(error):
         return DTypeError(f"{op.name}: {what}{given}: integers have no negative powers. Cast first: x.astype('float64').")
+    if isinstance(error, OverflowError):
+        return DTypeError(f"{op.name}: {what}{given}: {error}. Cast first, or take smaller numbers.")
     if isinstance(error, MemoryError):
         return ShapeError(f"{op.name}: {what}{given}: there is no room for the result ({error}). Take smaller sizes.")
     if op.elementwise and len(operands) > 1 and isinstance(error, ValueError):

@@ -27,6 +27,7 @@ from .errors import (
     describe,
 )
 from .op import Together
+from .shapes import flag
 from .state import enable_grad, no_grad
 from .tensor import Tensor
 from .values import Placed, is_basic
@@ -283,6 +284,8 @@ def grad(
     materialize_grads:  give zeros for it
     retain_graph:  taken for PyTorch's sake; a record is always kept, for as long as somebody holds it
     """
+    if type(create_graph) is not bool:
+        create_graph = flag("grad", "create_graph", create_graph)
     ys, xs = _listed("grad", "outputs", outputs), _listed("grad", "inputs", inputs)
     seeds = (
         [None] * len(ys) if grad_outputs is None else grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs]
@@ -321,6 +324,8 @@ def backward(
     retain_graph:  taken for PyTorch's sake; a record is always kept, for as long as somebody holds it
     create_graph:  record the gradients, too
     """
+    if type(create_graph) is not bool:
+        create_graph = flag("backward", "create_graph", create_graph)
     leaves = [t for t in history(output) if t.is_leaf and t.requires_grad] if isinstance(output, Tensor) else []
     if not leaves:
         raise GradientError(
