@@ -86,7 +86,7 @@ SHAPES = {
     "truth of many": ("bool|x (3,) float64|3 truth values|.all()|where", lambda: bool(x)),
     "truth of none": ("bool|0 truth values", lambda: bool(tensor([]))),
     "item of many": ("item|x (3,) float64|3 elements|.numpy()", lambda: x.item()),
-    "float of many": ("item|x (3,) float64", lambda: float(x)),
+    "float of many": ("float|x (3,) float64|.item()", lambda: float(x)),
     "max of nothing": ("max|(0, 3) float64|axis=(0,)|zero-size", lambda: tensor(np.zeros((0, 3))).max(0)),
 }
 
@@ -115,7 +115,7 @@ DTYPES = {
     "string operand": ("div|str|tn.tensor", lambda: x / "2"),
     "list in maximum": ("maximum|list|tn.tensor", lambda: TABLE["maximum"](x, [1.0, 2.0, 3.0])),
     "pow of complex": ("pow|x (3,) float64|complex128|only real numbers", lambda: x ** (1 + 2j)),
-    "gradient of a question": ("backward|(3,) bool|not floating", lambda: grad(x > 1.0, x, np.ones(3))),
+    "gradient of a question": ("grad|(3,) bool|not floating", lambda: grad(x > 1.0, x, np.ones(3))),
     "cotangent float32 for float64": (
         "cotangent|float32|x (3,) float64|must be equal|dy.astype('float64')",
         lambda: x.backward(np.ones(3, "float32")),
@@ -148,7 +148,7 @@ GRADIENTS = {
         "grad|inputs must be tensors|ndarray|requires_grad=True",
         lambda: grad(x.sum(), [np.ones(3)]),
     ),
-    "output is no tensor": (GradientError, "backward|expected a tensor|ndarray", lambda: grad([np.ones(())], x)),
+    "output is no tensor": (GradientError, "grad|expected a tensor|ndarray", lambda: grad([np.ones(())], x)),
     "nothing recorded": (
         GradientError,
         "backward|() float64|not recorded|requires_grad=True|no_grad",

@@ -57,6 +57,8 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (r"loss$|kl_div|entropy\w*$", r"Integral inputs|result type \w+ can't be cast", "dtypes meet by NumPy's promotion"),
     (r"\.arg(max|min)$", r"bool input", "truth values count as 0 and 1"),
     (r"broadcast_to$", r"missing 1 required", "no size at all is the shape of one number"),
+    (r"BatchNorm|batch_norm", r"eps must be positive", "ε = 0 is the formula itself, right where the variance is not 0"),
+    (r"__contains__$", r"only supports Tensor or scalar", "what holds no numbers is in no tensor"),
     (r"batch_norm$", r"missing 2 required", "the running statistics may be left out"),
     (r"embedding$", r"argument #1 'indices'|must be Tensor", "an empty list is no index at all"),
     (r"nn\.", r"Invalid device string|'device' must be|'dtype' must be torch.dtype", "no device: dtype stands one place earlier"),

@@ -53,6 +53,9 @@ PYTHON |= {
     "__static_attributes__",
 }
 
+#: What a tensor means to an op: only an op calls it, and what it is called with was looked at there or is looked at here.
+ONLY_OPS_CALL = {"apply_op"}
+
 BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift", "divmod")
 COMPARE = ("lt", "le", "eq", "ne", "gt", "ge")
 UNARY = {
@@ -289,7 +292,7 @@ def discover() -> list[Target]:
         {n for n in members if n.startswith("__")} - PYTHON - (set() if "__hash__" in vars(tn.Tensor) else {"__hash__"})
     )
     for n in sorted(members):
-        if n.startswith("_"):
+        if n.startswith("_") or n in ONLY_OPS_CALL:
             continue
         member = inspect.getattr_static(tn.Tensor, n)
         if callable(getattr(tn.Tensor, n)) and not isinstance(member, property):

@@ -22,7 +22,7 @@ LINEAR = nn.Linear(3, 2)
         (lambda: nn.Linear(3, 2, bias="no"), tn.OptionError, "Linear: bias='no'; it is True or False"),
         (lambda: nn.Linear(3, 2, seed="a"), tn.OptionError, "Linear: seed='a'; it is a whole number"),
         (lambda: nn.Linear(3, 2, seed=-1), tn.OptionError, "Linear: seed=-1"),
-        (lambda: nn.Linear(10**12, 10**12), tn.ShapeError, r"W: a parameter of shape .* is too large"),
+        (lambda: nn.Linear(10**12, 10**12), tn.ShapeError, r"Linear: W of shape .* is too large"),
         (lambda: nn.Conv2d(2, 2, 0), tn.ShapeError, "Conv2d: kernel_size=0; give an int from 1 on"),
         (lambda: nn.Conv2d(2, 2, "a"), tn.ShapeError, "Conv2d: kernel_size='a'"),
         (lambda: nn.Conv2d(2, 2, 3, stride=0.5), tn.ShapeError, "Conv2d: stride=0.5"),
@@ -48,7 +48,7 @@ LINEAR = nn.Linear(3, 2)
         (lambda: nn.AdaLayerNorm(2, None), tn.DTypeError, "AdaLayerNorm: cond_dim=None"),
         (lambda: nn.Softmax("a"), tn.ShapeError, "Softmax: dim='a'; name the axis"),
         (lambda: nn.Softmax(None), tn.ShapeError, "Softmax: dim=None; name the axis"),
-        (lambda: nn.CrossEntropyLoss(reduction="max"), tn.OptionError, 'CrossEntropyLoss: reduction=\'max\'; it is "none" or'),
+        (lambda: nn.CrossEntropyLoss(reduction="max"), tn.OptionError, 'CrossEntropyLoss: reduction=\'max\'; it is "none", "mean" or'),
         (lambda: nn.CosineSimilarity(eps="a"), tn.DTypeError, "CosineSimilarity: eps='a'"),
         (lambda: nn.LocalResponseNorm(0), tn.OptionError, "LocalResponseNorm: size=0"),
         (lambda: nn.Normalize(p=0), tn.OptionError, "Normalize: p=0"),
@@ -78,6 +78,30 @@ LINEAR = nn.Linear(3, 2)
         (lambda: nn.Sequential(LINEAR)["a"], nn.ModuleError, "Sequential: 'a' is no place in it"),
         (lambda: nn.ModuleDict({"a": LINEAR})["b"], nn.ModuleError, "ModuleDict: there is no member 'b'. It has: a"),
         (lambda: nn.BatchNorm1d(2)(np.ones((3, 2), complex)), tn.DTypeError, "running statistics are real"),
+        (lambda: nn.BatchNorm1d(2)({}), tn.DTypeError, "BatchNorm1d: input"),
+        (lambda: nn.GroupNorm(1, 2)(None), tn.DTypeError, "GroupNorm: input"),
+        (lambda: nn.BatchNorm1d(3, affine=np.array([])), tn.OptionError, r"affine=\(0,\) float64; it is True or False"),
+        (lambda: nn.BatchNorm1d(3, eps=-1.0)(np.ones((2, 3))), tn.OptionError, "batch_norm: eps=-1.0; it is a number from 0 on"),
+        (lambda: nn.AdaIN(eps=float("nan")), tn.OptionError, "AdaIN: eps=nan; it is a number"),
+        (lambda: nn.LayerNorm(10**15), tn.ShapeError, r"LayerNorm: γ of shape .* is too large"),
+        (lambda: nn.FiLM(3, 10**30), tn.ShapeError, r"FiLM: W of shape .* is too large"),
+        (lambda: nn.BatchNorm1d(10**15, affine=False), tn.ShapeError, r"BatchNorm1d: m of shape .* is too large"),
+        (lambda: nn.Parameter(2), tn.DTypeError, r"Parameter: data \(\) int64 has no gradients"),
+        (lambda: nn.Parameter("a"), tn.DTypeError, "Parameter: data"),
+        (lambda: nn.ModuleList().insert(np.array([0, 1]), LINEAR), nn.ModuleError, r"\(2,\) int64 is no place in it"),
+        (lambda: nn.ModuleList().insert(len, LINEAR), nn.ModuleError, "function.* len is no place in it"),
+        (lambda: nn.ModuleDict().pop(tn.tensor(np.ones((9, 9)))), nn.ModuleError, r"no member \(9, 9\) float64"),
+        (lambda: LINEAR.state_dict(destination=1j), tn.DTypeError, "state_dict: destination=1j; it is a dict"),
+        (lambda: LINEAR.get_submodule(object()), nn.ModuleError, "Linear: no part has the name ‹object›"),
+        (lambda: LINEAR.get_buffer(len), nn.ModuleError, "no buffer has the name builtin"),
+        (lambda: LINEAR.add_module(object(), LINEAR), nn.ModuleError, "‹object› cannot be the name of a part"),
+        (lambda: LINEAR.register_parameter("p", object()), tn.DTypeError, "'p' is ‹object›, which is no tensor"),
+        (lambda: LINEAR.forward_with(2.0, np.ones((1, 3))), tn.ShapeError, r"Linear: weight \(\) float64; it must be of shape \(2, 3\)"),
+        (lambda: nn.NFResidual(LINEAR)(np.ones((1, 3))), tn.ShapeError, r"NFResidual: the branch gave \(1, 2\)"),
+        (lambda: nn.BatchNorm1d(2, 1e-5, eps=1), TypeError, r"^BatchNorm1d.__init__\(\) got multiple values"),
+        (lambda: nn.InstanceNorm3d(2, bogus=1), TypeError, r"^InstanceNorm3d.__init__\(\) got an unexpected"),
+        (lambda: nn.SkipInit(bogus=1), TypeError, r"^SkipInit.__init__\(\) got an unexpected"),
+        (lambda: LINEAR(1, 2), TypeError, r"^Linear.forward\(\) takes 2 positional arguments"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named(call, kind, words):
@@ -120,7 +144,7 @@ INPUTS = (np.ones((2, 3), "f4"), np.ones((3, 3, 2, 2)), 3, None, "a", [[1, 2], [
           np.arange(6).reshape(2, 3), np.array(["a"]))  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a negative ε gives IEEE's NaN, and NumPy says so
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # IEEE's NaN and ∞, of which NumPy says so
 @pytest.mark.parametrize(("name", "make"), list(constructors()))
 def test_only_errors_of_the_projects_own(name, make):
     """Each argument of each constructor with each wrong value, then called with everything."""
@@ -144,3 +168,19 @@ def test_only_errors_of_the_projects_own(name, make):
                     said.append(str(error))
     assert all(len(words) > 20 for words in said)
     assert made or not list(parameters(make)), "all was refused, so that nothing was tried"
+
+
+def test_helpers_are_nobody_elses():
+    """What a module only asks itself has no public name beside those that PyTorch's modules have."""
+    for _, make in constructors():
+        assert not {"admit", "mapped", "real", "count", "function", "modulation"} & set(dir(make))
+
+
+def test_a_class_of_ones_own_keeps_its_constructor():
+    class Mine(nn.BatchNorm1d):
+        def __init__(self, n):
+            super().__init__(n, affine=False)
+
+    assert Mine(3).weight is None
+    assert inspect.signature(nn.BatchNorm2d) == inspect.signature(nn.BatchNorm1d)
+    assert nn.InstanceNorm1d.__init__.__qualname__ == "InstanceNorm1d.__init__"

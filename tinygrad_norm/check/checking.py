@@ -10,11 +10,12 @@ import numpy as np
 
 from ..engine import GradientError, ShapeError, Tensor, describe, grad, tensor
 from ..engine.arrays import Array
+from ..engine.tensor import as_dtype
 from ..graph import Graph
 from ..norms import Norm, get
 from .adapters import as_candidate, order2_by_tensors
 from .candidate import Answer, sanity
-from .compare import InputError, check_settings, is_a_choice, is_centring
+from .compare import InputError, as_numbers, check_settings, is_a_choice, is_centring
 from .diagnose import Case, Judgement, judge
 from .mistakes import own_mistakes
 from .verdict import Probe, Verdict
@@ -56,8 +57,8 @@ def check(
     A mistake is named only if its gradient is the candidate's to rounding, 50·u·(1 + |μ|/σ) of the largest summand.
     Raises ``ShapeError``, ``DTypeError`` or ``InputError`` for a probe that does not fit.
     """
-    if order not in (1, 2):
-        raise InputError(f"check: order={order!r}; it is 1 or 2.")
+    if type(order) is not int or order not in (1, 2):
+        raise InputError(f"check: order={describe(order)}; it is 1 or 2.")
     subject = Subject(norm, options, inputs)
     call = as_candidate(candidate, framework)
     cases = [subject.case(subject.draw(np.random.default_rng([seed, k]), shape)) for k in range(_TRIES)]
@@ -76,9 +77,9 @@ def check(
     answer = _ask(call, case, subject, saved, limit, np.float64)
     notes, error = list(answer.notes), answer.error
     single = None
-    narrow = np.dtype(np.float64 if dtype is None else dtype)
+    narrow = as_dtype("check", np.float64 if dtype is None else dtype)
     if narrow not in (np.float16, np.float32, np.float64):
-        raise InputError(f"check: dtype={dtype!r}; it is float16, float32 or float64.")
+        raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
     late = error is not None and error.startswith("did not return")  # once is enough
     if narrow != np.float64 or (error is not None and not late):
         single = _ask(call, case, subject, saved, limit, np.float32 if narrow == np.float64 else narrow)
@@ -175,7 +176,7 @@ class Subject:
         mine = inputs if isinstance(inputs, Mapping) else {} if inputs is None else dict(zip(ours, _as_sequence(inputs)))
         if unknown := set(mine) - set(ours):
             raise InputError(f"check: {self.title} has no input {', '.join(sorted(unknown))}; it has {', '.join(ours)}.")
-        found = {n: np.asarray(mine.get(n, a)) for n, a in ours.items()}
+        found = {n: as_numbers(n, mine.get(n, a), "check") for n, a in ours.items()}
         x = found["input"]
         for n, s in self.norm.parameters(x.shape, **self.options).items():
             if found[n].shape != s:

@@ -12,6 +12,9 @@ import numpy as np
 
 from ..engine import DTypeError, ShapeError, Tensor, TinygradNormError, describe, grad, tensor
 from ..engine.arrays import Array
+from ..engine.shapes import number as real
+from ..engine.shapes import wholes
+from ..engine.tensor import as_dtype
 from ..graph import Graph, replay
 from ..graph.routes import Routes
 from ..graph.table import number, table, to_json
@@ -171,12 +174,15 @@ def compare(
     50·u·(1 + |μ|/σ) of the largest entry, u the dtype's unit roundoff, plus what the oracle itself may be off by.
     Raises ``ShapeError`` or ``DTypeError`` for inputs that do not fit.
     """
-    norm = get(norm)
+    norm = get(norm, "compare")
     settings = check_settings(norm, options)
-    rng = np.random.default_rng(seed)
-    data = np.asarray(draw(norm, "input", rng, shape or norm.shape) if input is None else input)
-    wanted = np.dtype(dtype if dtype is not None else data.dtype if data.dtype.kind == "f" else np.float64)
-    wanted = wanted.newbyteorder("=")
+    rng = np.random.default_rng(real("compare", "seed", seed, 0, whole=True))
+    shape = norm.shape if shape is None else wholes("compare", "shape", shape, 0)
+    data = draw(norm, "input", rng, shape) if input is None else as_numbers("input", input)
+    usual = data.dtype.newbyteorder("=") if data.dtype.kind == "f" else np.float64
+    wanted = as_dtype("compare", usual if dtype is None else dtype)
+    if not isinstance(parameters, (Mapping, type(None))):
+        raise InputError(f"compare: parameters={describe(parameters)}; it is a dict of arrays by name, such as weight.")
     if wanted not in (np.float32, np.float64):
         raise DTypeError(f"compare: dtype {wanted}; it is float32 or float64.")
     if data.ndim < norm.min_ndim or not data.size:
@@ -185,7 +191,7 @@ def compare(
         )
     values = {"input": data}
     for n, s in norm.parameters(data.shape, **settings).items():
-        values[n] = draw(norm, n, rng, s) if parameters is None or n not in parameters else np.asarray(parameters[n])
+        values[n] = draw(norm, n, rng, s) if parameters is None or n not in parameters else as_numbers(n, parameters[n])
         if values[n].shape != s:
             raise ShapeError(f"compare: {n} has shape {values[n].shape}; for an input of shape {data.shape} it must be {s}.")
     if unknown := set(parameters or ()) - set(values):
@@ -201,7 +207,7 @@ def compare(
     }
     y = norm.apply(inputs, backward="recorded", **settings)
     ways = {RECORD: y} | ({ANALYTIC: norm.apply(inputs, backward="analytic", **settings)} if norm.analytic else {})
-    dy = np.asarray(rng.normal(size=y.shape) if grad_output is None else grad_output, dtype=wanted)
+    dy = np.asarray(rng.normal(size=y.shape) if grad_output is None else as_numbers("grad_output", grad_output), dtype=wanted)
     if dy.shape != y.shape:
         raise ShapeError(f"compare: cotangent of shape {dy.shape} for output {describe(y)}; the shapes must be equal.")
 
@@ -254,6 +260,14 @@ def draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]
     return np.asarray(norm.draw[name](rng, shape) if name in norm.draw else rng.normal(size=shape))
 
 
+def as_numbers(what: str, value: Any, caller: str = "compare") -> Array:
+    """What was given, as an array of numbers."""
+    found = value if isinstance(value, np.ndarray) else tensor(value).data
+    if found.dtype.kind not in "fiubc":
+        raise DTypeError(f"{caller}: {what} {describe(found)} is not of numbers. Give those.")
+    return found
+
+
 def is_a_choice(norm: Norm, name: str, value: Array) -> bool:
     """Classes and the like: integers that are drawn as such. (An input given as integers is numbers.)"""
     return name in norm.draw and value.dtype.kind in "iub"
@@ -269,9 +283,11 @@ def check_settings(norm: Norm, options: Mapping[str, Any], caller: str = "compar
         usual = norm.options[name]
         if isinstance(usual, (bool, str)) or value is None:
             if type(value) is not type(usual) and usual is not None:
-                raise InputError(f"{caller}: {name}={value!r}; it is {type(usual).__name__}, such as {usual!r}.")
+                raise InputError(f"{caller}: {name}={describe(value)}; it is {type(usual).__name__}, such as {usual!r}.")
         elif not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or (name == "eps" and value < 0):
-            raise InputError(f"{caller}: {name}={value!r}; it must be a finite number{', from 0 on' if name == 'eps' else ''}.")
+            raise InputError(
+                f"{caller}: {name}={describe(value)}; it must be a finite number{', from 0 on' if name == 'eps' else ''}."
+            )
     return {**norm.options, **options}
 
 

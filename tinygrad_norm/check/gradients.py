@@ -7,14 +7,16 @@ and the engine's order k must agree. So the first order that is wrong is the one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..engine import TinygradNormError, jvp, vjp
+from ..engine import DTypeError, OptionError, TinygradNormError, describe, jvp, vjp
 from ..engine.arrays import Array
+from ..engine.shapes import flag
+from ..engine.shapes import number as real
 from ..graph.table import number, table
 from .bench import WAYS, Bench, Function, Subject
 from .oracles import LONGER, directions, scale_of
@@ -153,8 +155,15 @@ def check_grads(
     Raises ``DTypeError`` for an argument or an output that is not floating point, ``GradientError`` when f returns something
     else than tensors, ``InputError`` for numbers that are not finite or a function that is not deterministic.
     """
-    if order < 1 or not modes or not set(modes) <= set(MODES):
-        raise ValueError(f"check_grads: order={order}, modes={tuple(modes)}; order is at least 1, modes are {', '.join(MODES)}.")
+    name = "check_grads"
+    order, seed = real(name, "order", order, 1, whole=True), real(name, "seed", seed, 0, whole=True)
+    if not isinstance(modes, Collection) or not modes or any(mode not in MODES for mode in list(modes)):
+        raise OptionError(f"{name}: modes={describe(modes)}; they are {' and '.join(MODES)}, or one of these in a list.")
+    if not callable(f):
+        raise DTypeError(
+            f"{name}: f={describe(f)} cannot be called; give a function of tensors, such as lambda x: (x * x).sum()."
+        )
+    rtol, raises = None if rtol is None else real(name, "rtol", rtol, 0), flag(name, "raises", raises)
     subject = Subject.of(f, args, order, np.random.default_rng(seed))
     judge = _Judge(subject, rtol)
     for k in range(1, order + 1):

@@ -107,7 +107,7 @@ def several(tensors: Any, name: str) -> list[Tensor]:
     """Tensors to be joined; ``ShapeError`` for none, and for what is no sequence."""
     try:
         parts = [] if isinstance(tensors, (str, bytes)) else list(tensors)
-    except TypeError:
+    except (TypeError, ShapeError):  # one number, as a tensor
         raise DTypeError(f"{name}: {describe(tensors)} is no list of tensors; give several: [a, b].") from None
     if not parts:
         raise ShapeError(f"{name}: {describe(tensors)}: nothing to join; give at least one tensor.")

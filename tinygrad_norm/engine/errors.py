@@ -44,10 +44,36 @@ class HistoryLostWarning(UserWarning):
 
 
 def describe(value: object) -> str:
-    """An operand as error messages name it: ``γ (64,) float32``; a number, a word or a short list is just itself."""
+    """An operand or an option as messages name it, in one short line and whatever it is: ``γ (64,) float32``; a number, a word
+    or a short list is just itself."""
+    try:
+        return _line(value, True)
+    except Exception:  # what fails to say what it is
+        return f"‹{type(value).__name__}›"
+
+
+def _line(value: object, inside: bool) -> str:
+    if isinstance(value, type) or type(value).__name__ in _NAMED:
+        return f"{type(value).__name__} {getattr(value, '__name__', '')}"
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if not isinstance(shape, tuple):
-        text = repr(value)
-        return text if len(text) <= 80 and "\n" not in text and " at 0x" not in text else f"‹{type(value).__name__}›"
-    name = getattr(value, "name", None)
-    return f"{name + ' ' if name else ''}{shape} {dtype}"
+    if isinstance(shape, tuple):
+        name = getattr(value, "name", None)
+        return f"{_short(name) + ' ' if isinstance(name, str) and name else ''}{tuple(shape)} {_short(str(dtype))}"
+    text = repr(value)
+    if len(text) <= 80 and "\n" not in text and " at 0x" not in text:
+        return text
+    if isinstance(value, str):
+        return f"'{_short(value)}'"
+    text = ", ".join([_line(v, False) for v in value]) if inside and isinstance(value, (list, tuple)) and len(value) < 9 else ""
+    if 0 < len(text) < 79:
+        return f"[{text}]" if isinstance(value, list) else f"({text})"
+    size = f" of {len(value)}" if isinstance(value, (list, tuple, dict, set)) else ""
+    return f"‹{type(value).__name__}{size}›"
+
+
+_NAMED = ("function", "builtin_function_or_method", "module", "method", "ufunc")
+
+
+def _short(text: str) -> str:
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -24,11 +24,11 @@ class Handle:
 
     def remove(self) -> None:
         """Take the hook off; once is enough."""
-        self._tensor.hooks = tuple(h for h in hooks_of(self._tensor) if h is not self._hook)
+        self._tensor._hooks = tuple(h for h in hooks_of(self._tensor) if h is not self._hook)
 
 
 def hooks_of(tensor: Tensor) -> tuple[Hook, ...]:
-    return getattr(tensor, "hooks", ())
+    return getattr(tensor, "_hooks", ())
 
 
 def register_hook(tensor: Tensor, hook: Hook) -> Handle:
@@ -41,9 +41,11 @@ def register_hook(tensor: Tensor, hook: Hook) -> Handle:
     if not callable(hook):
         raise DTypeError(f"register_hook: {describe(hook)} cannot be called; give a function of the gradient.")
     if not tensor.requires_grad:
-        raise GradientError(f"register_hook: {describe(tensor)} requires no gradient, so no backward pass comes here.")
+        raise GradientError(
+            f"register_hook: {describe(tensor)} requires no gradient, so no backward pass comes here. Set requires_grad=True on the leaves."
+        )
     own = lambda g: hook(g)  # noqa: E731  (one of its own, so that the same function may be registered twice)
-    tensor.hooks = (*hooks_of(tensor), own)
+    tensor._hooks = (*hooks_of(tensor), own)
     _ever[:] = [keep_gradient]
     return Handle(tensor, own)
 
@@ -59,9 +61,11 @@ def retain_grad(tensor: Tensor) -> None:
     requires none.
     """
     if not tensor.requires_grad:
-        raise GradientError(f"retain_grad: {describe(tensor)} requires no gradient, so there is none to keep.")
+        raise GradientError(
+            f"retain_grad: {describe(tensor)} requires no gradient, so there is none to keep. Set requires_grad=True on the leaves."
+        )
     if tensor.op is not None and keep_gradient not in hooks_of(tensor):
-        tensor.hooks = (*hooks_of(tensor), keep_gradient)
+        tensor._hooks = (*hooks_of(tensor), keep_gradient)
         _ever[:] = [keep_gradient]
 
 

@@ -21,7 +21,7 @@ from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .op import Op
 from .products import matmul
 from .shapes import canonical_axes, flag, sizes_of
-from .tensor import Tensor, as_dtype
+from .tensor import Tensor, as_dtype, not_real
 from .walk import backward
 
 Method = TypeVar("Method", bound="Callable[..., Tensor]")
@@ -44,6 +44,30 @@ def _binary(operation: Op) -> Callable[[Any, Any], Tensor]:
         return self.apply_op(operation, (self, other), {})
 
     return _described(method, operation)
+
+
+def _order(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        for x in (self, other):
+            if getattr(getattr(x, "dtype", None), "kind", "c" if type(x) is complex else "") == "c":
+                raise DTypeError(
+                    f"{operation.name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x)."
+                )
+        return self.apply_op(operation, (self, other), {})
+
+    return _described(method, operation)
+
+
+def _equality(operation: Op) -> Callable[[Any, Any], Any]:
+    """``x == y`` compares values; with what holds none (None, text, a module) it is Python's: another object."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        return self.apply_op(operation, (self, other), {}) if isinstance(other, _VALUES) else NotImplemented
+
+    return _described(method, operation)
+
+
+_VALUES = (Tensor, int, float, np.ndarray, np.generic, complex, list, tuple)
 
 
 def _reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
@@ -72,9 +96,9 @@ class Methods:
     __sub__, __rsub__, __isub__ = _binary(ops.sub), _reflected(ops.sub), in_place(ops.sub)
     __mul__, __rmul__, __imul__ = _binary(ops.mul), _reflected(ops.mul), in_place(ops.mul)
     __truediv__, __rtruediv__, __itruediv__ = _binary(ops.div), _reflected(ops.div), in_place(ops.div)
-    __gt__, __ge__ = _binary(ops.greater), _binary(ops.greater_equal)
-    __lt__, __le__ = _binary(ops.less), _binary(ops.less_equal)
-    __eq__, __ne__ = _binary(ops.equal), _binary(ops.not_equal)  # type: ignore[assignment]
+    __gt__, __ge__ = _order(ops.greater), _order(ops.greater_equal)
+    __lt__, __le__ = _order(ops.less), _order(ops.less_equal)
+    __eq__, __ne__ = _equality(ops.equal), _equality(ops.not_equal)
     __hash__ = object.__hash__  # a node is itself; == compares values
     __neg__, __abs__ = _unary(ops.neg), _unary(ops.abs)
 
@@ -224,16 +248,20 @@ class Methods:
 
     def __len__(self: Any) -> int:
         if not self.ndim:
-            raise ShapeError(f"len: {describe(self)} is one number and has no length.")
+            raise ShapeError(f"len: {describe(self)} is one number and has no length. x.reshape(1) has one.")
         return self.shape[0]  # type: ignore[no-any-return]
+
+    def __contains__(self: Any, value: Any) -> bool:
+        try:
+            found = self == value
+        except (ShapeError, DTypeError) as error:
+            raise type(error)(f"in: {str(error).removeprefix('equal: ')}") from None
+        return bool(found._data.any()) if isinstance(found, Tensor) else False
 
     def __iter__(self: Any) -> Iterator[Tensor]:
         if not self.ndim:
-            raise ShapeError(f"iter: {describe(self)} is one number; there is nothing to go through.")
+            raise ShapeError(f"iter: {describe(self)} is one number; there is nothing to go through. Use x.reshape(1).")
         return (self[i] for i in range(len(self)))
-
-    def __contains__(self: Any, value: Any) -> bool:
-        return bool((self == value).any())
 
     # In place: new data for a leaf -----------------------------------------------------------------------
 
@@ -281,7 +309,10 @@ class Methods:
         return repr(self)
 
     def __format__(self: Any, spec: str) -> str:
-        return format(self._data.item() if self.size == 1 and spec else repr(self), spec)
+        try:
+            return format(self._data.item() if self.size == 1 and spec else repr(self), spec)
+        except ValueError as error:
+            raise OptionError(f"format: {describe(self)}: {error}. Numbers take '.3f', tensors of several nothing.") from None
 
     def __reduce__(self: Any) -> Any:
         """Pickling and copying: leaves only. A copy is a leaf of its own, with the gradient it has so far."""
@@ -321,7 +352,10 @@ class Methods:
 
     def astype(self: Any, dtype: DTypeLike) -> Tensor:
         """A copy of another dtype; its gradient comes back in this one's."""
-        return self.apply_op(ops.astype, (self,), {"dtype": as_dtype("astype", dtype)})  # type: ignore[no-any-return]
+        new = as_dtype("astype", dtype)
+        if self.dtype.kind == "c" and new.kind != "c":
+            raise not_real("astype", self, new)
+        return self.apply_op(ops.astype, (self,), {"dtype": new})  # type: ignore[no-any-return]
 
     def to(self: Any, dtype: Any) -> Tensor:
         """In another dtype, or in that of another tensor; itself where it is that already. There is one device: "cpu"."""
@@ -340,6 +374,8 @@ class Methods:
 
 def _reduce(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
     axes = canonical_axes(_one_name(reduction.name, axis, dim), x.ndim, reduction.name)
+    if type(keepdims) is not bool or type(keepdim) is not bool:
+        keepdims = flag(reduction.name, "keepdims", keepdims) or flag(reduction.name, "keepdim", keepdim)
     out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
     if keepdims or keepdim or not axes:
         return out
@@ -371,6 +407,8 @@ def _bits(ufunc: np.ufunc, *operands: Any) -> Tensor:
 
 def _leaving(x: Tensor, as_what: str) -> float:
     """The one number of a tensor that leaves the record."""
+    if x.size != 1 or (x.dtype.kind == "c" and as_what != "complex"):
+        raise ShapeError(f"{as_what}: {describe(x)} is not one real number. Use .item() for one, .numpy() for more.")
     value = x.item()
     if x.requires_grad:
         warnings.warn(

@@ -6,6 +6,7 @@ Never a bare array in silence: that would end the record.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from . import functions
 from . import primitives as op
 from .arrays import Array
-from .errors import HistoryLostError, InPlaceError
+from .errors import HistoryLostError, InPlaceError, ShapeError, describe
 from .forms import concatenate
 from .products import matmul
 from .tensor import Tensor, lift
@@ -64,7 +65,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.stack: lambda arrays, axis=0: functions.stack(arrays, axis),
     np.take_along_axis: lambda arr, indices, axis: functions.take_along_dim(arr, indices, axis),
     np.einsum: lambda subscripts, *operands: functions.einsum(subscripts, *operands),
-    np.pad: lambda array, pad_width: functions.pad(array, np.broadcast_to(pad_width, (array.ndim, 2))[::-1].ravel().tolist()),
+    np.pad: lambda array, pad_width: _pad(array, pad_width),
     np.reshape: lambda a, shape: a.reshape(shape),
     np.transpose: lambda a, axes=None: a.transpose(axes),
     np.broadcast_to: lambda array, shape: array.broadcast_to(shape),
@@ -74,6 +75,17 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.ndim: lambda a: a.ndim,
     np.size: lambda a: a.size,
 }
+
+
+def _pad(array: Tensor, pad_width: Any) -> Tensor:
+    """NumPy's widths, a pair for each axis or one for all, as PyTorch's, from the last axis on."""
+    try:
+        widths = np.broadcast_to(np.array(_bare(pad_width)).astype(np.intp, casting="safe"), (array.ndim, 2))
+    except (TypeError, ValueError):
+        raise ShapeError(
+            f"pad: pad_width={describe(pad_width)} for {describe(array)}; it is a whole number, (before, after), or one such pair per axis."
+        ) from None
+    return functions.pad(array, widths[::-1].ravel().tolist())
 
 
 def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -92,6 +104,10 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
 def apply_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if func in FUNCTIONS and _takes(FUNCTIONS[func], args, kwargs):
         return FUNCTIONS[func](*args, **kwargs)
+    if _tensors(kwargs.get("out")):
+        raise InPlaceError(
+            f"np.{func.__name__}: out= would write into a tensor, whose data may be part of a record. Leave it out."
+        )
     return _outside(f"np.{func.__name__}", func, args, kwargs)
 
 
@@ -110,7 +126,12 @@ def _outside(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs:
             f"{name}: no recorded operation stands for this call, and on the bare array the record would end. Use the tensor's own "
             "methods and operators, or pass x.data to compute outside the record on purpose."
         )
-    return func(*_bare(args), **{k: _bare(v) for k, v in kwargs.items()})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = func(*_bare(args), **{k: _bare(v) for k, v in kwargs.items()})
+    for warning in said:  # NumPy's, where NumPy was called
+        warnings.warn(warning.message, warning.category, stacklevel=4)
+    return found
 
 
 def as_array(tensor: Tensor, dtype: Any, copy: bool | None) -> Array:

@@ -107,7 +107,7 @@ def number(
     value = value.item() if isinstance(value, np.generic) else value
     low = (least is None or value >= least) and (above is None or value > above)
     if value != value or not low or not (most is None or value <= most):
-        raise OptionError(f"{name}: {what}={value!r}; it is {_range(least, most, above, whole)}.")
+        raise OptionError(f"{name}: {what}={describe(value)}; it is {_range(least, most, above, whole)}.")
     return value
 
 
@@ -146,6 +146,8 @@ def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Ex
     given = "".join(f", {k}={v}" for k, v in params.items() if k != "index")
     if "negative integer power" in str(error):
         return DTypeError(f"{op.name}: {what}{given}: integers have no negative powers. Cast first: x.astype('float64').")
+    if isinstance(error, OverflowError):
+        return DTypeError(f"{op.name}: {what}{given}: {error}. Cast first, or take smaller numbers.")
     if isinstance(error, MemoryError):
         return ShapeError(f"{op.name}: {what}{given}: there is no room for the result ({error}). Take smaller sizes.")
     if op.elementwise and len(operands) > 1 and isinstance(error, ValueError):
@@ -155,4 +157,12 @@ def explain(op: Op, operands: tuple[Any, ...], params: dict[str, Any], error: Ex
         return ShapeError(
             f"matmul: {what}: the last axis of the first must have the size of the second's last but one. Transpose one?"
         )
-    return ShapeError(f"{op.name}: {what}{given}: {error}")
+    return ShapeError(f"{op.name}: {what}{given}: {str(error).rstrip('.')}. {_FIXES.get(op.name, '')}".rstrip())
+
+
+_FIXES = {
+    "reshape": "The sizes must have the product that they had; one may be -1.",
+    "broadcast_to": "Sizes must be equal or 1, counted from the last axis.",
+    "getitem": "An index is a whole number, a slice, a mask, or an array of whole numbers, within the axis.",
+    "max": "Of nothing there is no largest; give at least one entry.",
+}

@@ -8,7 +8,7 @@ from contextlib import ContextDecorator
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from .errors import DTypeError
+from .errors import DTypeError, describe
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,7 +88,7 @@ class scope:
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
-            raise DTypeError(f"scope: the name {name!r} is no text; write tn.scope('attention').")
+            raise DTypeError(f"scope: the name {describe(name)} is no text; write tn.scope('attention').")
         self.name = name
 
     def __enter__(self) -> None:

@@ -11,16 +11,16 @@ dtypes  Arrays combine as NumPy's do (float32 with float64 gives float64); Pytho
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .arrays import SLAB, Array, by_rows
-from .errors import DTypeError, InPlaceError, ShapeError, TinygradNormError, describe
+from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
 from .op import Op
-from .shapes import explain
+from .shapes import explain, flag
 from .state import state
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class Tensor(Methods):
             "__weakref__",
             "_data",
             "_grad",
+            "_name",
+            "_requires_grad",
+            "_hooks",
             "birth",
-            "hooks",
             "inputs",
-            "name",
             "op",
             "params",
-            "requires_grad",
             "scope",
             "written",
         ),
@@ -64,21 +64,28 @@ class Tensor(Methods):
 
     _data: Array
     _grad: Tensor | None
+    _name: str | None
+    _requires_grad: bool
     op: Op | None
     inputs: tuple[Any, ...]
     params: dict[str, Any]
     written: int  # leaves have it
-    hooks: tuple[Any, ...]  # what has hooks has it
+    _hooks: tuple[Any, ...]  # what has hooks has it
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
-        if requires_grad and data.dtype.kind != "f":
-            raise DTypeError(
-                f"tensor: {name or 'data'} {data.shape} has dtype {data.dtype}; only floating-point tensors can "
-                "require gradients. Cast first: data.astype('float64')."
-            )
+        if type(data) is not np.ndarray and not isinstance(data, (np.ndarray, np.generic)):
+            raise DTypeError(f"tensor: {describe(data)} is no array. Wrap it: tn.tensor(...).")
         self._data = data
         self.op, self.inputs, self.params = None, (), {}
-        self.requires_grad, self.name, self.scope = requires_grad, name, state.scope
+        self.scope = state.scope
+        if name is None or type(name) is str:  # as nearly always, and this is done often
+            self._name = name
+        else:
+            self.name = name
+        if requires_grad is False:
+            self._requires_grad = False
+        else:
+            self.requires_grad = requires_grad
         self._grad = None
         self.birth = self.written = next(_births)
 
@@ -93,8 +100,8 @@ class Tensor(Methods):
     @data.setter
     def data(self, value: Any) -> None:
         if self.op is not None:
-            raise InPlaceError(f"data: {self!s} was computed by {self.op.name}; only leaves can be given new data.")
-        new = np.array(value._data if isinstance(value, Tensor) else value)
+            raise InPlaceError(f"data: {describe(self)} was computed by {self.op.name}; only leaves can be given new data.")
+        new = _as_array("data", value)
         if new.shape != self.shape or new.dtype != self.dtype:
             raise ShapeError(
                 f"data: new data {describe(new)} for {describe(self)}; shape and dtype must stay. Make a new tensor instead."
@@ -111,7 +118,7 @@ class Tensor(Methods):
     def grad(self, value: Any) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                value = tensor(value)
+                value = Tensor(_as_array("grad", value))
             if value.shape != self.shape:
                 raise ShapeError(f"grad: {describe(value)} for {describe(self)}; a gradient has its tensor's shape.")
             if value.dtype != self.dtype:
@@ -123,6 +130,36 @@ class Tensor(Methods):
     @grad.deleter
     def grad(self) -> None:
         self._grad = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to it. Of a leaf it may be set; what was computed requires one where its inputs do."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        wanted = value if value is False or value is True else flag("tensor", "requires_grad", value)
+        if wanted and self._data.dtype.kind != "f":
+            raise DTypeError(
+                f"tensor: {describe(self)} does not require gradients; only floating-point tensors can. Cast first: "
+                "data.astype('float64')."
+            )
+        if self.op is not None and not wanted:
+            raise GradientError(
+                f"requires_grad: {describe(self)} was computed by {self.op.name}; for its values alone take x.detach()."
+            )
+        self._requires_grad = wanted
+
+    @property
+    def name(self) -> str | None:
+        """What pictures, routes and messages call it."""
+        return self._name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        if value is not None and not isinstance(value, str):
+            raise DTypeError(f"name: {describe(value)} is no text, by which pictures could call a tensor; None is no name.")
+        self._name = value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -160,7 +197,10 @@ class Tensor(Methods):
 
     def named(self, name: str) -> Tensor:
         """Give it the name that pictures, routes and messages use; returns the tensor itself."""
-        self.name = name
+        if type(name) is str:
+            self._name = name
+        else:
+            self.name = name
         return self
 
     # How operations meet it --------------------------------------------------------------------------
@@ -172,7 +212,7 @@ class Tensor(Methods):
             if type(x) is Tensor:
                 array = x._data
                 arrays.append(array)
-                record = record or x.requires_grad
+                record = record or x._requires_grad
                 large = large or array.size > SLAB
             elif type(x) in _NUMBERS:
                 arrays.append(x)
@@ -187,16 +227,16 @@ class Tensor(Methods):
         except TinygradNormError:
             raise
         except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
-            raise explain(op, inputs, params, error) from None
+            raise op.misuse(inputs, params, error) or explain(op, inputs, params, error) from None
         out = Tensor.__new__(Tensor)
         out._data = data = data if type(data) is np.ndarray else np.asarray(data)
-        out.name = out._grad = None
+        out._name = out._grad = None
         out.birth = birth = next(_births)
         out.scope = state.scope
         if record and state.recording and not op.constant and data.dtype.kind == "f":
-            out.op, out.inputs, out.params, out.requires_grad = op, inputs, params, True
+            out.op, out.inputs, out.params, out._requires_grad = op, inputs, params, True
         else:
-            out.op, out.inputs, out.params, out.requires_grad, out.written = None, (), {}, False, birth
+            out.op, out.inputs, out.params, out._requires_grad, out.written = None, (), {}, False, birth
         return out
 
 
@@ -211,13 +251,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     """
     if dtype is not None:
         dtype = as_dtype("tensor", dtype)
-    try:
-        array = np.array(data._data if isinstance(data, Tensor) else data, dtype=dtype, order="C")
-    except TinygradNormError:
-        raise
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DTypeError(f"tensor: cannot make one array of the data: {error}") from None
-    return Tensor(_numeric(array), requires_grad, name)
+    return Tensor(_as_array("tensor", data, dtype), requires_grad, name)
 
 
 def from_numpy(array: Array, requires_grad: bool = False, name: str | None = None) -> Tensor:
@@ -229,7 +263,7 @@ def from_numpy(array: Array, requires_grad: bool = False, name: str | None = Non
     """
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}. tn.tensor copies anything.")
-    _numeric(array)
+    _numeric("from_numpy", array)
     base, shared = array.base, type(array) is np.ndarray
     while shared and base is not None:
         shared = not (base.flags.writeable if isinstance(base, np.ndarray) else array.flags.writeable)
@@ -240,23 +274,53 @@ def from_numpy(array: Array, requires_grad: bool = False, name: str | None = Non
     return Tensor(array, requires_grad, name)
 
 
-def as_dtype(name: str, dtype: Any) -> np.dtype[Any]:
-    """A dtype as users write it; ``DTypeError`` for what is none, or holds no numbers."""
-    found: np.dtype[Any] | None = None
-    with suppress(TypeError, ValueError):
-        found = None if dtype is None else np.dtype(dtype)
-    if found is None or found.kind not in "fiubc":
-        raise DTypeError(f"{name}: dtype={dtype!r} is no dtype of numbers; it is one such as 'float32', 'float64' or 'int64'.")
-    return found
+def _as_array(name: str, data: Any, dtype: np.dtype[Any] | None = None) -> Array:
+    """A copy as one array; ``DTypeError`` for what makes none, and where imaginary parts would be dropped."""
+    data = data._data if isinstance(data, Tensor) else data
+    try:
+        array = np.array(data, order="C")
+        if dtype is not None and array.dtype != dtype and (array.dtype.kind != "c" or dtype.kind == "c"):
+            array = array.astype(dtype) if array.dtype.kind in "fiubc" else np.array(data, dtype, order="C")
+        if dtype is None or array.dtype == dtype:
+            return _numeric(name, array)
+    except TinygradNormError:
+        raise
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise DTypeError(
+            f"{name}: cannot make one array of {describe(data)}: {error}. Give numbers, or lists of equal lengths."
+        ) from None
+    raise not_real(name, array, dtype)
 
 
-def _numeric(array: Array) -> Array:
+def not_real(name: str, x: Any, dtype: np.dtype[Any]) -> DTypeError:
+    return DTypeError(
+        f"{name}: {describe(x)} is complex; as {dtype} its imaginary part would be lost. Take one part: x.data.real."
+    )
+
+
+def as_dtype(
+    name: str, dtype: Any, kinds: str = "fiubc", such: str = "a dtype of numbers, such as 'float32', 'float64' or 'int64'"
+) -> np.dtype[Any]:
+    """A dtype as users write it; ``DTypeError`` for what is none, or none of the kinds."""
+    found: np.dtype[Any] | None
+    try:
+        with warnings.catch_warnings():  # NumPy's about old names, such as "a"
+            warnings.simplefilter("ignore")
+            found = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError, AttributeError):  # NumPy's words for "foo", 3, (1, "a"), "f4,("
+        found = None
+    if found is None or found.kind not in kinds or not found.isnative:
+        raise DTypeError(f"{name}: dtype={describe(dtype)}; it is {such}.")
+    return found  # type: ignore[no-any-return]
+
+
+def _numeric(name: str, array: Array) -> Array:
     if not array.dtype.isnative:
         raise DTypeError(
-            f"tensor: data of dtype {array.dtype} is in another machine's byte order. Use array.astype(array.dtype.newbyteorder('='))."
+            f"{name}: data of dtype {array.dtype} is in another machine's byte order. Use array.astype(array.dtype.newbyteorder('='))."
         )
     if array.dtype.kind not in "fiubc":
-        raise DTypeError(f"tensor: data of dtype {array.dtype} is not numeric. Convert it to numbers first.")
+        raise DTypeError(f"{name}: data of dtype {describe(array.dtype)} is not numeric. Convert it to numbers first.")
     return array
 
 
@@ -267,7 +331,8 @@ def lift(value: Any, op: Op) -> Any:
     if isinstance(value, np.generic):  # NumPy scalars too: np.sqrt(2) must not turn float32 into float64
         return value.item()
     if isinstance(value, np.ndarray):
-        return tensor(value)
+        return Tensor(_as_array(op.name, value))
     raise DTypeError(
-        f"{op.name}: an operand is {type(value).__name__}, which is neither a tensor, an array nor a number. Wrap it: tn.tensor(...)."
+        f"{op.name}: an operand is {describe(value)} ({type(value).__name__}), which is neither a tensor, an array nor a real number. "
+        "Wrap it: tn.tensor(...)."
     )

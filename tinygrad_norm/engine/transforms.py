@@ -28,6 +28,7 @@ from .errors import DTypeError, GradientError, ShapeError, describe
 from .forms import concatenate
 from .op import Op, Together
 from .random import Generator, default_generator, drawing_from
+from .shapes import flag
 from .state import state
 from .tensor import Tensor, tensor
 from .walk import grad, history
@@ -122,7 +123,7 @@ def hessian(f: Function, *args: Any, argnums: int | Sequence[int] | None = None,
               a tuple of tuples, ``H[i][j]`` of shape (*argument_i.shape, *argument_j.shape).
     Raises    as ``vjp``, and ``GradientError`` when f returns more than one number.
     """
-    chosen, several = _choose("hessian", args, argnums)
+    chosen, several = _choose("hessian", f, args, argnums)
 
     def gradient(*xs: Any) -> Any:
         call = _Call.of("hessian", _bind(f, args, chosen), xs, True)
@@ -133,7 +134,7 @@ def hessian(f: Function, *args: Any, argnums: int | Sequence[int] | None = None,
 
 
 def _jacobian(name: str, f: Function, args: Sequence[Any], argnums: Any, create_graph: bool | None) -> Any:
-    chosen, several = _choose(name, args, argnums)
+    chosen, several = _choose(name, f, args, argnums)
     call = _Call.of(name, _bind(f, args, chosen), [args[i] for i in chosen], create_graph)
     blocks = [_rows(call, y) for y in call.outputs]
     per_output = [row if several else row[0] for row in blocks]
@@ -170,6 +171,8 @@ def checkpoint(f: Function) -> Function:
              times. (What else f does, such as moving running statistics,
              it does twice: once forward, once back.)
     """
+
+    _function("checkpoint", f)
 
     def forward(*xs: Any, state: Any) -> Any:
         with _recording():  # of constants nothing is recorded, unless f brings something in
@@ -225,6 +228,8 @@ class _Call:
 
     @classmethod
     def of(cls, name: str, f: Function, args: Sequence[Any], create_graph: bool | None) -> _Call:
+        _function(name, f)
+        create_graph = None if create_graph is None else flag(name, "create_graph", create_graph)
         if not args:
             raise GradientError(f"{name}: no argument to differentiate by; give at least one.")
         outer = create_graph if state.recording else False
@@ -279,8 +284,11 @@ class _Call:
         return [self._seed(word, v, x) for v, x in zip(given, like)]
 
     def _seed(self, word: str, value: Any, x: Tensor) -> Any:
-        data = value._data if isinstance(value, Tensor) else np.asarray(value)
-        seed = value if isinstance(value, Tensor) else data
+        try:
+            seed = value if isinstance(value, Tensor) else tensor(value)._data
+        except DTypeError:  # not numbers at all
+            raise DTypeError(f"{self.name}: {word} {describe(value)} for {describe(x)}; give numbers of its shape.") from None
+        data = seed._data if isinstance(seed, Tensor) else seed
         if data.shape != x.shape:
             raise ShapeError(f"{self.name}: {word} {describe(seed)} for {describe(x)}; the shapes must be equal.")
         if data.dtype == x.dtype:
@@ -322,15 +330,25 @@ def _several(args: Any) -> tuple[Any, ...]:
     return tuple(args) if isinstance(args, (tuple, list)) else (args,)
 
 
-def _choose(name: str, args: Sequence[Any], argnums: int | Sequence[int] | None) -> tuple[tuple[int, ...], bool]:
+def _choose(name: str, f: Any, args: Sequence[Any], argnums: Any) -> tuple[tuple[int, ...], bool]:
     """Which arguments, and whether the answer is a tuple over them."""
+    _function(name, f)
     if argnums is None:
         return tuple(range(len(args))), len(args) > 1
-    given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for i in given:
-        if not isinstance(i, int) or not -len(args) <= i < len(args):
-            raise GradientError(f"{name}: argnums={argnums!r}, but f has {len(args)} arguments, counted from 0.")
-    return tuple(i % len(args) for i in given), not isinstance(argnums, int)
+    several = isinstance(argnums, (tuple, list))
+    given = argnums if several else (argnums,)
+    if any(isinstance(i, bool) or not isinstance(i, (int, np.integer)) or not -len(args) <= i < len(args) for i in given):
+        raise GradientError(
+            f"{name}: argnums={describe(argnums)}, but f has {len(args)} arguments, counted from 0; give a number, or several in a tuple."
+        )
+    return tuple(int(i) % len(args) for i in given), several
+
+
+def _function(name: str, f: Any) -> None:
+    if not callable(f):
+        raise DTypeError(
+            f"{name}: f={describe(f)} cannot be called; give a function of tensors, such as lambda x: (x * x).sum()."
+        )
 
 
 def _bind(f: Function, args: Sequence[Any], chosen: Sequence[int]) -> Function:

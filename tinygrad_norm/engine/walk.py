@@ -27,6 +27,7 @@ from .errors import (
     describe,
 )
 from .op import Together
+from .shapes import flag
 from .state import enable_grad, no_grad
 from .tensor import Tensor
 from .values import Placed, is_basic
@@ -283,8 +284,9 @@ def grad(
     materialize_grads:  give zeros for it
     retain_graph:  taken for PyTorch's sake; a record is always kept, for as long as somebody holds it
     """
-    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if type(create_graph) is not bool:
+        create_graph = flag("grad", "create_graph", create_graph)
+    ys, xs = _listed("grad", "outputs", outputs), _listed("grad", "inputs", inputs)
     seeds = (
         [None] * len(ys) if grad_outputs is None else grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs]
     )
@@ -297,7 +299,7 @@ def grad(
             )
     start: dict[Tensor, Any] = {}
     for y, seed in zip(ys, seeds):
-        seed = _seed(y, seed, create_graph)
+        seed = _seed("grad", y, seed, create_graph)
         start[y] = start[y] + seed if y in start else seed
     found = pull_back(start, xs, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=False)) if start else {}
     if not (allow_unused or materialize_grads) and (missing := [x for x in xs if x not in found]):
@@ -322,6 +324,8 @@ def backward(
     retain_graph:  taken for PyTorch's sake; a record is always kept, for as long as somebody holds it
     create_graph:  record the gradients, too
     """
+    if type(create_graph) is not bool:
+        create_graph = flag("backward", "create_graph", create_graph)
     leaves = [t for t in history(output) if t.is_leaf and t.requires_grad] if isinstance(output, Tensor) else []
     if not leaves:
         raise GradientError(
@@ -329,8 +333,8 @@ def backward(
             "Make the inputs with requires_grad=True and compute outside no_grad."
         )
     if inputs is not None:
-        leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    seed = _seed(output, gradient, create_graph)
+        leaves = _listed("backward", "inputs", inputs)
+    seed = _seed("backward", output, gradient, create_graph)
     found = pull_back({output: seed}, leaves, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=True))
     for leaf in leaves:
         if leaf in found:
@@ -339,34 +343,48 @@ def backward(
                 leaf.grad = new if leaf.grad is None else leaf.grad + new
 
 
-def _seed(output: Tensor, gradient: Any, record: bool) -> Any:
+def _seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
     """The cotangent the pass starts from, checked: shape and dtype of the output."""
     if not isinstance(output, Tensor):
-        raise GradientError(f"backward: expected a tensor, got {type(output).__name__}.")
+        raise GradientError(f"{name}: expected a tensor, got {type(output).__name__}.")
     if output.dtype.kind != "f":
-        raise DTypeError(f"backward: {describe(output)} is not floating point, so it has no gradient.")
+        raise DTypeError(f"{name}: {describe(output)} is not floating point, so it has no gradient.")
     if gradient is None:
         if output.size != 1:
             raise GradientError(
-                f"backward: {describe(output)} is not a scalar, so a cotangent is needed: y.backward(dy) or "
+                f"{name}: {describe(output)} is not a scalar, so a cotangent is needed: y.backward(dy) or "
                 "tn.grad(y, x, grad_outputs=dy), dy of y's shape. (Ones would give the gradient of the sum, "
                 "which for a normalization is zero.)"
             )
         gradient = np.ones(output.shape, output.dtype)
-    data = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
+    try:
+        data = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
+    except (TypeError, ValueError):  # HistoryLostError among them, for a list of recorded tensors
+        raise DTypeError(
+            f"{name}: cotangent {describe(gradient)} for {describe(output)}; give one array or tensor of its shape."
+        ) from None
     if data.shape != output.shape:
         raise ShapeError(
-            f"backward: cotangent {describe(gradient if isinstance(gradient, Tensor) else data)} for {describe(output)}; the shapes must be equal."
+            f"{name}: cotangent {describe(gradient if isinstance(gradient, Tensor) else data)} for {describe(output)}; the shapes must be equal."
         )
     if data.dtype != output.dtype and not (isinstance(gradient, (int, float)) or data.dtype.kind in "iu"):
         raise DTypeError(
-            f"backward: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
+            f"{name}: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
             f"Cast it: dy.astype('{output.dtype}')."
         )
     data = data.astype(output.dtype, copy=False)
     if record:
         return gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
     return data
+
+
+def _listed(name: str, what: str, tensors: Any) -> list[Tensor]:
+    if isinstance(tensors, Tensor):
+        return [tensors]
+    try:
+        return list(tensors)
+    except TypeError:
+        raise GradientError(f"{name}: {what} must be tensors, not {describe(tensors)}; give one, or a list.") from None
 
 
 def _finish(g: Any, x: Tensor, seeds: Mapping[Tensor, Any], record: bool) -> Tensor:

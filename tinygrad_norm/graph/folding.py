@@ -15,6 +15,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..engine.arrays import Array
+from ..engine.shapes import number
 from .graph import Edge, Graph, Node
 from .words import NO_GRADIENT, scope_title
 
@@ -166,6 +167,7 @@ def fold(graph: Graph, depth: int | None = None) -> Graph:
     """
     if depth is None:
         return _fitting(graph)
+    depth = number("fold", "depth", depth, 0, whole=True)
     if depth == 0:
         return Folded(graph, lambda n: None if n.op is None else "all")
     return _at_depth(graph, depth)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import Function, GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
+from ..engine import DTypeError, Function, GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
 from ..engine.arrays import Array
 from ..engine.files import write_whole
+from ..engine.shapes import number
 from .files import Instead
 from .notebook import bundle
 from .words import NO_GRADIENT, is_summed, local_rule, pad, shape_text, width, word_of
@@ -197,9 +198,14 @@ class Graph:
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a tensor; ``GradientError`` when the output does not depend on it."""
-        if tensor not in self.ids:
-            raise GradientError(f"graph: {describe(tensor)} is not part of this graph of {describe(self.output)}.")
-        return self.nodes[self.ids[tensor]]
+        return self.nodes[self._id("node", tensor)]
+
+    def _id(self, name: str, tensor: Any) -> int:
+        if not isinstance(tensor, Tensor) or tensor not in self.ids:
+            raise GradientError(
+                f"graph.{name}: {describe(tensor)} is not part of this graph of {describe(self.output)}; take one of its .tensors."
+            )
+        return self.ids[tensor]
 
     # Gradients ------------------------------------------------------------------------------------------
 
@@ -216,7 +222,10 @@ class Graph:
                 if y.size == 1
                 else np.random.default_rng(_SEED).standard_normal(y.shape).astype(y.dtype)
             )
-        data = grad_output.data if isinstance(grad_output, Tensor) else np.asarray(grad_output, dtype=y.dtype)
+        try:
+            data = grad_output.data if isinstance(grad_output, Tensor) else np.asarray(grad_output, dtype=y.dtype)
+        except (TypeError, ValueError):
+            raise DTypeError(f"graph: cotangent {describe(grad_output)} for {describe(y)}; give an array of its shape.") from None
         if data.shape != y.shape:
             raise ShapeError(f"graph: cotangent of shape {data.shape} for {describe(y)}; the shapes must be equal.")
         return data
@@ -240,19 +249,22 @@ class Graph:
 
     def passing(self, k: int) -> Node:
         """The tensor that edge number ``k`` stands for."""
-        return self.nodes[self.edges[k].source]
+        return self.nodes[self._edge(k).source]
+
+    def _edge(self, k: int) -> Edge:
+        return self.edges[int(number("graph", "the edge", k, 0, len(self.edges) - 1, whole=True))]
 
     def outlets(self, i: int) -> list[Node]:
         """The tensors that leave node ``i`` for others: it, or of a box all that do."""
-        return [self.nodes[i]]
+        return [self.nodes[number("graph", "the node", i, 0, len(self.nodes) - 1, whole=True)]]
 
     def joins(self, k: int) -> set[str | None]:
         """The operations that use the tensor of edge number ``k`` there."""
-        return {self.nodes[self.edges[k].target].op}
+        return {self.nodes[self._edge(k).target].op}
 
     def passes(self, k: int) -> bool:
         """Whether a gradient flows back along edge number ``k``."""
-        return self.passing(k).tensor.requires_grad and self.edges[k].rule != NO_GRADIENT
+        return self.passing(k).tensor.requires_grad and self._edge(k).rule != NO_GRADIENT
 
     # Routes ------------------------------------------------------------------------------------------
 
@@ -345,7 +357,10 @@ class Graph:
         """
         from pathlib import Path
 
-        path = Path(path)
+        try:
+            path = Path(path)
+        except TypeError:
+            raise FormatError(f"save: {describe(path)} is no path; give one such as 'graph.svg'.") from None
         content = self._writer(path.suffix.lstrip("."))(self, **options)
         if isinstance(content, Instead):
             content.write(path)

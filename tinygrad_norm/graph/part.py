@@ -49,14 +49,16 @@ def _again(n: Node, again: dict[Tensor, Tensor]) -> Tensor:
 
 def _find(graph: Graph, wanted: Tensor | str) -> int:
     """The node of a tensor, or the only one of a label; the formula of one will do."""
-    if isinstance(wanted, Tensor):
-        if wanted not in graph.ids:
-            raise GradientError(f"graph: {describe(wanted)} is not part of this graph of {describe(graph.output)}.")
-        return graph.ids[wanted]
+    if not isinstance(wanted, str):
+        return graph._id("between", wanted)
     for found in ([n for n in graph.nodes if n.label == wanted], [n for n in graph.nodes if n.text == wanted]):
         if len(found) > 1:
-            raise GradientError(f"graph: {len(found)} tensors here are called {wanted!r}; give them names, or the tensor itself.")
+            raise GradientError(
+                f"graph: {len(found)} tensors here are called {describe(wanted)}; give them names, or the tensor itself."
+            )
         if found:
             return found[0].id
     known = ", ".join(n.label for n in graph.nodes[:20])
-    raise GradientError(f"graph: nothing here is called {wanted!r}; there are {known}{', …' if len(graph.nodes) > 20 else ''}.")
+    raise GradientError(
+        f"graph: nothing here is called {describe(wanted)}; there are {known}{', …' if len(graph.nodes) > 20 else ''}."
+    )

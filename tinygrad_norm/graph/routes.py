@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
+from ..engine.shapes import number as real
 from .graph import REDUCTIONS, Edge, Graph, open_lenders
 from .table import ascii_text, bar, harmless, number, table, to_json
 from .words import NO_GRADIENT, width
@@ -207,8 +208,8 @@ class Energy:
 
 def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> Routes:
     """Walk every route from ``source`` to the output; ``GradientError`` above ``limit`` of them."""
-    if not isinstance(source, Tensor) or source not in graph.ids:
-        raise GradientError(f"routes: {describe(source)} is not part of this graph of {describe(graph.output)}.")
+    graph._id("routes", source)
+    limit = real("routes", "limit", limit, 0)
     if not source.requires_grad:
         raise GradientError(f"routes: {describe(source)} does not require a gradient, so no route starts there.")
     count = graph.count_routes(source)

@@ -23,10 +23,10 @@ class _Modulated(Module):
         is_analytic(name, backward)
         dtype = real_dtype(name, dtype)
         self.cond_dim, self.backward = size(name, "cond_dim", cond_dim), backward
-        self.weight = zeros((self.parts * features, self.cond_dim), dtype, "W")
-        self.bias = zeros(self.parts * features, dtype, "b")
+        self.weight = zeros(name, (self.parts * features, self.cond_dim), dtype, "W")
+        self.bias = zeros(name, self.parts * features, dtype, "b")
 
-    def mapped(self, cond: Tensor) -> Tensor:
+    def _mapped(self, cond: Tensor) -> Tensor:
         """(*, cond_dim) as (*, parts·features)."""
         found = cond.reshape(-1, self.cond_dim) @ self.weight.T + self.bias
         spread: Tensor = found.reshape(*cond.shape[:-1], found.shape[-1])
@@ -43,7 +43,7 @@ class _AdaLayerNorm(_Modulated):
         self.dim, self.eps = size(name, "dim", dim), number(name, "eps", eps)
         super().__init__(self.dim, cond_dim, dtype, backward)
 
-    def modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:
+    def _modulation(self, input: Tensor, cond: Tensor) -> tuple[Tensor, ...]:
         """The parts, each with as many axes as the input. A condition per sequence serves all its tokens."""
         name = type(self).__name__
         x, c = floating(input, name), floating(cond, name, "cond")
@@ -57,7 +57,7 @@ class _AdaLayerNorm(_Modulated):
                 f"{name}: cond {describe(c)} for input {describe(x)}: its leading axes are the input's first ones, such as "
                 "(B, cond_dim) for (B, T, dim)."
             )
-        found = self.mapped(silu(c))
+        found = self._mapped(silu(c))
         found = found.reshape(*c.shape[:-1], *(1,) * (x.ndim - c.ndim), found.shape[-1])
         return split(found, self.dim, dim=-1)
 
@@ -76,7 +76,7 @@ class AdaLayerNorm(_AdaLayerNorm):
 
     def forward(self, input: Tensor, cond: Tensor) -> Tensor:
         """input: (B, *, dim); cond: (B, cond_dim), or with more of the input's leading axes. Returns the input's shape."""
-        shift, scale = self.modulation(input, cond)
+        shift, scale = self._modulation(input, cond)
         return conditional_layer_norm(input, scale, shift, self.eps, self.backward)
 
 
@@ -99,7 +99,7 @@ class AdaLayerNormZero(_AdaLayerNorm):
         """input: (B, *, dim); cond: (B, cond_dim), or with more of the input's leading axes.
 
         Returns the modulated input, of the input's shape, and the gate, which broadcasts against it."""
-        shift, scale, gate = self.modulation(input, cond)
+        shift, scale, gate = self._modulation(input, cond)
         return conditional_layer_norm(input, scale, shift, self.eps, self.backward), gate
 
 
@@ -133,7 +133,7 @@ class FiLM(_Modulated):
                 f"FiLM: cond {describe(c)} for input {describe(x)}: it is (N, cond_dim), here ({x.shape[0]}, {self.cond_dim}), or "
                 f"(1, {self.cond_dim}) for all samples."
             )
-        found = self.mapped(c).reshape(c.shape[0], 2 * self.num_features, *(1,) * (x.ndim - 2))
+        found = self._mapped(c).reshape(c.shape[0], 2 * self.num_features, *(1,) * (x.ndim - 2))
         scale, shift = split(found, self.num_features, dim=1)
         return film(x, 1.0 + scale, shift, self.backward)
 

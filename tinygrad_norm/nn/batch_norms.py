@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import Tensor
-from ..engine.arguments import as_tensor
+from ..engine.arguments import floating
 from ..norms import batch_norm, group_norm, instance_norm
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from ..norms.batch_norm import check_running
 from ..norms.group_norm import channels_per_group
 from .channels import PerChannel, check_channels
 from .module import Module
-from .parameters import buffer, fill, flag, gain_and_shift, real_dtype, size
+from .parameters import fill, full, gain_and_shift, real_dtype, size
 
 
 class _Tracking(PerChannel):
@@ -40,7 +40,7 @@ class _Tracking(PerChannel):
     Raises ``ShapeError`` for an input with other axes or another number of channels.
     """
 
-    function: Callable[..., Tensor]
+    _function: Callable[..., Tensor]
     reads_old: bool  # whether running statistics that are no longer tracked are used in inference
 
     def __init__(
@@ -65,12 +65,12 @@ class _Tracking(PerChannel):
         self.momentum, self.affine = momentum, flag(name, "affine", affine)
         self.track_running_stats, self.backward = flag(name, "track_running_stats", track_running_stats), backward
         self.momentum_of, self.running_correction = momentum_of, running_correction
-        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine, flag(name, "bias", bias))
+        self.weight, self.bias = gain_and_shift(name, self.num_features, dtype, self.affine, flag(name, "bias", bias))
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if self.track_running_stats:
-            self.running_mean = buffer(np.zeros(self.num_features), dtype, "m")
-            self.running_var = buffer(np.ones(self.num_features), dtype, "v")
-            self.num_batches_tracked = buffer(0, np.int64, "batches")
+            self.running_mean = full(name, self.num_features, 0.0, dtype, "m", False)
+            self.running_var = full(name, self.num_features, 1.0, dtype, "v", False)
+            self.num_batches_tracked = full(name, (), 0, np.int64, "batches", False)
 
     def reset_running_stats(self) -> None:
         """m = 0, v = 1, no batch seen: as at the start."""
@@ -84,7 +84,7 @@ class _Tracking(PerChannel):
         fill(self.bias, 0)
 
     def forward(self, input: Tensor) -> Tensor:
-        x, batched = self.admit(input)
+        x, batched = self._admit(input)
         seen, momentum, of = self.num_batches_tracked, self.momentum, self.momentum_of
         if momentum is None:
             momentum, of = 1 / (1 + (0 if seen is None else seen.item())), "new"
@@ -96,8 +96,8 @@ class _Tracking(PerChannel):
         )
         kept = not own or (self.training and self.track_running_stats)
         if own and kept:
-            self.real(x)
-        y = type(self).function(
+            self._real(x)
+        y = type(self)._function(
             x if batched else x.reshape(1, *x.shape),
             self.running_mean if kept else None,
             self.running_var if kept else None,
@@ -111,12 +111,12 @@ class _Tracking(PerChannel):
             running_correction=self.running_correction,
         )
         if own and kept:
-            self.count(x)
+            self._count(x)
         return y if batched else y.reshape(x.shape)
 
 
 class _BatchNorm(_Tracking):
-    function, reads_old = staticmethod(batch_norm), True
+    _function, reads_old = staticmethod(batch_norm), True
 
 
 class BatchNorm1d(_BatchNorm):
@@ -142,7 +142,7 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _InstanceNorm(_Tracking):
-    function, reads_old = staticmethod(instance_norm), False
+    _function, reads_old = staticmethod(instance_norm), False
 
     def __init__(
         self,
@@ -219,7 +219,7 @@ class GroupNorm(Module):
         channels_per_group(name, self.num_channels, num_groups, f"num_channels={num_channels}")
         self.num_groups, self.eps = int(num_groups), number(name, "eps", eps)
         self.affine, self.backward = flag(name, "affine", affine), backward
-        self.weight, self.bias = gain_and_shift(self.num_channels, dtype, self.affine, flag(name, "bias", bias))
+        self.weight, self.bias = gain_and_shift(name, self.num_channels, dtype, self.affine, flag(name, "bias", bias))
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0."""
@@ -227,7 +227,7 @@ class GroupNorm(Module):
         fill(self.bias, 0)
 
     def forward(self, input: Tensor) -> Tensor:
-        x = as_tensor(input)
+        x = floating(input, "GroupNorm")
         if x.ndim > 1:
             check_channels("GroupNorm", x, self.num_channels)
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps, self.backward)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..engine import DTypeError, ShapeError, Tensor, describe
-from ..engine.arguments import as_tensor
+from ..engine.arguments import floating
 from .module import Module
 
 
@@ -16,9 +16,10 @@ class PerChannel(Module):
     forms: Mapping[int, str]  # the inputs it takes, by their number of axes; after one that ends in "*)", any with more
     num_batches_tracked: Tensor | None
 
-    def admit(self, input: Tensor) -> tuple[Tensor, bool]:
+    def _admit(self, input: Tensor) -> tuple[Tensor, bool]:
         """The input, and whether its first axis is the batch."""
-        x, name = as_tensor(input), type(self).__name__
+        name = type(self).__name__
+        x = floating(input, name)
         more = max(self.forms)
         found = self.forms.get(x.ndim, self.forms[more] if x.ndim > more and self.forms[more].endswith("*)") else None)
         if found is None:
@@ -32,14 +33,14 @@ class PerChannel(Module):
         check_channels(name, x, self.num_features, 1 if batched else 0)
         return x, batched
 
-    def real(self, x: Tensor) -> None:
+    def _real(self, x: Tensor) -> None:
         """``DTypeError`` for complex input where running statistics are updated, which are real."""
         if x.dtype.kind == "c":
             raise DTypeError(
                 f"{type(self).__name__}: input {describe(x)} in training: running statistics are real. Give real input, or call eval()."
             )
 
-    def count(self, x: Tensor) -> None:
+    def _count(self, x: Tensor) -> None:
         """One batch more, if batches are counted and this one is not empty."""
         if self.num_batches_tracked is not None and x.size:
             self.num_batches_tracked.data = self.num_batches_tracked.data + 1

@@ -17,14 +17,14 @@ from .state import ModuleError
 class _Numbered(Module):
     """Its members are the attributes "0", "1", …, so that state and parts are found as in any module."""
 
-    def admit(self, member: Any, place: int) -> Any:
+    def _admit(self, member: Any, place: int) -> Any:
         """What is kept of a member; raises for what cannot be one."""
         return member
 
     def append(self, member: Any) -> Any:
         """One more at the end; returns the container."""
         place = len(self)
-        setattr(self, str(place), self.admit(member, place))
+        setattr(self, str(place), self._admit(member, place))
         return self
 
     def extend(self, members: Iterable[Any]) -> Any:
@@ -36,8 +36,8 @@ class _Numbered(Module):
     def insert(self, index: int, member: Any) -> Any:
         """A member before that place; returns the container."""
         members = list(self)
-        place = len(members) if index == len(members) else self._place(index)
-        members.insert(place, self.admit(member, place))
+        place = len(members) if type(index) is int and index == len(members) else self._place(index)
+        members.insert(place, self._admit(member, place))
         self._become(members)
         return self
 
@@ -51,7 +51,9 @@ class _Numbered(Module):
         try:
             i, n = operator.index(index), len(self)
         except TypeError:
-            raise ModuleError(f"{type(self).__name__}: {index!r} is no place in it; give a whole number or a slice.") from None
+            raise ModuleError(
+                f"{type(self).__name__}: {describe(index)} is no place in it; give a whole number or a slice."
+            ) from None
         if not -n <= i < n:
             raise ModuleError(f"{type(self).__name__}: there is no member {i}; it has {n}.")
         return i % n
@@ -73,7 +75,7 @@ class _Numbered(Module):
 
     def __setitem__(self, index: int, member: Any) -> None:
         place = self._place(index)
-        setattr(self, str(place), self.admit(member, place))
+        setattr(self, str(place), self._admit(member, place))
 
     def __delitem__(self, index: Any) -> None:
         members = list(self)
@@ -84,7 +86,9 @@ class _Numbered(Module):
         try:
             index.indices(0)
         except (TypeError, ValueError):
-            raise ModuleError(f"{type(self).__name__}: {index!r} is no stretch of it; a slice is of whole numbers.") from None
+            raise ModuleError(
+                f"{type(self).__name__}: {describe(index)} is no stretch of it; a slice is of whole numbers."
+            ) from None
         return index
 
     def extra_repr(self) -> str:
@@ -104,7 +108,7 @@ class Sequential(_Numbered):
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
         self.extend(modules)
 
-    def admit(self, member: Any, place: int) -> Any:
+    def _admit(self, member: Any, place: int) -> Any:
         if not callable(member):
             raise DTypeError(
                 f"Sequential: member {place} is {_name(member)}, which cannot be called. Give modules one by one: "
@@ -132,7 +136,7 @@ class ModuleList(_Uncalled, _Numbered):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         self.extend(() if modules is None else modules)
 
-    def admit(self, member: Any, place: int) -> Any:
+    def _admit(self, member: Any, place: int) -> Any:
         if not isinstance(member, Module):
             raise DTypeError(f"ModuleList: member {place} is {_name(member)}; all are modules. Sequential takes functions, too.")
         return member
@@ -164,13 +168,13 @@ class ModuleDict(_Uncalled):
 
     def __setitem__(self, key: str, module: Module) -> None:
         if not isinstance(module, Module):
-            raise DTypeError(f"ModuleDict: member {key!r} is {_name(module)}; all are modules.")
+            raise DTypeError(f"ModuleDict: member {describe(key)} is {_name(module)}; all are modules.")
         self.add_module(key, module)
 
     def __getitem__(self, key: str) -> Module:
         found = vars(self).get(key) if isinstance(key, str) else None
         if not isinstance(found, Module):
-            raise ModuleError(f"ModuleDict: there is no member {key!r}. It has: {', '.join(self) or 'none'}.")
+            raise ModuleError(f"ModuleDict: there is no member {describe(key)}. It has: {', '.join(self) or 'none'}.")
         return found
 
     def __delitem__(self, key: str) -> None:
@@ -198,7 +202,7 @@ class ModuleDict(_Uncalled):
         return len(list(self.items()))
 
     def __contains__(self, key: object) -> bool:
-        return key in list(self.keys())
+        return isinstance(key, str) and key in list(self.keys())
 
     def extra_repr(self) -> str:
         return ""
@@ -210,7 +214,7 @@ class ParameterList(_Uncalled, _Numbered):
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         self.extend(() if values is None else values)
 
-    def admit(self, member: Any, place: int) -> Any:
+    def _admit(self, member: Any, place: int) -> Any:
         return member if isinstance(member, Parameter) else Parameter(member)
 
     def _lines(self) -> list[str]:

@@ -7,9 +7,9 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import dynamic_tanh
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from .module import Module
-from .parameters import flag, full, gain_and_shift, real_dtype, size
+from .parameters import full, gain_and_shift, real_dtype, size
 
 
 class DynamicTanh(Module):
@@ -35,8 +35,8 @@ class DynamicTanh(Module):
         dtype = real_dtype(name, dtype)
         self.dim, self.alpha_init = size(name, "dim", dim), number(name, "alpha_init", alpha_init)
         self.channels_last, self.backward = flag(name, "channels_last", channels_last), backward
-        self.alpha = full(1, self.alpha_init, dtype, "α")
-        self.weight, self.bias = gain_and_shift(self.dim, dtype, bias=flag(name, "bias", bias))
+        self.alpha = full(name, 1, self.alpha_init, dtype, "α")
+        self.weight, self.bias = gain_and_shift(name, self.dim, dtype, bias=flag(name, "bias", bias))
 
     def forward(self, input: Tensor) -> Tensor:
         return dynamic_tanh(input, self.alpha, self.weight, self.bias, self.backward, channels_last=self.channels_last)

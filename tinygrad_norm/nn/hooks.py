@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..engine import DTypeError, describe
-from .parameters import flag
+from ..norms.arguments import flag
 
 _ids = itertools.count()
 

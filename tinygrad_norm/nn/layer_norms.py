@@ -9,9 +9,9 @@ from numpy.typing import DTypeLike
 
 from ..engine import Tensor
 from ..norms import ada_norm, detach_norm, layer_norm, rms_norm
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import choice, flag, is_analytic, number
 from .module import Module
-from .parameters import choice, fill, flag, gain_and_shift, real_dtype, shape_of
+from .parameters import fill, gain_and_shift, real_dtype, shape_of
 
 
 class _Affine(Module):
@@ -30,7 +30,9 @@ class _Affine(Module):
         dtype = real_dtype(name, dtype)
         self.normalized_shape = shape_of(name, normalized_shape)
         self.elementwise_affine, self.backward = flag(name, "elementwise_affine", elementwise_affine), backward
-        self.weight, self.bias = gain_and_shift(self.normalized_shape, dtype, self.elementwise_affine, flag(name, "bias", bias))
+        self.weight, self.bias = gain_and_shift(
+            name, self.normalized_shape, dtype, self.elementwise_affine, flag(name, "bias", bias)
+        )
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0."""
@@ -58,7 +60,7 @@ class LayerNorm(_Affine):
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, bias, dtype, backward)
         self.eps = number("LayerNorm", "eps", eps)
-        self.eps_mode = choice("LayerNorm", "eps_mode", eps_mode, "variance", "std")
+        self.eps_mode = choice("LayerNorm", "eps_mode", eps_mode, ("variance", "std"))
         self.correction = number("LayerNorm", "correction", correction)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -147,7 +149,7 @@ class RMSNorm(_Affine):
     ) -> None:
         super().__init__(normalized_shape, elementwise_affine, False, dtype, backward)
         self.eps = None if eps is None else number("RMSNorm", "eps", eps)
-        self.eps_mode = choice("RMSNorm", "eps_mode", eps_mode, "mean_square", "rms")
+        self.eps_mode = choice("RMSNorm", "eps_mode", eps_mode, ("mean_square", "rms"))
         self.partial = None if partial is None else number("RMSNorm", "partial", partial, above=0, most=1)
 
     def forward(self, input: Tensor) -> Tensor:

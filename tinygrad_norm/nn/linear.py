@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from ..engine import OptionError, ShapeError, Tensor, describe
 from ..engine.arguments import floating
 from ..engine.convolution import Pair, conv2d
-from ..norms.arguments import number
+from ..norms.arguments import choice, flag, number
 from .module import Module
-from .parameters import choice, flag, real_dtype, seeded, size, zeros
+from .parameters import real_dtype, seeded, size, zeros
 
 
 class _Weighted(Module):
@@ -34,8 +34,8 @@ class _Weighted(Module):
     def _begin(self, shape: tuple[int, ...], bias: bool, dtype: DTypeLike, seed: Any) -> None:
         name = type(self).__name__
         self._rng, dtype = seeded(name, seed), real_dtype(name, dtype)
-        self.weight = zeros(shape, dtype, "W")
-        self.bias = zeros(shape[:1], dtype, "b") if flag(name, "bias", bias) else None
+        self.weight = zeros(name, shape, dtype, "W")
+        self.bias = zeros(name, shape[:1], dtype, "b") if flag(name, "bias", bias) else None
         self.reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
@@ -74,7 +74,10 @@ class Linear(_Weighted):
         x = floating(input, "Linear")
         if x.shape[-1:] != (self.in_features,):
             raise ShapeError(f"Linear: input {describe(x)}: its last axis must have in_features={self.in_features} entries.")
-        y: Tensor = x @ weight.T
+        w = floating(weight, "Linear", "weight")
+        if w.shape != (self.out_features, self.in_features):
+            raise ShapeError(f"Linear: weight {describe(w)}; it must be of shape ({self.out_features}, {self.in_features}).")
+        y: Tensor = x @ w.T
         return y if self.bias is None else y + self.bias
 
 
@@ -107,9 +110,11 @@ class Conv2d(_Weighted):
         self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
         self.dilation = pair("dilation", dilation, 1)
         if isinstance(padding, str):
-            self.padding: tuple[int, int] | str = choice("Conv2d", "padding", padding, "valid", "same")
+            self.padding: tuple[int, int] | str = choice("Conv2d", "padding", padding, ("valid", "same"))
             if padding == "same" and self.stride != (1, 1):
-                raise OptionError(f'Conv2d: padding="same" with stride={stride!r}: the output is as large only with stride=1.')
+                raise OptionError(
+                    f'Conv2d: padding="same" with stride={describe(stride)}: the output is as large only with stride=1.'
+                )
         else:
             self.padding = pair("padding", padding, 0)
         self._begin((out_channels, in_channels // groups, *self.kernel_size), bias, dtype, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from ..engine import DTypeError, Tensor, describe
 from ..engine.state import state
+from ..norms.arguments import flag
 from .hooks import Hook, RemovableHandle, after, before
-from .parameters import Parameter, flag, leaf, real_dtype, word
+from .parameters import Parameter, leaf, real_dtype, word
 from .paths import Called, Links, calls, inside, path_of
-from .state import IncompatibleKeys, ModuleError, as_values
+from .state import IncompatibleKeys, ModuleError, as_values, speak_as
 
 Self = TypeVar("Self", bound="Module")
 _NONE: Mapping[Any, Any] = MappingProxyType({})
@@ -38,6 +39,10 @@ class Module:
     _kinds: Mapping[str, str] = _NONE  # by key: "parameter", "buffer", or "unsaved" for a buffer that is not persistent
     _pre_hooks: Mapping[int, Hook] = _NONE
     _hooks: Mapping[int, Hook] = _NONE
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        speak_as(cls)
 
     def forward(self, *inputs: Any) -> Any:
         raise ModuleError(f"{type(self).__name__}: a module must define forward.")
@@ -120,13 +125,13 @@ class Module:
             if isinstance(target, str) and name == target:
                 return module
         raise ModuleError(
-            f"{type(self).__name__}: no part has the name {target!r}. {_known(n for n, _ in self.named_modules() if n)}"
+            f"{type(self).__name__}: no part has the name {describe(target)}. {_known(n for n, _ in self.named_modules() if n)}"
         )
 
     def add_module(self, name: str, module: Module | None) -> None:
         """The same as setting the attribute; the name may be any without a dot, such as "0"."""
         if module is not None and not isinstance(module, Module):
-            raise DTypeError(f"{type(self).__name__}: part {name!r} is {describe(module)}, which is no module.")
+            raise DTypeError(f"{type(self).__name__}: part {describe(name)} is {describe(module)}, which is no module. Give one.")
         self._new_name(name, "part")
         setattr(self, name, module)
 
@@ -258,7 +263,7 @@ class Module:
     def _register(self, name: str, kind: str, value: Tensor | None) -> None:
         if value is not None and not isinstance(value, Tensor):
             raise DTypeError(
-                f"{type(self).__name__}: {name!r} is {describe(value)}, which is no tensor. Wrap it: tn.tensor(...)."
+                f"{type(self).__name__}: {describe(name)} is {describe(value)}, which is no tensor. Wrap it: tn.tensor(...)."
             )
         self._new_name(name, kind)
         if kind == "parameter":
@@ -268,7 +273,7 @@ class Module:
 
     def _new_name(self, name: Any, what: str) -> None:
         if not isinstance(name, str) or not name or "." in name:
-            raise ModuleError(f"{type(self).__name__}: {name!r} cannot be the name of a {what}: a word without a dot.")
+            raise ModuleError(f"{type(self).__name__}: {describe(name)} cannot be the name of a {what}: a word without a dot.")
         held = (Tensor, Module, type(None), dict, list, tuple)
         if name in _OWN or not isinstance(vars(self).get(name), held) or (name not in vars(self) and hasattr(type(self), name)):
             raise ModuleError(f"{type(self).__name__}: it has an attribute {name!r} that is something else. Take another name.")
@@ -293,7 +298,7 @@ class Module:
         if isinstance(dtype, str) and dtype == "cpu":
             return self
         given = dtype.dtype if isinstance(dtype, Tensor) else dtype
-        new = real_dtype(f"{type(self).__name__}.to", given, usual=bool)  # None is none
+        new = real_dtype(f"{type(self).__name__}.to", given, usual=None)  # None is none
         for _, t, _ in list(self._tensors()):
             if t.dtype.kind == "f" and t.dtype != new:
                 t._data = t.data.astype(new)
@@ -316,11 +321,13 @@ class Module:
         """Copies of the parameters' and persistent buffers' arrays, by PyTorch's keys.
 
         destination: a dict to put them into; prefix: before each key; keep_vars: the tensors themselves."""
-        found: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
+        if not isinstance(destination, (MutableMapping, type(None))):
+            raise DTypeError(f"state_dict: destination={describe(destination)}; it is a dict to put the arrays into, or None.")
+        found: Any = OrderedDict() if destination is None else destination
         prefix, as_they_are = word("state_dict", "prefix", prefix), flag("state_dict", "keep_vars", keep_vars)
         new = {prefix + key: t if as_they_are else np.array(t.data) for key, t in self._saved().items()}
         found.update(new)
-        return found
+        return found  # type: ignore[no-any-return]
 
     def _saved(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -408,5 +415,5 @@ def _known(names: Iterable[str]) -> str:
 
 def _looked_up(module: Module, what: str, target: Any, named: dict[str, Tensor]) -> Tensor:
     if not isinstance(target, str) or target not in named:
-        raise ModuleError(f"{type(module).__name__}: no {what} has the name {target!r}. {_known(named)}")
+        raise ModuleError(f"{type(module).__name__}: no {what} has the name {describe(target)}. {_known(named)}")
     return named[target]

@@ -19,13 +19,13 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import DTypeError, OptionError, Tensor, describe
+from ..engine import DTypeError, OptionError, ShapeError, Tensor, describe
 from ..engine.arrays import Array
 from ..engine.functions import floating
 from ..engine.values import erf
-from ..norms.arguments import number
+from ..norms.arguments import flag, number
 from .module import Module
-from .parameters import flag, real_dtype
+from .parameters import real_dtype
 from .residual import SkipInit
 
 
@@ -66,6 +66,11 @@ class NFResidual(Module):
         f: Tensor = self.branch(scaled)
         f = f if self.gain is None else self.gain(f)
         kept: Tensor = input if self.shortcut is None else self.shortcut(scaled)
+        if kept.shape != f.shape:
+            raise ShapeError(
+                f"NFResidual: the branch gave {describe(f)} of {describe(scaled)}, the {'input' if self.shortcut is None else 'shortcut'} "
+                f"is {describe(kept)}; the shapes must be equal. A shortcut can change the input's."
+            )
         return kept + f * self.alpha
 
 
@@ -134,7 +139,7 @@ def activation_gain(activation: str | Callable[[Array], Array]) -> float:
     """
     if isinstance(activation, str):
         if activation not in ACTIVATIONS:
-            raise OptionError(f"activation_gain: there is no {activation!r}. Known: {', '.join(sorted(ACTIVATIONS))}.")
+            raise OptionError(f"activation_gain: there is no {describe(activation)}. Known: {', '.join(sorted(ACTIVATIONS))}.")
         f = ACTIVATIONS[activation]
     elif not callable(activation):
         raise DTypeError(f"activation_gain: {describe(activation)} is neither a name nor a function of arrays.")
@@ -155,5 +160,7 @@ def activation_gain(activation: str | Callable[[Array], Array]) -> float:
     mean = float(np.sum(density * values))
     variance = float(np.sum(density * (values - mean) ** 2))
     if not variance > 1e-24 * mean**2:
-        raise OptionError("activation_gain: the activation does not vary, so that no gain makes its variance 1.")
+        raise OptionError(
+            f"activation_gain: {describe(activation)} does not vary, so that no gain makes its variance 1. Take another activation."
+        )
     return 1 / math.sqrt(variance)

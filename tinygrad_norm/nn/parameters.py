@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..engine import DTypeError, GradientError, OptionError, ShapeError, Tensor, describe, tensor
-from ..norms.arguments import number, sizes
+from ..engine import DTypeError, GradientError, OptionError, ShapeError, Tensor, describe
+from ..engine.arguments import as_tensor
+from ..engine.shapes import flag, number
+from ..engine.tensor import as_dtype
+from ..norms.arguments import sizes
 
 _marked: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
 
@@ -31,9 +33,11 @@ class Parameter(metaclass=_Marks):
     """
 
     def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Tensor:  # type: ignore[misc]
-        t = data.detach() if isinstance(data, Tensor) else tensor(data)
+        t = as_tensor(data, "Parameter", "data").detach()
         said = t.name if name is None else word("Parameter", "name", name)
-        t = Tensor(t.data, flag("Parameter", "requires_grad", requires_grad), said)
+        if flag("Parameter", "requires_grad", requires_grad) and t.dtype.kind != "f":
+            raise DTypeError(f"Parameter: data {describe(t)} has no gradients. Cast it, or give requires_grad=False.")
+        t = Tensor(t.data, bool(requires_grad), said)
         _marked[id(t)] = t
         return t
 
@@ -50,34 +54,29 @@ def leaf(name: str, what: str, value: Any) -> None:
 # How they start ---------------------------------------------------------------------------------------------------
 
 
-def ones(shape: int | tuple[int, ...], dtype: Any, name: str) -> Tensor:
-    """A parameter that starts at 1."""
-    return full(shape, 1.0, dtype, name)
+def ones(of: str, shape: int | tuple[int, ...], dtype: Any, name: str) -> Tensor:
+    """A parameter of the module ``of`` that starts at 1."""
+    return full(of, shape, 1.0, dtype, name)
 
 
-def zeros(shape: int | tuple[int, ...], dtype: Any, name: str) -> Tensor:
+def zeros(of: str, shape: int | tuple[int, ...], dtype: Any, name: str) -> Tensor:
     """A parameter that starts at 0."""
-    return full(shape, 0.0, dtype, name)
+    return full(of, shape, 0.0, dtype, name)
 
 
-def full(shape: int | tuple[int, ...], value: float, dtype: Any, name: str) -> Tensor:
-    """A parameter that starts at ``value``; ``ShapeError`` where no memory holds it."""
+def full(of: str, shape: int | tuple[int, ...], value: float, dtype: Any, name: str, learned: bool = True) -> Tensor:
+    """A parameter that starts at ``value``, or state that no optimizer moves; ``ShapeError`` where no memory holds it."""
     try:
-        return Tensor(np.full(shape, value, dtype), requires_grad=True, name=name)
-    except (ValueError, MemoryError, OverflowError) as error:  # sizes were checked: whole, and not below 0
-        raise ShapeError(f"{name}: a parameter of shape {shape} and dtype {np.dtype(dtype)} is too large: {error}") from None
-
-
-def buffer(value: Any, dtype: Any, name: str) -> Tensor:
-    """State that no optimizer moves."""
-    return Tensor(np.array(value, dtype), name=name)
+        return Tensor(np.full(shape, value, dtype), learned, name)
+    except (ValueError, MemoryError, OverflowError):  # sizes were checked: whole, and not below 0
+        raise ShapeError(f"{of}: {name} of shape {shape} and dtype {np.dtype(dtype)} is too large. Take smaller sizes.") from None
 
 
 def gain_and_shift(
-    shape: int | tuple[int, ...], dtype: Any, weight: bool = True, bias: bool = True
+    of: str, shape: int | tuple[int, ...], dtype: Any, weight: bool = True, bias: bool = True
 ) -> tuple[Tensor | None, Tensor | None]:
     """γ, which starts at 1, and β, which starts at 0; None where there is none. Without γ there is no β, as in PyTorch."""
-    return ones(shape, dtype, "γ") if weight else None, zeros(shape, dtype, "β") if weight and bias else None
+    return ones(of, shape, dtype, "γ") if weight else None, zeros(of, shape, dtype, "β") if weight and bias else None
 
 
 def fill(p: Tensor | None, value: float) -> None:
@@ -98,16 +97,10 @@ def shape_of(name: str, normalized_shape: Any) -> tuple[int, ...]:
     """The sizes that are normalized over: at least one, and none below 0; else ``ShapeError``."""
     found = sizes(normalized_shape, name)
     if not found or min(found) < 0:
-        raise ShapeError(f"{name}: normalized_shape={normalized_shape!r}; it is a size from 0 on, or a tuple of one or more.")
+        raise ShapeError(
+            f"{name}: normalized_shape={describe(normalized_shape)}; it is a size from 0 on, or a tuple of one or more."
+        )
     return found
-
-
-def choice(name: str, what: str, value: Any, *words: str) -> str:
-    """An option that is one of some words; else ``OptionError``."""
-    if not isinstance(value, str) or value not in words:
-        said = " or ".join([f'"{w}"' for w in words])
-        raise OptionError(f"{name}: {what}={describe(value)}; it is {said}.")
-    return value
 
 
 def word(name: str, what: str, value: Any) -> str:
@@ -117,26 +110,9 @@ def word(name: str, what: str, value: Any) -> str:
     return value
 
 
-def flag(name: str, what: str, value: Any) -> bool:
-    """Yes or no, as True, False, 1 or 0; ``OptionError`` for anything else, of which most would be true."""
-    if isinstance(value, (bool, np.bool_, int)) and value in (0, 1):
-        return bool(value)
-    raise OptionError(f"{name}: {what}={describe(value)}; it is True or False.")
-
-
 def real_dtype(name: str, dtype: Any, usual: Any = np.float32) -> np.dtype[Any]:
     """The dtype of parameters: the ``usual`` one for None, float32 as in PyTorch; ``DTypeError`` for what is no floating-point dtype."""
-    found: np.dtype[Any] | None
-    try:
-        with warnings.catch_warnings():  # NumPy's about old names, such as "a"
-            warnings.simplefilter("ignore")
-            found = np.dtype(usual if dtype is None else dtype)
-    except (TypeError, ValueError, SyntaxError, AttributeError):  # NumPy's words for "foo", 3, (1, "a"), "f4,("
-        found = None
-    if found is None or found.kind != "f" or not found.isnative:
-        given = dtype.__name__ if isinstance(dtype, type) else describe(dtype)
-        raise DTypeError(f'{name}: dtype={given}; it is a floating-point dtype: "float32", "float64" or "float16".')
-    return found
+    return as_dtype(name, usual if dtype is None else dtype, "f", 'a floating-point dtype: "float32", "float64" or "float16"')
 
 
 def seeded(name: str, seed: Any) -> np.random.Generator:

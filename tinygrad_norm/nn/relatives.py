@@ -9,9 +9,8 @@ import numpy as np
 from ..engine import ShapeError, Tensor, describe, tensor
 from ..engine.arguments import floating
 from ..norms import cosine_similarity, cross_entropy, local_response_norm, log_softmax, normalize, softmax
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import choice, is_analytic, number
 from .module import Module
-from .parameters import choice
 
 
 def axes(name: str, dim: Any) -> Any:
@@ -75,7 +74,7 @@ class CrossEntropyLoss(Module):
         name = "CrossEntropyLoss"
         is_analytic(name, backward)
         self.ignore_index = number(name, "ignore_index", ignore_index, whole=True)
-        self.reduction = choice(name, "reduction", reduction, "none", "mean", "sum")
+        self.reduction = choice(name, "reduction", reduction, ("none", "mean", "sum"))
         self.label_smoothing = number(name, "label_smoothing", label_smoothing, 0, 1)
         self.backward = backward
 

@@ -13,11 +13,11 @@ from numpy.typing import DTypeLike
 
 from ..engine import DTypeError, Tensor, describe
 from ..norms import batch_renorm, power_norm, power_norm_v
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from ..norms.batch_norm import blend
 from ..norms.power_norm import mean_square
 from .channels import PerChannel
-from .parameters import buffer, flag, gain_and_shift, real_dtype, size
+from .parameters import full, gain_and_shift, real_dtype, size
 
 
 def paper_ramp(step: int) -> tuple[float, float]:
@@ -61,19 +61,19 @@ class _BatchRenorm(PerChannel):
         self.num_features, self.eps = size(name, "num_features", num_features), number(name, "eps", eps)
         self.momentum, self.affine = number(name, "momentum", momentum), flag(name, "affine", affine)
         self.schedule, self.backward = schedule, backward
-        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine)
-        self.running_mean = buffer(np.zeros(self.num_features), dtype, "m")
-        self.running_std = buffer(np.ones(self.num_features), dtype, "s")
-        self.num_batches_tracked: Tensor = buffer(0, np.int64, "batches")
+        self.weight, self.bias = gain_and_shift(name, self.num_features, dtype, self.affine)
+        self.running_mean = full(name, self.num_features, 0.0, dtype, "m", False)
+        self.running_std = full(name, self.num_features, 1.0, dtype, "s", False)
+        self.num_batches_tracked: Tensor = full(name, (), 0, np.int64, "batches", False)
 
     def forward(self, input: Tensor) -> Tensor:
-        x, _ = self.admit(input)
+        x, _ = self._admit(input)
         bounds = self.schedule(int(self.num_batches_tracked.item()))
         if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
             raise DTypeError(f"{type(self).__name__}: schedule gave {describe(bounds)}; it gives two numbers, (rmax, dmax).")
         rmax, dmax = bounds
         if self.training:
-            self.real(x)
+            self._real(x)
         y = batch_renorm(
             x,
             self.running_mean,
@@ -88,7 +88,7 @@ class _BatchRenorm(PerChannel):
             self.backward,
         )
         if self.training:
-            self.count(x)
+            self._count(x)
         return y
 
 
@@ -156,23 +156,23 @@ class PowerNorm(PerChannel):
         self.alpha_fwd, self.alpha_bkw = number(name, "alpha_fwd", alpha_fwd), number(name, "alpha_bkw", alpha_bkw)
         self.warmup_iters, self.affine = size(name, "warmup_iters", warmup_iters), flag(name, "affine", affine)
         self.backward = backward
-        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine)
-        self.running_phi = buffer(np.ones(self.num_features), dtype, "φ")
-        self.nu = buffer(np.zeros(self.num_features), dtype, "ν")
-        self.num_batches_tracked: Tensor = buffer(0, np.int64, "batches")
+        self.weight, self.bias = gain_and_shift(name, self.num_features, dtype, self.affine)
+        self.running_phi = full(name, self.num_features, 1.0, dtype, "φ", False)
+        self.nu = full(name, self.num_features, 0.0, dtype, "ν", False)
+        self.num_batches_tracked: Tensor = full(name, (), 0, np.int64, "batches", False)
         self._lent = _Lent([])
 
     def forward(self, input: Tensor) -> Tensor:
-        x, _ = self.admit(input)
+        x, _ = self._admit(input)
         if not self.training or not x.size:
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps, self.backward)
-        self.real(x)
+        self._real(x)
         step = int(self.num_batches_tracked.item()) + 1
         warm = step <= self.warmup_iters
         y = power_norm(x, None if warm else self.running_phi, self._leaf(), self.weight, self.bias, self.eps, self.backward)
         new = mean_square(x, (0, *range(2, x.ndim)))
         blend(self.running_phi, new, 1 / step if warm else 1 - self.alpha_fwd)
-        self.count(x)
+        self._count(x)
         return y
 
     def _leaf(self) -> Tensor:
@@ -220,14 +220,14 @@ class PowerNormV(PerChannel):
         dtype = real_dtype(name, dtype)
         self.num_features, self.alpha_fwd = size(name, "num_features", num_features), number(name, "alpha_fwd", alpha_fwd)
         self.eps, self.affine, self.backward = number(name, "eps", eps), flag(name, "affine", affine), backward
-        self.weight, self.bias = gain_and_shift(self.num_features, dtype, self.affine)
-        self.running_phi = buffer(np.ones(self.num_features), dtype, "φ")
+        self.weight, self.bias = gain_and_shift(name, self.num_features, dtype, self.affine)
+        self.running_phi = full(name, self.num_features, 1.0, dtype, "φ", False)
 
     def forward(self, input: Tensor) -> Tensor:
-        x, _ = self.admit(input)
+        x, _ = self._admit(input)
         if not self.training:  # φ is a constant, so that the record is the whole gradient
             return power_norm(x, self.running_phi, None, self.weight, self.bias, self.eps)
-        self.real(x)
+        self._real(x)
         y = power_norm_v(x, self.weight, self.bias, self.eps, self.backward)
         if x.size:
             blend(self.running_phi, mean_square(x, (0, *range(2, x.ndim))), 1 - self.alpha_fwd)

@@ -36,7 +36,7 @@ class LayerScale(_Scaling):
         name = type(self).__name__
         is_analytic(name, backward)
         self.dim, self.init, self.backward = size(name, "dim", dim), number(name, "init", init), backward
-        self.weight = full(self.dim, self.init, real_dtype(name, dtype), "λ")
+        self.weight = full(name, self.dim, self.init, real_dtype(name, dtype), "λ")
 
 
 class _Scalar(_Scaling):
@@ -44,7 +44,7 @@ class _Scalar(_Scaling):
         name = type(self).__name__
         is_analytic(name, backward)
         self.backward = backward
-        self.weight = zeros((), real_dtype(name, dtype), "λ")
+        self.weight = zeros(name, (), real_dtype(name, dtype), "λ")
 
 
 class SkipInit(_Scalar):

@@ -1,7 +1,8 @@
-"""What a module is asked for by name and does not have, and how new values are taken from a state."""
+"""What a module is called, what it is asked for by name and does not have, and how new values are taken from a state."""
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,3 +42,14 @@ def as_values(key: str, t: Tensor, value: Any) -> Any:
     if new.shape != t.shape:
         raise ShapeError(f"load_state_dict: {key} is {describe(t)}, the new values have shape {new.shape}.")
     return new.astype(t.dtype)
+
+
+def speak_as(cls: type) -> None:
+    """Have a public class name itself where Python refuses arguments, not the private one that it has a method from."""
+    for name in ("__init__", "forward"):
+        f = getattr(cls, name)
+        if not cls.__name__.startswith("_") and isinstance(f, FunctionType) and f.__qualname__.startswith("_"):
+            own = FunctionType(f.__code__, f.__globals__, name, f.__defaults__, f.__closure__)
+            own.__kwdefaults__, own.__annotations__ = f.__kwdefaults__, f.__annotations__
+            own.__doc__, own.__module__, own.__qualname__ = f.__doc__, f.__module__, f"{cls.__qualname__}.{name}"
+            setattr(cls, name, own)

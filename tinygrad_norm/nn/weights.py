@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, Tensor
-from ..norms.arguments import is_analytic, number
+from ..norms.arguments import flag, is_analytic, number
 from ..norms.spectral_norm import matrix_shape, power_iteration, spectral_norm
 from ..norms.weight_norm import norm_axes, weight_norm
 from ..norms.weight_standardization import weight_standardization
 from .module import Module
-from .parameters import flag, ones, seeded
+from .parameters import ones, seeded
 
 
 class _Derived(Module):
@@ -97,7 +97,7 @@ class WeightStandardization(_Derived):
         self.eps, self.eps_mode = eps, eps_mode
         w = layer.weight
         wanted = flag("WeightStandardization", "gain", gain)
-        self.gain = ones((*w.shape[:1], *(1,) * (w.ndim - 1)), w.dtype, "γ") if wanted else None
+        self.gain = ones("WeightStandardization", (*w.shape[:1], *(1,) * (w.ndim - 1)), w.dtype, "γ") if wanted else None
         self.derive()  # what does not fit is said here, not at the first batch
 
     def derive(self) -> Tensor:

@@ -30,7 +30,7 @@ from typing import Any
 
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
-from .arguments import is_analytic, narrow, number, trailing, widen
+from .arguments import flag, is_analytic, narrow, number, trailing, widen
 from .moments import normalization, of_nothing, pull_standardize, record, standardize
 from .registry import Norm, register
 
@@ -63,6 +63,7 @@ def ada_norm(
     x = floating(input, "ada_norm")
     _, axis = trailing("ada_norm", x, normalized_shape)
     eps, k, scale = (number("ada_norm", what, value) for what, value in (("eps", eps), ("k", k), ("scale", scale)))
+    detach = flag("ada_norm", "detach", detach)
     analytic = is_analytic("ada_norm", backward)
     if not x.size:
         return of_nothing(x)

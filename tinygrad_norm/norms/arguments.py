@@ -7,28 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import OptionError, ShapeError, Tensor, describe
+from ..engine import ShapeError, Tensor, describe
 from ..engine.arguments import as_tensor, floating
+from ..engine.arrays import Array
 from ..engine.primitives import astype
-from ..engine.shapes import number as number  # in the same voice as the engine
+from ..engine.shapes import choice as choice  # in the same voice as the engine
+from ..engine.shapes import flag as flag
+from ..engine.shapes import number as number
 
 # Options ---------------------------------------------------------------------------------------------------
 
 
 def is_analytic(name: str, backward: str) -> bool:
     """Whether the hand-derived node is wanted and not the record; ``OptionError`` for any other word."""
-    if not isinstance(backward, str) or backward not in ("recorded", "analytic"):
-        raise OptionError(f'{name}: backward={describe(backward)}; it is "recorded" or "analytic".')
-    return backward == "analytic"
+    return choice(name, "backward", backward, ("recorded", "analytic")) == "analytic"
 
 
 # Parameters ------------------------------------------------------------------------------------------------
 
 
-def as_parameter(name: str, what: str, value: Any, like: Tensor | None = None) -> Tensor:
+def as_parameter(name: str, what: str, value: Any, like: Tensor | Array | None = None) -> Tensor:
     """γ, β, α, … as a floating-point tensor. Python numbers and lists have no dtype of their own: they take that of ``like``."""
     if like is not None and isinstance(value, (int, float, np.number, list, tuple)):
-        p = as_tensor(value)
+        p = as_tensor(value, name, what)
         return p.astype(like.dtype) if p.dtype.kind in "iuf" and p.dtype != like.dtype else floating(p, name, what)
     return floating(value, name, what)
 
@@ -140,7 +141,7 @@ def named_axes(name: str, x: Tensor, dim: Any) -> None:
     """``ShapeError`` where no axis is named: a softmax over nothing, or over whatever a guess would be."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         raise ShapeError(
-            f"{name}: dim={dim!r} for input {describe(x)}: name the axis along which it goes, or several. Mostly it is dim=-1. "
+            f"{name}: dim={describe(dim)} for input {describe(x)}: name the axis along which it goes, or several. Mostly it is dim=-1. "
             "(PyTorch guesses one, and warns.)"
         )
 

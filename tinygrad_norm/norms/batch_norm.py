@@ -38,6 +38,8 @@ from ..engine.primitives import rsqrt
 from .arguments import (
     affine_pair,
     channels,
+    choice,
+    flag,
     is_analytic,
     narrow,
     number,
@@ -83,7 +85,7 @@ def batch_norm(
     is none, ``InPlaceError`` for statistics that cannot be updated. A call that raises has changed nothing.
     """
     is_analytic("batch_norm", backward)
-    eps = number("batch_norm", "eps", eps)
+    eps, training = number("batch_norm", "eps", eps, 0), flag("batch_norm", "training", training)
     how = check_running("batch_norm", momentum, momentum_of, running_correction, training, running_mean, running_var)
     x = floating(input, "batch_norm")
     c, spread = channels("batch_norm", x)
@@ -112,8 +114,7 @@ def check_running(
     """The weight of the new value, and what is taken from the count for the running variance. Raises, before anything is
     changed, where one of them is none; with ``training`` also where a statistic cannot be updated."""
     momentum, correction = number(name, "momentum", momentum), number(name, "running_correction", correction)
-    if not isinstance(momentum_of, str) or momentum_of not in ("new", "old"):
-        raise OptionError(f'{name}: momentum_of={momentum_of!r}; it is "new" (PyTorch) or "old" (Keras, Flax, ONNX).')
+    choice(name, "momentum_of", momentum_of, ("new", "old"))  # PyTorch; Keras, Flax, ONNX
     updatable(name, training, *running)
     return (momentum if momentum_of == "new" else 1 - momentum), correction
 
@@ -148,7 +149,7 @@ def update_running(
     count = int(np.prod([x.shape[a] for a in axis]))
     if not correction < count:
         raise OptionError(
-            f"{name}: running_correction={correction!r} for input {describe(x)}: the running variance is divided by the number of "
+            f"{name}: running_correction={correction:g} for input {describe(x)}: the running variance is divided by the number of "
             f"values, {count}, less that; it must be below. 1 is the unbiased one, 0 the biased."
         )
     mean, square = batch_moments(x.data, axis)

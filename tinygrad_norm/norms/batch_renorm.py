@@ -40,6 +40,7 @@ from .arguments import (
     affine_inputs,
     affine_pair,
     channels,
+    flag,
     is_analytic,
     narrow,
     number,
@@ -83,9 +84,10 @@ def batch_renorm(
     ``InPlaceError`` for statistics that cannot be updated. A call that raises has changed nothing.
     """
     analytic = is_analytic("batch_renorm", backward)
-    eps, momentum = number("batch_renorm", "eps", eps), number("batch_renorm", "momentum", momentum)
+    eps, momentum = number("batch_renorm", "eps", eps, 0), number("batch_renorm", "momentum", momentum)
     for what, bound, least in (("rmax", rmax, 1), ("dmax", dmax, 0)):  # 1 and 0: BatchNorm
         number("batch_renorm", what, bound, least)
+    training = flag("batch_renorm", "training", training)
     updatable("batch_renorm", training, running_mean, running_std)
     x = floating(input, "batch_renorm")
     c, spread = channels("batch_renorm", x)

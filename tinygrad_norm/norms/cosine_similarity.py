@@ -27,8 +27,8 @@ import numpy as np
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
-from ..engine.arguments import drop, floating, one_axis
-from .arguments import is_analytic, narrow, number, widen
+from ..engine.arguments import drop, one_axis
+from .arguments import as_parameter, is_analytic, narrow, number, widen
 from .l2_normalize import at_least, length
 from .registry import Norm, register
 
@@ -37,7 +37,7 @@ from .registry import Norm, register
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, backward: str = "recorded") -> Tensor:
     """The cosine of the angle between vectors along ``dim``, with PyTorch's signature; see the file's head for the formula.
 
-    x1, x2:    float tensors whose shapes broadcast
+    x1, x2:    float tensors whose shapes broadcast; a Python number takes the other's dtype
     dim:       an axis of their common shape
     eps:       the least length divided by
     backward:  "recorded" or "analytic"
@@ -45,7 +45,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, b
     Returns a tensor of the common shape without ``dim``. float16 is computed in float32. Raises ``ShapeError`` where the shapes
     do not fit, ``DTypeError`` for integers.
     """
-    a, b = floating(x1, "cosine_similarity", "x1"), floating(x2, "cosine_similarity", "x2")
+    a = as_parameter("cosine_similarity", "x1", x1, x2 if isinstance(x2, (Tensor, np.ndarray)) else None)
+    b = as_parameter("cosine_similarity", "x2", x2, a)
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -54,7 +55,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, b
             "Sizes must be equal or 1, counted from the last axis."
         ) from None
     a, b = (t if t.shape == shape else t.broadcast_to(shape) for t in (a, b))  # the lengths are those of the common shape
-    axis, eps = (one_axis(dim, a, "cosine_similarity"),), number("cosine_similarity", "eps", eps)
+    axis, eps = (one_axis(dim, a, "cosine_similarity"),), number("cosine_similarity", "eps", eps, 0)
     if is_analytic("cosine_similarity", backward):
         return drop(ANALYTIC(a, b, axis=axis, eps=eps), axis, False)
     units = []

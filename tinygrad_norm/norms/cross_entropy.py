@@ -32,11 +32,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, Tensor, TinygradNormError, scope
+from ..engine import GradientError, Op, OptionError, Tensor, TinygradNormError, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import as_tensor, floating
 from ..engine.losses import cross_entropy as composed
-from .arguments import is_analytic, number, widen
+from .arguments import is_analytic, number, parameter, widen
 from .registry import Norm, register
 
 
@@ -56,7 +56,7 @@ def cross_entropy(
     input:            logits (C,), (N, C) or (N, C, d1, …)
     target:           class indices, of the input's shape without C; or floating-point class probabilities, of the input's shape
                       (a gradient flows to these as well)
-    weight:           a number for each class, (C,); no gradient flows to it
+    weight:           a number for each class, (C,); a gradient flows to it where the target is probabilities
     ignore_index:     targets of this value count for nothing (class indices only)
     reduction:        "none", "sum", or "mean": over the targets' weights for class indices, over the samples for probabilities
     label_smoothing:  that share of each target is spread evenly over the classes
@@ -64,13 +64,20 @@ def cross_entropy(
 
     What comes after ``weight`` has to be named: PyTorch's next positions are its deprecated ``size_average`` and ``reduce``.
     Returns one number, or for "none" one for each sample. float16 is computed in float32. Raises ``ShapeError`` for shapes
-    that do not fit, a class that does not exist and the mean over no targets; ``DTypeError`` for logits that are integers.
+    that do not fit, a class that does not exist and the mean over no targets; ``DTypeError`` for logits that are integers;
+    ``GradientError`` for weights that require one beside class indices, ``OptionError`` for ignore_index beside probabilities.
     """
     z, t = floating(input, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
     ignore_index = number("cross_entropy", "ignore_index", ignore_index, whole=True)
     label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing, least=0, most=1)
     how: dict[str, Any] = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
     analytic = is_analytic("cross_entropy", backward)
+    if t.dtype.kind == "f" and ignore_index >= 0:
+        raise OptionError(
+            f"cross_entropy: ignore_index={ignore_index} with class probabilities {describe(t)}: it is for class indices; leave it out."
+        )
+    if isinstance(weight, Tensor) and weight.requires_grad:
+        t, weight, how["label_smoothing"] = _weighed(z, t, weight, label_smoothing), None, 0.0
     if not z.size:  # of no classes, nothing can be spread over them; nor is the log of their sum a number
         how["label_smoothing"] = 0.0
         with np.errstate(divide="ignore"), scope("cross entropy"):
@@ -81,6 +88,20 @@ def cross_entropy(
             return ANALYTIC(z, t, weight=weights, **how)  # type: ignore[no-any-return]
     with scope("cross entropy"):
         return composed(z, t, weight, **how).named("loss")
+
+
+def _weighed(z: Tensor, t: Tensor, weight: Tensor, label_smoothing: float) -> Tensor:
+    """Class probabilities times the weights of the classes, on the record; ``GradientError`` for class indices."""
+    if t.dtype.kind != "f":
+        raise GradientError(
+            f"cross_entropy: weight {describe(weight)} requires a gradient, and with class indices it gets none. Pass "
+            "weight.detach(), or class probabilities."
+        )
+    w = parameter("cross_entropy", "weight", weight, z.shape[_axis(z) : _axis(z) + 1], f"input {describe(z)}, a number per class")
+    assert w is not None
+    smooth = t * (1 - label_smoothing) + label_smoothing / w.size if label_smoothing and w.size else t
+    with scope("class weights"):
+        return smooth * _class_weights(z, w)  # type: ignore[no-any-return]
 
 
 # The hand-derived node ------------------------------------------------------------------------------------------

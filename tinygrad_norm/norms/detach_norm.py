@@ -40,7 +40,7 @@ from typing import Any
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt
-from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
+from .arguments import affine_pair, flag, is_analytic, narrow, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, pull_standardize, record
 from .registry import Norm, register
 
@@ -74,6 +74,8 @@ def detach_norm(
     shape, axis = trailing("detach_norm", x, normalized_shape)
     w, b = affine_pair("detach_norm", x, weight, bias, shape, f"normalized_shape {shape}")
     eps, analytic = number("detach_norm", "eps", eps), is_analytic("detach_norm", backward)
+    detach_mean = flag("detach_norm", "detach_mean", detach_mean)
+    detach_std = flag("detach_norm", "detach_std", detach_std)
     if not x.size:
         return of_nothing(x, w, b)
     if analytic and not (detach_mean or detach_std):
@@ -81,7 +83,7 @@ def detach_norm(
     held = (
         _held(widen(x), axis, eps, detach_mean, detach_std)
         if analytic
-        else record(widen(x), axis, eps, hold_mean=bool(detach_mean), hold_std=bool(detach_std))
+        else record(widen(x), axis, eps, hold_mean=detach_mean, hold_std=detach_std)
     )
     return narrow(affine(held, w, b), x)  # type: ignore[no-any-return]
 

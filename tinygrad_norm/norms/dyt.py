@@ -29,7 +29,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import tanh
-from .arguments import affine_inputs, affine_pair, as_parameter, channels, is_analytic, narrow, widen
+from .arguments import affine_inputs, affine_pair, as_parameter, channels, flag, is_analytic, narrow, widen
 from .moments import affine, pull_shift
 from .registry import Norm, by_name, register
 
@@ -61,7 +61,7 @@ def dynamic_tanh(
         raise ShapeError(
             f"dynamic_tanh: alpha {describe(a)} for input {describe(x)}: α is one number for all, of shape (1,) or ()."
         )
-    if channels_last:
+    if flag("dynamic_tanh", "channels_last", channels_last):
         shape = spread = x.shape[-1:]
     else:
         c, spread = channels("dynamic_tanh", x)

@@ -80,7 +80,7 @@ def channels_per_group(name: str, c: int, num_groups: Any, what: str) -> int:
     if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1 or c % num_groups:
         fits = ", ".join(str(d) for d in range(1, min(c, 10_000) + 1) if c % d == 0)
         raise ShapeError(
-            f"{name}: {what} with num_groups={num_groups!r}: {c} channels cannot be split into {num_groups!r} equal groups. "
+            f"{name}: {what} with num_groups={describe(num_groups)}: {c} channels cannot be split into so many equal groups. "
             f"num_groups must be one of {fits or 'any number from 1 on'}."
         )
     return c // int(num_groups)

@@ -29,7 +29,7 @@ import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
-from .arguments import affine_pair, channels, is_analytic, number, parameter, per_channel
+from .arguments import affine_pair, channels, flag, is_analytic, number, parameter, per_channel
 from .batch_norm import batch_norm, check_running, update_running
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register
@@ -68,7 +68,7 @@ def instance_norm(
     c, spread = channels("instance_norm", x, 3)
     of = f"{c} channels"
     w, b = affine_pair("instance_norm", x, weight, bias, (c,), of)
-    eps = number("instance_norm", "eps", eps)
+    eps, use_input_stats = number("instance_norm", "eps", eps), flag("instance_norm", "use_input_stats", use_input_stats)
     how = check_running("instance_norm", momentum, momentum_of, running_correction, use_input_stats, running_mean, running_var)
     m, v = (parameter("instance_norm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
     if (m is None) != (v is None):

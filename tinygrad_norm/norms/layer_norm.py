@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
+from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt, sum
-from .arguments import affine_pair, is_analytic, narrow, number, trailing, widen
+from .arguments import affine_pair, choice, is_analytic, narrow, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, root
 from .registry import Norm, register
 
@@ -73,9 +73,7 @@ def layer_norm(
     w, b = affine_pair("layer_norm", x, weight, bias, shape, f"normalized_shape {shape}")
     eps, correction = number("layer_norm", "eps", eps), number("layer_norm", "correction", correction)
     analytic = is_analytic("layer_norm", backward)
-    if not isinstance(eps_mode, str) or eps_mode not in ("variance", "std"):
-        raise OptionError(f'layer_norm: eps_mode={eps_mode!r}; it is "variance" (ε inside the root) or "std" (outside).')
-    if eps_mode == "variance" and not correction:
+    if choice("layer_norm", "eps_mode", eps_mode, ("variance", "std")) == "variance" and not correction:
         return normalize(ANALYTIC, x, w, b, axis, eps, backward)
     if not x.size:
         return of_nothing(x, w, b)

@@ -28,8 +28,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from ..engine.arguments import floating
 from .arguments import as_parameter, is_analytic
 from .registry import Norm, register
 
@@ -45,14 +46,14 @@ def layer_scale(input: Tensor, weight: Tensor, residual: Tensor | None = None, b
 
     Returns a tensor of the input's shape. Raises ``ShapeError`` where shapes do not fit, ``DTypeError`` for integers.
     """
-    f = floating(input, "layer_scale")
+    f = as_parameter("layer_scale", "input", input, weight if isinstance(weight, (Tensor, np.ndarray)) else None)
     w = as_parameter("layer_scale", "weight", weight, f)
     if w.shape not in ((), (1,), f.shape[-1:]) or w.ndim > f.ndim:
         raise ShapeError(
             f"layer_scale: weight {describe(w)} for input {describe(f)}: λ is one number per channel, the last axis, so "
             f"{f.shape[-1:]}, or one number for all, ()."
         )
-    x = None if residual is None else floating(residual, "layer_scale", "residual")
+    x = None if residual is None else as_parameter("layer_scale", "residual", residual, f)
     if x is not None and x.shape != f.shape:
         raise ShapeError(
             f"layer_scale: residual {describe(x)} for input {describe(f)}: the branch must return the shape it was given."

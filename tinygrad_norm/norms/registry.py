@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, OptionError, Tensor, TinygradNormError, describe
+from ..engine.shapes import flag
 
 
 class UnknownNormError(TinygradNormError, KeyError):
@@ -119,11 +120,13 @@ def register(norm: Norm, replace: bool = False) -> Norm:
     if not isinstance(norm, Norm):
         raise DTypeError(f"register: {describe(norm)} is no Norm. Make one: tn.Norm(name, title, apply, parameters).")
     if not isinstance(norm.name, str) or not norm.name:
-        raise OptionError(f"register: the name {norm.name!r} of {norm.title!r}; it is a word, by which the norm is then found.")
+        raise OptionError(
+            f"register: the name {describe(norm.name)} of {describe(norm.title)}; it is a word, by which the norm is then found."
+        )
     for what in ("apply", "parameters"):
         if not callable(getattr(norm, what)):
-            raise DTypeError(f"register: {norm.name}'s {what} is {getattr(norm, what)!r}; it is a function. See tn.Norm.")
-    if not replace and _NORMS.get(norm.name, norm) is not norm:
+            raise DTypeError(f"register: {norm.name}'s {what} is {describe(getattr(norm, what))}; it is a function. See tn.Norm.")
+    if not flag("register", "replace", replace) and _NORMS.get(norm.name, norm) is not norm:
         raise OptionError(
             f"register: there is a norm {norm.name!r} already, {_NORMS[norm.name].title}. Take another name, or replace=True."
         )
@@ -131,12 +134,12 @@ def register(norm: Norm, replace: bool = False) -> Norm:
     return norm
 
 
-def get(name: str | Norm) -> Norm:
+def get(name: str | Norm, caller: str = "norm") -> Norm:
     """A registered norm by name; a ``Norm`` is returned as it is."""
     if isinstance(name, Norm):
         return name
-    if name not in _NORMS:
-        raise UnknownNormError(f"norm: there is no {name!r}. Known: {', '.join(names())}.")
+    if not isinstance(name, str) or name not in _NORMS:
+        raise UnknownNormError(f"{caller}: there is no {describe(name)}. Known: {', '.join(names())}.")
     return _NORMS[name]
 
 

@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
+from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
-from .arguments import is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
+from .arguments import choice, is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
 from .moments import affine, normalization, normalize, of_nothing, root
 from .registry import Norm, register
 
@@ -67,8 +67,7 @@ def rms_norm(
     w = parameter("rms_norm", "weight", weight, shape, f"normalized_shape {shape}", x)
     eps = float(np.finfo(wide_dtype(x)).eps) if eps is None else number("rms_norm", "eps", eps)
     analytic = is_analytic("rms_norm", backward)
-    if not isinstance(eps_mode, str) or eps_mode not in ("mean_square", "rms"):
-        raise OptionError(f'rms_norm: eps_mode={eps_mode!r}; it is "mean_square" (ε inside the root) or "rms" (outside).')
+    choice("rms_norm", "eps_mode", eps_mode, ("mean_square", "rms"))
     if partial is None and eps_mode == "mean_square":
         return normalize(ANALYTIC, x, w, None, axis, eps, backward, center=False)
     if partial is not None:
@@ -88,7 +87,7 @@ def _first(x: Tensor, shape: tuple[int, ...], partial: float | None) -> int:
     first = int(partial * shape[-1])
     if len(shape) > 1 or not first:
         raise ShapeError(
-            f"rms_norm: partial={partial!r} for {describe(x)}: a share above 0 and up to 1 of one axis, and at least one entry of it."
+            f"rms_norm: partial={partial:g} for {describe(x)}: a share above 0 and up to 1 of one axis, and at least one entry of it."
         )
     return first
 

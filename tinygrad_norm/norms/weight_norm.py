@@ -69,7 +69,7 @@ def norm_axes(v: Tensor, dim: int | None) -> tuple[tuple[int, ...], tuple[int, .
     """The axes ‖v‖ is taken over, and the shape of g."""
     if not v.ndim:
         raise ShapeError(f"weight_norm: input {describe(v)} has no axes; it is a weight (out, in, …).")
-    kept = None if dim is None or dim == -1 else one_axis(dim, v, "weight_norm")
+    kept = None if dim is None or (isinstance(dim, int) and dim == -1) else one_axis(dim, v, "weight_norm")
     axis = tuple(a for a in range(v.ndim) if a != kept)
     if not axis or any(v.shape[a] == 0 for a in axis):
         raise ShapeError(

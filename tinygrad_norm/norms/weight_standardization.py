@@ -31,10 +31,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..engine import Op, OptionError, ShapeError, Tensor, describe, scope
+from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import maximum, mean, rsqrt, sum, where
-from .arguments import is_analytic, narrow, number, parameter, widen
+from .arguments import choice, is_analytic, narrow, number, parameter, widen
 from .moments import affine, root
 from .registry import Norm, by_name, register
 
@@ -64,8 +64,7 @@ def weight_standardization(
     Raises ``ShapeError`` where shapes do not fit or the fan-in is too small, ``DTypeError`` for an integer input.
     """
     x = floating(input, "weight_standardization")
-    if not isinstance(eps_mode, str) or eps_mode not in EPS:
-        raise OptionError(f'weight_standardization: eps_mode={eps_mode!r}; it is "scaled_max", "scaled" or "std".')
+    choice("weight_standardization", "eps_mode", eps_mode, tuple(EPS))
     if x.ndim < 2:
         raise ShapeError(
             f"weight_standardization: input {describe(x)} has {x.ndim} axes; it is a weight (out, in, …): at least 2."
