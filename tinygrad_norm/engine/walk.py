@@ -53,26 +53,26 @@ def history(*outputs: Tensor) -> list[Tensor]:
     return sorted(seen, key=_BIRTH)
 
 
-def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, list[int]]:
+def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, Sequence[int]]:
     """The nodes on some way from a target to an output, oldest first: all that a backward pass visits.
 
     For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
-    order = history(*outputs)
-    newest = max([x.written for x in order if x.op is None], default=0)
-    needed: dict[Tensor, list[int]] = {}
-    for node in order:
+    newest = 0  # when the youngest data among the leaves so far was given
+    needed: dict[Tensor, Sequence[int]] = {}
+    for node in history(*outputs):
         operation = node.op
-        if operation is not None:
-            positions = [i for i, x in enumerate(node.inputs) if type(x) is Tensor and (x in needed or x in targets)]
-            if positions:
-                if newest > node.birth:
-                    _check_data(node)
-                needed[node] = positions if operation.everywhere else _with_rules(node, positions)
-                continue
+        if operation is None:
+            if node.written > newest:
+                newest = node.written
+        elif positions := [i for i, x in enumerate(node.inputs) if type(x) is Tensor and x in needed]:
+            if newest > node.birth:
+                _check_data(node)
+            needed[node] = positions if operation.everywhere else _with_rules(node, positions)
+            continue
         if node in targets:
-            needed[node] = []
+            needed[node] = ()
     return needed
 
 
@@ -144,7 +144,7 @@ class Reading:
     def operands(self, node: Tensor) -> tuple[Any, ...]:
         return tuple([self.value(x) if type(x) is Tensor else x for x in node.inputs])
 
-    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
+    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: Sequence[Any]) -> Any:
         """The chain rule along one edge: the node's cotangent in, its share for one input out.
 
         The share stands for a value of the input's shape and may be smaller: what does not vary along
@@ -199,46 +199,48 @@ class ArrayReading(Reading):
         return by_rows() if max([y.size for y in seeds], default=0) > SLAB else _NOTHING
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
-        out, operation = node._data, node.op
-        operands = tuple([x._data if type(x) is Tensor else x for x in node.inputs])
+        operation, out = node.op, node._data
+        operands = [x._data if type(x) is Tensor else x for x in node.inputs]
         assert operation is not None
-        g = g.whole() if type(g) is Placed else g
+        if type(g) is Placed:
+            g = g.whole()
+        if operation.kernel is not None and (out.size > SMALL or not operation.elementwise):
+            g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
+            found: Sequence[Any] = operation.kernel(positions, g, out, *operands, **node.params)
+            return [g if g.dtype == (x := operands[i]).dtype else g.astype(x.dtype) for i, g in zip(positions, found)]
         if operation is op.getitem and operands[0].size > FEW and is_basic(node.params["index"]):
             x = operands[0]
             return [Placed(g, node.params["index"], x.shape, x.dtype)]
         if type(operation.pullbacks) is Together:
             return super().shares(node, positions, g)
-        if operation.kernel is None or (operation.elementwise and out.size <= SMALL):
-            pull = super().pull if out.size <= SLAB else self.pull
-            return [pull(node, i, g, out, operands) for i in positions]
-        if g.shape != out.shape:
-            g = np.broadcast_to(g, out.shape)
-        shares: list[Any] = operation.kernel(positions, g, out, *operands, **node.params)
-        for k, i in enumerate(positions):
-            if shares[k].dtype != operands[i].dtype:
-                shares[k] = shares[k].astype(operands[i].dtype)
-        return shares
+        return [self.pull(node, i, g, out, operands) for i in positions]
 
-    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
-        x, operation = operands[position], node.op
-        assert operation is not None
-        if out.size > SLAB and x.shape != out.shape and operation.elementwise and out.ndim > 1 and out.shape[0] > 1:
-            g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
-            share = sum_in_slabs(operation.pullbacks[position], (g, out, *operands), node.params, out.shape, x.shape)  # type: ignore[arg-type]
-            return share if share.dtype == x.dtype else share.astype(x.dtype)
-        return super().pull(node, position, g, out, operands)
+    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: Sequence[Any]) -> Any:
+        operation, x, full = node.op, operands[position], out.shape
+        shape, rule = x.shape, operation.pullbacks[position]  # type: ignore[union-attr]
+        if g.shape != full and (shape != full or not operation.elementwise):  # type: ignore[union-attr]
+            g = np.broadcast_to(g, full)
+        if out.size > SLAB and shape != full and operation.elementwise and out.ndim > 1 and full[0] > 1:  # type: ignore[union-attr]
+            share = sum_in_slabs(rule, (g, out, *operands), node.params, full, shape)  # type: ignore[arg-type]
+        else:
+            share = rule(g, out, *operands, **node.params)  # type: ignore[misc]
+            if share.shape != shape:
+                share = sum_to(share, shape)
+        return share if share.dtype == x.dtype else share.astype(x.dtype)
 
     def fit(self, g: Any, x: Any) -> Any:
         g = sum_to(g, x.shape)
         return g if g.dtype == x.dtype else g.astype(x.dtype)
 
     def add(self, a: Any, b: Any) -> Any:
+        if type(a) is np.ndarray and a.size <= SLAB and type(b) is np.ndarray:
+            return a + b
         alone = sys.getrefcount(a) <= _ALONE and type(a) is np.ndarray and a.base is None  # then a may be overwritten
         if type(b) is Placed:
             return b.onto(a, alone)
         if type(a) is Placed:
             return a.onto(b, False)
-        if a.size <= SLAB or not alone or a.dtype != b.dtype or a.shape != np.broadcast_shapes(a.shape, b.shape):
+        if not alone or a.dtype != b.dtype or a.shape != np.broadcast_shapes(a.shape, b.shape):
             return a + b
         return np.add(a, b, out=a)
 
@@ -305,8 +307,8 @@ def grad(
             f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
             "outside no_grad, and not detached? allow_unused=True gives None instead."
         )
-    missed = [Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads and x not in found else None for x in xs]
-    return tuple(_finish(found[x], x, start, create_graph) if x in found else none for x, none in zip(xs, missed))  # type: ignore[misc]
+    missed = lambda x: Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads else None  # noqa: E731
+    return tuple([_finish(found[x], x, start, create_graph) if x in found else missed(x) for x in xs])  # type: ignore[misc]
 
 
 def backward(
@@ -375,5 +377,7 @@ def _finish(g: Any, x: Tensor, seeds: Mapping[Tensor, Any], record: bool) -> Ten
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
     if g.shape != x.shape or type(g) is not np.ndarray:
         return Tensor(np.array(np.broadcast_to(g, x.shape)))
-    lent = any(g is seed or (g.base is not None and np.may_share_memory(g, seed)) for seed in seeds.values())
-    return Tensor(np.array(g) if lent else g)
+    for seed in seeds.values():
+        if g is seed or (g.base is not None and np.may_share_memory(g, seed)):
+            return Tensor(np.array(g))
+    return Tensor(g)

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import SLAB, Array, by_rows, ones, row_sums, sum_to, sums
+from ..engine.arrays import SLAB, Array, by_rows, number, ones, row_sums, sum_to, sums
 from ..engine.primitives import mean, rsqrt
 
 PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a core's second cache
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
 Piece = tuple[slice, ...]
+_AS_IT_IS = nullcontext()
 
 
 def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array:
@@ -36,7 +37,7 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
     if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
         c = x - mean(x, axis=axis) if center else x
         return c * rsqrt(mean(c * c, axis=axis) + eps) * weight + bias  # type: ignore[no-any-return]
-    with by_rows() if x.size > SLAB else nullcontext():
+    with by_rows() if x.size > SLAB else _AS_IT_IS:
         forward = _forward_in_rows if _in_rows(x.shape, weight, bias, axis) else _forward
         y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
     _remember(x, (axis, eps, center, wide), mu, rstd)
@@ -56,7 +57,7 @@ def affine_standardize_pullbacks(
     """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64."""
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
     known = _recall(x, (axis, eps, center, wide))
-    with by_rows() if x.size > SLAB else nullcontext():
+    with by_rows() if x.size > SLAB else _AS_IT_IS:
         if known is None:
             forward = _forward_in_rows if _in_rows(x.shape, 1.0, 0.0, axis) else _forward
             known = forward(x, 1.0, 0.0, axis, eps, center, wide, wide)[1:]
@@ -84,7 +85,7 @@ def _in_rows(shape: tuple[int, ...], weight: Any, bias: Any, axis: tuple[int, ..
 
 
 def _flat(p: Any) -> Any:
-    return p.reshape(-1) if isinstance(p, np.ndarray) else p
+    return p if not isinstance(p, np.ndarray) or p.ndim == 1 else p.reshape(-1)
 
 
 def _forward_in_rows(
@@ -92,35 +93,45 @@ def _forward_in_rows(
 ) -> tuple[Array, Array, Array]:
     n = math.prod(x.shape[axis[0] :])
     rows, w, b = x.reshape(math.prod(x.shape[: axis[0]]), n), _flat(w), _flat(b)
+    if 0 < x.size <= PIECE:
+        y, mu, rstd = _rows_forward(rows.astype(wide, copy=False), w, b, n, eps, center)
+        return y.reshape(x.shape).astype(dtype, copy=False), mu, rstd
     out = np.empty(rows.shape, dtype)
     mu, rstd = np.zeros(len(rows), wide), np.empty(len(rows), wide)
     step = max(1, PIECE // max(1, n))
     for start in range(0, len(rows) if n else 0, step):
         part = slice(start, start + step)
-        xs, y, r = rows[part], out[part], rstd[part]
-        if xs.dtype != wide:
-            xs = xs.astype(wide)
-        c = y if dtype == wide else np.empty(y.shape, wide)
-        if center:
-            m = mu[part]
-            row_sums(xs, None, m)
-            m /= n
-            np.subtract(xs, m[:, None], out=c)
-            xs = c
-        row_sums(xs, xs, r)
-        r /= n
-        r += eps
-        np.sqrt(r, out=r)
-        np.divide(1.0, r, out=r)
-        np.multiply(xs, r[:, None], out=c)
-        if isinstance(w, np.ndarray) or w != 1.0:
-            c *= w
-        if isinstance(b, np.ndarray) or b != 0.0:
-            c += b
-        if c is not y:
-            y[...] = c
-    stat = (*x.shape[: axis[0]], *(1,) * len(axis))
-    return out.reshape(x.shape), mu.reshape(stat), rstd.reshape(stat)
+        place = out[part] if dtype == wide else None
+        y, mu[part], rstd[part] = _rows_forward(rows[part].astype(wide, copy=False), w, b, n, eps, center, place)
+        if place is None:
+            out[part] = y
+    return out.reshape(x.shape), mu, rstd
+
+
+def _rows_forward(
+    x: Array, w: Any, b: Any, n: int, eps: float, center: bool, out: Array | None = None
+) -> tuple[Array, Array | float, Array]:
+    """y, μ and rstd of some rows, of the dtype that is computed in."""
+    char = x.dtype.char
+    size, mu = number(n, char), 0.0
+    if center:
+        mu = row_sums(x)
+        mu /= size
+        x = out = np.subtract(x, mu[:, None], out)
+    rstd = row_sums(x, x)
+    rstd /= size
+    rstd += number(eps, char)
+    np.sqrt(rstd, rstd)
+    np.divide(number(1.0, char), rstd, rstd)
+    scale = rstd[:, None]
+    if isinstance(w, np.ndarray):
+        scale = scale.dot(w[None])
+    elif w != 1.0:
+        scale = scale * w
+    y = np.multiply(x, scale, out)
+    if isinstance(b, np.ndarray) or b != 0.0:
+        y += b
+    return y, mu, rstd
 
 
 def _backward_in_rows(
@@ -136,52 +147,70 @@ def _backward_in_rows(
     wide: Any,
 ) -> Gradients:
     n = math.prod(x.shape[axis[0] :])
-    mu, rstd = mu.reshape(-1), rstd.reshape(-1)
+    mu, rstd = _flat(mu), _flat(rstd)
     shape = (len(rstd), n)
     rows, gs = x.reshape(shape), g.reshape(shape)
     w = _flat(weight) if isinstance(weight, np.ndarray) else ones(n, wide.char) * weight
-    dx = np.empty(shape, x.dtype) if wanted[0] else None
-    dw, db = (np.zeros(n) if want else None for want in wanted[1:])
-    step = max(1, min(PIECE // max(1, n), shape[0]))
-    spare = np.empty((step, n), wide)
-    direct = dx is not None and dx.dtype == wide  # the product may be written where dx will stand
-    other = spare if direct else np.empty((step, n), wide)
-    for start in range(0, shape[0] if n else 0, step):
-        part = slice(start, start + step)
-        dy, r = gs[part], rstd[part]
-        c = spare[: len(dy)]
-        if dy.dtype != wide:
-            dy = dy.astype(wide)
-        if db is not None:
-            db += _down(None, dy)
-        if dx is None and dw is None:
-            continue
-        np.subtract(rows[part], mu[part, None], out=c)
-        t = dx[part] if dx is not None and direct else other[: len(dy)]
-        np.multiply(dy, c, out=t)
-        if dw is not None:
-            dw += _down(r, t)
-        if dx is None:
-            continue
-        along = t @ w
-        along *= r
-        along *= r
-        along /= n
-        np.multiply(dy, w, out=t)
-        c *= along[:, None]
-        t -= c
-        if center:
-            level = dy @ w
-            level /= n
-            t -= level[:, None]
-        t *= r[:, None]
-        if dx.dtype != wide:
-            dx[part] = t
+    if 0 < x.size <= PIECE:
+        rows, gs = rows.astype(wide, copy=False), gs.astype(wide, copy=False)
+        dx, dw, db = _rows_backward(wanted, gs, rows, w, n, center, mu, rstd)
+    else:
+        dx, dw, db = np.empty(shape, x.dtype) if wanted[0] else None, np.zeros(n), np.zeros(n)
+        step = max(1, min(PIECE // max(1, n), shape[0]))
+        spare = np.empty((step, n), wide)
+        direct = dx is not None and dx.dtype == wide  # the product may be written where dx will stand
+        other = None if direct else np.empty((step, n), wide)
+        for start in range(0, shape[0] if n else 0, step):
+            part = slice(start, start + step)
+            dy, xs, r = gs[part].astype(wide, copy=False), rows[part].astype(wide, copy=False), rstd[part]
+            place = dx[part] if direct else other[: len(dy)]
+            some = _rows_backward(wanted, dy, xs, w, n, center, mu[part] if center else mu, r, place, spare[: len(dy)])
+            if wanted[0] and not direct:
+                dx[part] = place
+            if wanted[1]:
+                dw += some[1]
+            if wanted[2]:
+                db += some[2]
     return (
-        None if dx is None else dx.reshape(x.shape),
-        None if dw is None else dw.reshape(weight.shape).astype(weight.dtype, copy=False),
-        None if db is None else db.reshape(bias.shape).astype(bias.dtype, copy=False),
+        dx.reshape(x.shape).astype(x.dtype, copy=False) if wanted[0] else None,
+        dw.reshape(weight.shape).astype(weight.dtype, copy=False) if wanted[1] else None,
+        db.reshape(bias.shape).astype(bias.dtype, copy=False) if wanted[2] else None,
     )
+
+
+def _rows_backward(
+    wanted: tuple[bool, bool, bool],
+    dy: Array,
+    x: Array,
+    w: Array,
+    n: int,
+    center: bool,
+    mu: Array,
+    rstd: Array,
+    out: Array | None = None,
+    spare: Array | None = None,
+) -> Gradients:
+    """dx, dγ and dβ of some rows, of the dtype that is computed in; ``out``, ``spare``: where dx, and c, may stand."""
+    dx = dw = None
+    db = _down(None, dy) if wanted[2] else None
+    if wanted[0] or wanted[1]:
+        c = np.subtract(x, mu[:, None], spare) if center else x
+        product = np.multiply(dy, c, out)
+        dw = _down(rstd, product) if wanted[1] else None
+        if wanted[0]:
+            w_n = w / number(n, w.dtype.char)
+            along = product.dot(w_n)
+            along *= rstd
+            along *= rstd
+            along *= rstd
+            dx = np.dot(rstd[:, None], w[None], product)
+            dx *= dy
+            dx -= np.multiply(c, along[:, None], c if center else spare)
+            if center:
+                level = dy.dot(w_n)
+                level *= rstd
+                dx -= level[:, None]
+    return dx, dw, db
 
 
 def _down(r: Array | None, t: Array) -> Array:
@@ -300,7 +329,9 @@ def _backward(
     wide: Any,
 ) -> Gradients:
     w = _aligned(weight, x.ndim)
+    stat = tuple([1 if a in axis else n for a, n in enumerate(x.shape)])
     n = math.prod([x.shape[a] for a in axis])
+    mu, rstd = mu.reshape(stat), rstd.reshape(stat)
     dx = np.empty(x.shape, x.dtype) if wanted[0] else None
     dw, db = (np.zeros(_aligned(p, x.ndim).shape) if want else None for p, want in zip((weight, bias), wanted[1:]))
     for some in pieces(x.shape, axis) if x.size else ():
