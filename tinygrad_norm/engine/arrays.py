@@ -81,9 +81,10 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     the other in places that depend on the processor, and 2²⁵ ones would give 2²⁴.
     """
     if x.size <= SMALL:
-        kept, product, short = _few(x.shape, axis, x.dtype.char)
-        if product is not None and x.flags.c_contiguous:
-            return _times_ones(x, *product).reshape(kept)
+        kept, vector, table, before, short = _few(x.shape, axis, x.dtype.char)
+        if vector is not None and x.flags.c_contiguous:
+            rows = x if table is None else x.reshape(table)
+            return (vector.dot(rows) if before else rows.dot(vector)).reshape(kept)
         if short:
             return np.add.reduce(x, axis, keepdims=True)
     if x.dtype == np.float16:
@@ -99,27 +100,20 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     return np.add.reduce(x, axis, keepdims=True)
 
 
-Product = tuple["tuple[int, int] | None", Array, bool]
-
-
 @lru_cache(maxsize=1024)
-def _few(shape: tuple[int, ...], axis: tuple[int, ...], dtype: str) -> tuple[tuple[int, ...], Product | None, bool]:
-    """How few entries are summed: the shape of the sum; the product with ones that gives it, of a contiguous array, by far
-    the fastest; whether a plain sum will do: no column so long that NumPy, adding up one by one, would lose small entries."""
-    n, product = math.prod([shape[a] for a in axis]), None
+def _few(shape: tuple[int, ...], axis: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
+    """How few entries are summed: the shape of the sum; the vector of ones whose product with a contiguous array it is, by
+    far the fastest, if there is one, the table that the array is then, and whether the ones stand before it; whether a plain
+    sum will do: no column so long that NumPy, adding up one by one, would lose small entries."""
+    n, kept, vector, table, before = math.prod([shape[a] for a in axis]), _reduced(shape, axis), None, None, False
     others = math.prod(shape) // n if n else 0
     if axis and others and dtype in "fd" and axis[-1] - axis[0] + 1 == len(axis):
         if axis[-1] == len(shape) - 1 and n <= _ROW:
-            product = (None if (others, n) == shape else (others, n), ones(n, dtype), False)
+            vector, table = ones(n, dtype), (others, n)
         elif axis[0] == 0 and n <= _COLUMN:
-            product = (None if (n, others) == shape else (n, others), ones(n, dtype), True)
+            vector, table, before = ones(n, dtype), (n, others), True
     short = dtype != "e" and all(shape[a] <= _COLUMN or a == len(shape) - 1 for a in axis)
-    return _reduced(shape, axis), product, short
-
-
-def _times_ones(x: Array, table: tuple[int, int] | None, vector: Array, leading: bool) -> Array:
-    rows = x if table is None else x.reshape(table)
-    return vector.dot(rows) if leading else rows.dot(vector)
+    return kept, vector, None if table == shape else table, before, short
 
 
 def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
@@ -231,14 +225,13 @@ def _summing(full: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> tuple
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """The adjoint of broadcasting ``shape`` to ``x.shape``, for arrays. Where x has 1 nothing varies, and it keeps that."""
-    axis, shape, product, short = _summing(x.shape, shape, x.dtype.char)
+    axis, shape, vector, table, before, short = _summing(x.shape, shape, x.dtype.char)
     if axis:
-        if x.size > SMALL:
-            x = total(x, axis)
-        elif product is not None and x.flags.c_contiguous:
-            x = _times_ones(x, *product)
+        if vector is not None and x.size <= SMALL and x.flags.c_contiguous:
+            rows = x if table is None else x.reshape(table)
+            x = vector.dot(rows) if before else rows.dot(vector)
         else:
-            x = np.add.reduce(x, axis, keepdims=True) if short else total(x, axis)
+            x = np.add.reduce(x, axis, keepdims=True) if short and x.size <= SMALL else total(x, axis)
     return x if x.shape == shape else x.reshape(shape)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,6 +29,7 @@ else:
     Methods = object
 
 _births = itertools.count()
+_new = object.__new__
 _NUMBERS = (float, int, bool)
 
 
@@ -41,6 +42,8 @@ class Tensor(Methods):
     ``birth``: when it came to be. Inputs are older than outputs, so sorting by birth is a topological order.
     ``written``: when a leaf got its present data; what was computed from it before is out of date.
     """
+
+    renewed: ClassVar[int] = 0  # when a leaf, whichever, was last given new data
 
     __slots__ = (
         *(
@@ -87,7 +90,7 @@ class Tensor(Methods):
     @property
     def data(self) -> Array:
         """The values. Read-only; on a leaf, assigning a new array of the same shape and dtype updates it."""
-        self._data.flags.writeable = False
+        self._data.setflags(write=False)
         return self._data
 
     @data.setter
@@ -100,7 +103,7 @@ class Tensor(Methods):
                 f"data: new data {describe(new)} for {describe(self)}; shape and dtype must stay. Make a new tensor instead."
             )
         self._data = new
-        self.written = next(_births)  # younger than every record that read the old data
+        self.written = Tensor.renewed = next(_births)  # younger than every record that read the old data
 
     @property
     def grad(self) -> Tensor | None:
@@ -170,10 +173,11 @@ class Tensor(Methods):
         arrays, record, large = [], False, False
         for x in inputs:
             if type(x) is Tensor:
-                array = x._data
-                arrays.append(array)
-                record = record or x.requires_grad
-                large = large or array.size > SLAB
+                arrays.append(x._data)
+                if x.requires_grad:
+                    record = True
+                if x._data.size > SLAB:
+                    large = True
             elif type(x) in _NUMBERS:
                 arrays.append(x)
             else:
@@ -188,13 +192,18 @@ class Tensor(Methods):
             raise
         except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
             raise explain(op, inputs, params, error) from None
-        out = Tensor.__new__(Tensor)
-        out._data = data = data if type(data) is np.ndarray else np.asarray(data)
+        if type(data) is not np.ndarray:
+            data = np.asarray(data)
+        out = _new(Tensor)
+        out._data = data
         out.name = out._grad = None
         out.birth = birth = next(_births)
         out.scope = state.scope
         if record and state.recording and not op.constant and data.dtype.kind == "f":
-            out.op, out.inputs, out.params, out.requires_grad = op, inputs, params, True
+            out.op = op
+            out.inputs = inputs
+            out.params = params
+            out.requires_grad = True
         else:
             out.op, out.inputs, out.params, out.requires_grad, out.written = None, (), {}, False, birth
         return out

@@ -33,6 +33,7 @@ from .values import Placed, is_basic
 
 _BIRTH = operator.attrgetter("birth")
 _NOTHING = nullcontext()
+_FIRST = (0,)
 FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing
 
 # The record ---------------------------------------------------------------------------------------------
@@ -59,19 +60,16 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Te
     For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
-    newest = 0  # when the youngest data among the leaves so far was given
     needed: dict[Tensor, Sequence[int]] = {}
+    nothing_from = needed.keys().isdisjoint
     for node in history(*outputs):
-        operation = node.op
-        if operation is None:
-            if node.written > newest:
-                newest = node.written
-        elif positions := [i for i, x in enumerate(node.inputs) if type(x) is Tensor and x in needed]:
-            if newest > node.birth:
+        inputs = node.inputs
+        if not nothing_from(inputs):
+            if node.birth < Tensor.renewed:
                 _check_data(node)
-            needed[node] = positions if operation.everywhere else _with_rules(node, positions)
-            continue
-        if node in targets:
+            positions = _FIRST if len(inputs) == 1 else [i for i, x in enumerate(inputs) if x in needed]
+            needed[node] = positions if node.op.everywhere else _with_rules(node, positions)  # type: ignore[union-attr]
+        elif node in targets:
             needed[node] = ()
     return needed
 
@@ -116,20 +114,22 @@ def pull_back(
     it does not vary along an axis.
     """
     reading = ARRAYS if reading is None else reading
-    wanted, cotangents = set(targets), dict(seeds)
+    wanted, cotangents, found = set(targets), dict(seeds), {}
     with reading.around(seeds):
         for node, positions in reversed(between(seeds, wanted).items()):
-            if node not in cotangents:
+            g = cotangents.pop(node, None)
+            if g is None:
                 continue
             if visit is not None:
-                cotangents[node] = visit(node, reading.settle(cotangents[node]))
-            if not positions:
-                continue
-            g = cotangents[node] if keep or node in wanted else cotangents.pop(node)
-            for i, share in zip(positions, reading.shares(node, positions, g)):
-                x = node.inputs[i]
-                cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
-        return {t: reading.settle(g) for t, g in cotangents.items()}
+                g = visit(node, reading.settle(g))
+            if positions:
+                inputs = node.inputs
+                for i, share in zip(positions, reading.shares(node, positions, g)):
+                    x = inputs[i]
+                    cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
+            if keep or node in wanted:
+                found[node] = reading.settle(g)
+    return found
 
 
 # Reading the rules ----------------------------------------------------------------------------------------
@@ -199,37 +199,55 @@ class ArrayReading(Reading):
         return by_rows() if max([y.size for y in seeds], default=0) > SLAB else _NOTHING
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
-        operation, out = node.op, node._data
-        operands = [x._data if type(x) is Tensor else x for x in node.inputs]
+        operation, out, params = node.op, node._data, node.params
         assert operation is not None
+        operands: list[Any] = []
+        for x in node.inputs:
+            operands.append(x._data if type(x) is Tensor else x)
         if type(g) is Placed:
             g = g.whole()
-        if operation.kernel is not None and (out.size > SMALL or not operation.elementwise):
-            g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
-            found: Sequence[Any] = operation.kernel(positions, g, out, *operands, **node.params)
-            return [g if g.dtype == (x := operands[i]).dtype else g.astype(x.dtype) for i, g in zip(positions, found)]
-        if operation is op.getitem and operands[0].size > FEW and is_basic(node.params["index"]):
-            x = operands[0]
-            return [Placed(g, node.params["index"], x.shape, x.dtype)]
-        if type(operation.pullbacks) is Together:
-            return super().shares(node, positions, g)
-        return [self.pull(node, i, g, out, operands) for i in positions]
-
-    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: Sequence[Any]) -> Any:
-        operation, x, full = node.op, operands[position], out.shape
-        shape, rule = x.shape, operation.pullbacks[position]  # type: ignore[union-attr]
-        if g.shape != full and (shape != full or not operation.elementwise):  # type: ignore[union-attr]
-            g = np.broadcast_to(g, full)
-        if out.size > SLAB and shape != full and operation.elementwise and out.ndim > 1 and full[0] > 1:  # type: ignore[union-attr]
-            share = sum_in_slabs(rule, (g, out, *operands), node.params, full, shape)  # type: ignore[arg-type]
-        else:
-            share = rule(g, out, *operands, **node.params)  # type: ignore[misc]
+        full, elementwise, rules = out.shape, operation.elementwise, operation.pullbacks
+        if not elementwise or out.size > SMALL:
+            found = self.shortcut(node, positions, g, out, operands)
+            if found is not None:
+                return found
+        read, shares, small = (g, out, *operands), [], g.shape != full
+        for i in positions:
+            x = operands[i]
+            shape = x.shape
+            if small and (shape != full or not elementwise):
+                read, small = (np.broadcast_to(g, full), *read[1:]), False
+            share = rules[i](*read, **params)  # type: ignore[misc]
             if share.shape != shape:
                 share = sum_to(share, shape)
-        return share if share.dtype == x.dtype else share.astype(x.dtype)
+            shares.append(share if share.dtype == x.dtype else share.astype(x.dtype))
+        return shares
+
+    def shortcut(self, node: Tensor, positions: Sequence[int], g: Any, out: Any, operands: Sequence[Any]) -> Sequence[Any] | None:
+        """The shares of an op for whose rules there is something faster, here; else None."""
+        operation, params, full = node.op, node.params, out.shape
+        assert operation is not None
+        if operation.kernel is not None:
+            g = g if g.shape == full else np.broadcast_to(g, full)
+            found = operation.kernel(positions, g, out, *operands, **params)
+        elif type(operation.pullbacks) is Together:
+            found = operation.pullbacks.rule(g, out, *operands, wanted=positions, **params)
+        elif operation is op.getitem and operands[0].size > FEW and is_basic(params["index"]):
+            x = operands[0]
+            return [Placed(g, params["index"], x.shape, x.dtype)]
+        elif out.size > SLAB and operation.elementwise and out.ndim > 1 and full[0] > 1:
+            g = g if g.shape == full else np.broadcast_to(g, full)
+            found = []
+            for i in positions:
+                rule, read, shape = operation.pullbacks[i], (g, out, *operands), operands[i].shape
+                found.append(rule(*read, **params) if shape == full else sum_in_slabs(rule, read, params, full, shape))  # type: ignore
+        else:
+            return None
+        return [self.fit(share, operands[i]) for i, share in zip(positions, found)]
 
     def fit(self, g: Any, x: Any) -> Any:
-        g = sum_to(g, x.shape)
+        if g.shape != x.shape:
+            g = sum_to(g, x.shape)
         return g if g.dtype == x.dtype else g.astype(x.dtype)
 
     def add(self, a: Any, b: Any) -> Any:
@@ -302,13 +320,19 @@ def grad(
         seed = _seed(y, seed, create_graph)
         start[y] = start[y] + seed if y in start else seed
     found = pull_back(start, xs, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=False)) if start else {}
-    if not (allow_unused or materialize_grads) and (missing := [x for x in xs if x not in found]):
-        raise UnreachableError(
-            f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
-            "outside no_grad, and not detached? allow_unused=True gives None instead."
-        )
-    missed = lambda x: Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads else None  # noqa: E731
-    return tuple([_finish(found[x], x, start, create_graph) if x in found else missed(x) for x in xs])  # type: ignore[misc]
+    gradients: list[Any] = []
+    for x in xs:
+        if x in found:
+            gradients.append(_finish(found[x], x, start, create_graph))
+        elif materialize_grads or allow_unused:
+            gradients.append(Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads else None)
+        else:
+            missing = ", ".join([describe(x) for x in xs if x not in found])
+            raise UnreachableError(
+                f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {missing}. Was it recorded with requires_grad=True, "
+                "outside no_grad, and not detached? allow_unused=True gives None instead."
+            )
+    return tuple(gradients)
 
 
 def backward(
@@ -355,17 +379,17 @@ def _seed(output: Tensor, gradient: Any, record: bool) -> Any:
                 "which for a normalization is zero.)"
             )
         gradient = np.ones(output.shape, output.dtype)
-    data = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient)
-    if data.shape != output.shape:
+    data, like = gradient._data if isinstance(gradient, Tensor) else np.asarray(gradient), output._data
+    if data.shape != like.shape:
         raise ShapeError(
             f"backward: cotangent {describe(gradient if isinstance(gradient, Tensor) else data)} for {describe(output)}; the shapes must be equal."
         )
-    if data.dtype != output.dtype and not (isinstance(gradient, (int, float)) or data.dtype.kind in "iu"):
+    if data.dtype != like.dtype and not (isinstance(gradient, (int, float)) or data.dtype.kind in "iu"):
         raise DTypeError(
             f"backward: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
             f"Cast it: dy.astype('{output.dtype}')."
         )
-    data = data.astype(output.dtype, copy=False)
+    data = data.astype(like.dtype, copy=False)
     if record:
         return gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
     return data

@@ -72,7 +72,7 @@ def detach_norm(
     """
     x = floating(input, "detach_norm")
     shape, axis = trailing("detach_norm", x, normalized_shape)
-    w, b = affine_pair("detach_norm", x, weight, bias, shape, f"normalized_shape {shape}")
+    w, b = affine_pair("detach_norm", x, weight, bias, shape, "normalized_shape {}")
     eps, analytic = number("detach_norm", "eps", eps), is_analytic("detach_norm", backward)
     if not x.size:
         return of_nothing(x, w, b)

@@ -32,6 +32,10 @@ _AS_IT_IS = nullcontext()
 
 def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array:
     """γ·x̂ + β over arrays; float16 is computed in float32. The moments are remembered for the way back."""
+    if _few_rows(x, weight, axis) and type(bias) is np.ndarray and bias.shape == weight.shape and bias.dtype is x.dtype:
+        y, mu, rstd = _rows_forward(x, weight, bias, x.shape[1], eps, center)
+        _remember(x, (axis, eps, center, x.dtype), mu, rstd)
+        return y
     dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
     wide = np.dtype(np.float32) if dtype == np.float16 else dtype
     if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
@@ -55,6 +59,10 @@ def affine_standardize_pullbacks(
     center: bool = True,
 ) -> Gradients:
     """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64."""
+    if _few_rows(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
+        known = _recall(x, (axis, eps, center, x.dtype))
+        if known is not None:
+            return _rows_backward(wanted, g, x, weight, x.shape[1], center, *known)
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
     known = _recall(x, (axis, eps, center, wide))
     with by_rows() if x.size > SLAB else _AS_IT_IS:
@@ -84,6 +92,21 @@ def _in_rows(shape: tuple[int, ...], weight: Any, bias: Any, axis: tuple[int, ..
     return (not isinstance(weight, np.ndarray) or weight.shape == one) and (not isinstance(bias, np.ndarray) or bias.shape == one)
 
 
+def _few_rows(x: Array, weight: Any, axis: tuple[int, ...]) -> bool:
+    """Whether it is the plainest case, in which every check and every copy would cost as much as the sums: a table of one
+    piece, each row a sample, γ one row of the same dtype."""
+    shape = x.shape
+    return (
+        axis == (1,)
+        and len(shape) == 2
+        and 0 < x.size <= PIECE
+        and x.dtype.char in "fd"
+        and type(weight) is np.ndarray
+        and weight.dtype is x.dtype
+        and weight.shape == shape[1:]
+    )
+
+
 def _flat(p: Any) -> Any:
     return p if not isinstance(p, np.ndarray) or p.ndim == 1 else p.reshape(-1)
 
@@ -94,8 +117,8 @@ def _forward_in_rows(
     n = math.prod(x.shape[axis[0] :])
     rows, w, b = x.reshape(math.prod(x.shape[: axis[0]]), n), _flat(w), _flat(b)
     if 0 < x.size <= PIECE:
-        y, mu, rstd = _rows_forward(rows.astype(wide, copy=False), w, b, n, eps, center)
-        return y.reshape(x.shape).astype(dtype, copy=False), mu, rstd
+        y, mu, rstd = _rows_forward(rows if rows.dtype == wide else rows.astype(wide), w, b, n, eps, center)
+        return y.reshape(x.shape) if dtype == wide else y.reshape(x.shape).astype(dtype), mu, rstd
     out = np.empty(rows.shape, dtype)
     mu, rstd = np.zeros(len(rows), wide), np.empty(len(rows), wide)
     step = max(1, PIECE // max(1, n))
@@ -110,14 +133,16 @@ def _forward_in_rows(
 
 def _rows_forward(
     x: Array, w: Any, b: Any, n: int, eps: float, center: bool, out: Array | None = None
-) -> tuple[Array, Array | float, Array]:
+) -> tuple[Array, Array, Array]:
     """y, μ and rstd of some rows, of the dtype that is computed in."""
     char = x.dtype.char
-    size, mu = number(n, char), 0.0
+    size = number(n, char)
     if center:
         mu = row_sums(x)
         mu /= size
         x = out = np.subtract(x, mu[:, None], out)
+    else:
+        mu = np.zeros(len(x), x.dtype)
     rstd = row_sums(x, x)
     rstd /= size
     rstd += number(eps, char)
@@ -152,10 +177,12 @@ def _backward_in_rows(
     rows, gs = x.reshape(shape), g.reshape(shape)
     w = _flat(weight) if isinstance(weight, np.ndarray) else ones(n, wide.char) * weight
     if 0 < x.size <= PIECE:
-        rows, gs = rows.astype(wide, copy=False), gs.astype(wide, copy=False)
+        if rows.dtype != wide or gs.dtype != wide:
+            rows, gs = rows.astype(wide), gs.astype(wide)
         dx, dw, db = _rows_backward(wanted, gs, rows, w, n, center, mu, rstd)
     else:
-        dx, dw, db = np.empty(shape, x.dtype) if wanted[0] else None, np.zeros(n), np.zeros(n)
+        dx = np.empty(shape, x.dtype) if wanted[0] else None
+        dw, db = (np.zeros(n) if want else None for want in wanted[1:])
         step = max(1, min(PIECE // max(1, n), shape[0]))
         spare = np.empty((step, n), wide)
         direct = dx is not None and dx.dtype == wide  # the product may be written where dx will stand
@@ -164,18 +191,21 @@ def _backward_in_rows(
             part = slice(start, start + step)
             dy, xs, r = gs[part].astype(wide, copy=False), rows[part].astype(wide, copy=False), rstd[part]
             place = dx[part] if direct else other[: len(dy)]
-            some = _rows_backward(wanted, dy, xs, w, n, center, mu[part] if center else mu, r, place, spare[: len(dy)])
+            some = _rows_backward(wanted, dy, xs, w, n, center, mu[part], r, place, spare[: len(dy)])
             if wanted[0] and not direct:
                 dx[part] = place
             if wanted[1]:
                 dw += some[1]
             if wanted[2]:
                 db += some[2]
-    return (
-        dx.reshape(x.shape).astype(x.dtype, copy=False) if wanted[0] else None,
-        dw.reshape(weight.shape).astype(weight.dtype, copy=False) if wanted[1] else None,
-        db.reshape(bias.shape).astype(bias.dtype, copy=False) if wanted[2] else None,
-    )
+    return _like(dx, x), _like(dw, weight), _like(db, bias)
+
+
+def _like(share: Array | None, x: Any) -> Array | None:
+    """A gradient in the shape and dtype of what it is the gradient of."""
+    if share is None or (share.shape == x.shape and share.dtype == x.dtype):
+        return share
+    return share.reshape(x.shape).astype(x.dtype, copy=False)
 
 
 def _rows_backward(
@@ -203,7 +233,7 @@ def _rows_backward(
             along *= rstd
             along *= rstd
             along *= rstd
-            dx = np.dot(rstd[:, None], w[None], product)
+            dx = np.dot(rstd[:, None], w[None], out)
             dx *= dy
             dx -= np.multiply(c, along[:, None], c if center else spare)
             if center:
@@ -218,8 +248,7 @@ def _down(r: Array | None, t: Array) -> Array:
     if len(t) > 256:
         t = sums(t, None if r is None else np.broadcast_to(r[:, None], t.shape), (1, t.shape[1]))
         return t.reshape(-1)
-    down: Array = (ones(len(t), t.dtype.char) if r is None else r) @ t
-    return down
+    return (ones(len(t), t.dtype.char) if r is None else r).dot(t)
 
 
 # Any axes, any γ and β that broadcast ----------------------------------------------------------------------------
@@ -355,11 +384,7 @@ def _backward(
             if center:
                 share -= level
             dx[p] = share
-    return (
-        dx,
-        None if dw is None else dw.reshape(weight.shape).astype(weight.dtype, copy=False),
-        None if db is None else db.reshape(bias.shape).astype(bias.dtype, copy=False),
-    )
+    return dx, _like(dw, weight), _like(db, bias)
 
 
 def _gather(dy: Array, c: Array, rstd: Array, w: Any, dw: Array | None, db: Array | None) -> tuple[Array, Array]:
