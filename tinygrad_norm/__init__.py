@@ -12,9 +12,8 @@
 Not related to the project called tinygrad.
 """
 
-from . import functional, nn
-from .check import GradientMismatchError, check, check_grads, compare
-from .derive import derive
+from typing import TYPE_CHECKING
+
 from .engine import (
     DTypeError,
     GradientError,
@@ -44,11 +43,9 @@ from .engine import (
 )
 from .engine.functions import clip, einsum, stack
 from .engine.primitives import cos, erf, exp, log, maximum, minimum, relu, rsqrt, sigmoid, sin, sqrt, tanh, where
-from .graph import graph, lenders
-from .norms import Norm, register
+from .loans import lend
 
 __version__ = "0.1.0"
-lenders += ["tinygrad_norm.draw"]  # a room that is opened when first asked for
 
 __all__ = [
     "DTypeError",
@@ -103,3 +100,12 @@ __all__ = [
     "vjp",
     "where",
 ]
+
+if TYPE_CHECKING:  # opened when first asked for
+    from . import functional, nn
+    from .check import GradientMismatchError, check, check_grads, compare
+    from .derive import derive
+    from .graph import graph
+    from .norms import Norm, register
+else:
+    __getattr__, __dir__ = lend(__name__, __all__)

@@ -52,8 +52,8 @@ def row_sums(a: Array, b: Array | None = None) -> Array:
     if a.shape[1] > _ROW:
         return _dots(a, b)
     if b is None:
-        return a.dot(ones(a.shape[1], a.dtype.char))
-    return np.add.reduce(a * b, 1) if a.shape[1] < 8 else np.vecdot(a, b)  # too short for a dot product's call
+        return np.asarray(a.dot(ones(a.shape[1], a.dtype.char)))
+    return np.asarray(np.add.reduce(a * b, 1) if a.shape[1] < 8 else np.vecdot(a, b))  # too short for a dot product's call
 
 
 def _dots(a: Array, b: Array | None) -> Array:
@@ -84,7 +84,8 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
         kept, vector, table, before, short = _few(x.shape, axis, x.dtype.char)
         if vector is not None and x.flags.c_contiguous:
             rows = x if table is None else x.reshape(table)
-            return (vector.dot(rows) if before else rows.dot(vector)).reshape(kept)
+            summed: Array = (vector.dot(rows) if before else rows.dot(vector)).reshape(kept)
+            return summed
         if short:
             return np.add.reduce(x, axis, keepdims=True)
     if x.dtype == np.float16:

@@ -84,7 +84,7 @@ def _check_data(node: Tensor) -> None:
             )
 
 
-def _with_rules(node: Tensor, positions: list[int]) -> list[int]:
+def _with_rules(node: Tensor, positions: Sequence[int]) -> Sequence[int]:
     operation = node.op
     assert operation is not None
     if not operation.pullbacks:
@@ -144,7 +144,7 @@ class Reading:
     def operands(self, node: Tensor) -> tuple[Any, ...]:
         return tuple([self.value(x) if type(x) is Tensor else x for x in node.inputs])
 
-    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: Sequence[Any]) -> Any:
+    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
         """The chain rule along one edge: the node's cotangent in, its share for one input out.
 
         The share stands for a value of the input's shape and may be smaller: what does not vary along

@@ -28,6 +28,7 @@ PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a cor
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
 Piece = tuple[slice, ...]
 _AS_IT_IS = nullcontext()
+_TINY = 1e-20  # an ε below lets rstd³ leave the range of float32 where no gradient does
 
 
 def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array:
@@ -62,7 +63,7 @@ def affine_standardize_pullbacks(
     if _few_rows(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
         known = _recall(x, (axis, eps, center, x.dtype))
         if known is not None:
-            return _rows_backward(wanted, g, x, weight, x.shape[1], center, *known)
+            return _rows_backward(wanted, g, x, weight, x.shape[1], eps, center, *known)
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
     known = _recall(x, (axis, eps, center, wide))
     with by_rows() if x.size > SLAB else _AS_IT_IS:
@@ -70,7 +71,7 @@ def affine_standardize_pullbacks(
             forward = _forward_in_rows if _in_rows(x.shape, 1.0, 0.0, axis) else _forward
             known = forward(x, 1.0, 0.0, axis, eps, center, wide, wide)[1:]
         backward = _backward_in_rows if _in_rows(x.shape, weight, bias, axis) else _backward
-        return backward(wanted, g, x, weight, bias, axis, center, *known, wide)
+        return backward(wanted, g, x, weight, bias, axis, eps, center, *known, wide)
 
 
 def _common(first: Array, *others: Any) -> Any:
@@ -166,6 +167,7 @@ def _backward_in_rows(
     weight: Any,
     bias: Any,
     axis: tuple[int, ...],
+    eps: float,
     center: bool,
     mu: Array,
     rstd: Array,
@@ -179,33 +181,32 @@ def _backward_in_rows(
     if 0 < x.size <= PIECE:
         if rows.dtype != wide or gs.dtype != wide:
             rows, gs = rows.astype(wide), gs.astype(wide)
-        dx, dw, db = _rows_backward(wanted, gs, rows, w, n, center, mu, rstd)
+        dx, dw, db = _rows_backward(wanted, gs, rows, w, n, eps, center, mu, rstd)
     else:
         dx = np.empty(shape, x.dtype) if wanted[0] else None
         dw, db = (np.zeros(n) if want else None for want in wanted[1:])
         step = max(1, min(PIECE // max(1, n), shape[0]))
         spare = np.empty((step, n), wide)
-        direct = dx is not None and dx.dtype == wide  # the product may be written where dx will stand
-        other = None if direct else np.empty((step, n), wide)
+        direct = dx is not None and dx.dtype == wide
+        place: Any = dx if direct else np.empty((step, n), wide)
         for start in range(0, shape[0] if n else 0, step):
             part = slice(start, start + step)
             dy, xs, r = gs[part].astype(wide, copy=False), rows[part].astype(wide, copy=False), rstd[part]
-            place = dx[part] if direct else other[: len(dy)]
-            some = _rows_backward(wanted, dy, xs, w, n, center, mu[part], r, place, spare[: len(dy)])
-            if wanted[0] and not direct:
-                dx[part] = place
-            if wanted[1]:
-                dw += some[1]
-            if wanted[2]:
-                db += some[2]
+            out = place[part] if direct else place[: len(dy)]
+            found = _rows_backward(wanted, dy, xs, w, n, eps, center, mu[part], r, out, spare[: len(dy)])
+            for whole, some in zip((dw, db), found[1:]):
+                if whole is not None and some is not None:
+                    whole += some
+            if dx is not None and not direct:
+                dx[part] = out
     return _like(dx, x), _like(dw, weight), _like(db, bias)
 
 
 def _like(share: Array | None, x: Any) -> Array | None:
     """A gradient in the shape and dtype of what it is the gradient of."""
-    if share is None or (share.shape == x.shape and share.dtype == x.dtype):
-        return share
-    return share.reshape(x.shape).astype(x.dtype, copy=False)
+    if share is not None and (share.shape != x.shape or share.dtype != x.dtype):
+        share = share.reshape(x.shape).astype(x.dtype, copy=False)
+    return share
 
 
 def _rows_backward(
@@ -214,6 +215,7 @@ def _rows_backward(
     x: Array,
     w: Array,
     n: int,
+    eps: float,
     center: bool,
     mu: Array,
     rstd: Array,
@@ -225,17 +227,21 @@ def _rows_backward(
     db = _down(None, dy) if wanted[2] else None
     if wanted[0] or wanted[1]:
         c = np.subtract(x, mu[:, None], spare) if center else x
+        far = eps < _TINY
+        if far:
+            c = np.multiply(c, rstd[:, None], c if center else spare)
         product = np.multiply(dy, c, out)
-        dw = _down(rstd, product) if wanted[1] else None
+        dw = _down(None if far else rstd, product) if wanted[1] else None
         if wanted[0]:
             w_n = w / number(n, w.dtype.char)
             along = product.dot(w_n)
             along *= rstd
-            along *= rstd
-            along *= rstd
+            if not far:
+                along *= rstd
+                along *= rstd
             dx = np.dot(rstd[:, None], w[None], out)
             dx *= dy
-            dx -= np.multiply(c, along[:, None], c if center else spare)
+            dx -= np.multiply(c, along[:, None], c if center or far else spare)
             if center:
                 level = dy.dot(w_n)
                 level *= rstd
@@ -248,7 +254,7 @@ def _down(r: Array | None, t: Array) -> Array:
     if len(t) > 256:
         t = sums(t, None if r is None else np.broadcast_to(r[:, None], t.shape), (1, t.shape[1]))
         return t.reshape(-1)
-    return (ones(len(t), t.dtype.char) if r is None else r).dot(t)
+    return np.asarray((ones(len(t), t.dtype.char) if r is None else r).dot(t))
 
 
 # Any axes, any γ and β that broadcast ----------------------------------------------------------------------------
@@ -352,6 +358,7 @@ def _backward(
     weight: Any,
     bias: Any,
     axis: tuple[int, ...],
+    eps: float,
     center: bool,
     mu: Array,
     rstd: Array,
