@@ -102,7 +102,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # opened when first asked for
+    from . import draw as draw
     from . import functional, nn
+    from . import norms as norms
     from .check import GradientMismatchError, check, check_grads, compare
     from .derive import derive
     from .graph import graph

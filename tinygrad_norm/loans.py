@@ -12,9 +12,11 @@ from typing import Any
 NAMES: dict[str, str] = {
     **dict.fromkeys(("GradientMismatchError", "check", "check_grads", "compare"), "check"),
     "derive": "derive",
+    "draw": "draw",
     "functional": "functional",
     "graph": "graph",
     "nn": "nn",
+    "norms": "norms",
     **dict.fromkeys(("Norm", "register"), "norms"),
 }
 """The package's names that open a room, or a file, and which."""
@@ -58,4 +60,4 @@ def lend(package: str, names: list[str]) -> tuple[Callable[[str], Any], Callable
             setattr(module, name, value)
         return value
 
-    return get, lambda: sorted({*vars(module), *names})
+    return get, lambda: sorted({*vars(module), *names, *NAMES})

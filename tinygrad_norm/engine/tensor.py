@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,6 +29,7 @@ else:
     Methods = object
 
 _births = itertools.count()
+renewed = [0]  # when a leaf, whichever, was last given new data: no younger record need ask whether its own were
 _new = object.__new__
 _NUMBERS = (float, int, bool)
 
@@ -42,8 +43,6 @@ class Tensor(Methods):
     ``birth``: when it came to be. Inputs are older than outputs, so sorting by birth is a topological order.
     ``written``: when a leaf got its present data; what was computed from it before is out of date.
     """
-
-    renewed: ClassVar[int] = 0  # when a leaf, whichever, was last given new data
 
     __slots__ = (
         *(
@@ -103,7 +102,7 @@ class Tensor(Methods):
                 f"data: new data {describe(new)} for {describe(self)}; shape and dtype must stay. Make a new tensor instead."
             )
         self._data = new
-        self.written = Tensor.renewed = next(_births)  # younger than every record that read the old data
+        self.written = renewed[0] = next(_births)  # younger than every record that read the old data
 
     @property
     def grad(self) -> Tensor | None:

@@ -28,7 +28,7 @@ from .errors import (
 )
 from .op import Together
 from .state import enable_grad, no_grad
-from .tensor import Tensor
+from .tensor import Tensor, renewed
 from .values import Placed, is_basic
 
 _BIRTH = operator.attrgetter("birth")
@@ -61,11 +61,11 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Te
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
     needed: dict[Tensor, Sequence[int]] = {}
-    nothing_from = needed.keys().isdisjoint
+    nothing_from, newest = needed.keys().isdisjoint, renewed[0]
     for node in history(*outputs):
         inputs = node.inputs
         if not nothing_from(inputs):
-            if node.birth < Tensor.renewed:
+            if node.birth < newest:
                 _check_data(node)
             positions = _FIRST if len(inputs) == 1 else [i for i, x in enumerate(inputs) if x in needed]
             needed[node] = positions if node.op.everywhere else _with_rules(node, positions)  # type: ignore[union-attr]
@@ -236,11 +236,13 @@ class ArrayReading(Reading):
             x = operands[0]
             return [Placed(g, params["index"], x.shape, x.dtype)]
         elif out.size > SLAB and operation.elementwise and out.ndim > 1 and full[0] > 1:
-            g = g if g.shape == full else np.broadcast_to(g, full)
-            found = []
+            found, whole = [], np.broadcast_to(g, full)
             for i in positions:
-                rule, read, shape = operation.pullbacks[i], (g, out, *operands), operands[i].shape
-                found.append(rule(*read, **params) if shape == full else sum_in_slabs(rule, read, params, full, shape))  # type: ignore
+                rule, shape = operation.pullbacks[i], operands[i].shape
+                if shape == full:
+                    found.append(rule(g, out, *operands, **params))  # type: ignore[misc]
+                else:
+                    found.append(sum_in_slabs(rule, (whole, out, *operands), params, full, shape))  # type: ignore[arg-type]
         else:
             return None
         return [self.fit(share, operands[i]) for i, share in zip(positions, found)]
