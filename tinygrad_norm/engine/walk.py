@@ -196,7 +196,10 @@ class ArrayReading(Reading):
         super().__init__(operator.attrgetter("_data"))
 
     def around(self, seeds: Mapping[Tensor, Any]) -> AbstractContextManager[None]:
-        return by_rows() if max([y.size for y in seeds], default=0) > SLAB else _NOTHING
+        for y in seeds:
+            if y._data.size > SLAB:
+                return by_rows()
+        return _NOTHING
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
         operation, out, params = node.op, node._data, node.params
@@ -245,7 +248,11 @@ class ArrayReading(Reading):
                     found.append(sum_in_slabs(rule, (whole, out, *operands), params, full, shape))  # type: ignore[arg-type]
         else:
             return None
-        return [self.fit(share, operands[i]) for i, share in zip(positions, found)]
+        shares = []
+        for i, share in zip(positions, found):
+            x = operands[i]
+            shares.append(share if share.shape == x.shape and share.dtype == x.dtype else self.fit(share, x))
+        return shares
 
     def fit(self, g: Any, x: Any) -> Any:
         if g.shape != x.shape:
