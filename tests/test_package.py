@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_norm
+from tinygrad_norm import loans
 
 PACKAGE = Path(tinygrad_norm.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,7 @@ KNOWS = {
     "nn": {"engine", "norms"},
     "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn"},
 }
+CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended
 ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "cli"}}
 HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
 
@@ -47,11 +49,62 @@ def files(room):
 @pytest.mark.parametrize("room", KNOWS)
 def test_arrows_point_one_way(room):
     for path in files(room):
-        other = {name for level, name in imports(path) if level == 2} - {"__version__"}
+        other = {name for level, name in imports(path) if level == 2} - {"__version__", "loans"}
         assert other <= KNOWS[room], f"{path.relative_to(PACKAGE)} knows {other - KNOWS[room]}"
         outside = {name for level, name in imports(path) if level == 0}
         for library, rooms in ONLY.items():
             assert library not in outside or room in rooms, f"{path.relative_to(PACKAGE)} knows {library}"
+
+
+def imported_beside(path):
+    """The files of its own room that a file imports, however deep it stands, but not for types only."""
+    for node in running(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            for name in [node.module.split(".")[0]] if node.module else [a.name for a in node.names]:
+                yield path.with_name(f"{name}.py")
+
+
+def running(node):
+    """All of a syntax tree that is run."""
+    yield node
+    for child in node.orelse if for_types_only(node) else ast.iter_child_nodes(node):
+        yield from running(child)
+
+
+def for_types_only(node):
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def in_circles(beside):
+    """Those that come to themselves again, ``beside`` being what each comes to in one step."""
+
+    def reached(path):
+        seen, stack = set(), [path]
+        while stack:
+            new = beside.get(stack.pop(), set()) - seen
+            seen |= new
+            stack += new
+        return seen
+
+    return {path for path in beside if path in reached(path)}
+
+
+@pytest.mark.parametrize("room", KNOWS)
+def test_no_circles_inside_a_room(room):
+    found = in_circles({path: set(imported_beside(path)) for path in files(room) if path.name != "__init__.py"})
+    assert {path.stem for path in found} == CIRCLES.get(room, set())
+
+
+def test_a_circle_would_be_found(tmp_path):
+    for name, text in {
+        "a": "def f():\n    from .b import x",
+        "b": "from . import c",
+        "c": "from .a import f\nfrom .d import x",
+        "d": "if TYPE_CHECKING:\n    from .a import f\nelse:\n    f = object",
+    }.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    found = in_circles({path: set(imported_beside(path)) for path in tmp_path.iterdir()})
+    assert {path.stem for path in found} == {"a", "b", "c"}
 
 
 def test_every_room_is_in_the_plan():
@@ -61,14 +114,79 @@ def test_every_room_is_in_the_plan():
 
 @pytest.mark.parametrize("path", list(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)
 def test_init_files_define_nothing(path):
-    kinds = {type(n) for n in ast.parse(path.read_text(encoding="utf-8")).body}
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    kinds = {type(inner) for n in nodes for inner in (n.body + n.orelse if for_types_only(n) else [n])}
     assert kinds <= {ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.Expr}
+
+
+def fresh(code):
+    """What a new interpreter prints that runs this."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+LENT = {
+    "check": {"GradientMismatchError", "check", "check_grads", "compare"},
+    "derive": {"derive"},
+    "draw": {"draw"},
+    "functional": {"functional"},
+    "graph": {"graph"},
+    "nn": {"nn"},
+    "norms": {"Norm", "norms", "register"},
+}
+
+
+def test_all_loans():
+    """Every one, by name: what is opened when first asked for, and what one room does for an earlier one."""
+    assert {name: room for room, names in LENT.items() for name in names} == loans.NAMES
+    assert loans.LENDERS == {"graph": ("derive", "draw")}
+
+
+def test_loans_are_what_the_types_say():
+    body = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+    typed = {
+        a.name: imported.module or a.name
+        for block in body
+        if for_types_only(block)
+        for imported in block.body
+        for a in imported.names
+    }
+    assert typed == loans.NAMES
+    assert set(loans.NAMES) - {"draw", "norms"} <= set(tinygrad_norm.__all__)
+    assert {*loans.NAMES, *tinygrad_norm.__all__} <= set(dir(tinygrad_norm))
+
+
+def test_only_the_engine_is_opened_by_importing():
+    rooms = fresh("import sys, tinygrad_norm; print(*{m.split('.')[1] for m in sys.modules if m.startswith('tinygrad_norm.')})")
+    assert set(rooms.split()) == {"engine", "loans"}
+
+
+@pytest.mark.parametrize(
+    "first", ["", *(f"import tinygrad_norm.{name}" for name in KNOWS), "from tinygrad_norm.check import Verdict"]
+)
+@pytest.mark.parametrize("name", sorted(LENT["check"] | {"derive", "graph"}))
+def test_a_function_is_lent_and_not_its_room(name, first):
+    """In whatever order things are imported."""
+    assert (
+        fresh(f"{first}\nimport inspect, tinygrad_norm as tn\nprint(inspect.ismodule(tn.{name}), callable(tn.{name}))")
+        == "False True"
+    )
+
+
+def test_the_files_of_a_room_are_found_behind_the_function_of_its_name():
+    code = "import tinygrad_norm.check.diagnose as a, tinygrad_norm.check.diagnose, tinygrad_norm as tn"
+    code += "; from tinygrad_norm.check import diagnose as b; from tinygrad_norm import check"
+    code += "; print(a is b is tn.check.diagnose, check is tn.check is b.__dict__.get('check', check), check.__name__)"
+    assert fresh(code) == "True True check"
+
+
+def test_a_name_that_there_is_not():
+    with pytest.raises(AttributeError, match="module 'tinygrad_norm' has no attribute 'layer_nrom'"):
+        tinygrad_norm.layer_nrom  # noqa: B018
 
 
 def test_importing_is_light():
     code = f"import sys, tinygrad_norm; print([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert fresh(code) == "[]"
 
 
 def test_files_stay_small_enough_to_hold_in_the_head():

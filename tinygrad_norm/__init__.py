@@ -12,9 +12,8 @@
 Not related to the project called tinygrad.
 """
 
-from . import functional, nn
-from .check import GradientMismatchError, check, check_grads, compare
-from .derive import derive
+from typing import TYPE_CHECKING
+
 from .engine import (
     DTypeError,
     FileError,
@@ -89,11 +88,9 @@ from .engine.functions import (
     tanh,
     where,
 )
-from .graph import graph, lenders
-from .norms import Norm, register
+from .loans import lend
 
 __version__ = "0.1.0"
-lenders += ["tinygrad_norm.draw"]  # a room that is opened when first asked for
 
 __all__ = [
     "DTypeError",
@@ -177,3 +174,14 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+if TYPE_CHECKING:  # opened when first asked for
+    from . import draw as draw
+    from . import functional, nn
+    from . import norms as norms
+    from .check import GradientMismatchError, check, check_grads, compare
+    from .derive import derive
+    from .graph import graph
+    from .norms import Norm, register
+else:
+    __getattr__, __dir__ = lend(__name__, __all__)

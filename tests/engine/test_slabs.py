@@ -148,8 +148,8 @@ def test_rows_are_carried_in_float64_from_block_to_block(n):
     x[1, 0], x[2, -1] = AFTER, AFTER
     exact = x.astype("float64").sum(1)
     for times in (None, np.ones_like(x)):
-        found = np.empty(3, "float32")
-        row_sums(x, times, found)
+        found = row_sums(x, times)
+        assert found.dtype == "float32"
         np.testing.assert_allclose(found, exact, rtol=BOUND)
         np.testing.assert_array_equal(found[0], n)
 

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from tinygrad_norm import loans
 from tinygrad_norm.graph import graph
 
 from ..draw.samples import SAMPLES, UGLY_NAMES, leaf, normalized
@@ -92,7 +93,7 @@ def test_a_broken_graph(monkeypatch):
 
 def test_no_pens_at_all(monkeypatch):
     monkeypatch.setattr(room, "_WRITERS", {})
-    monkeypatch.setattr(room, "lenders", ["tinygrad_norm.no_such_room"])
+    monkeypatch.setitem(loans.LENDERS, "graph", ("no_such_room",))
     bundle = normalized(2, 3)._repr_mimebundle_()
     assert whole_picture(bundle)[0].startswith("a graph that cannot be drawn: ")
     assert "no_such_room" in bundle["text/plain"]

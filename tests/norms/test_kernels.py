@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_norm as tn
+from tinygrad_norm.engine.arrays import sum_to, total
 from tinygrad_norm.norms import kernels
 from tinygrad_norm.norms.kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from tinygrad_norm.norms.moments import pull_standardize, standardize
@@ -145,3 +146,27 @@ def test_complex_numbers_pass_unconjugated():
     slope = affine_standardize(x + 1e-30j * v, 2.0, 1.0, (1,), 0.1).imag / 1e-30
     xhat, rstd = standardize(x, (1,), 0.1)
     np.testing.assert_allclose(slope, pull_standardize(2.0 * v, xhat, rstd, (1,)), atol=1e-14)
+
+
+@pytest.mark.parametrize("rows", [3, 3000])
+@pytest.mark.parametrize("center", [True, False])
+def test_a_scale_at_the_end_of_the_range(rows, center):
+    """σ = 10⁻¹⁸ with next to no ε: rstd³ is beyond float32, the gradients are not."""
+    rng = np.random.default_rng(0)
+    x, g = (1e-18 * rng.normal(size=(rows, 64))).astype("float32"), (1e-6 * rng.normal(size=(rows, 64))).astype("float32")
+    w, b = rng.normal(size=(2, 64)).astype("float32")
+    found = [affine_standardize(x, w, b, (1,), 0.0, center)]
+    found += affine_standardize_pullbacks((True, True, True), g, x, w, b, (1,), 0.0, center)
+    for a, e in zip(found, by_definition(*[a.astype("float64") for a in (g, x, w, b)], (1,), 0.0, center)):
+        np.testing.assert_allclose(a, e, atol=1e-5 * np.abs(e).max())
+
+
+def test_a_float32_sum_of_few_entries_is_right_in_each_layout():
+    """Products with ones stand in for small sums: of contiguous arrays only, and the rest as before."""
+    x = np.random.default_rng(0).normal(size=(6, 5, 4)).astype("float32")
+    for a in (x, x.T, x[::2], x[:, ::-1], x[:0], np.asfortranarray(x)):
+        for axis in ((0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)):
+            exact = a.astype("float64").sum(axis, keepdims=True)
+            np.testing.assert_allclose(total(a, axis), exact, atol=1e-5)
+            np.testing.assert_allclose(sum_to(a, exact.shape), exact, atol=1e-5)
+            assert total(a, axis).dtype == sum_to(a, exact.shape).dtype == "float32"

@@ -41,16 +41,19 @@ def ones(n: int, dtype: str) -> Array:
     return vector
 
 
-def row_sums(a: Array, b: Array | None, out: Array) -> None:
-    """Σ a·b, or Σ a, of each row of a table into ``out``."""
-    if a.shape[1] < 8:  # too short for a dot product's call
-        np.add.reduce(a if b is None else a * b, 1, out=out)
-    elif a.shape[1] > _ROW:
-        out[...] = _dots(a, b)
-    elif b is None:
-        np.dot(a, ones(a.shape[1], a.dtype.char), out=out)
-    else:
-        np.vecdot(a, b, out=out)
+@lru_cache(maxsize=256)
+def number(value: float, dtype: str) -> Array:
+    """A number as an array without axes, which NumPy takes in half the time of a Python number."""
+    return np.array(value, dtype)
+
+
+def row_sums(a: Array, b: Array | None = None) -> Array:
+    """Σ a·b, or Σ a, of each row of a table."""
+    if a.shape[1] > _ROW:
+        return _dots(a, b)
+    if b is None:
+        return np.asarray(a.dot(ones(a.shape[1], a.dtype.char)))
+    return np.asarray(np.add.reduce(a * b, 1) if a.shape[1] < 8 else np.vecdot(a, b))  # too short for a dot product's call
 
 
 def _dots(a: Array, b: Array | None) -> Array:
@@ -77,8 +80,14 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
     float16 adds up in float32. float32 adds up in float64, or in blocks that do: NumPy and BLAS add one after
     the other in places that depend on the processor, and 2²⁵ ones would give 2²⁴.
     """
-    if x.size <= SMALL and x.dtype.char != "e" and _short(x.shape, axis):
-        return np.add.reduce(x, axis, keepdims=True)
+    if x.size <= SMALL:
+        kept, vector, table, before, short = _few(x.shape, axis, x.dtype.char)
+        if vector is not None and x.flags.c_contiguous:
+            rows = x if table is None else x.reshape(table)
+            summed: Array = (vector.dot(rows) if before else rows.dot(vector)).reshape(kept)
+            return summed
+        if short:
+            return np.add.reduce(x, axis, keepdims=True)
     if x.dtype == np.float16:
         return np.add.reduce(x, axis, np.float32, keepdims=True).astype(np.float16)
     if x.size > SMALL or x.dtype == np.float32:
@@ -93,9 +102,19 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
 
 
 @lru_cache(maxsize=1024)
-def _short(shape: tuple[int, ...], axis: tuple[int, ...]) -> bool:
-    """Whether no column is so long that NumPy, adding up float32 one by one, would lose the small ones among them."""
-    return all(shape[a] <= _COLUMN or a == len(shape) - 1 for a in axis)
+def _few(shape: tuple[int, ...], axis: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
+    """How few entries are summed: the shape of the sum; the vector of ones whose product with a contiguous array it is, by
+    far the fastest, if there is one, the table that the array is then, and whether the ones stand before it; whether a plain
+    sum will do: no column so long that NumPy, adding up one by one, would lose small entries."""
+    n, kept, vector, table, before = math.prod([shape[a] for a in axis]), _reduced(shape, axis), None, None, False
+    others = math.prod(shape) // n if n else 0
+    if axis and others and dtype in "fd" and axis[-1] - axis[0] + 1 == len(axis):
+        if axis[-1] == len(shape) - 1 and n <= _ROW:
+            vector, table = ones(n, dtype), (others, n)
+        elif axis[0] == 0 and n <= _COLUMN:
+            vector, table, before = ones(n, dtype), (n, others), True
+    short = dtype != "e" and all(shape[a] <= _COLUMN or a == len(shape) - 1 for a in axis)
+    return kept, vector, None if table == shape else table, before, short
 
 
 def contract(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
@@ -197,21 +216,24 @@ def _reduced(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _summing(full: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], bool, bool]:
-    """Over which axes ``full`` is summed to become ``shape``; what it is then (1 where it has 1 and nothing varies), whether
-    that is another form than with the axes kept, and whether a plain sum will do while few entries are summed."""
+def _summing(full: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> tuple[Any, ...]:
+    """Over which axes ``full`` is summed to become ``shape``; what it is then (1 where it has 1 and nothing varies), and what
+    ``_few`` says."""
     shape = fitted(full, shape)
     axis = _spread(full, shape)
-    return axis, shape, _reduced(full, axis) != shape, _short(full, axis)
+    return axis, shape, *_few(full, axis, dtype)[1:]
 
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """The adjoint of broadcasting ``shape`` to ``x.shape``, for arrays. Where x has 1 nothing varies, and it keeps that."""
-    axis, shape, reshaped, short = _summing(x.shape, shape)
+    axis, shape, vector, table, before, short = _summing(x.shape, shape, x.dtype.char)
     if axis:
-        plain = short and x.size <= SMALL and x.dtype.char != "e"
-        x = np.add.reduce(x, axis, keepdims=True) if plain else total(x, axis)
-    return x.reshape(shape) if reshaped else x
+        if vector is not None and x.size <= SMALL and x.flags.c_contiguous:
+            rows = x if table is None else x.reshape(table)
+            x = vector.dot(rows) if before else rows.dot(vector)
+        else:
+            x = np.add.reduce(x, axis, keepdims=True) if short and x.size <= SMALL else total(x, axis)
+    return x if x.shape == shape else x.reshape(shape)
 
 
 def sum_in_slabs(

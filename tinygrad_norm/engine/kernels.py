@@ -17,21 +17,27 @@ from .values import PIECE
 
 def add(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
     """(g, g)."""
-    return [sum_to(g, a.shape) if position == 0 else sum_to(g, b.shape) for position in wanted]
+    return [_fit(g, b if position else a) for position in wanted]
 
 
 def sub(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
     """(g, −g): sum first, negate what is left."""
-    return [sum_to(g, a.shape) if position == 0 else -sum_to(g, b.shape) for position in wanted]
+    return [-_fit(g, b) if position else _fit(g, a) for position in wanted]
 
 
 def mul(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
     """(g·b, g·a): where the product is only wanted summed, it is a contraction."""
-    return [_times(g, *((a, b) if position == 0 else (b, a))) for position in wanted]
+    return [_times(g, b, a) if position else _times(g, a, b) for position in wanted]
 
 
-def _times(g: Array, x: Any, other: Any) -> Array:
-    if x.shape != g.shape and type(other) is np.ndarray and other.shape == g.shape and other.dtype == g.dtype:
+def _fit(g: Array, x: Array) -> Array:
+    return g if g.shape == x.shape else sum_to(g, x.shape)
+
+
+def _times(g: Array, x: Array, other: Any) -> Array:
+    if g.shape == x.shape:
+        return g * other  # type: ignore[no-any-return]
+    if type(other) is np.ndarray and other.shape == g.shape and other.dtype == g.dtype:
         return contract(g, other, x.shape)
     return sum_to(g * other, x.shape)
 

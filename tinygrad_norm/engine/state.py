@@ -92,9 +92,9 @@ class scope:
         self.name = name
 
     def __enter__(self) -> None:
-        state.scope = (*state.scope, Entered(self.name))
+        state.scope += (Entered(self.name),)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         state.scope = state.scope[:-1]
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:

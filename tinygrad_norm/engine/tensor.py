@@ -29,6 +29,8 @@ else:
     Methods = object
 
 _births = itertools.count()
+renewed = [0]  # when a leaf, whichever, was last given new data: no younger record need ask whether its own were
+_new = object.__new__
 _NUMBERS = (float, int, bool)
 
 
@@ -94,7 +96,7 @@ class Tensor(Methods):
     @property
     def data(self) -> Array:
         """The values. Read-only; on a leaf, assigning a new array of the same shape and dtype updates it."""
-        self._data.flags.writeable = False
+        self._data.setflags(write=False)
         return self._data
 
     @data.setter
@@ -107,7 +109,7 @@ class Tensor(Methods):
                 f"data: new data {describe(new)} for {describe(self)}; shape and dtype must stay. Make a new tensor instead."
             )
         self._data = new
-        self.written = next(_births)  # younger than every record that read the old data
+        self.written = renewed[0] = next(_births)  # younger than every record that read the old data
 
     @property
     def grad(self) -> Tensor | None:
@@ -210,10 +212,11 @@ class Tensor(Methods):
         arrays, record, large = [], False, False
         for x in inputs:
             if type(x) is Tensor:
-                array = x._data
-                arrays.append(array)
-                record = record or x._requires_grad
-                large = large or array.size > SLAB
+                arrays.append(x._data)
+                if x._requires_grad:
+                    record = True
+                if x._data.size > SLAB:
+                    large = True
             elif type(x) in _NUMBERS:
                 arrays.append(x)
             else:
@@ -228,13 +231,18 @@ class Tensor(Methods):
             raise
         except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
             raise op.misuse(inputs, params, error) or explain(op, inputs, params, error) from None
-        out = Tensor.__new__(Tensor)
-        out._data = data = data if type(data) is np.ndarray else np.asarray(data)
+        if type(data) is not np.ndarray:
+            data = np.asarray(data)
+        out = _new(Tensor)
+        out._data = data
         out._name = out._grad = None
         out.birth = birth = next(_births)
         out.scope = state.scope
         if record and state.recording and not op.constant and data.dtype.kind == "f":
-            out.op, out.inputs, out.params, out._requires_grad = op, inputs, params, True
+            out.op = op
+            out.inputs = inputs
+            out.params = params
+            out._requires_grad = True
         else:
             out.op, out.inputs, out.params, out._requires_grad, out.written = None, (), {}, False, birth
         return out

@@ -29,11 +29,12 @@ from .errors import (
 from .op import Together
 from .shapes import flag
 from .state import enable_grad, no_grad
-from .tensor import Tensor
+from .tensor import Tensor, renewed
 from .values import Placed, is_basic
 
 _BIRTH = operator.attrgetter("birth")
 _NOTHING = nullcontext()
+_FIRST = (0,)
 FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing
 
 # The record ---------------------------------------------------------------------------------------------
@@ -54,26 +55,23 @@ def history(*outputs: Tensor) -> list[Tensor]:
     return sorted(seen, key=_BIRTH)
 
 
-def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, list[int]]:
+def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, Sequence[int]]:
     """The nodes on some way from a target to an output, oldest first: all that a backward pass visits.
 
     For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
-    order = history(*outputs)
-    newest = max([x.written for x in order if x.op is None], default=0)
-    needed: dict[Tensor, list[int]] = {}
-    for node in order:
-        operation = node.op
-        if operation is not None:
-            positions = [i for i, x in enumerate(node.inputs) if type(x) is Tensor and (x in needed or x in targets)]
-            if positions:
-                if newest > node.birth:
-                    _check_data(node)
-                needed[node] = positions if operation.everywhere else _with_rules(node, positions)
-                continue
-        if node in targets:
-            needed[node] = []
+    needed: dict[Tensor, Sequence[int]] = {}
+    nothing_from, newest = needed.keys().isdisjoint, renewed[0]
+    for node in history(*outputs):
+        inputs = node.inputs
+        if not nothing_from(inputs):
+            if node.birth < newest:
+                _check_data(node)
+            positions = _FIRST if len(inputs) == 1 else [i for i, x in enumerate(inputs) if x in needed]
+            needed[node] = positions if node.op.everywhere else _with_rules(node, positions)  # type: ignore[union-attr]
+        elif node in targets:
+            needed[node] = ()
     return needed
 
 
@@ -87,7 +85,7 @@ def _check_data(node: Tensor) -> None:
             )
 
 
-def _with_rules(node: Tensor, positions: list[int]) -> list[int]:
+def _with_rules(node: Tensor, positions: Sequence[int]) -> Sequence[int]:
     operation = node.op
     assert operation is not None
     if not operation.pullbacks:
@@ -117,20 +115,22 @@ def pull_back(
     it does not vary along an axis.
     """
     reading = ARRAYS if reading is None else reading
-    wanted, cotangents = set(targets), dict(seeds)
+    wanted, cotangents, found = set(targets), dict(seeds), {}
     with reading.around(seeds):
         for node, positions in reversed(between(seeds, wanted).items()):
-            if node not in cotangents:
+            g = cotangents.pop(node, None)
+            if g is None:
                 continue
             if visit is not None:
-                cotangents[node] = visit(node, reading.settle(cotangents[node]))
-            if not positions:
-                continue
-            g = cotangents[node] if keep or node in wanted else cotangents.pop(node)
-            for i, share in zip(positions, reading.shares(node, positions, g)):
-                x = node.inputs[i]
-                cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
-        return {t: reading.settle(g) for t, g in cotangents.items()}
+                g = visit(node, reading.settle(g))
+            if positions:
+                inputs = node.inputs
+                for i, share in zip(positions, reading.shares(node, positions, g)):
+                    x = inputs[i]
+                    cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
+            if keep or node in wanted:
+                found[node] = reading.settle(g)
+    return found
 
 
 # Reading the rules ----------------------------------------------------------------------------------------
@@ -197,49 +197,78 @@ class ArrayReading(Reading):
         super().__init__(operator.attrgetter("_data"))
 
     def around(self, seeds: Mapping[Tensor, Any]) -> AbstractContextManager[None]:
-        return by_rows() if max([y.size for y in seeds], default=0) > SLAB else _NOTHING
+        for y in seeds:
+            if y._data.size > SLAB:
+                return by_rows()
+        return _NOTHING
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
-        out, operation = node._data, node.op
-        operands = tuple([x._data if type(x) is Tensor else x for x in node.inputs])
+        operation, out, params = node.op, node._data, node.params
         assert operation is not None
-        g = g.whole() if type(g) is Placed else g
-        if operation is op.getitem and operands[0].size > FEW and is_basic(node.params["index"]):
-            x = operands[0]
-            return [Placed(g, node.params["index"], x.shape, x.dtype)]
-        if type(operation.pullbacks) is Together:
-            return super().shares(node, positions, g)
-        if operation.kernel is None or (operation.elementwise and out.size <= SMALL):
-            pull = super().pull if out.size <= SLAB else self.pull
-            return [pull(node, i, g, out, operands) for i in positions]
-        if g.shape != out.shape:
-            g = np.broadcast_to(g, out.shape)
-        shares: list[Any] = operation.kernel(positions, g, out, *operands, **node.params)
-        for k, i in enumerate(positions):
-            if shares[k].dtype != operands[i].dtype:
-                shares[k] = shares[k].astype(operands[i].dtype)
+        operands: list[Any] = []
+        for x in node.inputs:
+            operands.append(x._data if type(x) is Tensor else x)
+        if type(g) is Placed:
+            g = g.whole()
+        full, elementwise, rules = out.shape, operation.elementwise, operation.pullbacks
+        if not elementwise or out.size > SMALL:
+            found = self.shortcut(node, positions, g, out, operands)
+            if found is not None:
+                return found
+        read, shares, small = (g, out, *operands), [], g.shape != full
+        for i in positions:
+            x = operands[i]
+            shape = x.shape
+            if small and (shape != full or not elementwise):
+                read, small = (np.broadcast_to(g, full), *read[1:]), False
+            share = rules[i](*read, **params)  # type: ignore[misc]
+            if share.shape != shape:
+                share = sum_to(share, shape)
+            shares.append(share if share.dtype == x.dtype else share.astype(x.dtype))
         return shares
 
-    def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
-        x, operation = operands[position], node.op
+    def shortcut(self, node: Tensor, positions: Sequence[int], g: Any, out: Any, operands: Sequence[Any]) -> Sequence[Any] | None:
+        """The shares of an op for whose rules there is something faster, here; else None."""
+        operation, params, full = node.op, node.params, out.shape
         assert operation is not None
-        if out.size > SLAB and x.shape != out.shape and operation.elementwise and out.ndim > 1 and out.shape[0] > 1:
-            g = g if g.shape == out.shape else np.broadcast_to(g, out.shape)
-            share = sum_in_slabs(operation.pullbacks[position], (g, out, *operands), node.params, out.shape, x.shape)  # type: ignore[arg-type]
-            return share if share.dtype == x.dtype else share.astype(x.dtype)
-        return super().pull(node, position, g, out, operands)
+        if operation.kernel is not None:
+            g = g if g.shape == full else np.broadcast_to(g, full)
+            found = operation.kernel(positions, g, out, *operands, **params)
+        elif type(operation.pullbacks) is Together:
+            found = operation.pullbacks.rule(g, out, *operands, wanted=positions, **params)
+        elif operation is op.getitem and operands[0].size > FEW and is_basic(params["index"]):
+            x = operands[0]
+            return [Placed(g, params["index"], x.shape, x.dtype)]
+        elif out.size > SLAB and operation.elementwise and out.ndim > 1 and full[0] > 1:
+            found, whole = [], np.broadcast_to(g, full)
+            for i in positions:
+                rule, shape = operation.pullbacks[i], operands[i].shape
+                if shape == full:
+                    found.append(rule(g, out, *operands, **params))  # type: ignore[misc]
+                else:
+                    found.append(sum_in_slabs(rule, (whole, out, *operands), params, full, shape))  # type: ignore[arg-type]
+        else:
+            return None
+        shares = []
+        for i, share in zip(positions, found):
+            x = operands[i]
+            shares.append(share if share.shape == x.shape and share.dtype == x.dtype else self.fit(share, x))
+        return shares
 
     def fit(self, g: Any, x: Any) -> Any:
-        g = sum_to(g, x.shape)
+        if g.shape != x.shape:
+            g = sum_to(g, x.shape)
         return g if g.dtype == x.dtype else g.astype(x.dtype)
 
     def add(self, a: Any, b: Any) -> Any:
+        if type(a) is np.ndarray and a.size <= SLAB and type(b) is np.ndarray:
+            return a + b
         alone = sys.getrefcount(a) <= _ALONE and type(a) is np.ndarray and a.base is None  # then a may be overwritten
         if type(b) is Placed:
             return b.onto(a, alone)
         if type(a) is Placed:
             return a.onto(b, False)
-        if a.size <= SLAB or not alone or a.dtype != b.dtype or a.shape != np.broadcast_shapes(a.shape, b.shape):
+        if not alone or a.dtype != b.dtype or a.shape != np.broadcast_shapes(a.shape, b.shape):
             return a + b
         return np.add(a, b, out=a)
 
@@ -302,13 +331,19 @@ def grad(
         seed = _seed("grad", y, seed, create_graph)
         start[y] = start[y] + seed if y in start else seed
     found = pull_back(start, xs, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=False)) if start else {}
-    if not (allow_unused or materialize_grads) and (missing := [x for x in xs if x not in found]):
-        raise UnreachableError(
-            f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {', '.join(describe(x) for x in missing)}. Was it recorded with requires_grad=True, "
-            "outside no_grad, and not detached? allow_unused=True gives None instead."
-        )
-    missed = [Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads and x not in found else None for x in xs]
-    return tuple(_finish(found[x], x, start, create_graph) if x in found else none for x, none in zip(xs, missed))  # type: ignore[misc]
+    gradients: list[Any] = []
+    for x in xs:
+        if x in found:
+            gradients.append(_finish(found[x], x, start, create_graph))
+        elif materialize_grads or allow_unused:
+            gradients.append(Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads else None)
+        else:
+            missing = ", ".join([describe(x) for x in xs if x not in found])
+            raise UnreachableError(
+                f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {missing}. Was it recorded with requires_grad=True, "
+                "outside no_grad, and not detached? allow_unused=True gives None instead."
+            )
+    return tuple(gradients)
 
 
 def backward(
@@ -363,16 +398,17 @@ def _seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
         raise DTypeError(
             f"{name}: cotangent {describe(gradient)} for {describe(output)}; give one array or tensor of its shape."
         ) from None
-    if data.shape != output.shape:
+    like = output._data
+    if data.shape != like.shape:
         raise ShapeError(
             f"{name}: cotangent {describe(gradient if isinstance(gradient, Tensor) else data)} for {describe(output)}; the shapes must be equal."
         )
-    if data.dtype != output.dtype and not (isinstance(gradient, (int, float)) or data.dtype.kind in "iu"):
+    if data.dtype != like.dtype and not (isinstance(gradient, (int, float)) or data.dtype.kind in "iu"):
         raise DTypeError(
             f"{name}: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
             f"Cast it: dy.astype('{output.dtype}')."
         )
-    data = data.astype(output.dtype, copy=False)
+    data = data.astype(like.dtype, copy=False)
     if record:
         return gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
     return data
@@ -393,5 +429,7 @@ def _finish(g: Any, x: Tensor, seeds: Mapping[Tensor, Any], record: bool) -> Ten
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
     if g.shape != x.shape or type(g) is not np.ndarray:
         return Tensor(np.array(np.broadcast_to(g, x.shape)))
-    lent = any(g is seed or (g.base is not None and np.may_share_memory(g, seed)) for seed in seeds.values())
-    return Tensor(np.array(g) if lent else g)
+    for seed in seeds.values():
+        if g is seed or (g.base is not None and np.may_share_memory(g, seed)):
+            return Tensor(np.array(g))
+    return Tensor(g)

@@ -11,7 +11,6 @@ from .graph import (
     Node,
     graph,
     lend_writer,
-    lenders,
     replay,
 )
 from .part import Part
@@ -32,7 +31,6 @@ __all__ = [
     "fold",
     "graph",
     "lend_writer",
-    "lenders",
     "pad",
     "replay",
     "shape_text",

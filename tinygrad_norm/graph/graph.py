@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ..engine import DTypeError, Function, GradientError, Op, ShapeError, Tensor
 from ..engine.arrays import Array
 from ..engine.files import write_whole
 from ..engine.shapes import number
+from ..loans import open_lenders
 from .files import Instead
 from .notebook import bundle
 from .words import NO_GRADIENT, is_summed, local_rule, pad, shape_text, width, word_of
@@ -78,13 +78,6 @@ class Edge:
 
 Writer = Callable[..., str | bytes | Instead]
 _WRITERS: dict[str, Writer] = {}
-lenders: list[str] = []
-"""Modules that teach graphs something when imported: to be drawn, to have formulas. Imported when first asked for."""
-
-
-def open_lenders() -> None:
-    while lenders:
-        import_module(lenders.pop())
 
 
 def lend_writer(suffix: str, writer: Writer) -> None:
@@ -311,7 +304,7 @@ class Graph:
     # Going out -----------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        open_lenders()
+        open_lenders("graph")
         return str(_WRITERS["txt"](self)).rstrip("\n") if "txt" in _WRITERS else self.listing()
 
     def __repr__(self) -> str:
@@ -370,7 +363,7 @@ class Graph:
     def _writer(self, suffix: str) -> Writer:
         if suffix == "json":
             return _as_json
-        open_lenders()
+        open_lenders("graph")
         if suffix not in _WRITERS:
             known = ", ".join(sorted({"json", *_WRITERS}))
             raise FormatError(f"save: cannot write {'.' + suffix if suffix else 'a file without a suffix'}. Known: {known}.")

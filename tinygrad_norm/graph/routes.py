@@ -12,7 +12,8 @@ import numpy as np
 from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
 from ..engine.shapes import number as real
-from .graph import REDUCTIONS, Edge, Graph, open_lenders
+from ..loans import open_lenders
+from .graph import REDUCTIONS, Edge, Graph
 from .table import ascii_text, bar, harmless, number, table, to_json
 from .words import NO_GRADIENT, width
 
@@ -77,7 +78,7 @@ class Route:
     @cached_property
     def closed_form(self) -> ClosedForm | None:
         """Its share as a formula; None where the ops have no symbolic meaning yet."""
-        open_lenders()
+        open_lenders("graph")
         return _closed_form[0](self) if _closed_form else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def as_parameter(name: str, what: str, value: Any, like: Tensor | Array | None =
 
 
 def parameter(name: str, what: str, value: Any, shape: tuple[int, ...], of: str, like: Tensor | None = None) -> Tensor | None:
-    """γ, β, … as a tensor of exactly ``shape``, or None; ``of`` says in words what the shape comes from.
+    """γ, β, … as a tensor of exactly ``shape``, or None; ``of`` says in words what the shape comes from, {} in it is the shape.
 
     like:  the input, whose dtype Python numbers and lists take
     """
@@ -43,7 +44,7 @@ def parameter(name: str, what: str, value: Any, shape: tuple[int, ...], of: str,
         return None
     p = as_parameter(name, what, value, like)
     if p.shape != shape:
-        raise ShapeError(f"{name}: {what} {describe(p)} with {of}: its shape must be {shape}.")
+        raise ShapeError(f"{name}: {what} {describe(p)} with {of.replace('{}', str(shape))}: its shape must be {shape}.")
     return p
 
 
@@ -51,15 +52,15 @@ def affine_pair(
     name: str, x: Tensor, weight: Any, bias: Any, shape: tuple[int, ...], of: str, spread: tuple[int, ...] | None = None
 ) -> tuple[Tensor | None, Tensor | None]:
     """γ and β of ``shape``, each or None, as they broadcast against x: reshaped to ``spread`` if that is given."""
-    w, b = (parameter(name, what, p, shape, of, x) for what, p in (("weight", weight), ("bias", bias)))
+    w, b = parameter(name, "weight", weight, shape, of, x), parameter(name, "bias", bias, shape, of, x)
     return (w, b) if spread is None else (per_channel(w, spread), per_channel(b, spread))
 
 
 def affine_inputs(weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, ...]:
     """What an analytic node takes after its other inputs: (), (γ,) or (γ, β). β alone comes with a γ of 1."""
-    if weight is None and bias is not None:
-        weight = Tensor(np.ones((), bias.dtype))
-    return tuple(p for p in (weight, bias) if p is not None)
+    if bias is None:
+        return () if weight is None else (weight,)
+    return Tensor(np.ones((), bias.dtype)) if weight is None else weight, bias
 
 
 def modulation(
@@ -128,13 +129,20 @@ def sizes(normalized_shape: int | Sequence[int], name: str = "normalized_shape")
 
 def trailing(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """``normalized_shape`` as a tuple, and the last axes of x that it names."""
-    shape = sizes(normalized_shape, name)
-    if not shape or x.shape[-len(shape) :] != shape:
+    shape = (normalized_shape,) if type(normalized_shape) is int else sizes(normalized_shape, name)
+    axis = _last(x.shape, shape)
+    if not axis:
         raise ShapeError(
             f"{name}: input {describe(x)} with normalized_shape {shape}: the input's last axes must be exactly these sizes. "
             f"Did you mean normalized_shape={x.shape[-1:] if x.ndim else '(N,), with an input of at least one axis'}?"
         )
-    return shape, tuple(range(x.ndim - len(shape), x.ndim))
+    return shape, axis
+
+
+@lru_cache(maxsize=256)
+def _last(full: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The last axes, if they are of these sizes."""
+    return tuple(range(len(full) - len(shape), len(full))) if shape and full[-len(shape) :] == shape else ()
 
 
 def named_axes(name: str, x: Tensor, dim: Any) -> None:

@@ -72,7 +72,7 @@ def detach_norm(
     """
     x = floating(input, "detach_norm")
     shape, axis = trailing("detach_norm", x, normalized_shape)
-    w, b = affine_pair("detach_norm", x, weight, bias, shape, f"normalized_shape {shape}")
+    w, b = affine_pair("detach_norm", x, weight, bias, shape, "normalized_shape {}")
     eps, analytic = number("detach_norm", "eps", eps), is_analytic("detach_norm", backward)
     detach_mean = flag("detach_norm", "detach_mean", detach_mean)
     detach_std = flag("detach_norm", "detach_std", detach_std)

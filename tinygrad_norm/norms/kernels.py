@@ -21,22 +21,28 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import SLAB, Array, by_rows, ones, row_sums, sum_to, sums
+from ..engine.arrays import SLAB, Array, by_rows, number, ones, row_sums, sum_to, sums
 from ..engine.primitives import mean, rsqrt
 
 PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a core's second cache
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
 Piece = tuple[slice, ...]
+_AS_IT_IS = nullcontext()
+_TINY = 1e-20  # an ε below lets rstd³ leave the range of float32 where no gradient does
 
 
 def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array:
     """γ·x̂ + β over arrays; float16 is computed in float32. The moments are remembered for the way back."""
+    if _few_rows(x, weight, axis) and type(bias) is np.ndarray and bias.shape == weight.shape and bias.dtype is x.dtype:
+        y, mu, rstd = _rows_forward(x, weight, bias, x.shape[1], eps, center)
+        _remember(x, (axis, eps, center, x.dtype), mu, rstd)
+        return y
     dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
     wide = np.dtype(np.float32) if dtype == np.float16 else dtype
     if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
         c = x - mean(x, axis=axis) if center else x
         return c * rsqrt(mean(c * c, axis=axis) + eps) * weight + bias  # type: ignore[no-any-return]
-    with by_rows() if x.size > SLAB else nullcontext():
+    with by_rows() if x.size > SLAB else _AS_IT_IS:
         forward = _forward_in_rows if _in_rows(x.shape, weight, bias, axis) else _forward
         y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
     _remember(x, (axis, eps, center, wide), mu, rstd)
@@ -54,14 +60,18 @@ def affine_standardize_pullbacks(
     center: bool = True,
 ) -> Gradients:
     """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64."""
+    if _few_rows(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
+        known = _recall(x, (axis, eps, center, x.dtype))
+        if known is not None:
+            return _rows_backward(wanted, g, x, weight, x.shape[1], eps, center, *known)
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
     known = _recall(x, (axis, eps, center, wide))
-    with by_rows() if x.size > SLAB else nullcontext():
+    with by_rows() if x.size > SLAB else _AS_IT_IS:
         if known is None:
             forward = _forward_in_rows if _in_rows(x.shape, 1.0, 0.0, axis) else _forward
             known = forward(x, 1.0, 0.0, axis, eps, center, wide, wide)[1:]
         backward = _backward_in_rows if _in_rows(x.shape, weight, bias, axis) else _backward
-        return backward(wanted, g, x, weight, bias, axis, center, *known, wide)
+        return backward(wanted, g, x, weight, bias, axis, eps, center, *known, wide)
 
 
 def _common(first: Array, *others: Any) -> Any:
@@ -83,8 +93,23 @@ def _in_rows(shape: tuple[int, ...], weight: Any, bias: Any, axis: tuple[int, ..
     return (not isinstance(weight, np.ndarray) or weight.shape == one) and (not isinstance(bias, np.ndarray) or bias.shape == one)
 
 
+def _few_rows(x: Array, weight: Any, axis: tuple[int, ...]) -> bool:
+    """Whether it is the plainest case, in which every check and every copy would cost as much as the sums: a table of one
+    piece, each row a sample, γ one row of the same dtype."""
+    shape = x.shape
+    return (
+        axis == (1,)
+        and len(shape) == 2
+        and 0 < x.size <= PIECE
+        and x.dtype.char in "fd"
+        and type(weight) is np.ndarray
+        and weight.dtype is x.dtype
+        and weight.shape == shape[1:]
+    )
+
+
 def _flat(p: Any) -> Any:
-    return p.reshape(-1) if isinstance(p, np.ndarray) else p
+    return p if not isinstance(p, np.ndarray) or p.ndim == 1 else p.reshape(-1)
 
 
 def _forward_in_rows(
@@ -92,35 +117,47 @@ def _forward_in_rows(
 ) -> tuple[Array, Array, Array]:
     n = math.prod(x.shape[axis[0] :])
     rows, w, b = x.reshape(math.prod(x.shape[: axis[0]]), n), _flat(w), _flat(b)
+    if 0 < x.size <= PIECE:
+        y, mu, rstd = _rows_forward(rows if rows.dtype == wide else rows.astype(wide), w, b, n, eps, center)
+        return y.reshape(x.shape) if dtype == wide else y.reshape(x.shape).astype(dtype), mu, rstd
     out = np.empty(rows.shape, dtype)
     mu, rstd = np.zeros(len(rows), wide), np.empty(len(rows), wide)
     step = max(1, PIECE // max(1, n))
     for start in range(0, len(rows) if n else 0, step):
         part = slice(start, start + step)
-        xs, y, r = rows[part], out[part], rstd[part]
-        if xs.dtype != wide:
-            xs = xs.astype(wide)
-        c = y if dtype == wide else np.empty(y.shape, wide)
-        if center:
-            m = mu[part]
-            row_sums(xs, None, m)
-            m /= n
-            np.subtract(xs, m[:, None], out=c)
-            xs = c
-        row_sums(xs, xs, r)
-        r /= n
-        r += eps
-        np.sqrt(r, out=r)
-        np.divide(1.0, r, out=r)
-        np.multiply(xs, r[:, None], out=c)
-        if isinstance(w, np.ndarray) or w != 1.0:
-            c *= w
-        if isinstance(b, np.ndarray) or b != 0.0:
-            c += b
-        if c is not y:
-            y[...] = c
-    stat = (*x.shape[: axis[0]], *(1,) * len(axis))
-    return out.reshape(x.shape), mu.reshape(stat), rstd.reshape(stat)
+        place = out[part] if dtype == wide else None
+        y, mu[part], rstd[part] = _rows_forward(rows[part].astype(wide, copy=False), w, b, n, eps, center, place)
+        if place is None:
+            out[part] = y
+    return out.reshape(x.shape), mu, rstd
+
+
+def _rows_forward(
+    x: Array, w: Any, b: Any, n: int, eps: float, center: bool, out: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """y, μ and rstd of some rows, of the dtype that is computed in."""
+    char = x.dtype.char
+    size = number(n, char)
+    if center:
+        mu = row_sums(x)
+        mu /= size
+        x = out = np.subtract(x, mu[:, None], out)
+    else:
+        mu = np.zeros(len(x), x.dtype)
+    rstd = row_sums(x, x)
+    rstd /= size
+    rstd += number(eps, char)
+    np.sqrt(rstd, rstd)
+    np.divide(number(1.0, char), rstd, rstd)
+    scale = rstd[:, None]
+    if isinstance(w, np.ndarray):
+        scale = scale.dot(w[None])
+    elif w != 1.0:
+        scale = scale * w
+    y = np.multiply(x, scale, out)
+    if isinstance(b, np.ndarray) or b != 0.0:
+        y += b
+    return y, mu, rstd
 
 
 def _backward_in_rows(
@@ -130,58 +167,86 @@ def _backward_in_rows(
     weight: Any,
     bias: Any,
     axis: tuple[int, ...],
+    eps: float,
     center: bool,
     mu: Array,
     rstd: Array,
     wide: Any,
 ) -> Gradients:
     n = math.prod(x.shape[axis[0] :])
-    mu, rstd = mu.reshape(-1), rstd.reshape(-1)
+    mu, rstd = _flat(mu), _flat(rstd)
     shape = (len(rstd), n)
     rows, gs = x.reshape(shape), g.reshape(shape)
     w = _flat(weight) if isinstance(weight, np.ndarray) else ones(n, wide.char) * weight
-    dx = np.empty(shape, x.dtype) if wanted[0] else None
-    dw, db = (np.zeros(n) if want else None for want in wanted[1:])
-    step = max(1, min(PIECE // max(1, n), shape[0]))
-    spare = np.empty((step, n), wide)
-    direct = dx is not None and dx.dtype == wide  # the product may be written where dx will stand
-    other = spare if direct else np.empty((step, n), wide)
-    for start in range(0, shape[0] if n else 0, step):
-        part = slice(start, start + step)
-        dy, r = gs[part], rstd[part]
-        c = spare[: len(dy)]
-        if dy.dtype != wide:
-            dy = dy.astype(wide)
-        if db is not None:
-            db += _down(None, dy)
-        if dx is None and dw is None:
-            continue
-        np.subtract(rows[part], mu[part, None], out=c)
-        t = dx[part] if dx is not None and direct else other[: len(dy)]
-        np.multiply(dy, c, out=t)
-        if dw is not None:
-            dw += _down(r, t)
-        if dx is None:
-            continue
-        along = t @ w
-        along *= r
-        along *= r
-        along /= n
-        np.multiply(dy, w, out=t)
-        c *= along[:, None]
-        t -= c
-        if center:
-            level = dy @ w
-            level /= n
-            t -= level[:, None]
-        t *= r[:, None]
-        if dx.dtype != wide:
-            dx[part] = t
-    return (
-        None if dx is None else dx.reshape(x.shape),
-        None if dw is None else dw.reshape(weight.shape).astype(weight.dtype, copy=False),
-        None if db is None else db.reshape(bias.shape).astype(bias.dtype, copy=False),
-    )
+    if 0 < x.size <= PIECE:
+        if rows.dtype != wide or gs.dtype != wide:
+            rows, gs = rows.astype(wide), gs.astype(wide)
+        dx, dw, db = _rows_backward(wanted, gs, rows, w, n, eps, center, mu, rstd)
+    else:
+        dx = np.empty(shape, x.dtype) if wanted[0] else None
+        dw, db = (np.zeros(n) if want else None for want in wanted[1:])
+        step = max(1, min(PIECE // max(1, n), shape[0]))
+        spare = np.empty((step, n), wide)
+        direct = dx is not None and dx.dtype == wide
+        place: Any = dx if direct else np.empty((step, n), wide)
+        for start in range(0, shape[0] if n else 0, step):
+            part = slice(start, start + step)
+            dy, xs, r = gs[part].astype(wide, copy=False), rows[part].astype(wide, copy=False), rstd[part]
+            out = place[part] if direct else place[: len(dy)]
+            found = _rows_backward(wanted, dy, xs, w, n, eps, center, mu[part], r, out, spare[: len(dy)])
+            for whole, some in zip((dw, db), found[1:]):
+                if whole is not None and some is not None:
+                    whole += some
+            if dx is not None and not direct:
+                dx[part] = out
+    return _like(dx, x), _like(dw, weight), _like(db, bias)
+
+
+def _like(share: Array | None, x: Any) -> Array | None:
+    """A gradient in the shape and dtype of what it is the gradient of."""
+    if share is not None and (share.shape != x.shape or share.dtype != x.dtype):
+        share = share.reshape(x.shape).astype(x.dtype, copy=False)
+    return share
+
+
+def _rows_backward(
+    wanted: tuple[bool, bool, bool],
+    dy: Array,
+    x: Array,
+    w: Array,
+    n: int,
+    eps: float,
+    center: bool,
+    mu: Array,
+    rstd: Array,
+    out: Array | None = None,
+    spare: Array | None = None,
+) -> Gradients:
+    """dx, dγ and dβ of some rows, of the dtype that is computed in; ``out``, ``spare``: where dx, and c, may stand."""
+    dx = dw = None
+    db = _down(None, dy) if wanted[2] else None
+    if wanted[0] or wanted[1]:
+        c = np.subtract(x, mu[:, None], spare) if center else x
+        far = eps < _TINY
+        if far:
+            c = np.multiply(c, rstd[:, None], c if center else spare)
+        product = np.multiply(dy, c, out)
+        dw = _down(None if far else rstd, product) if wanted[1] else None
+        if wanted[0]:
+            w_n = w / number(n, w.dtype.char)
+            along = product.dot(w_n)
+            along *= rstd
+            if not far:
+                along *= rstd
+                along *= rstd
+            dx = np.dot(rstd[:, None], w[None], out)
+            dx *= dy
+            dx -= np.multiply(c, along[:, None], c if center or far else spare)
+            if center:
+                level = dy.dot(w_n)
+                level *= rstd
+                dx -= level[:, None]
+    return dx, dw, db
 
 
 def _down(r: Array | None, t: Array) -> Array:
@@ -189,8 +254,7 @@ def _down(r: Array | None, t: Array) -> Array:
     if len(t) > 256:
         t = sums(t, None if r is None else np.broadcast_to(r[:, None], t.shape), (1, t.shape[1]))
         return t.reshape(-1)
-    down: Array = (ones(len(t), t.dtype.char) if r is None else r) @ t
-    return down
+    return np.asarray((ones(len(t), t.dtype.char) if r is None else r).dot(t))
 
 
 # Any axes, any γ and β that broadcast ----------------------------------------------------------------------------
@@ -294,13 +358,16 @@ def _backward(
     weight: Any,
     bias: Any,
     axis: tuple[int, ...],
+    eps: float,
     center: bool,
     mu: Array,
     rstd: Array,
     wide: Any,
 ) -> Gradients:
     w = _aligned(weight, x.ndim)
+    stat = tuple([1 if a in axis else n for a, n in enumerate(x.shape)])
     n = math.prod([x.shape[a] for a in axis])
+    mu, rstd = mu.reshape(stat), rstd.reshape(stat)
     dx = np.empty(x.shape, x.dtype) if wanted[0] else None
     dw, db = (np.zeros(_aligned(p, x.ndim).shape) if want else None for p, want in zip((weight, bias), wanted[1:]))
     for some in pieces(x.shape, axis) if x.size else ():
@@ -324,11 +391,7 @@ def _backward(
             if center:
                 share -= level
             dx[p] = share
-    return (
-        dx,
-        None if dw is None else dw.reshape(weight.shape).astype(weight.dtype, copy=False),
-        None if db is None else db.reshape(bias.shape).astype(bias.dtype, copy=False),
-    )
+    return dx, _like(dw, weight), _like(db, bias)
 
 
 def _gather(dy: Array, c: Array, rstd: Array, w: Any, dw: Array | None, db: Array | None) -> tuple[Array, Array]:

@@ -70,7 +70,7 @@ def layer_norm(
     """
     x = floating(input, "layer_norm")
     shape, axis = trailing("layer_norm", x, normalized_shape)
-    w, b = affine_pair("layer_norm", x, weight, bias, shape, f"normalized_shape {shape}")
+    w, b = affine_pair("layer_norm", x, weight, bias, shape, "normalized_shape {}")
     eps, correction = number("layer_norm", "eps", eps), number("layer_norm", "correction", correction)
     analytic = is_analytic("layer_norm", backward)
     if choice("layer_norm", "eps_mode", eps_mode, ("variance", "std")) == "variance" and not correction:

@@ -89,7 +89,7 @@ def _kernel(
     center: bool = True,
 ) -> list[Any]:
     shares = affine_standardize_pullbacks((0 in wanted, 1 in wanted, 2 in wanted), g, x, w, b, axis, eps, center)
-    return [shares[i] for i in wanted]
+    return [share for share in shares if share is not None]
 
 
 def normalization(name: str, text: str) -> Op:

@@ -64,7 +64,7 @@ def rms_norm(
     """
     x = floating(input, "rms_norm")
     shape, axis = trailing("rms_norm", x, normalized_shape)
-    w = parameter("rms_norm", "weight", weight, shape, f"normalized_shape {shape}", x)
+    w = parameter("rms_norm", "weight", weight, shape, "normalized_shape {}", x)
     eps = float(np.finfo(wide_dtype(x)).eps) if eps is None else number("rms_norm", "eps", eps)
     analytic = is_analytic("rms_norm", backward)
     choice("rms_norm", "eps_mode", eps_mode, ("mean_square", "rms"))
