@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .memory import layer_norm
 from .peers import Contender, Library, Options, Row, libraries, microseconds
 
 INNER, DEPTH = 100, 300
@@ -59,12 +60,9 @@ def rows(options: Options) -> Iterator[Row]:
             row = microseconds(case, runs, options.seconds, DEPTH)
             alone = microseconds(case, {"NumPy alone": _often(lambda r=rule: r(a, b))}, options.seconds / 4, INNER)  # type: ignore[misc]
             yield Row(case, row.unit, row.figures | alone.figures)
-    if options.wants(case := "LayerNorm 512×768, a recorded gradient (create_graph)"):
-        yield microseconds(case, {lib.name: _recorded_gradient(lib) for lib in libraries()}, options.seconds)
-
-
-def _recorded_gradient(lib: Library) -> Contender:
-    rng = np.random.default_rng(0)
-    x = lib.leaf(rng.standard_normal((512, 768), np.float32))
-    dy = lib.constant(rng.standard_normal((512, 768), np.float32))
-    return lambda: lib.grad(lib.functional.layer_norm(x, (768,)), [x], dy, create_graph=True)
+    if options.wants(case := "LayerNorm 512×768 from primitives, create_graph"):
+        runs = {}
+        for lib in libraries():
+            record, differentiate = layer_norm(lib, (512, 768), create_graph=True)
+            runs[lib.name] = lambda f=record, g=differentiate: g(f())  # type: ignore[misc]
+        yield microseconds(case, runs, options.seconds)

@@ -17,8 +17,8 @@ from .peers import Library, Options, Row, available, ours, theirs
 LIBRARIES = {"ours": ours, "PyTorch": theirs}
 
 
-def _layer_norm(lib: Library, shape: tuple[int, int]) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
-    """From primitives: the same record in both."""
+def layer_norm(lib: Library, shape: tuple[int, int], **how: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    """From primitives, the same record in both; ``how`` its gradient is asked for."""
     rng = np.random.default_rng(0)
     x, w, b = (lib.leaf(rng.standard_normal(s, np.float32)) for s in (shape, shape[-1:], shape[-1:]))
     seed = lib.constant(rng.standard_normal(shape, np.float32))
@@ -28,7 +28,7 @@ def _layer_norm(lib: Library, shape: tuple[int, int]) -> tuple[Callable[[], Any]
         rstd = ((centred**2).mean(-1, keepdim=True) + 1e-5).rsqrt()
         return centred * rstd * w + b
 
-    return forward, lambda y: lib.grad(y, [x, w, b], seed)
+    return forward, lambda y: lib.grad(y, [x, w, b], seed, **how)
 
 
 def _chain(lib: Library, shape: tuple[int, int]) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
@@ -45,7 +45,7 @@ def _chain(lib: Library, shape: tuple[int, int]) -> tuple[Callable[[], Any], Cal
 
 
 RECORDS = {
-    "LayerNorm 8192×1024 from primitives": (_layer_norm, (8192, 1024)),
+    "LayerNorm 8192×1024 from primitives": (layer_norm, (8192, 1024)),
     "a chain of eight tanh, 4096×1024": (_chain, (4096, 1024)),
 }
 

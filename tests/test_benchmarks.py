@@ -116,7 +116,10 @@ def test_the_report_says_reached_or_missed(recorded, word):
 
 def test_one_setting_that_misses_is_a_miss():
     aim = aims.Aim("b", "c", "ours", "other", 1.0)
-    rows = {"default": [Row("c", "µs", {"ours": 2.0, "other": 1.0})], "keeps pages": [Row("c", "µs", {"ours": 1.0, "other": 1.0})]}
+    rows = {
+        "default": [Row("c", "µs", {"ours": 2.0, "other": 1.0})],
+        "keeps pages": [Row("c", "µs", {"ours": 1.0, "other": 1.0})],
+    }
     assert aims.word(aim, aims.found(aim, {"b": rows}).values()) == "missed"
     assert aims.word(aim, []) == "not measured"
 
