@@ -27,7 +27,7 @@ SMALL = Network(
     _weights,
     lambda rng: (rng.standard_normal((8, 8), np.float32), rng.integers(0, 4, 8)),
     lambda F, p, x, labels, how: F.cross_entropy(
-        linear(p, "last", F.relu(layer_norm(F, p, "norm", linear(p, "first", x), how))), labels
+        linear(F, p, "last", F.relu(layer_norm(F, p, "norm", linear(F, p, "first", x), how))), labels
     ),
 )
 

@@ -35,8 +35,8 @@ def _linear(rng: np.random.Generator, weights: Weights, name: str, outs: int, in
     weights[f"{name}.w"], weights[f"{name}.b"] = _matrix(rng, outs, ins), np.zeros(outs, np.float32)
 
 
-def linear(p: Weights, name: str, x: Any) -> Any:
-    return x @ p[f"{name}.w"].T + p[f"{name}.b"]
+def linear(F: Any, p: Weights, name: str, x: Any) -> Any:
+    return F.linear(x, p[f"{name}.w"], p[f"{name}.b"])
 
 
 def batch_norm(F: Any, p: Weights, name: str, x: Any, how: dict[str, Any]) -> Any:
@@ -61,8 +61,8 @@ def _mlp_weights(rng: np.random.Generator) -> Weights:
 
 def _mlp(F: Any, p: Weights, x: Any, labels: Any, how: dict[str, Any]) -> Any:
     for i in range(2):
-        x = F.relu(batch_norm(F, p, f"norm{i}", linear(p, f"fc{i}", x), how))
-    return F.cross_entropy(linear(p, "head", x), labels)
+        x = F.relu(batch_norm(F, p, f"norm{i}", linear(F, p, f"fc{i}", x), how))
+    return F.cross_entropy(linear(F, p, "head", x), labels)
 
 
 def _cnn_weights(rng: np.random.Generator) -> Weights:
@@ -78,7 +78,7 @@ def _cnn(F: Any, p: Weights, x: Any, labels: Any, how: dict[str, Any]) -> Any:
     for i in range(2):
         x = F.relu(batch_norm(F, p, f"norm{i}", F.conv2d(x, p[f"conv{i}.w"], p[f"conv{i}.b"], padding=1), how))
     x = F.max_pool2d(x, 2)
-    return F.cross_entropy(linear(p, "head", x.reshape(x.shape[0], -1)), labels)
+    return F.cross_entropy(linear(F, p, "head", x.reshape(x.shape[0], -1)), labels)
 
 
 # Transformer ---------------------------------------------------------------------------------------------
@@ -99,18 +99,18 @@ def _transformer_weights(rng: np.random.Generator) -> Weights:
 
 
 def _attention(F: Any, p: Weights, i: int, x: Any) -> Any:
-    qkv = linear(p, f"qkv{i}", x).reshape(B, T, 3, HEADS, D // HEADS)
+    qkv = linear(F, p, f"qkv{i}", x).reshape(B, T, 3, HEADS, D // HEADS)
     q, k, v = (qkv[:, :, j].transpose(1, 2) for j in range(3))
     shares = F.softmax(q @ k.transpose(2, 3) * (D // HEADS) ** -0.5, -1)
-    return linear(p, f"out{i}", (shares @ v).transpose(1, 2).reshape(B, T, D))
+    return linear(F, p, f"out{i}", (shares @ v).transpose(1, 2).reshape(B, T, D))
 
 
 def _transformer(F: Any, p: Weights, ids: Any, labels: Any, how: dict[str, Any]) -> Any:
     x = F.embedding(ids, p["tokens"]) + p["places"]
     for i in range(2):
         x = x + _attention(F, p, i, layer_norm(F, p, f"before{i}", x, how))
-        x = x + linear(p, f"down{i}", F.gelu(linear(p, f"up{i}", layer_norm(F, p, f"between{i}", x, how))))
-    logits = linear(p, "head", layer_norm(F, p, "last", x, how))
+        x = x + linear(F, p, f"down{i}", F.gelu(linear(F, p, f"up{i}", layer_norm(F, p, f"between{i}", x, how))))
+    logits = linear(F, p, "head", layer_norm(F, p, "last", x, how))
     return F.cross_entropy(logits.reshape(B * T, VOCABULARY), labels)
 
 
@@ -134,12 +134,12 @@ def _lstm(F: Any, p: Weights, x: Any, labels: Any, how: dict[str, Any]) -> Any:
     """Layer Normalization, Ba, Kiros and Hinton 2016, equations 20 to 22."""
     h, c = p["first h"], p["first c"]
     for t in range(ROWS):
-        gates = layer_norm(F, p, "norm input", linear(p, "input", x[:, t]), how)
-        gates = gates + layer_norm(F, p, "norm hidden", linear(p, "hidden", h), how)
+        gates = layer_norm(F, p, "norm input", linear(F, p, "input", x[:, t]), how)
+        gates = gates + layer_norm(F, p, "norm hidden", linear(F, p, "hidden", h), how)
         f, i, o, g = (gates[:, j * HIDDEN : (j + 1) * HIDDEN] for j in range(4))
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * layer_norm(F, p, "norm cell", c, how).tanh()
-    return F.cross_entropy(linear(p, "head", h), labels)
+    return F.cross_entropy(linear(F, p, "head", h), labels)
 
 
 def _images(*shape: int) -> Callable[[np.random.Generator], tuple[Any, Any]]:

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("benchmarks", reason="the benchmarks are not beside the tests")
 
-from benchmarks import aims, machine, report  # noqa: E402
-from benchmarks.__main__ import BENCHMARKS, about, main  # noqa: E402
-from benchmarks.peers import SETTINGS, Options, Row, available, same, turns  # noqa: E402
+from benchmarks import aims, machine, report
+from benchmarks.__main__ import BENCHMARKS, about, main
+from benchmarks.peers import SETTINGS, Options, Row, available, same, turns
 
 SMALL = {
     "layer_norm": "8×64",

@@ -121,29 +121,29 @@ def linspace(start: float, end: float, steps: int, *, dtype: DTypeLike | None = 
 # Random numbers -----------------------------------------------------------------------------------------
 
 
-def rand(
-    *size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
-) -> Tensor:
+def rand(*size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform between 0 and 1. ``generator``: the source; the default one unless given (see ``manual_seed``)."""
     shape, drawn = _shape("rand", size), source(generator, "rand")
     return _leaf("rand", lambda: drawn.numpy.random(shape), dtype, requires_grad)
 
 
-def randn(
-    *size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
-) -> Tensor:
+def randn(*size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Normal, of mean 0 and variance 1. ``generator``: the source; the default one unless given (see ``manual_seed``)."""
     shape, drawn = _shape("randn", size), source(generator, "randn")
     return _leaf("randn", lambda: drawn.numpy.standard_normal(shape), dtype, requires_grad)
 
 
-def rand_like(input: Any, *, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Any, *, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform between 0 and 1, of the shape and dtype of ``input``."""
     x = _model("rand_like", input)
     return rand(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
-def randn_like(input: Any, *, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Any, *, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
     """Normal, of mean 0 and variance 1, of the shape and dtype of ``input``."""
     x = _model("randn_like", input)
     return randn(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)

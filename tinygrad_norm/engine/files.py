@@ -79,7 +79,10 @@ def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
         kind = "ordered" if isinstance(value, OrderedDict) else "dict"
         return [kind, [[k, _taken_apart(v, arrays, f"{where}[{k!r}]")] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
-        return ["tuple" if isinstance(value, tuple) else "list", [_taken_apart(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)]]
+        return [
+            "tuple" if isinstance(value, tuple) else "list",
+            [_taken_apart(v, arrays, f"{where}[{i}]") for i, v in enumerate(value)],
+        ]
     raise DTypeError(
         f"save: {where or 'the object'} is {describe(value)}; saved are tensors, arrays, numbers, text, None, lists and dicts. Of a module "
         "save its state_dict()."
