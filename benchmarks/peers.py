@@ -92,7 +92,10 @@ def same(runs: Mapping[str, Contender]) -> None:
 
 
 def turns(runs: Mapping[str, Contender], seconds: float, most: int = 2000) -> dict[str, float]:
-    """The median time of each, in seconds. In every turn each runs once, in a new order: who comes after whom is chance."""
+    """The median time of each, in seconds; the first two turns do not count.
+
+    In every turn each runs once, in a new order: who comes after whom is chance, and the same chance each time.
+    """
     shuffled, order = random.Random(0), list(runs)
     times: dict[str, list[float]] = {name: [] for name in runs}
     end, done = time.perf_counter() + seconds, 0
