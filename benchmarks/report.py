@@ -118,8 +118,8 @@ def headline(everything: Found) -> str:
             for row in (row for rows in tables.get("layer_norm", {}).values() for row in rows):
                 worst[row.case] = max(worst[row.case], ratio(row.figures, *names) or 0.0)
             texts.append(f"{what} {', '.join(f'{v:.2f}' if v else '—' for v in worst.values())}")
-        parts.append(f"{setting} {'; '.join(texts)}")
-    return f"LayerNorm forward and backward, one core of {', '.join(processors)}, at {', '.join(sizes)}: {'. '.join(parts)}."
+        parts.append(f"{setting}: {'; '.join(texts)}")
+    return f"LayerNorm forward and backward, one core of {', '.join(processors)}, at {', '.join(sizes)}: {' · '.join(parts)}."
 
 
 def put(path: Path, mark: str, text: str) -> None:
