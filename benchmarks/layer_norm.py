@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from .peers import Contender, available, in_each_setting, medians
+from .peers import Contender, Options, Row, available, microseconds, same
 
 SHAPES = ((8, 64), (64, 256), (512, 768), (2048, 1024), (8192, 1024))
 EPS = 1e-5
-OURS = "recorded"
 
 
 def numpy_formula(x: Any, w: Any, b: Any, dy: Any) -> Contender:
@@ -99,7 +98,7 @@ def hips(x: Any, w: Any, b: Any, dy: Any) -> Contender:
 
 
 CONTENDERS: dict[str, Callable[..., Contender]] = {
-    OURS: ours("recorded"),
+    "recorded": ours("recorded"),
     "analytic": ours("analytic"),
     "its kernel alone": kernel,
     "NumPy formula": numpy_formula,
@@ -117,24 +116,14 @@ def installed() -> dict[str, Callable[..., Contender]]:
     }
 
 
-def measure(shape: tuple[int, int], makers: dict[str, Callable[..., Contender]], seconds: float) -> dict[str, float]:
-    """The median time of each on the same numbers."""
-    rng = np.random.default_rng(0)
-    x, dy = (rng.standard_normal(shape, np.float32) for _ in range(2))
-    w, b = (rng.standard_normal(shape[-1], np.float32) for _ in range(2))
-    return medians({name: make(x, w, b, dy) for name, make in makers.items()}, OURS, seconds)
-
-
-def report(title: str, seconds: float) -> None:
+def rows(options: Options) -> Iterator[Row]:
     makers = installed()
-    names = list(makers)
-    print(f"{title}\nmicroseconds, median; in brackets: recorded ÷ that contender")
-    print(f"{'':>11}  " + "  ".join(f"{n:>18}" for n in names))
+    rng = np.random.default_rng(0)
     for shape in SHAPES:
-        medians = measure(shape, makers, seconds)
-        cells = [f"{medians[n] * 1e6:.0f}" + ("" if n == OURS else f" ({medians[OURS] / medians[n]:.2f})") for n in names]
-        print(f"{shape[0]:>5}×{shape[1]:<5}  " + "  ".join(f"{c:>18}" for c in cells), flush=True)
-
-
-def main(argv: list[str]) -> int:
-    return in_each_setting("layer_norm", argv, report)
+        if not options.wants(case := "×".join(map(str, shape))):
+            continue
+        x, dy = (rng.standard_normal(shape, np.float32) for _ in range(2))
+        w, b = (rng.standard_normal(shape[-1], np.float32) for _ in range(2))
+        runs = {name: make(x, w, b, dy) for name, make in makers.items()}
+        same(runs)
+        yield microseconds(case, runs, options.seconds)

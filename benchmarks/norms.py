@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .peers import Contender, available, in_each_setting, medians
+from .peers import Contender, Options, Row, available, microseconds, same
 
 EPS = 1e-5
 
@@ -142,20 +142,10 @@ def contenders(case: Case) -> dict[str, Contender]:
     return runs
 
 
-def report(title: str, seconds: float) -> None:
-    """One table: microseconds, and the analytic node's time over each peer's."""
-    print(f"{title}\nmicroseconds, median; in brackets: analytic ÷ that contender; — where it is not installed or not asked")
-    names = ("analytic", "PyTorch native", "PyTorch primitives", "JAX jit", "HIPS autograd")
-    print(f"{'':<29}" + "".join(f"{n:>20}" for n in names))
+def rows(options: Options) -> Iterator[Row]:
     for case in cases():
-        found = medians(contenders(case), "analytic", seconds)
-        cells = [
-            "—" if n not in found
-            else f"{found[n] * 1e6:.0f}" + ("" if n == "analytic" else f" ({found['analytic'] / found[n]:.2f})")
-            for n in names
-        ]  # fmt: skip
-        print(f"{case.name:<14}{'×'.join(map(str, case.shape)):<15}" + "".join(f"{c:>20}" for c in cells), flush=True)
-
-
-def main(argv: list[str]) -> int:
-    return in_each_setting("norms", argv, report)
+        name = f"{case.name} {'×'.join(map(str, case.shape))}"
+        if options.wants(name):
+            runs = contenders(case)
+            same(runs)
+            yield microseconds(name, runs, options.seconds)

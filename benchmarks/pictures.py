@@ -1,31 +1,19 @@
-"""What pictures cost: from a record to the text of a file, each time from a new graph."""
+"""What pictures cost, from a record to the text of a file, each time from a new graph."""
 
 from __future__ import annotations
 
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-TURNS = 9
+from .peers import Options, Row, turns
 
 
-def milliseconds(make: Callable[[], Any]) -> float:
-    """The median of several turns, the first one left out."""
-    make()
-    found = []
-    for _ in range(TURNS):
-        start = time.perf_counter()
-        make()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found) * 1e3
-
-
-def main(argv: list[str]) -> int:
+def rows(options: Options) -> Iterator[Row]:
     import tinygrad_norm as tn
     from tinygrad_norm.draw.beside import beside
     from tinygrad_norm.draw.frames import frames
@@ -53,11 +41,11 @@ def main(argv: list[str]) -> int:
         "10,000 operations, folded, SVG": lambda: tn.graph(long).to_svg(),
         "10,000 operations, explorer": lambda: tn.graph(long)._writer("html")(tn.graph(long)),
     }
-    print("milliseconds from a record to the text, median")
     for name, make in cases.items():
-        print(f"  {name:<44}{milliseconds(make):9.1f}", flush=True)
-    print(f"  {'LayerNorm, explorer, the first in a process':<44}{_first():9.1f}  (it imports SymPy)")
-    return 0
+        if options.wants(name):
+            yield Row(name, "ms", {"ours": turns({"ours": make}, options.seconds)["ours"] * 1e3})
+    if options.wants(case := "LayerNorm, explorer, the first in a process (it imports SymPy)"):
+        yield Row(case, "ms", {"ours": _first()})
 
 
 def _first() -> float:

@@ -1,0 +1,79 @@
+"""Which processor the figures come from, what NumPy and PyTorch use of it, and how to hold everybody to AVX2."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .peers import available
+
+
+def processor() -> str:
+    """As the system calls it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def _config() -> dict[str, Any]:
+    return np.show_config(mode="dicts")  # type: ignore[return-value]
+
+
+def features() -> tuple[list[str], list[str]]:
+    """What NumPy cannot leave, and what it found besides; the names differ from version to version."""
+    known = _config().get("SIMD Extensions", {})
+    return list(known.get("baseline", ())), list(known.get("found", ()))
+
+
+def _wide(feature: str) -> bool:
+    return "AVX512" in feature or feature == "X86_V4"
+
+
+def simd() -> str:
+    """The widest instructions that NumPy uses, in a word."""
+    names = [*features()[0], *features()[1]]
+    if any(map(_wide, names)):
+        return "AVX-512"
+    if {"AVX2", "X86_V3"} & set(names):
+        return "AVX2"
+    return names[-1] if names else "no SIMD"
+
+
+def without_avx512() -> dict[str, str]:
+    """The environment in which a new process does without AVX-512; empty where NumPy finds none.
+
+    Also by hand: ``NPY_DISABLE_CPU_FEATURES="…" OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 python -m benchmarks``.
+    """
+    names = [f for f in features()[1] if _wide(f)]
+    if not names:
+        return {}
+    return {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(names),
+        "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",  # PyTorch's own kernels; below, the libraries that it calls
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+
+
+def described() -> str:
+    """One line: processor, versions, instructions."""
+    blas = _config().get("Build Dependencies", {}).get("blas", {})
+    parts = [
+        processor(),
+        f"Python {sys.version.split()[0]}",
+        f"NumPy {np.__version__} with {simd()} and {blas.get('name', 'no BLAS')} {blas.get('version', '')}".rstrip(),
+    ]
+    if available("torch"):
+        import torch
+
+        parts.append(f"PyTorch {torch.__version__} with {torch.backends.cpu.get_cpu_capability()}")
+    return ", ".join(parts)
