@@ -55,7 +55,7 @@ def rng() -> np.random.Generator:
 def everything_is_large() -> Iterator[None]:
     """Arrays of a few entries take the paths that the engine keeps for large ones."""
     with pytest.MonkeyPatch.context() as patch:
-        for module, size in (("walk", 0), ("arrays", 4)):  # when to work in slabs; how large they are
+        for module, size in (("readings", 0), ("arrays", 4)):  # when to work in slabs; how large they are
             patch.setattr(importlib.import_module(f"tinygrad_norm.engine.{module}"), "SLAB", size)
             patch.setattr(importlib.import_module(f"tinygrad_norm.engine.{module}"), "SMALL", 0)
         yield

@@ -16,7 +16,7 @@ from tests.conftest import everything_is_large
 def no_array_is_small() -> Iterator[None]:
     """Arrays of a few entries are worked on in slabs and by the kernels, as large ones are."""
     with everything_is_large(), pytest.MonkeyPatch.context() as patch:
-        for module in ("arrays", "walk"):
+        for module in ("arrays", "readings"):
             patch.setattr(import_module(f"tinygrad_norm.engine.{module}"), "SMALL", 0)
         yield
 

@@ -39,11 +39,12 @@ from .pages import keep_pages
 from .primitives import TABLE
 from .products import matmul
 from .random import Generator, default_generator, drawing_from, manual_seed
+from .readings import ARRAYS, TENSORS, ArrayReading, Reading
 from .shapes import canonical_axes
 from .state import Function, enable_grad, is_grad_enabled, no_grad, scope
 from .tensor import Tensor, from_numpy, tensor
 from .transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
-from .walk import ARRAYS, TENSORS, ArrayReading, Reading, backward, between, grad, history, pull_back
+from .walk import backward, between, grad, history, pull_back
 
 __all__ = [
     "ARRAYS",
