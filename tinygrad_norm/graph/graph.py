@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import DTypeError, Function, GradientError, Op, ShapeError, Tensor, TinygradNormError, describe, history, pull_back
+from ..engine import (
+    DTypeError,
+    Function,
+    GradientError,
+    Op,
+    ShapeError,
+    Tensor,
+    TinygradNormError,
+    concatenate,
+    describe,
+    enable_grad,
+    history,
+    pull_back,
+)
 from ..engine.arrays import Array
 from ..engine.files import write_whole
 from ..engine.shapes import number
@@ -380,9 +393,20 @@ def _as_json(graph: Graph, **options: Any) -> str:
     return graph.to_json()
 
 
-def graph(output: Tensor) -> Graph:
-    """The recorded computation behind a tensor, as a value to look at, to save and to ask for routes."""
-    return Graph(output)
+def graph(output: Tensor | Sequence[Tensor], *others: Tensor) -> Graph:
+    """The recorded computation behind a tensor, as a value to look at, to save and to ask for routes.
+
+    Several tensors, one by one or in a list, are joined by one more node, "outputs": all their entries in a row. Raises ``GradientError`` for what is no
+    recorded tensor.
+    """
+    several: tuple[Any, ...] = (*output, *others) if isinstance(output, (tuple, list)) else (output, *others)
+    if not several:
+        raise GradientError("graph: an empty list has no history; give a recorded tensor, or several.")
+    first, *rest = (Graph(y) for y in several)
+    if not rest:
+        return first
+    with enable_grad():
+        return Graph(concatenate([y if y.ndim == 1 else y.reshape(-1) for y in several]).named("outputs"))
 
 
 def replay(graph: Graph, inputs: Mapping[Tensor, Any], meanings: Mapping[str, Callable[..., Any]] | None = None) -> Any:
