@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_norm.engine import TABLE, DTypeError, InPlaceError, ShapeError, concatenate, from_numpy, grad, tensor
+from tinygrad_norm.engine import TABLE, DTypeError, InPlaceError, ShapeError, concatenate, from_numpy, grad, no_grad, tensor
 
 
 def leaf(values, name=None):
@@ -22,11 +22,125 @@ def test_setitem():
     assert x.data.tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("read", [lambda t: t.data, lambda t: t.numpy(), lambda t: t.detach().data, lambda t: (t * 2.0).data])
+@pytest.mark.parametrize("read", [lambda t: t.data, lambda t: t.detach().data, lambda t: (t * 2.0).data, lambda t: t.data[:1]])
 def test_data_is_read_only(read):
     x = leaf([1.0, 2.0])
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(InPlaceError, match=r"data: these values may be part of a record.*x\.data = new.*x\.data\.copy\(\)"):
         read(x)[0] = 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        x.numpy()[0] = 1.0
+    assert x.data.tolist() == [1.0, 2.0]
+
+
+# PyTorch's hands ---------------------------------------------------------------------------------------------
+
+
+def descend(step):
+    """Three steps of manual SGD on Σ(x²)."""
+    p = tensor(np.array([1.0, -2.0], np.float32), requires_grad=True, name="p")
+    for _ in range(3):
+        old = (p * p).sum()
+        old.backward()
+        p = step(p)
+        with pytest.raises(InPlaceError, match=r"mul: its input p \(2,\) float32 was given new data"):
+            old.backward()
+        p.grad = None
+    return p
+
+
+def under_no_grad(p):
+    before = id(p)
+    with no_grad():
+        p -= 0.1 * p.grad
+    assert id(p) == before
+    return p
+
+
+def by_data(p):
+    p.data -= 0.1 * p.grad
+    return p
+
+
+def by_arrays(p):
+    p.data += -0.1 * p.grad.data
+    return p
+
+
+def by_method(p):
+    with no_grad():
+        p.sub_(0.1 * p.grad)
+    return p
+
+
+def by_assignment(p):
+    p.data = p.data - np.float32(0.1) * p.grad.data
+    return p
+
+
+@pytest.mark.parametrize("step", [under_no_grad, by_data, by_arrays, by_method, by_assignment], ids=lambda f: f.__name__)
+def test_manual_descent(step):
+    p = descend(step)
+    assert p.requires_grad
+    assert p.is_leaf
+    assert p.dtype == np.float32
+    np.testing.assert_allclose(p.data, np.array([1.0, -2.0]) * 0.8**3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change", ["p += 1.0", "p -= 1.0", "p *= 2.0", "p /= 2.0", "p.add_(1.0)", "p.zero_()", "p.fill_(2.0)", "p.copy_(1.0)"]
+)
+def test_a_leaf_is_not_changed_while_recording(change):
+    p = leaf([1.0, 2.0], "p")
+    with pytest.raises(InPlaceError, match=r"p \(2,\) float64 is a leaf that requires a gradient.*no_grad"):
+        exec(change, {"p": p})
+    with no_grad():
+        exec(change, {"p": p})
+    assert p.data.tolist() != [1.0, 2.0]
+    assert p.requires_grad
+
+
+def test_constants_are_changed_in_place_and_computed_tensors_are_computed_anew():
+    m = before = tensor([1.0, 2.0])
+    w = leaf([3.0, 3.0])
+    y = m * w
+    m *= 0.9
+    assert m is before
+    with pytest.raises(InPlaceError, match="was given new data"):
+        y.sum().backward()
+    total = tensor(0.0)
+    for _ in range(2):
+        total += (w * w).sum()
+    total.backward()
+    assert w.grad.data.tolist() == [12.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [([[1.0, 2.0]] * 2, "shape and kind stay"), (np.array([1j, 2j]), "shape and kind stay")]
+)
+def test_what_does_not_fit_in_place(value, words):
+    m = tensor([1.0, 2.0], name="m")
+    with pytest.raises(ShapeError, match=rf"add: m \(2,\) float64 cannot hold .*{words}"):
+        m += np.array(value)
+
+
+def test_in_place_keeps_the_dtype():
+    m = tensor(np.ones(2, np.float32))
+    m += np.ones(2)
+    assert m.dtype == np.float32
+    m.copy_([7, 8])
+    assert (m.dtype, m.data.tolist()) == (np.float32, [7.0, 8.0])
+
+
+def test_methods_of_data_that_tensors_have():
+    p = leaf([1.0, 2.0])
+    with pytest.raises(AttributeError, match=r"data\.add_: x\.data is a NumPy array.*x\.add_"):
+        p.data.add_(1.0)
+    copy = p.data.copy()
+    copy[0] = 5.0
+    copy -= 1.0
+    assert copy.tolist() == [4.0, 1.0]
+    assert type(p.data + 1) is np.ndarray
+    assert repr(p.data) == "array([1., 2.])"
 
 
 def test_a_constant_as_a_bare_array_is_read_only():

@@ -83,7 +83,7 @@ def order2_by_tensors(
         if not along:
             return {n: np.zeros(t.shape, t.dtype) for n, t in wanted.items()}
         found = grad(sum(along[1:], along[0]), list(wanted.values()), allow_unused=True)
-        return {n: np.zeros(t.shape, t.dtype) if g is None else g.data for (n, t), g in zip(wanted.items(), found)}
+        return {n: np.zeros(t.shape, t.dtype) if g is None else g.numpy() for (n, t), g in zip(wanted.items(), found)}
 
     return _guarded(second, candidate)
 

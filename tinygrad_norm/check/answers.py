@@ -217,7 +217,7 @@ def _is_numbers(values: Sequence[Any]) -> bool:
 def to_array(value: Any) -> Array:
     """Any framework's array as NumPy's, sharing memory where it may; lists and numbers too. Raises what they raise."""
     if isinstance(value, Tensor):
-        return value.data
+        return value.numpy()
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
         value = value.float() if "bfloat16" in str(value.dtype) else value

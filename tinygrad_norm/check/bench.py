@@ -117,7 +117,7 @@ class Subject:
         xs = [tensor(x, requires_grad=True) for x in point]
         ys, weights = self._reverse(xs, k - 1)
         found = grad(ys, xs, weights, create_graph=record, allow_unused=True)
-        return [np.zeros(x.shape, x.dtype) if g is None else g.data for g, x in zip(found, xs)]
+        return [np.zeros(x.shape, x.dtype) if g is None else g.numpy() for g, x in zip(found, xs)]
 
     def _reverse(self, xs: list[Tensor], k: int) -> tuple[list[Tensor], list[Array]]:
         """Tensors and weights whose product, summed, is the derivative of order k along the first k ways."""
@@ -160,7 +160,7 @@ def _names(f: Function, given: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _array(x: Any, name: str) -> Array:
-    data = np.array(x.data if isinstance(x, Tensor) else x)
+    data = np.array(x.numpy() if isinstance(x, Tensor) else x)
     if data.dtype.kind != "f":
         raise DTypeError(f"check_grads: {name} {describe(data)} is not floating point, so nothing can be differentiated by it.")
     if not np.all(np.isfinite(data)):

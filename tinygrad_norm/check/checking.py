@@ -137,7 +137,7 @@ class Subject:
             if not callable(norm) or inputs is None:
                 raise InputError("check: to judge against a forward of your own, give the function and its inputs=…")
             arrays = _by_argument(norm, inputs, options)
-            self.arrays = {n: np.asarray(a.data if isinstance(a, Tensor) else a) for n, a in arrays.items()}
+            self.arrays = {n: np.asarray(a.numpy() if isinstance(a, Tensor) else a) for n, a in arrays.items()}
             if all(a.dtype.kind in "iub" for a in self.arrays.values()):  # nothing else to differentiate by: they are numbers
                 self.arrays = {n: a.astype(np.float64) for n, a in self.arrays.items()}
             self.forward, self.options = norm, dict(options)
@@ -170,7 +170,7 @@ class Subject:
 
     def given(self, inputs: Any, case: Case) -> dict[str, Array]:
         """The user's own numbers; what was not given is as in our probe."""
-        ours = {n: t.data for n, t in self._all(case).items()}
+        ours = {n: t.numpy() for n, t in self._all(case).items()}
         if not self.registered:
             return {**ours, **self.arrays}
         mine = inputs if isinstance(inputs, Mapping) else {} if inputs is None else dict(zip(ours, _as_sequence(inputs)))
@@ -192,7 +192,7 @@ class Subject:
         if not (self.registered and any(is_centring(t) for t in subs)):
             return None
         rng = np.random.default_rng(0)
-        values = {n: t.data for n, t in case.inputs.items()}
+        values = {n: t.numpy() for n, t in case.inputs.items()}
         values["input"] = (rng.normal(size=values["input"].shape) + 1000).astype(np.float32).astype(np.float64)
         return self.case(values, case.dy)
 
@@ -202,7 +202,7 @@ class Subject:
             return {}
         y = self.norm.apply(case.inputs, backward="analytic", **self.options)
         found = grad(y, [case.leaves[n] for n in self.by_design], case.dy)
-        return {n: g.data for n, g in zip(self.by_design, found)}
+        return {n: g.numpy() for n, g in zip(self.by_design, found)}
 
     def _all(self, case: Case) -> dict[str, Tensor]:
         return dict(case.inputs)
@@ -276,11 +276,11 @@ def _like(rng: np.random.Generator, a: Array) -> Array:
 
 
 def _probe(subject: Subject, case: Case, passing: set[str], known: int) -> Probe:
-    return Probe({n: t.data for n, t in case.inputs.items()}, case.dy, tuple(sorted(passing)), known, tuple(case.squeezed))
+    return Probe({n: t.numpy() for n, t in case.inputs.items()}, case.dy, tuple(sorted(passing)), known, tuple(case.squeezed))
 
 
 def _ask(call: Any, case: Case, subject: Subject, saved: Mapping[str, str] | None, limit: float, dtype: Any) -> Answer:
-    arrays = {n: t.data.astype(dtype) if t.requires_grad else t.data for n, t in case.inputs.items()}
+    arrays = {n: t.numpy().astype(dtype) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
     statistics = {n: a.astype(dtype) for n, a in _statistics(case, saved).items()}
     symbols = {n: subject.symbol(n) for n in arrays}
     return sanity(call, case.dy.astype(dtype), arrays, subject.options, statistics, list(case.leaves), limit, symbols)
@@ -288,8 +288,8 @@ def _ask(call: Any, case: Case, subject: Subject, saved: Mapping[str, str] | Non
 
 def _statistics(case: Case, saved: Mapping[str, str] | None) -> dict[str, Array]:
     """What a forward pass would have saved, under its usual names, or the user's."""
-    named = {t.name: t.data for t in case.graph.tensors if t.name is not None and t.op is not None}
-    output = {"output": case.graph.output.data}
+    named = {t.name: t.numpy() for t in case.graph.tensors if t.name is not None and t.op is not None}
+    output = {"output": case.graph.output.numpy()}
     if saved is not None:
         if unknown := [label for label in saved.values() if label not in named]:
             raise InputError(f"check: nothing on the record is called {', '.join(unknown)}; there are {', '.join(named)}.")
@@ -327,7 +327,7 @@ def _steps(case: Case, answer: Answer, notes: list[str]) -> dict[str, Judgement]
         if node is None or (not value and node.id not in ids):
             notes.append(f"step {name}: not compared, nothing on the record is called that; there are {', '.join(named)}")
             continue
-        truth, what = (node.tensor.data, node.label) if value else (ids[node.id], f"the cotangent of {node.label}")
+        truth, what = (node.tensor.numpy(), node.label) if value else (ids[node.id], f"the cotangent of {node.label}")
         mine = np.asarray(mine, np.float64)
         if mine.shape != truth.shape and mine.size == truth.size:
             mine = mine.reshape(truth.shape)
@@ -353,7 +353,7 @@ def _second(call: Any, case: Case, subject: Subject, saved: Mapping[str, str] | 
     first = grad(case.graph.output, list(case.leaves.values()), case.dy, create_graph=True)
     total = sum(((g * v[n]).sum() for n, g in zip(case.leaves, first)), tensor(0.0))
     truth = {n: grad(total, t, allow_unused=True)[0] for n, t in case.leaves.items()}
-    arrays = {n: t.data for n, t in case.inputs.items()}
+    arrays = {n: t.numpy() for n, t in case.inputs.items()}
     second = getattr(call, "order2", None)
     mine = (
         second(case.dy, arrays, subject.options, v)
@@ -366,7 +366,7 @@ def _second(call: Any, case: Case, subject: Subject, saved: Mapping[str, str] | 
         return {"order 2": Judgement("order 2", "order 2", "missing", lines=(f"not differentiated: {mine}",))}
     found = {}
     for n, t in case.leaves.items():
-        right = np.zeros(t.shape) if truth[n] is None else truth[n].data
+        right = np.zeros(t.shape) if truth[n] is None else truth[n].numpy()
         scale = max(float(np.max(np.abs(right), initial=0)), 1e-300)
         given = mine.get(n)
         off = float(np.max(np.abs((0 if given is None else np.asarray(given)) - right), initial=0))

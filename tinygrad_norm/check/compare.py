@@ -215,7 +215,7 @@ def compare(
     variables = {n: t for n, t in inputs.items() if t.requires_grad}
     leaves = list(variables.values())
     found: dict[str, dict[str, Array]] = {
-        way: dict(zip(variables, (g.data for g in grad(out, leaves, dy)))) for way, out in ways.items()
+        way: dict(zip(variables, (g.numpy() for g in grad(out, leaves, dy)))) for way, out in ways.items()
     }
     estimates = _ask_oracles(graph, variables, dy, rng)
     entries = {n: estimates[CENTRAL][n].entries for n in variables}
@@ -262,7 +262,7 @@ def draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]
 
 def as_numbers(what: str, value: Any, caller: str = "compare") -> Array:
     """What was given, as an array of numbers."""
-    found = value if isinstance(value, np.ndarray) else tensor(value).data
+    found = value if isinstance(value, np.ndarray) else tensor(value).numpy()
     if found.dtype.kind not in "fiubc":
         raise DTypeError(f"{caller}: {what} {describe(found)} is not of numbers. Give those.")
     return found
@@ -315,7 +315,7 @@ def _ask_oracles(
         out: Array = weights * replay(graph, dict(zip(leaves, arrays)))
         return out
 
-    point = [t.data for t in leaves]
+    point = [t.numpy() for t in leaves]
     most = max(32, _WORK // max(1, graph.output.size))
     entries = [choose(t.size, most, rng) for t in leaves]
     oracles = {CENTRAL: central_difference}
@@ -334,9 +334,9 @@ def rounding_of(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: floa
     for t in graph.tensors:
         if is_centring(t):
             mu: Any = t.inputs[1]
-            centred = t.data.astype(np.float64)
+            centred = t.numpy().astype(np.float64)
             spread = np.sqrt(np.mean(centred**2, axis=mu.params["axis"], keepdims=True) + eps)
-            ratio = np.abs(mu.data) / np.where(spread > 0, spread, np.inf)
+            ratio = np.abs(mu.numpy()) / np.where(spread > 0, spread, np.inf)
             condition = max(condition, 1.0 + float(np.max(ratio)))
     rng = np.random.default_rng(0)
     cotangents = [dy, np.abs(dy), *(dy * rng.choice(np.array([-1, 1], dy.dtype), dy.shape) for _ in range(3))]

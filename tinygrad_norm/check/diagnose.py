@@ -116,7 +116,7 @@ class Case:
             if t.op is not None and t.op.name == "add" and len(t.inputs) == 2 and not isinstance(t.inputs[1], Tensor):
                 v, eps = t.inputs
                 if isinstance(v, Tensor) and self.graph.node(v).role == "statistic" and eps > 0:
-                    share = float(np.mean(v.data < eps))
+                    share = float(np.mean(v.numpy() < eps))
                     found += [(self.graph.node(v).label, share)] if share else []
         return found
 

@@ -140,7 +140,7 @@ def _known_factor(case: Case, c: Array, dtype: Any) -> str | None:
         if t.size == len(c) == max(t.shape, default=1) and (
             node.role == "statistic" or any(t is leaf for leaf in case.leaves.values())
         ):
-            value = t.data.reshape(-1).astype(np.float64)
+            value = t.numpy().reshape(-1).astype(np.float64)
             for power, text in ((1, "{}"), (-1, "1/{}"), (2, "{}²"), (-2, "1/{}²")):
                 with np.errstate(all="ignore"):
                     off = float(np.max(np.abs(c / value**power - 1)))

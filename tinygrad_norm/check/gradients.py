@@ -195,8 +195,8 @@ def adjoint_test(f: Function, args: Any, seed: int = 0, ways: int = 3) -> Findin
     for _ in range(ways):
         vs = directions(subject.point, rng)
         us = [rng.normal(size=u.shape).astype(u.dtype) for u in subject.cotangents]
-        gs = [g.data for g in vjp(subject.f, *subject.point)[1](tuple(us))]
-        along = [t.data for t in jvp(subject.f, tuple(subject.point), tuple(vs))[1]]
+        gs = [g.numpy() for g in vjp(subject.f, *subject.point)[1](tuple(us))]
+        along = [t.numpy() for t in jvp(subject.f, tuple(subject.point), tuple(vs))[1]]
         found = _same_product(1, f"{ways} pairs u, v", us, along, gs, vs, 50 * subject.unit)
         if worst is None or not _excess(found.max_abs, found.allowed) <= _excess(worst.max_abs, worst.allowed):
             worst = found
@@ -261,8 +261,8 @@ class _Judge:
     def forward(self, k: int) -> None:
         s = self.subject
         self._tangents = None
-        found = [t.data for t in s.along(s.point, k)]
-        shaken = self._shake(lambda point: [t.data for t in s.along(point, k)], found)
+        found = [t.numpy() for t in s.along(s.point, k)]
+        shaken = self._shake(lambda point: [t.numpy() for t in s.along(point, k)], found)
         self._tangents = found, shaken
         bench = Bench(s, k, s.forward_terms, False, self.notes, "forward")
         self._kinked = bench.kinked

@@ -385,7 +385,7 @@ def _in_front(graph: Graph, leaves: Mapping[str, Tensor]) -> Iterator[Mistake]:
 
 def own_mistakes(norm: Norm, inputs: Mapping[str, Tensor], dy: Array, options: Mapping[str, Any]) -> list[Mistake]:
     """What the norm's own file knows, on these numbers."""
-    arrays = {n: t.data for n, t in inputs.items()}
+    arrays = {n: t.numpy() for n, t in inputs.items()}
     found = []
     for known in norm.mistakes:
         wrong = known.gradients(arrays, dy, **options)

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike
 
 from .arrays import SLAB, Array, by_rows
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
+from .frozen import Values
 from .op import Op
 from .shapes import explain, flag
 from .state import state
@@ -95,9 +96,9 @@ class Tensor(Methods):
 
     @property
     def data(self) -> Array:
-        """The values. Read-only; on a leaf, assigning a new array of the same shape and dtype updates it."""
+        """The values, read-only: ``Values``. Giving a leaf new ones of the same shape and dtype updates it: ``p.data -= 0.1*g``."""
         self._data.setflags(write=False)
-        return self._data
+        return self._data.view(Values)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -185,7 +186,8 @@ class Tensor(Methods):
 
     def numpy(self) -> Array:
         """The values as a read-only NumPy array; no copy."""
-        return self.data
+        self._data.setflags(write=False)
+        return self._data
 
     def item(self) -> float:
         """The one number of a one-element tensor."""
