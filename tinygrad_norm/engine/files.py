@@ -98,10 +98,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     place = Path(path)
     try:
-        found = np.load(place, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
+        with place.open("rb") as file:  # NumPy leaves its own open where it fails
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found
             if _FORM not in found.files:
                 return {name: found[name] for name in found.files}
             return _put_together(json.loads(str(found[_FORM])), found)
