@@ -123,8 +123,10 @@ def several(tensors: Any, name: str) -> list[Tensor]:
 def ordered(name: str, *operands: Any) -> None:
     """``DTypeError`` for complex numbers, of which none is larger than another."""
     for x in operands:
-        if type(x) is complex or (hasattr(x, "dtype") and x.dtype.kind == "c"):
-            raise DTypeError(f"{name}: {describe(x)} is complex, and of two such numbers none is larger. Take its abs or .real.")
+        if type(x) is complex or (isinstance(x, (Tensor, np.ndarray, np.generic)) and x.dtype.kind == "c"):
+            raise DTypeError(
+                f"{name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x), or one part."
+            )
 
 
 # Axes ---------------------------------------------------------------------------------------------------

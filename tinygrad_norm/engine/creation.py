@@ -25,6 +25,15 @@ def _leaf(name: str, make: Callable[[], Any], dtype: DTypeLike | None, requires_
         data: Array = np.asarray(make())
         if to is not None and data.dtype.kind == "c" != to.kind:
             raise not_real(name, data, to)
+        if (
+            to is not None
+            and to.kind in "iu"
+            and data.size
+            and not np.iinfo(to).min <= data.min() <= data.max() <= np.iinfo(to).max
+        ):
+            raise DTypeError(
+                f"{name}: {data.min()} … {data.max()} does not fit into {to}. Take a larger dtype, or smaller numbers."
+            )
         data = data if to is None else data.astype(to, copy=False)
         if wanted and data.dtype.kind != "f":
             raise DTypeError(f"{name}: {describe(data)} requires no gradient; only floating-point tensors can. dtype='float64'?")

@@ -58,6 +58,9 @@ def pow(input: Any, exponent: Any) -> Tensor:
     a = operand(input, b, "pow", "input")
     if b.dtype.kind == "c" or getattr(a, "dtype", b.dtype).kind == "c":
         raise DTypeError(f"pow: {describe(a)} to the power of {describe(b)}: only real numbers. Take .real of its data first.")
+    if b.dtype == np.float16 == getattr(a, "dtype", b.dtype):  # in half precision b − 1 may be another power's exponent
+        a = a.astype(np.float32) if isinstance(a, Tensor) else a
+        return b.apply_op(op.power, (a, b.astype(np.float32)), {}).astype(np.float16)
     return b.apply_op(op.power, (a, b), {})
 
 

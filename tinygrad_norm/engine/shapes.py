@@ -18,7 +18,7 @@ def _index(value: Any) -> int | None:
     """The integer that a value is; None where it is none. True and 1.0 are none, an array without axes may be one."""
     if type(value) is int:
         return value
-    if isinstance(value, (bool, np.bool_)) or getattr(value, "ndim", 0) or getattr(value, "dtype", None) == np.bool_:
+    if isinstance(value, (bool, np.bool_)) or bool(getattr(value, "ndim", 0)) or getattr(value, "dtype", None) == np.bool_:
         return None
     try:
         return operator.index(value)
