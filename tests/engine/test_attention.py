@@ -170,7 +170,7 @@ BAD = {
     "p": (OptionError, "dropout: p=1.5; it is a number from 0 to 1", lambda: F.dropout(Q, 1.5)),
     "p word": (DTypeError, "dropout: p='a'", lambda: F.dropout(Q, "a")),
     "generator": (DTypeError, "dropout: generator is int. Make one", lambda: F.dropout(Q, generator=3)),
-    "seed": (OptionError, "manual_seed: seed=-1; it is a whole number from 0 on", lambda: Generator(-1)),
+    "seed": (OptionError, "Generator: seed=-1; it is a whole number from 0 on", lambda: Generator(-1)),
     "state": (OptionError, "set_state: that is no state", lambda: Generator(0).set_state({"seed": 1})),
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ PUBLIC = {*tn.functional.__all__, *tn.nn.__all__, "power_iteration"}
 
 #: NumPy, with a tensor where it takes none, asks it for a number, its length, …: who asks, nobody tells the tensor.
 ASKED_BY_NUMPY = re.compile(
-    r"(bool|index|iter|len|float|int|complex|np\.asarray|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
+    r"(bool|index|iter|len|float|int|complex|split|np\.asarray|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
 )
 
 #: How a message says what to do, or what would have been right: a second clause, or one of these words.
@@ -102,6 +102,8 @@ def names_operation(message: str, call: Call) -> bool:
 
 
 def names_operand(message: str, call: Call, target: Target, values: list[Any]) -> bool:
+    if call.target.startswith("np.") and ASKED_BY_NUMPY.match(message):
+        return True
     words = {p.name for p in target.params} | {k for k, _ in call.args if k}
     for v in referee.leaves(values):
         shape, dtype = getattr(v, "shape", None), getattr(v, "dtype", None)
@@ -145,6 +147,8 @@ def judge_error(
         # Python's own word on a wrong number of arguments or an unknown keyword, as for any function
         if said:
             who = squeeze(said["name"])
+            if re.search(rf"\b(tn|F|nn)\.{re.escape(said['name'])}\b(?!\()", call.text):
+                return None  # a function that was handed in takes something else
             parts = [squeeze(p) for p in re.split(r"[.\s]", call.target)]
             parts += [OTHER_NAMES.get(p, p) for p in parts]
             if any(p and p in who for p in parts) or (who.endswith((".init", "init", "forward")) and stage != "function"):

@@ -208,18 +208,43 @@ def ask(target: str, kind: str, function: Any, args: list[Any], kwargs: dict[str
         k = {n: to_numpy(v, wide) for n, v in kwargs.items()}
     else:
         like = [p.name for p in tensor_parameters(function)]
+        made = target in CREATION
+        if wraps(args, kwargs):
+            raise NoReferee
         if target == "F.topk" and ("sorted" in kwargs or len(args) > 4):
             raise NoReferee  # in whatever order
         if any(w in kwargs and t in kwargs for w, t in WORDS.items()):
             raise NoReferee
-        a = [to_torch(v, wide, (n < 1 and kind != "operator") or _nth(function, n) in like) for n, v in enumerate(args)]
-        k = {WORDS.get(n, n): to_torch(v, wide, n in like) for n, v in kwargs.items() if n not in DROPPED}
+        a = [
+            to_torch(v, wide, (n < 1 and kind != "operator" and not made) or _nth(function, n) in like)
+            for n, v in enumerate(args)
+        ]
+        kwargs = {n: _dtype(v) if n == "dtype" and made else v for n, v in kwargs.items() if n not in DROPPED}
+        k = {WORDS.get(n, n): to_torch(v, wide, n in like) for n, v in kwargs.items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return f(*a, **k)
     except Exception as e:
         raise refused(e) from None
+
+
+#: Where a number or a list is a size, not a tensor, and a dtype goes by its name.
+CREATION = {f"tn.{n}" for n in ("arange", "eye", "full", "linspace", "ones", "zeros", "rand_like", "randn_like")}
+
+
+def _dtype(v: Any) -> Any:
+    try:
+        return np.dtype(v) if isinstance(v, str) else v
+    except TypeError:
+        return v
+
+
+def wraps(args: list[Any], kwargs: dict[str, Any]) -> bool:
+    """Is there a number beyond the dtype of the integers beside it? PyTorch then takes another one, modulo 2ⁿ."""
+    values = list(leaves([*args, *kwargs.values()]))
+    kinds = [np.iinfo(v.dtype) for v in values if is_tensor(v) and v.dtype.kind in "iu"]
+    return any(type(v) is int and not k.min <= v <= k.max for v in values for k in kinds)
 
 
 def refused(e: Exception) -> Exception:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, grad, history, pull_back, tensor
+from ..engine import Tensor, describe, grad, history, pull_back, tensor
 from ..engine.arrays import Array
 from ..graph import Graph
 from ..graph.routes import along
@@ -40,6 +40,10 @@ def derive_now(
     """``tn.derive``, with the algebra at hand."""
     if order not in (1, 2):
         raise DerivationError(f"derive: order={order!r}; it is 1 or 2.")
+    if not isinstance(lemmas, (tuple, list)) or not all(isinstance(text, str) for text in lemmas):
+        raise DerivationError(f'derive: lemmas={describe(lemmas)}; it is a list of texts, such as ["Σ_N(q) = 1"].')
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise DerivationError(f'derive: inputs={describe(inputs)}; name the axes of each, such as {{"x": ("B", "N")}}.')
     if isinstance(norm, (str, Norm)):
         usual = dict(get(norm).derived_with)
         lemmas = [*lemmas, *usual.pop("lemmas", ())]

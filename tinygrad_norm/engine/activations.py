@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from . import primitives as op
-from .arguments import as_tensor, floating, in_float32, one_axis, part
+from .arguments import as_tensor, floating, in_float32, one_axis, ordered, part
 from .errors import OptionError, ShapeError, describe
 from .shapes import choice, number
 from .state import scope
@@ -42,6 +42,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
     if not beta:
         raise OptionError("softplus: beta=0; it divides by beta. relu is what a large one comes to.")
+    ordered("softplus", input)
     z = input * beta
     return op.where(z > threshold, input, op.softplus(z) / beta)  # type: ignore[no-any-return]
 
@@ -60,6 +61,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
     Source: Maas, Hannun, Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
     """
     x, slope = floating(input, "leaky_relu"), number("leaky_relu", "negative_slope", negative_slope)
+    ordered("leaky_relu", x)
     return op.where(x > 0, x, x * slope)  # type: ignore[no-any-return]
 
 
@@ -71,7 +73,7 @@ def elu(input: Any, alpha: float = 1.0) -> Tensor:
     Source: Clevert, Unterthiner, Hochreiter 2016, "Fast and Accurate Deep Network Learning by Exponential Linear Units"
     (arXiv:1511.07289).
     """
-    return _elu(input, number("elu", "alpha", alpha), 1.0)
+    return _elu("elu", input, number("elu", "alpha", alpha), 1.0)
 
 
 @scope("CELU")
@@ -86,7 +88,7 @@ def celu(input: Any, alpha: float = 1.0) -> Tensor:
         raise OptionError(
             f"celu: alpha={alpha}; it divides and multiplies by it. {'Take x itself' if alpha else 'relu is what it comes to'}."
         )
-    return _elu(input, alpha, alpha)
+    return _elu("celu", input, alpha, alpha)
 
 
 @scope("SELU")
@@ -96,10 +98,11 @@ def selu(input: Any) -> Tensor:
 
     Source: Klambauer, Unterthiner, Mayr, Hochreiter 2017, "Self-Normalizing Neural Networks" (arXiv:1706.02515).
     """
-    return _elu(input, _SELU_ALPHA, 1.0) * _SELU_SCALE
+    return _elu("selu", input, _SELU_ALPHA, 1.0) * _SELU_SCALE
 
 
-def _elu(x: Tensor, alpha: float, width: float) -> Tensor:
+def _elu(name: str, x: Tensor, alpha: float, width: float) -> Tensor:
+    ordered(name, x)
     above = x > 0
     below = op.where(above, 0.0, x)
     return op.where(above, x, op.expm1(below if width == 1 else below / width) * alpha)  # type: ignore[no-any-return]
@@ -118,6 +121,7 @@ def relu6(input: Any) -> Tensor:
 
 
 def _hard(name: str, x: Tensor, low: Any, high: Any) -> Tensor:
+    ordered(name, x)
     low, high = number(name, "min_val", low), number(name, "max_val", high)
     if low > high:
         raise OptionError(f"{name}: min_val={low!r} is above max_val={high!r}; exchange them.")

@@ -48,6 +48,12 @@ def beside(value: Any, x: Tensor, name: str, what: str) -> Tensor:
     return as_tensor(value, name, what)
 
 
+def first(value: Any, others: Sequence[Any], name: str) -> Tensor:
+    """The first operand where it is a number or a list, which has no dtype of its own: it takes that of the first of the others."""
+    like = next((v for v in others if isinstance(v, (Tensor, np.ndarray)) and v.dtype.kind == "f"), None)
+    return as_tensor(value, name) if like is None else beside(value, as_tensor(like, name), name, "input")
+
+
 def operand(value: Any, x: Tensor, name: str, what: str) -> Any:
     """What stands beside ``x`` in an op: a number stays a number, which has no dtype; anything else as a tensor."""
     if isinstance(value, np.generic):
@@ -114,6 +120,15 @@ def several(tensors: Any, name: str) -> list[Tensor]:
     return [as_tensor(t, name, f"tensor {i}") for i, t in enumerate(parts)]
 
 
+def ordered(name: str, *operands: Any) -> None:
+    """``DTypeError`` for complex numbers, of which none is larger than another."""
+    for x in operands:
+        if type(x) is complex or (isinstance(x, (Tensor, np.ndarray, np.generic)) and x.dtype.kind == "c"):
+            raise DTypeError(
+                f"{name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x), or one part."
+            )
+
+
 # Axes ---------------------------------------------------------------------------------------------------
 
 
@@ -125,9 +140,14 @@ def one_axis(dim: Any, x: Tensor, name: str) -> int:
     raise ShapeError(f"{name}: dim={describe(dim)} for {describe(x)}: it goes along one axis; give its number.")
 
 
+def over(dim: Any, x: Tensor, name: str) -> tuple[int, ...]:
+    """The axes that a reduction goes over: those of ``dim``; all for None and, as PyTorch has it, for none at all."""
+    return canonical_axes(dim, x.ndim, name) or tuple(range(x.ndim))
+
+
 def reduced(reduction: Op, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     """An op that keeps its axes as 1, over the axes as a user names them."""
-    axes = canonical_axes(dim, x.ndim, reduction.name)
+    axes = over(dim, x, reduction.name)
     keepdim = flag(reduction.name, "keepdim", keepdim)
     return drop(reduction(x, axis=axes) if axes else reduction(x.reshape(1), axis=(0,)).reshape(x.shape), axes, keepdim)
 
@@ -149,6 +169,8 @@ def in_float32(function: F) -> F:
 
     @wraps(function)
     def wide(input: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if not hasattr(input, "dtype"):
+            input = first(input, (*args, *kwargs.values()), function.__name__)
         x = floating(input, function.__name__)
         if x.dtype != np.float16:
             return function(x, *args, **kwargs)
@@ -164,12 +186,17 @@ def _wide(a: Any) -> Any:
     return a
 
 
-def public(operation: Op, module: str, says: str) -> Callable[..., Tensor]:
-    """An op as a function for users: arrays and lists go in, a tensor comes out. (Over arrays the op itself gives arrays.)"""
+def public(operation: Op, module: str, says: str, order: bool = False) -> Callable[..., Tensor]:
+    """An op as a function for users: arrays and lists go in, a tensor comes out. (Over arrays the op itself gives arrays.)
+
+    order:  it asks which of two numbers is larger, so complex ones are refused
+    """
     name, many = operation.name, len(operation.pullbacks) > 1
 
     def function(input: Any) -> Tensor:
         x = input if type(input) is Tensor else as_tensor(input, name)
+        if order:
+            ordered(name, x)
         return x.apply_op(operation, (x,), {})
 
     def of_two(input: Any, other: Any) -> Tensor:
@@ -177,6 +204,8 @@ def public(operation: Op, module: str, says: str) -> Callable[..., Tensor]:
             input = operand(input, other, name, "input") if type(other) is Tensor else as_tensor(input, name)
         if type(other) is not Tensor:
             other = operand(other, input, name, "other") if type(input) is Tensor else other
+        if order:
+            ordered(name, input, other)
         return (input if type(input) is Tensor else other).apply_op(operation, (input, other), {})
 
     made: Callable[..., Tensor] = of_two if many else function

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .arguments import as_tensor, boolean, drop, floating, in_float32, in_range, one_axis, part, reduced, root
+from .arguments import as_tensor, boolean, drop, floating, in_float32, in_range, one_axis, ordered, over, part, reduced, root
 from .errors import ShapeError, describe
 from .shapes import canonical_axes, flag, number
 from .state import scope
@@ -46,7 +46,7 @@ def masked_softmax(input: Any, mask: Any, dim: Any) -> Tensor:
 
 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Tensor:
-    """log Σexp(x) over ``dim``; −∞ where every entry is −∞."""
+    """log Σexp(x) over ``dim`` (none at all, ``()``, is all); −∞ where every entry is −∞."""
     return reduced(op.logsumexp, floating(input, "logsumexp"), dim, keepdim)
 
 
@@ -92,7 +92,7 @@ def var(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = F
 
 
 def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> Tensor:
-    axes, keepdim = canonical_axes(dim, input.ndim, name), flag(name, "keepdim", keepdim)
+    axes, keepdim = over(dim, input, name), flag(name, "keepdim", keepdim)
     correction = number(name, "correction", correction)
     count = math.prod(input.shape[a] for a in axes)
     if count <= correction:
@@ -108,21 +108,21 @@ def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> T
 @in_float32
 def std(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
     """√var; the gradient is 0 where the deviation is 0. See ``var``; of large or small numbers it is right where var overflows."""
-    axes = canonical_axes(dim, input.ndim, "std")
+    axes = over(dim, input, "std")
     return in_range(lambda x: root(_var("std", x, dim, correction, keepdim)), input, axes)
 
 
 @scope("norm")
 @in_float32
 def norm(input: Any, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """(Σ|x|ᵖ)^(1/p) over ``dim``, or over all axes; p > 0, ``inf`` the largest |x|, ``"fro"`` is 2.
+    """(Σ|x|ᵖ)^(1/p) over ``dim``, or over all axes (also for ``()``); p > 0, ``inf`` the largest |x|, ``"fro"`` is 2.
 
     The gradient is 0 at 0; for ``inf`` the largest entries share it evenly.
     """
     p = 2 if isinstance(p, str) and p == "fro" else p
     if isinstance(p, bool) or not isinstance(p, (int, float)) or not p > 0:
         raise ShapeError(f"norm: p={describe(p)} for {describe(input)}; p is a number above 0, inf, or 'fro'.")
-    axes, keepdim = canonical_axes(dim, input.ndim, "norm"), flag("norm", "keepdim", keepdim)
+    axes, keepdim = over(dim, input, "norm"), flag("norm", "keepdim", keepdim)
     size = op.abs(input)
     if p == math.inf:
         return size.max(axes, keepdims=keepdim)  # type: ignore[no-any-return]
@@ -143,7 +143,8 @@ def norm(input: Any, p: float | str = 2, dim: Any = None, keepdim: bool = False)
 
 def _extreme(name: str, input: Any, dim: Any, keepdim: bool, smallest: bool) -> Tensor:
     x = as_tensor(input, name)
-    axes, keepdim = canonical_axes(dim, x.ndim, name), flag(name, "keepdim", keepdim)
+    axes, keepdim = over(dim, x, name), flag(name, "keepdim", keepdim)
+    ordered(name, x)
     empty = [a for a in axes if not x.shape[a]]
     if empty:
         raise ShapeError(
@@ -156,18 +157,19 @@ def _extreme(name: str, input: Any, dim: Any, keepdim: bool, smallest: bool) -> 
 
 
 def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The largest entry over ``dim``, or of all. Equal ones share the gradient evenly; NaN where one is."""
+    """The largest entry over ``dim``, or of all (also for ``()``). Equal ones share the gradient evenly; NaN where one is."""
     return _extreme("amax", input, dim, keepdim, False)
 
 
 def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The smallest entry over ``dim``, or of all. Equal ones share the gradient evenly; NaN where one is."""
+    """The smallest entry over ``dim``, or of all (also for ``()``). Equal ones share the gradient evenly; NaN where one is."""
     return _extreme("amin", input, dim, keepdim, True)
 
 
 def _place(name: str, input: Any, dim: Any, keepdim: bool, find: Any) -> Tensor:
     x = as_tensor(input, name)
     axis = None if dim is None else one_axis(dim, x, name)
+    ordered(name, x)
     if not (x.size if axis is None else x.shape[axis]):
         raise ShapeError(f"{name}: {describe(x)} has no entries along dim {dim}, so none has a place. Leave out empty tensors.")
     return Tensor(np.asarray(find(x.data, axis, keepdims=flag(name, "keepdim", keepdim))))

@@ -9,20 +9,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .arguments import as_tensor
 from .arrays import Array
-from .errors import DTypeError, OptionError, ShapeError, TinygradNormError, describe
+from .errors import DTypeError, GradientError, OptionError, ShapeError, TinygradNormError, describe
 from .forms import concatenate
 from .random import Generator, source
 from .shapes import flag, number, sizes_of, whole
-from .tensor import Tensor, as_dtype, tensor
+from .tensor import Tensor, as_dtype, not_real
 
 
 def _leaf(name: str, make: Callable[[], Any], dtype: DTypeLike | None, requires_grad: Any) -> Tensor:
     """A leaf of what ``make`` gives, in ``dtype`` where one is named."""
-    to = None if dtype is None else as_dtype(name, dtype)
+    to, wanted = None if dtype is None else as_dtype(name, dtype), flag(name, "requires_grad", requires_grad)
     try:
         data: Array = np.asarray(make())
-        return Tensor(data if to is None else data.astype(to, copy=False), flag(name, "requires_grad", requires_grad))
+        if to is not None and data.dtype.kind == "c" != to.kind:
+            raise not_real(name, data, to)
+        if (
+            to is not None
+            and to.kind in "iu"
+            and data.size
+            and not np.iinfo(to).min <= data.min() <= data.max() <= np.iinfo(to).max
+        ):
+            raise DTypeError(
+                f"{name}: {data.min()} … {data.max()} does not fit into {to}. Take a larger dtype, or smaller numbers."
+            )
+        data = data if to is None else data.astype(to, copy=False)
+        if wanted and data.dtype.kind != "f":
+            raise DTypeError(f"{name}: {describe(data)} requires no gradient; only floating-point tensors can. dtype='float64'?")
+        return Tensor(data, wanted)
     except TinygradNormError:
         raise
     except (MemoryError, ValueError, TypeError, OverflowError) as error:
@@ -32,7 +47,7 @@ def _leaf(name: str, make: Callable[[], Any], dtype: DTypeLike | None, requires_
 def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     shape = sizes_of(size, name)
     if min(shape, default=0) < 0:
-        raise ShapeError(f"{name}: the sizes {shape}: each is a whole number from 0 on.")
+        raise ShapeError(f"{name}: the sizes {shape}: each must be a whole number from 0 on.")
     return shape
 
 
@@ -58,6 +73,10 @@ def full(size: Any, fill_value: Any, *, dtype: DTypeLike | None = None, requires
 
 
 def _value(name: str, value: Any) -> Any:
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise GradientError(
+            f"{name}: fill_value {describe(value)} requires a gradient, and none flows to it. Use .expand(size), or .item()."
+        )
     value = value.item() if isinstance(value, (np.generic, Tensor, np.ndarray)) and value.size == 1 else value
     if not isinstance(value, (bool, int, float, complex)):
         raise DTypeError(f"{name}: fill_value={describe(value)}; it is one number.")
@@ -67,26 +86,26 @@ def _value(name: str, value: Any) -> Any:
 def zeros_like(input: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of ``input``."""
     x = _model("zeros_like", input)
-    return _leaf("zeros_like", lambda: np.zeros(x.shape, x.dtype), dtype, requires_grad)
+    return _leaf("zeros_like", lambda: np.zeros(x.shape), x.dtype if dtype is None else dtype, requires_grad)
 
 
 def ones_like(input: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and dtype of ``input``."""
     x = _model("ones_like", input)
-    return _leaf("ones_like", lambda: np.ones(x.shape, x.dtype), dtype, requires_grad)
+    return _leaf("ones_like", lambda: np.ones(x.shape), x.dtype if dtype is None else dtype, requires_grad)
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """One number everywhere, in the shape and dtype of ``input``."""
     x, value = _model("full_like", input), _value("full_like", fill_value)
-    return _leaf("full_like", lambda: np.full(x.shape, value).astype(x.dtype), dtype, requires_grad)
+    return _leaf("full_like", lambda: np.full(x.shape, value), x.dtype if dtype is None else dtype, requires_grad)
 
 
 def _model(name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray):
-        return tensor(value)
+        return as_tensor(value, name)
     raise DTypeError(f"{name}: input is {describe(value)}; it is a tensor or an array, whose shape and dtype are taken.")
 
 
@@ -123,14 +142,22 @@ def linspace(start: float, end: float, steps: int, *, dtype: DTypeLike | None = 
 
 def rand(*size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform between 0 and 1. ``generator``: the source; the default one unless given (see ``manual_seed``)."""
-    shape, drawn = _shape("rand", size), source(generator, "rand")
-    return _leaf("rand", lambda: drawn.numpy.random(shape), dtype, requires_grad)
+    return _uniform("rand", _shape("rand", size), generator, dtype, requires_grad)
+
+
+def _uniform(name: str, shape: tuple[int, ...], generator: Any, dtype: Any, requires_grad: Any) -> Tensor:
+    drawn = source(generator, name)
+    return _leaf(name, lambda: drawn.numpy.random(shape), dtype, requires_grad)
 
 
 def randn(*size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Normal, of mean 0 and variance 1. ``generator``: the source; the default one unless given (see ``manual_seed``)."""
-    shape, drawn = _shape("randn", size), source(generator, "randn")
-    return _leaf("randn", lambda: drawn.numpy.standard_normal(shape), dtype, requires_grad)
+    return _normal("randn", _shape("randn", size), generator, dtype, requires_grad)
+
+
+def _normal(name: str, shape: tuple[int, ...], generator: Any, dtype: Any, requires_grad: Any) -> Tensor:
+    drawn = source(generator, name)
+    return _leaf(name, lambda: drawn.numpy.standard_normal(shape), dtype, requires_grad)
 
 
 def rand_like(
@@ -138,7 +165,7 @@ def rand_like(
 ) -> Tensor:
     """Uniform between 0 and 1, of the shape and dtype of ``input``."""
     x = _model("rand_like", input)
-    return rand(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return _uniform("rand_like", x.shape, generator, x.dtype if dtype is None else dtype, requires_grad)
 
 
 def randn_like(
@@ -146,7 +173,7 @@ def randn_like(
 ) -> Tensor:
     """Normal, of mean 0 and variance 1, of the shape and dtype of ``input``."""
     x = _model("randn_like", input)
-    return randn(x.shape, generator=generator, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return _normal("randn_like", x.shape, generator, x.dtype if dtype is None else dtype, requires_grad)
 
 
 def randint(*bounds_and_size: Any, generator: Generator | None = None, dtype: DTypeLike | None = None) -> Tensor:

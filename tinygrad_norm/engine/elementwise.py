@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .arguments import as_tensor, boolean, meeting, operand, public
+from .arguments import as_tensor, boolean, first, meeting, operand, ordered, public
 from .errors import DTypeError, describe
 from .op import Op
 from .state import scope
@@ -28,17 +28,19 @@ expm1 = public(op.expm1, __name__, "eˣ − 1, to full precision near 0.")
 sin = public(op.sin, __name__, "The sine.")
 cos = public(op.cos, __name__, "The cosine.")
 erf = public(op.erf, __name__, "The error function 2/√π·∫₀ˣ exp(−t²) dt.")
-relu = public(op.relu, __name__, "max(x, 0); the gradient at 0 is 0.")
+relu = public(op.relu, __name__, "max(x, 0); the gradient at 0 is 0.", order=True)
 abs = public(op.abs, __name__, "|x|; the gradient at 0 is 0.")
 maximum = public(
     op.maximum,
     __name__,
     "The larger of two, entry by entry; NaN where one is. Where they are equal, each gets half the gradient.",
+    order=True,
 )
 minimum = public(
     op.minimum,
     __name__,
     "The smaller of two, entry by entry; NaN where one is. Where they are equal, each gets half the gradient.",
+    order=True,
 )
 
 
@@ -56,6 +58,9 @@ def pow(input: Any, exponent: Any) -> Tensor:
     a = operand(input, b, "pow", "input")
     if b.dtype.kind == "c" or getattr(a, "dtype", b.dtype).kind == "c":
         raise DTypeError(f"pow: {describe(a)} to the power of {describe(b)}: only real numbers. Take .real of its data first.")
+    if b.dtype == np.float16 == getattr(a, "dtype", b.dtype):  # in half precision b − 1 may be another power's exponent
+        a = a.astype(np.float32) if isinstance(a, Tensor) else a
+        return b.apply_op(op.power, (a, b.astype(np.float32)), {}).astype(np.float16)
     return b.apply_op(op.power, (a, b), {})
 
 
@@ -103,7 +108,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
 
     At a bound the gradient passes to the input; beyond, to the bound. Where min > max the result is max; where a bound is NaN, NaN.
     """
-    x = as_tensor(input, "clamp")
+    x = input if isinstance(input, Tensor) else first(input, (min, max), "clamp")
     if min is None and max is None:
         raise DTypeError(f"clamp: {describe(x)} without a bound; give min, max or both.")
     if min is not None:
@@ -116,6 +121,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Tensor:
 def _bounded(value: Any, x: Tensor, what: str, beyond: Op) -> Tensor:
     bound = operand(value, x, "clamp", what)
     meeting("clamp", x, bound)
+    ordered("clamp", x, bound)
     y: Tensor = op.where(beyond(x, bound), bound, x)
     numbers = bound.data if isinstance(bound, Tensor) else bound
     none = np.asarray(numbers != numbers)

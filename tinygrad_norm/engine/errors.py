@@ -43,6 +43,20 @@ class HistoryLostWarning(UserWarning):
     """A recorded tensor was made a plain number: nothing flows back through that."""
 
 
+class speaking_as:
+    """Inside, an error of ours names this operation, whichever one inside found the fault."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, TinygradNormError):
+            raise type(error)(f"{self.name}: {str(error).partition(': ')[2]}") from None
+
+
 def describe(value: object) -> str:
     """An operand or an option as messages name it, in one short line and whatever it is: ``γ (64,) float32``; a number, a word
     or a short list is just itself."""

@@ -38,6 +38,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise
 
 
+def _place(name: str, path: Any) -> Path:
+    try:
+        return Path(path)
+    except TypeError:
+        raise DTypeError(f"{name}: path={describe(path)}; it is text, or a pathlib.Path.") from None
+
+
 def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     """Write tensors to a file that ``load`` reads, and NumPy, too: .npz, uncompressed, nothing pickled.
 
@@ -49,12 +56,12 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     beside its place and then moved there. Returns the path. Raises ``DTypeError`` for what cannot be saved, saying where it
     stands, ``FileError`` where the system refuses.
     """
+    place = _place("save", path)
     arrays: dict[str, Any] = {}
     form = _taken_apart(obj, arrays, "")
     whole = BytesIO()
     arrays[_FORM] = np.array(json.dumps(form))
     np.savez(whole, **arrays)
-    place = Path(path)
     try:
         write_whole(place, whole.getvalue())
     except OSError as error:
@@ -96,7 +103,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Nothing is unpickled, so a file from elsewhere can do no harm. Raises ``FileError`` for a file that is not there, or none of
     these.
     """
-    place = Path(path)
+    place = _place("load", path)
     try:
         with place.open("rb") as file:  # NumPy leaves its own open where it fails
             found = np.load(file, allow_pickle=False)
@@ -106,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> Any:
                 return {name: found[name] for name in found.files}
             return _put_together(json.loads(str(found[_FORM])), found)
     except FileNotFoundError:
-        raise FileError(f"load: there is no file {place}.") from None
+        raise FileError(f"load: there is no file {place}. Is its folder the right one?") from None
     except IsADirectoryError:
         raise FileError(f"load: {place} is a folder; name the file in it.") from None
     except Exception as error:  # broken archives fail in many ways

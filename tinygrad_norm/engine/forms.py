@@ -11,7 +11,7 @@ import numpy as np
 
 from . import primitives as op
 from .arguments import as_tensor, one_axis, part, several
-from .errors import DTypeError, OptionError, ShapeError, describe
+from .errors import DTypeError, OptionError, ShapeError, describe, speaking_as
 from .shapes import canonical_axes, sizes_of, whole, wholes
 from .tensor import Tensor
 
@@ -135,6 +135,12 @@ def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
     return permute(x, order)
 
 
+def swapdims(input: Any, dim0: int, dim1: int) -> Tensor:
+    """``swapaxes`` by PyTorch's other name."""
+    with speaking_as("swapdims"):
+        return swapaxes(input, dim0, dim1)
+
+
 # Axes more and fewer ------------------------------------------------------------------------------------
 
 
@@ -176,7 +182,8 @@ def expand(input: Any, *sizes: Any) -> Tensor:
         raise ShapeError(
             f"expand: {describe(x)} to {wanted}: counted from the last axis, only a size of 1 can be spread; −1 keeps a size that is there."
         )
-    return x.broadcast_to(shape)
+    with speaking_as("expand"):
+        return x.broadcast_to(shape)
 
 
 def repeat(input: Any, *repeats: Any) -> Tensor:
@@ -191,7 +198,8 @@ def repeat(input: Any, *repeats: Any) -> Tensor:
     if all(n == 1 for n in counts):
         return x.reshape(shape)
     apart = x.reshape(tuple(m for n in shape for m in (1, n)))
-    spread = apart.broadcast_to(tuple(m for count, n in zip(counts, shape) for m in (count, n)))
+    with speaking_as("repeat"):
+        spread = apart.broadcast_to(tuple(m for count, n in zip(counts, shape) for m in (count, n)))
     return spread.reshape(tuple(count * n for count, n in zip(counts, shape)))
 
 
@@ -199,7 +207,8 @@ def tile(input: Any, dims: Any) -> Tensor:
     """As ``repeat``; where there are fewer numbers than axes, the first axes are taken once."""
     x = as_tensor(input, "tile")
     counts = wholes("tile", "dims", dims, 0)
-    return repeat(x, (*(1,) * (x.ndim - len(counts)), *counts))
+    with speaking_as("tile"):
+        return repeat(x, (*(1,) * (x.ndim - len(counts)), *counts))
 
 
 def clone(input: Any) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .creation import full_like
-from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe
+from .creation import full_like, zeros_like
+from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe, speaking_as
 from .op import Op
 from .shapes import flag
 from .state import state
@@ -31,9 +31,28 @@ def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
     return method
 
 
+def changing(operation: Op) -> Callable[[Any, Any], Tensor]:
+    """``x.add_(y)``. As ``x += y``, but the name x stays with the leaf: what cannot be changed is refused, not computed anew."""
+    name = f"{operation.name}_"
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        _may_change(self, name)
+        if state.recording and isinstance(other, Tensor) and other.requires_grad:
+            raise InPlaceError(
+                f"{name}: {describe(self)} is a leaf, and would keep no record of {describe(other)}. Write x = {operation.text.format('x', 'y')}."
+            )
+        other = other.detach() if isinstance(other, Tensor) else other
+        return _changed(self, name, operation(self.detach(), other))
+
+    method.__name__, method.__doc__ = name, f"In place: {operation.text.format('self', 'other')}"
+    return method
+
+
 def _may_change(x: Tensor, name: str) -> None:
     if x.op is not None:
-        raise InPlaceError(f"{name}: {describe(x)} was computed by {x.op.name}; only leaves can be given new data.")
+        raise InPlaceError(
+            f"{name}: {describe(x)} was computed by {x.op.name}; only leaves can be given new data. Compute a new tensor."
+        )
     if state.recording and x.requires_grad:
         raise InPlaceError(
             f"{name}: {describe(x)} is a leaf that requires a gradient, and cannot be changed in place while recording. "
@@ -52,19 +71,22 @@ def _changed(x: Tensor, name: str, new: Tensor) -> Tensor:
 def copy_(self: Tensor, source: Any) -> Tensor:
     """Take these values, spread to this shape and cast to this dtype."""
     _may_change(self, "copy_")
-    new = source.detach() if isinstance(source, Tensor) else tensor(source)
-    return _changed(self, "copy_", new.broadcast_to(self.shape).astype(self.dtype))
+    with speaking_as("copy_"):
+        new = source.detach() if isinstance(source, Tensor) else tensor(source)
+        return _changed(self, "copy_", new.broadcast_to(self.shape).astype(self.dtype))
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """The same number everywhere."""
     _may_change(self, "fill_")
-    return _changed(self, "fill_", full_like(self, value))
+    with speaking_as("fill_"):
+        return _changed(self, "fill_", full_like(self, value))
 
 
 def zero_(self: Tensor) -> Tensor:
     """Zeros."""
-    return fill_(self, 0)
+    _may_change(self, "zero_")
+    return _changed(self, "zero_", zeros_like(self))
 
 
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
@@ -75,6 +97,8 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
             f"requires_grad_: {describe(self)} was computed by {self.op.name}. Take .detach() for its values alone."
         )
     if wanted and self.dtype.kind != "f":
-        raise DTypeError(f"requires_grad_: {describe(self)}: only floating-point tensors can require gradients.")
+        raise DTypeError(
+            f"requires_grad_: {describe(self)}: only floating-point tensors can require gradients. Cast first: .astype('float64')."
+        )
     self.requires_grad = wanted
     return self

@@ -51,6 +51,10 @@ def _pair(name: str, input: Tensor, target: Any) -> Tensor:
         raise ShapeError(
             f"{name}: target {describe(t)} for input {describe(input)}: the shapes must be equal. Reshape one: input.reshape(target.shape)."
         )
+    if t.dtype.kind == "c" != input.dtype.kind:
+        raise DTypeError(
+            f"{name}: target {describe(t)} is complex, input {describe(input)} is not. Take one part: target.data.real."
+        )
     dtype = np.result_type(t.dtype, input.dtype) if t.dtype.kind == "f" else input.dtype
     return t if t.dtype == dtype else t.astype(dtype)
 

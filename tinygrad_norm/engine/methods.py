@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import functions
+from . import forms, functions
 from . import primitives as ops
-from .arguments import as_tensor, meeting
+from .arguments import as_tensor, meeting, ordered
 from .arrays import Array
 from .elementwise import pow
-from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe
+from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe, speaking_as
 from .hooks import register_hook, retain_grad
-from .in_place import copy_, fill_, in_place, requires_grad_, zero_
+from .in_place import changing, copy_, fill_, in_place, requires_grad_, zero_
 from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .op import Op
 from .products import matmul
@@ -48,11 +48,7 @@ def _binary(operation: Op) -> Callable[[Any, Any], Tensor]:
 
 def _order(operation: Op) -> Callable[[Any, Any], Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
-        for x in (self, other):
-            if getattr(getattr(x, "dtype", None), "kind", "c" if type(x) is complex else "") == "c":
-                raise DTypeError(
-                    f"{operation.name}: {describe(x)} is complex, and of two such numbers none is larger. Compare abs(x)."
-                )
+        ordered(operation.name, self, other)
         return self.apply_op(operation, (self, other), {})
 
     return _described(method, operation)
@@ -77,10 +73,11 @@ def _reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
     return _described(method, operation)
 
 
-def _cast(dtype: str) -> Callable[[Any], Tensor]:
+def _cast(name: str, dtype: str) -> Callable[[Any], Tensor]:
     def method(self: Tensor) -> Tensor:
-        return self.to(dtype)
+        return _as(name, self, np.dtype(dtype))
 
+    method.__name__ = name
     method.__doc__ = f"In {dtype}; itself where it is that already."
     return method
 
@@ -133,9 +130,9 @@ class Methods:
     # Each is the function of the same name, the tensor its first argument.
 
     add, sub, mul, div, neg, matmul = __add__, __sub__, __mul__, __truediv__, __neg__, __matmul__
-    gt, ge, lt, le, eq, ne = __gt__, __ge__, __lt__, __le__, __eq__, __ne__
+    gt, ge, lt, le, eq, ne = __gt__, __ge__, __lt__, __le__, _binary(ops.equal), _binary(ops.not_equal)
     exp, log, sqrt, rsqrt = _unary(ops.exp), _unary(ops.log), _unary(ops.sqrt), _unary(ops.rsqrt)
-    tanh, sigmoid, relu, abs = _unary(ops.tanh), _unary(ops.sigmoid), _unary(ops.relu), _unary(ops.abs)
+    tanh, sigmoid, relu, abs = _unary(ops.tanh), _unary(ops.sigmoid), functions.relu, _unary(ops.abs)
     sin, cos, log1p, expm1, erf = _unary(ops.sin), _unary(ops.cos), _unary(ops.log1p), _unary(ops.expm1), _unary(ops.erf)
     pow, square, maximum, minimum = pow, functions.square, functions.maximum, functions.minimum
     clamp, clip, masked_fill = functions.clamp, functions.clip, functions.masked_fill
@@ -151,7 +148,7 @@ class Methods:
     amax, amin, argmax, argmin = functions.amax, functions.amin, functions.argmax, functions.argmin
     sort, topk, gather, take_along_dim = functions.sort, functions.topk, functions.gather, functions.take_along_dim
     split, chunk, unbind, flip, roll = functions.split, functions.chunk, functions.unbind, functions.flip, functions.roll
-    permute, swapaxes, swapdims, movedim = functions.permute, functions.swapaxes, functions.swapaxes, functions.movedim
+    permute, swapaxes, swapdims, movedim = functions.permute, functions.swapaxes, forms.swapdims, functions.movedim
     flatten, squeeze, unsqueeze = functions.flatten, functions.squeeze, functions.unsqueeze
     expand, repeat, tile, clone = functions.expand, functions.repeat, functions.tile, functions.clone
     tril, triu = functions.tril, functions.triu
@@ -167,24 +164,29 @@ class Methods:
 
     def max(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The largest value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
+        ordered("max", self)
         return _reduce(self, ops.max, axis, keepdims, dim, keepdim)
 
     def min(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The least value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
-        axis = _one_name("min", axis, dim)
-        return functions.amin(self, axis, keepdims or keepdim)
+        axis, kept = _one_name("min", axis, dim), _kept("min", keepdims, keepdim)
+        with speaking_as("min"):
+            return functions.amin(self, axis, kept)
 
     def any(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Whether some entry is not 0, over ``axis`` (or ``dim``)."""
-        return _asked(np.any, "any", self, _one_name("any", axis, dim), keepdims or keepdim)
+        return _asked(np.any, "any", self, _one_name("any", axis, dim), _kept("any", keepdims, keepdim))
 
     def all(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Whether no entry is 0, over ``axis`` (or ``dim``)."""
-        return _asked(np.all, "all", self, _one_name("all", axis, dim), keepdims or keepdim)
+        return _asked(np.all, "all", self, _one_name("all", axis, dim), _kept("all", keepdims, keepdim))
 
     def reshape(self: Any, *shape: Any) -> Tensor:
         """As NumPy's: one size may be −1."""
-        return self.apply_op(ops.reshape, (self,), {"shape": sizes_of(shape, "reshape")})  # type: ignore[no-any-return]
+        sizes = sizes_of(shape, "reshape")
+        if sizes and min(sizes) < -1:
+            raise ShapeError(f"reshape: {describe(self)} to {sizes}: sizes are from 0 on; one may be -1, which is what remains.")
+        return self.apply_op(ops.reshape, (self,), {"shape": sizes})  # type: ignore[no-any-return]
 
     def view(self: Any, *shape: Any) -> Tensor:
         """``reshape``: data never changes here, so it does not matter whose memory it is."""
@@ -192,13 +194,18 @@ class Methods:
 
     def reshape_as(self: Any, other: Tensor) -> Tensor:
         """In the shape of another."""
-        return self.reshape(other.shape)  # type: ignore[no-any-return]
+        with speaking_as("reshape_as"):
+            return self.reshape(_other("reshape_as", other).shape)  # type: ignore[no-any-return]
 
-    view_as = reshape_as
+    def view_as(self: Any, other: Tensor) -> Tensor:
+        """In the shape of another."""
+        with speaking_as("view_as"):
+            return self.reshape(_other("view_as", other).shape)  # type: ignore[no-any-return]
 
     def expand_as(self: Any, other: Tensor) -> Tensor:
         """Spread to the shape of another."""
-        return self.broadcast_to(other.shape)  # type: ignore[no-any-return]
+        with speaking_as("expand_as"):
+            return self.broadcast_to(_other("expand_as", other).shape)  # type: ignore[no-any-return]
 
     def transpose(self: Any, *axes: Any) -> Tensor:
         """Two integers: these two axes exchanged, as PyTorch's. A tuple, or three and more: the axes in that order, as NumPy's
@@ -265,7 +272,7 @@ class Methods:
 
     # In place: new data for a leaf -----------------------------------------------------------------------
 
-    add_, sub_, mul_, div_ = __iadd__, __isub__, __imul__, __itruediv__
+    add_, sub_, mul_, div_ = changing(ops.add), changing(ops.sub), changing(ops.mul), changing(ops.div)
     copy_, fill_, zero_, requires_grad_ = copy_, fill_, zero_, requires_grad_
 
     # As numbers ----------------------------------------------------------------------------------------
@@ -352,34 +359,53 @@ class Methods:
 
     def astype(self: Any, dtype: DTypeLike) -> Tensor:
         """A copy of another dtype; its gradient comes back in this one's."""
-        new = as_dtype("astype", dtype)
-        if self.dtype.kind == "c" and new.kind != "c":
-            raise not_real("astype", self, new)
-        return self.apply_op(ops.astype, (self,), {"dtype": new})  # type: ignore[no-any-return]
+        return _copied("astype", self, as_dtype("astype", dtype))
 
     def to(self: Any, dtype: Any) -> Tensor:
         """In another dtype, or in that of another tensor; itself where it is that already. There is one device: "cpu"."""
         if isinstance(dtype, str) and dtype == "cpu":
             return self  # type: ignore[no-any-return]
         wanted = dtype.dtype if isinstance(dtype, Tensor) else as_dtype("to", dtype)
-        return self if wanted == self.dtype else self.astype(wanted)  # type: ignore[no-any-return]
+        return _as("to", self, wanted)
 
     def type_as(self: Any, other: Tensor) -> Tensor:
         """In the dtype of another."""
-        return self.to(other)  # type: ignore[no-any-return]
+        return _as("type_as", self, _other("type_as", other).dtype)
 
-    half, double, long = _cast("float16"), _cast("float64"), _cast("int64")
-    float, int, bool = _cast("float32"), _cast("int32"), _cast("bool")
+    half, double, long = _cast("half", "float16"), _cast("double", "float64"), _cast("long", "int64")
+    float, int, bool = _cast("float", "float32"), _cast("int", "int32"), _cast("bool", "bool")
+
+
+def _as(name: str, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    return x if dtype == x.dtype else _copied(name, x, dtype)
+
+
+def _copied(name: str, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        raise not_real(name, x, dtype)
+    return x.apply_op(ops.astype, (x,), {"dtype": dtype})
+
+
+def _other(name: str, other: Any) -> Tensor:
+    """Another tensor, whose shape or dtype is asked for."""
+    if not isinstance(other, (Tensor, np.ndarray)):
+        raise DTypeError(f"{name}: other is {describe(other)}; it is a tensor.")
+    return as_tensor(other, name, "other")
 
 
 def _reduce(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
     axes = canonical_axes(_one_name(reduction.name, axis, dim), x.ndim, reduction.name)
     if type(keepdims) is not bool or type(keepdim) is not bool:
-        keepdims = flag(reduction.name, "keepdims", keepdims) or flag(reduction.name, "keepdim", keepdim)
+        keepdims = _kept(reduction.name, keepdims, keepdim)
     out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
     if keepdims or keepdim or not axes:
         return out
     return out.reshape(tuple([n for a, n in enumerate(x.shape) if a not in axes]))
+
+
+def _kept(name: str, keepdims: Any, keepdim: Any) -> bool:
+    """One flag by two names."""
+    return flag(name, "keepdims", keepdims) | flag(name, "keepdim", keepdim)
 
 
 def _one_name(name: str, axis: Any, dim: Any) -> Any:

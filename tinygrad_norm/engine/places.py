@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import primitives as op
-from .arguments import as_tensor, floating, integers, one_axis, steps
+from .arguments import as_tensor, floating, integers, one_axis, ordered, steps
 from .arrays import Array
 from .errors import DTypeError, ShapeError, describe
 from .shapes import flag, whole
@@ -74,6 +74,7 @@ def _order(x: Array, axis: int, descending: bool) -> Any:
 def sort(input: Any, dim: int = -1, descending: bool = False) -> Sorted:
     """The entries in order along ``dim``, and their indices. Equal entries keep their order; NaN counts as the largest."""
     x = as_tensor(input, "sort")
+    ordered("sort", x)
     axis = one_axis(dim, x, "sort")
     order = _order(x.data, axis, flag("sort", "descending", descending))
     return Sorted(take_along_dim(x, order, axis), Tensor(order))
@@ -82,6 +83,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False) -> Sorted:
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
     """The ``k`` largest (or smallest) entries along ``dim``, in order, and their indices. Of equal entries the first come first."""
     x = as_tensor(input, "topk")
+    ordered("topk", x)
     axis = one_axis(dim, x, "topk")
     count, _ = whole("topk", "k", k), flag("topk", "sorted", sorted)
     if not 0 <= count <= x.shape[axis]:

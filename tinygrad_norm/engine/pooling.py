@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import primitives as op
-from .arguments import floating, in_float32, steps
+from .arguments import floating, in_float32, ordered, steps
 from .arrays import Array
 from .errors import OptionError, ShapeError, describe
 from .shapes import each, flag, number
@@ -84,6 +84,7 @@ def _max_pool(
     name: str, axes: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, indices: Any
 ) -> Any:
     x = _signal(input, name, axes)
+    ordered(name, x)
     w = _windows(name, x, axes, kernel_size, stride, padding, dilation, flag(name, "ceil_mode", ceil_mode))
     sizes = x.shape[x.ndim - axes :]
     places = _cut(np.arange(np.prod(sizes, dtype=int)).reshape(sizes), -1, w)
@@ -268,6 +269,7 @@ def _adaptive_avg(name: str, axes: int, x: Tensor, output_size: Any) -> Tensor:
 
 def _adaptive_max(name: str, axes: int, input: Any, output_size: Any, indices: Any) -> Any:
     x = _signal(input, name, axes)
+    ordered(name, x)
     places, counts = _adaptive(name, x, axes, output_size)
     sizes = x.shape[x.ndim - axes :]
     flat = np.asarray(np.ravel_multi_index(np.broadcast_arrays(*places), sizes)) if min(sizes) else counts * 0

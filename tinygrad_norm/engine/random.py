@@ -14,8 +14,7 @@ Recomputing What is computed twice (a checkpoint's forward pass) must draw the s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from copy import deepcopy
 from typing import Any
 
@@ -23,7 +22,7 @@ import numpy as np
 
 from .arguments import in_float32
 from .arrays import Array
-from .errors import DTypeError, OptionError
+from .errors import DTypeError, OptionError, speaking_as
 from .shapes import flag, number
 from .state import scope
 from .tensor import Tensor
@@ -38,7 +37,8 @@ class Generator:
     """NumPy's, which draws."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self.manual_seed(np.random.SeedSequence().entropy if seed is None else seed)  # type: ignore[arg-type]
+        with speaking_as("Generator"):
+            self.manual_seed(np.random.SeedSequence().entropy if seed is None else seed)  # type: ignore[arg-type]
 
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from ``seed``, a whole number from 0 on."""
@@ -79,6 +79,9 @@ class Generator:
 class _Local(threading.local):
     generator: Generator | None = None
 
+    def __init__(self) -> None:  # once in every thread
+        self.outside: list[Generator | None] = []
+
 
 _DEFAULT, _local = Generator(), _Local()
 
@@ -93,14 +96,20 @@ def manual_seed(seed: int) -> Generator:
     return default_generator().manual_seed(seed)
 
 
-@contextmanager
-def drawing_from(generator: Generator) -> Iterator[Generator]:
-    """Inside, and in this thread only, the default source is ``generator``."""
-    before, _local.generator = _local.generator, source(generator, "drawing_from")
-    try:
-        yield generator
-    finally:
-        _local.generator = before
+class drawing_from(ContextDecorator):
+    """Inside, and in this thread only, the default source is ``generator``. A context and a decorator, as often as you like,
+    also inside itself."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = source(generator, "drawing_from")
+
+    def __enter__(self) -> Generator:
+        _local.outside.append(_local.generator)
+        _local.generator = self.generator
+        return self.generator
+
+    def __exit__(self, *error: object) -> None:
+        _local.generator = _local.outside.pop()
 
 
 def source(generator: Any, name: str) -> Generator:

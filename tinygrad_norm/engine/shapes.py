@@ -15,8 +15,10 @@ from .op import Op
 
 
 def _index(value: Any) -> int | None:
-    """The integer that a value is; None where it is none. True and 1.0 are none."""
-    if isinstance(value, (bool, np.bool_)):
+    """The integer that a value is; None where it is none. True and 1.0 are none, an array without axes may be one."""
+    if type(value) is int:
+        return value
+    if isinstance(value, (bool, np.bool_)) or bool(getattr(value, "ndim", 0)) or getattr(value, "dtype", None) == np.bool_:
         return None
     try:
         return operator.index(value)
@@ -132,7 +134,7 @@ def choice(name: str, what: str, value: Any, words: Sequence[str]) -> str:
 
 def flag(name: str, what: str, value: Any) -> bool:
     """An option that is on or off; ``OptionError`` for anything but True, False, 1 and 0."""
-    if isinstance(value, (bool, np.bool_)) or _index(value) in (0, 1):
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
         return bool(value)
     raise OptionError(f"{name}: {what}={describe(value)}; it is True or False.")
 

@@ -316,7 +316,8 @@ def as_dtype(
     try:
         with warnings.catch_warnings():  # NumPy's about old names, such as "a"
             warnings.simplefilter("ignore")
-            found = None if dtype is None else np.dtype(dtype)
+            of_another = hasattr(dtype, "dtype") and not isinstance(dtype, type)  # a tensor has a dtype and is none
+            found = None if dtype is None or of_another else np.dtype(dtype)
     except (TypeError, ValueError, SyntaxError, AttributeError):  # NumPy's words for "foo", 3, (1, "a"), "f4,("
         found = None
     if found is None or found.kind not in kinds or not found.isnative:

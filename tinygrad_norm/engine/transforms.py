@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .errors import DTypeError, GradientError, ShapeError, describe
+from .errors import DTypeError, GradientError, ShapeError, TinygradNormError, describe
 from .forms import concatenate
 from .op import Op, Together
 from .random import Generator, default_generator, drawing_from
@@ -176,7 +176,10 @@ def checkpoint(f: Function) -> Function:
 
     def forward(*xs: Any, state: Any) -> Any:
         with _recording():  # of constants nothing is recorded, unless f brings something in
-            y = f(*(Tensor(x) if isinstance(x, np.ndarray) else x for x in xs))
+            try:
+                y = f(*(Tensor(x) if isinstance(x, np.ndarray) else x for x in xs))
+            except Exception as error:
+                raise _Failed(error) from None
         if not isinstance(y, Tensor):
             raise GradientError(f"checkpoint: the function returned {type(y).__name__}; it must return one tensor.")
         if y.requires_grad:
@@ -202,9 +205,21 @@ def checkpoint(f: Function) -> Function:
 
     @wraps(f)
     def checkpointed(*xs: Any) -> Any:
-        return node(*xs, state=default_generator().get_state())
+        try:
+            return node(*xs, state=default_generator().get_state())
+        except _Failed as failed:
+            error = failed.error
+        raise error  # the function's own, as it came
 
     return checkpointed
+
+
+class _Failed(TinygradNormError):
+    """What a checkpointed function raised, on its way through the op that called it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 # One call of the user's function --------------------------------------------------------------------------------

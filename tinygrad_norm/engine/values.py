@@ -157,6 +157,8 @@ def _away(x: Array) -> Any:
 
 @in_pieces
 def sigmoid(x: Array) -> Any:
+    if x.dtype.kind not in "fc":
+        x = x.astype(np.result_type(x.dtype, np.float16))  # as NumPy's exp does
     z = np.exp(-_away(x))  # never overflows
     return (z + (x.real > 0) * (1 - z)) / (1 + z)  # 1/(1 + z) for x > 0, else z/(1 + z)
 
