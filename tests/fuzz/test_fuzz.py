@@ -2,7 +2,8 @@
 
 A call is fine when an independent referee (PyTorch or NumPy under the same name; differences for slopes) confirms what
 it gave, or when it raised one of the project's own errors, which names operation, operand and way out. Everything else
-fails, with a line that repeats it. ``FUZZ_CALLS=20000`` makes the whole; ``python -m tests.fuzz 20000`` prints it grouped.
+fails, with a line that repeats it. A plain ``pytest`` makes 1,500 calls, ``pytest --all`` 20,000, ``FUZZ_CALLS=n`` n of
+them; ``python -m tests.fuzz 20000`` prints what they find grouped.
 """
 
 from __future__ import annotations
@@ -16,16 +17,22 @@ import tinygrad_norm as tn
 from tests.fuzz.run import grouped, reports, shares, text
 from tests.fuzz.targets import ONLY_OPS_CALL, Target, discover
 
-CALLS = int(os.environ.get("FUZZ_CALLS", "1500"))
 TARGETS = discover()
-SHARES = shares(TARGETS, CALLS)
+
+
+@pytest.fixture(scope="session")
+def calls(pytestconfig: pytest.Config) -> dict[str, int]:
+    """How often each target is called."""
+    return shares(TARGETS, int(os.environ.get("FUZZ_CALLS", 20_000 if pytestconfig.option.all else 1_500)))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name.replace(" =", "="))
-def test_every_call_is_confirmed_or_refused_by_name(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_call_is_confirmed_or_refused_by_name(
+    target: Target, calls: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    found = [f for _, report in reports(target, SHARES[target.name]) for f in report.findings]
-    assert not found, f"{len(found)} of {SHARES[target.name]} calls\n{text(grouped(found))}"
+    found = [f for _, report in reports(target, calls[target.name]) for f in report.findings]
+    assert not found, f"{len(found)} of {calls[target.name]} calls\n{text(grouped(found))}"
 
 
 def test_everything_public_is_called() -> None:

@@ -40,7 +40,7 @@ def in_columns(text: str, columns: int = 80) -> str:
     """Lines too long for a terminal go on in the next, indented."""
     return "\n".join(
         line if len(line) <= columns else textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False)
-        for line in text.splitlines()
+        for line in printable(text, sys.stdout).splitlines()  # some letters become words there
     )
 
 

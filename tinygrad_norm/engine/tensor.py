@@ -331,7 +331,7 @@ def _numeric(name: str, array: Array) -> Array:
             f"{name}: data of dtype {array.dtype} is in another machine's byte order. Use array.astype(array.dtype.newbyteorder('='))."
         )
     if array.dtype.kind not in "fiubc":
-        raise DTypeError(f"{name}: data of dtype {describe(array.dtype)} is not numeric. Convert it to numbers first.")
+        raise DTypeError(f"{name}: data of dtype {describe(str(array.dtype))} is not numeric. Convert it to numbers first.")
     return array
 
 
