@@ -2,84 +2,43 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from . import forms, functions
 from . import primitives as ops
-from .arguments import as_tensor, meeting, ordered
+from .arguments import ordered
 from .arrays import Array
+from .as_methods import (
+    as_dtype_of,
+    asked,
+    binary,
+    bits,
+    cast,
+    copied,
+    equality,
+    kept_axes,
+    leaf_again,
+    leaving,
+    one_name,
+    ordering,
+    other_tensor,
+    reduced_over,
+    reflected,
+    unary,
+)
 from .elementwise import pow
-from .errors import DTypeError, GradientError, HistoryLostWarning, InPlaceError, OptionError, ShapeError, describe, speaking_as
+from .errors import DTypeError, GradientError, InPlaceError, OptionError, ShapeError, describe, speaking_as
 from .hooks import register_hook, retain_grad
 from .in_place import changing, copy_, fill_, in_place, requires_grad_, zero_
 from .numpy_protocol import apply_function, apply_ufunc, as_array
-from .op import Op
 from .products import matmul
-from .shapes import canonical_axes, flag, sizes_of
-from .tensor import Tensor, as_dtype, not_real
+from .shapes import canonical_axes, sizes_of
+from .tensor import Tensor, as_dtype
 from .walk import backward
-
-Method = TypeVar("Method", bound="Callable[..., Tensor]")
-
-
-def _described(method: Method, operation: Op) -> Method:
-    method.__name__, method.__doc__ = operation.name, operation.text.format("self", "other")
-    return method
-
-
-def _unary(operation: Op) -> Callable[[Any], Tensor]:
-    def method(self: Tensor) -> Tensor:
-        return self.apply_op(operation, (self,), {})
-
-    return _described(method, operation)
-
-
-def _binary(operation: Op) -> Callable[[Any, Any], Tensor]:
-    def method(self: Tensor, other: Any) -> Tensor:
-        return self.apply_op(operation, (self, other), {})
-
-    return _described(method, operation)
-
-
-def _order(operation: Op) -> Callable[[Any, Any], Tensor]:
-    def method(self: Tensor, other: Any) -> Tensor:
-        ordered(operation.name, self, other)
-        return self.apply_op(operation, (self, other), {})
-
-    return _described(method, operation)
-
-
-def _equality(operation: Op) -> Callable[[Any, Any], Any]:
-    """``x == y`` compares values; with what holds none (None, text, a module) it is Python's: another object."""
-
-    def method(self: Tensor, other: Any) -> Any:
-        return self.apply_op(operation, (self, other), {}) if isinstance(other, _VALUES) else NotImplemented
-
-    return _described(method, operation)
-
-
-_VALUES = (Tensor, int, float, np.ndarray, np.generic, complex, list, tuple)
-
-
-def _reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
-    def method(self: Tensor, other: Any) -> Tensor:
-        return self.apply_op(operation, (other, self), {})
-
-    return _described(method, operation)
-
-
-def _cast(name: str, dtype: str) -> Callable[[Any], Tensor]:
-    def method(self: Tensor) -> Tensor:
-        return _as(name, self, np.dtype(dtype))
-
-    method.__name__ = name
-    method.__doc__ = f"In {dtype}; itself where it is that already."
-    return method
 
 
 class Methods:
@@ -89,15 +48,15 @@ class Methods:
 
     # Operators ---------------------------------------------------------------------------------------
 
-    __add__, __radd__, __iadd__ = _binary(ops.add), _reflected(ops.add), in_place(ops.add)
-    __sub__, __rsub__, __isub__ = _binary(ops.sub), _reflected(ops.sub), in_place(ops.sub)
-    __mul__, __rmul__, __imul__ = _binary(ops.mul), _reflected(ops.mul), in_place(ops.mul)
-    __truediv__, __rtruediv__, __itruediv__ = _binary(ops.div), _reflected(ops.div), in_place(ops.div)
-    __gt__, __ge__ = _order(ops.greater), _order(ops.greater_equal)
-    __lt__, __le__ = _order(ops.less), _order(ops.less_equal)
-    __eq__, __ne__ = _equality(ops.equal), _equality(ops.not_equal)
+    __add__, __radd__, __iadd__ = binary(ops.add), reflected(ops.add), in_place(ops.add)
+    __sub__, __rsub__, __isub__ = binary(ops.sub), reflected(ops.sub), in_place(ops.sub)
+    __mul__, __rmul__, __imul__ = binary(ops.mul), reflected(ops.mul), in_place(ops.mul)
+    __truediv__, __rtruediv__, __itruediv__ = binary(ops.div), reflected(ops.div), in_place(ops.div)
+    __gt__, __ge__ = ordering(ops.greater), ordering(ops.greater_equal)
+    __lt__, __le__ = ordering(ops.less), ordering(ops.less_equal)
+    __eq__, __ne__ = equality(ops.equal), equality(ops.not_equal)
     __hash__ = object.__hash__  # a node is itself; == compares values
-    __neg__, __abs__ = _unary(ops.neg), _unary(ops.abs)
+    __neg__, __abs__ = unary(ops.neg), unary(ops.abs)
 
     def __pos__(self: Any) -> Tensor:
         return self  # type: ignore[no-any-return]
@@ -115,25 +74,25 @@ class Methods:
         return matmul(other, self)
 
     def __invert__(self: Any) -> Tensor:
-        return _bits(np.invert, self)
+        return bits(np.invert, self)
 
     def __and__(self: Any, other: Any) -> Tensor:
-        return _bits(np.bitwise_and, self, other)
+        return bits(np.bitwise_and, self, other)
 
     def __or__(self: Any, other: Any) -> Tensor:
-        return _bits(np.bitwise_or, self, other)
+        return bits(np.bitwise_or, self, other)
 
     def __xor__(self: Any, other: Any) -> Tensor:
-        return _bits(np.bitwise_xor, self, other)
+        return bits(np.bitwise_xor, self, other)
 
     # Functions as methods ------------------------------------------------------------------------------
     # Each is the function of the same name, the tensor its first argument.
 
     add, sub, mul, div, neg, matmul = __add__, __sub__, __mul__, __truediv__, __neg__, __matmul__
-    gt, ge, lt, le, eq, ne = __gt__, __ge__, __lt__, __le__, _binary(ops.equal), _binary(ops.not_equal)
-    exp, log, sqrt, rsqrt = _unary(ops.exp), _unary(ops.log), _unary(ops.sqrt), _unary(ops.rsqrt)
-    tanh, sigmoid, relu, abs = _unary(ops.tanh), _unary(ops.sigmoid), functions.relu, _unary(ops.abs)
-    sin, cos, log1p, expm1, erf = _unary(ops.sin), _unary(ops.cos), _unary(ops.log1p), _unary(ops.expm1), _unary(ops.erf)
+    gt, ge, lt, le, eq, ne = __gt__, __ge__, __lt__, __le__, binary(ops.equal), binary(ops.not_equal)
+    exp, log, sqrt, rsqrt = unary(ops.exp), unary(ops.log), unary(ops.sqrt), unary(ops.rsqrt)
+    tanh, sigmoid, relu, abs = unary(ops.tanh), unary(ops.sigmoid), functions.relu, unary(ops.abs)
+    sin, cos, log1p, expm1, erf = unary(ops.sin), unary(ops.cos), unary(ops.log1p), unary(ops.expm1), unary(ops.erf)
     pow, square, maximum, minimum = pow, functions.square, functions.maximum, functions.minimum
     clamp, clip, masked_fill = functions.clamp, functions.clip, functions.masked_fill
     softmax, log_softmax, logsumexp = functions.softmax, functions.log_softmax, functions.logsumexp
@@ -156,30 +115,30 @@ class Methods:
 
     def sum(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
-        return _reduce(self, ops.sum, axis, keepdims, dim, keepdim)
+        return reduced_over(self, ops.sum, axis, keepdims, dim, keepdim)
 
     def mean(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
-        return _reduce(self, ops.mean, axis, keepdims, dim, keepdim)
+        return reduced_over(self, ops.mean, axis, keepdims, dim, keepdim)
 
     def max(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The largest value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
         ordered("max", self)
-        return _reduce(self, ops.max, axis, keepdims, dim, keepdim)
+        return reduced_over(self, ops.max, axis, keepdims, dim, keepdim)
 
     def min(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The least value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
-        axis, kept = _one_name("min", axis, dim), _kept("min", keepdims, keepdim)
+        axis, kept = one_name("min", axis, dim), kept_axes("min", keepdims, keepdim)
         with speaking_as("min"):
             return functions.amin(self, axis, kept)
 
     def any(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Whether some entry is not 0, over ``axis`` (or ``dim``)."""
-        return _asked(np.any, "any", self, _one_name("any", axis, dim), _kept("any", keepdims, keepdim))
+        return asked(np.any, "any", self, one_name("any", axis, dim), kept_axes("any", keepdims, keepdim))
 
     def all(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Whether no entry is 0, over ``axis`` (or ``dim``)."""
-        return _asked(np.all, "all", self, _one_name("all", axis, dim), _kept("all", keepdims, keepdim))
+        return asked(np.all, "all", self, one_name("all", axis, dim), kept_axes("all", keepdims, keepdim))
 
     def reshape(self: Any, *shape: Any) -> Tensor:
         """As NumPy's: one size may be −1."""
@@ -195,17 +154,17 @@ class Methods:
     def reshape_as(self: Any, other: Tensor) -> Tensor:
         """In the shape of another."""
         with speaking_as("reshape_as"):
-            return self.reshape(_other("reshape_as", other).shape)  # type: ignore[no-any-return]
+            return self.reshape(other_tensor("reshape_as", other).shape)  # type: ignore[no-any-return]
 
     def view_as(self: Any, other: Tensor) -> Tensor:
         """In the shape of another."""
         with speaking_as("view_as"):
-            return self.reshape(_other("view_as", other).shape)  # type: ignore[no-any-return]
+            return self.reshape(other_tensor("view_as", other).shape)  # type: ignore[no-any-return]
 
     def expand_as(self: Any, other: Tensor) -> Tensor:
         """Spread to the shape of another."""
         with speaking_as("expand_as"):
-            return self.broadcast_to(_other("expand_as", other).shape)  # type: ignore[no-any-return]
+            return self.broadcast_to(other_tensor("expand_as", other).shape)  # type: ignore[no-any-return]
 
     def transpose(self: Any, *axes: Any) -> Tensor:
         """Two integers: these two axes exchanged, as PyTorch's. A tuple, or three and more: the axes in that order, as NumPy's
@@ -286,13 +245,13 @@ class Methods:
         return bool(self._data.item())
 
     def __float__(self: Any) -> float:
-        return float(_leaving(self, "float"))
+        return float(leaving(self, "float"))
 
     def __int__(self: Any) -> int:
-        return int(_leaving(self, "int"))
+        return int(leaving(self, "int"))
 
     def __complex__(self: Any) -> complex:
-        return complex(_leaving(self, "complex"))
+        return complex(leaving(self, "complex"))
 
     def __index__(self: Any) -> int:
         if self.dtype.kind not in "iub" or self.size != 1:
@@ -328,7 +287,7 @@ class Methods:
                 f"pickle: {describe(self)} was computed by {self.op.name}; a record cannot be pickled or copied. "
                 "Copy its leaves and compute again, or copy x.detach()."
             )
-        return _leaf, (np.array(self._data), self.requires_grad, self.name, self.grad)
+        return leaf_again, (np.array(self._data), self.requires_grad, self.name, self.grad)
 
     def tolist(self: Any) -> Any:
         """Nested lists of Python numbers; of a tensor without axes one number."""
@@ -359,96 +318,21 @@ class Methods:
 
     def astype(self: Any, dtype: DTypeLike) -> Tensor:
         """A copy of another dtype; its gradient comes back in this one's."""
-        return _copied("astype", self, as_dtype("astype", dtype))
+        return copied("astype", self, as_dtype("astype", dtype))
 
     def to(self: Any, dtype: Any) -> Tensor:
         """In another dtype, or in that of another tensor; itself where it is that already. There is one device: "cpu"."""
         if isinstance(dtype, str) and dtype == "cpu":
             return self  # type: ignore[no-any-return]
         wanted = dtype.dtype if isinstance(dtype, Tensor) else as_dtype("to", dtype)
-        return _as("to", self, wanted)
+        return as_dtype_of("to", self, wanted)
 
     def type_as(self: Any, other: Tensor) -> Tensor:
         """In the dtype of another."""
-        return _as("type_as", self, _other("type_as", other).dtype)
+        return as_dtype_of("type_as", self, other_tensor("type_as", other).dtype)
 
-    half, double, long = _cast("half", "float16"), _cast("double", "float64"), _cast("long", "int64")
-    float, int, bool = _cast("float", "float32"), _cast("int", "int32"), _cast("bool", "bool")
-
-
-def _as(name: str, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
-    return x if dtype == x.dtype else _copied(name, x, dtype)
-
-
-def _copied(name: str, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
-    if x.dtype.kind == "c" and dtype.kind != "c":
-        raise not_real(name, x, dtype)
-    return x.apply_op(ops.astype, (x,), {"dtype": dtype})
-
-
-def _other(name: str, other: Any) -> Tensor:
-    """Another tensor, whose shape or dtype is asked for."""
-    if not isinstance(other, (Tensor, np.ndarray)):
-        raise DTypeError(f"{name}: other is {describe(other)}; it is a tensor.")
-    return as_tensor(other, name, "other")
-
-
-def _reduce(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
-    axes = canonical_axes(_one_name(reduction.name, axis, dim), x.ndim, reduction.name)
-    if type(keepdims) is not bool or type(keepdim) is not bool:
-        keepdims = _kept(reduction.name, keepdims, keepdim)
-    out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
-    if keepdims or keepdim or not axes:
-        return out
-    return out.reshape(tuple([n for a, n in enumerate(x.shape) if a not in axes]))
-
-
-def _kept(name: str, keepdims: Any, keepdim: Any) -> bool:
-    """One flag by two names."""
-    return flag(name, "keepdims", keepdims) | flag(name, "keepdim", keepdim)
-
-
-def _one_name(name: str, axis: Any, dim: Any) -> Any:
-    if axis is not None and dim is not None:
-        raise OptionError(
-            f"{name}: axis={describe(axis)} and dim={describe(dim)} are two names of one argument; give one of them."
-        )
-    return axis if dim is None else dim
-
-
-def _asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
-    return Tensor(np.asarray(question(x._data, canonical_axes(axis, x.ndim, name), keepdims=flag(name, "keepdim", keepdims))))
-
-
-def _bits(ufunc: np.ufunc, *operands: Any) -> Tensor:
-    """~x, x & y, …: of truth values and whole numbers; nothing flows back."""
-    xs = [as_tensor(x, ufunc.__name__, "operand") for x in operands]
-    if any(x.dtype.kind not in "biu" for x in xs):
-        raise DTypeError(
-            f"{ufunc.__name__}: {' and '.join(map(describe, xs))}: only truth values and whole numbers have bits. Ask x > 0."
-        )
-    meeting(ufunc.__name__, *xs)
-    return Tensor(np.asarray(ufunc(*(x._data for x in xs))))
-
-
-def _leaving(x: Tensor, as_what: str) -> float:
-    """The one number of a tensor that leaves the record."""
-    if x.size != 1 or (x.dtype.kind == "c" and as_what != "complex"):
-        raise ShapeError(f"{as_what}: {describe(x)} is not one real number. Use .item() for one, .numpy() for more.")
-    value = x.item()
-    if x.requires_grad:
-        warnings.warn(
-            f"{as_what}: {describe(x)} requires a gradient, and its history ends here. Use .item() or .detach() to leave the record on purpose.",
-            HistoryLostWarning,
-            stacklevel=3,
-        )
-    return value
-
-
-def _leaf(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
-    leaf = Tensor(data, requires_grad, name)
-    leaf.grad = grad
-    return leaf
+    half, double, long = cast("half", "float16"), cast("double", "float64"), cast("long", "int64")
+    float, int, bool = cast("float", "float32"), cast("int", "int32"), cast("bool", "bool")
 
 
 for _name, _member in vars(Methods).items():

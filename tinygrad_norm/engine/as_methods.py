@@ -1,0 +1,149 @@
+"""How an operation becomes a method: operators, reductions, questions, casts, and numbers that leave the record."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import primitives as ops
+from .arguments import as_tensor, meeting, ordered
+from .arrays import Array
+from .errors import DTypeError, HistoryLostWarning, OptionError, ShapeError, describe
+from .op import Op
+from .shapes import canonical_axes, flag
+from .tensor import Tensor, not_real
+
+Method = TypeVar("Method", bound="Callable[..., Tensor]")
+
+
+def described(method: Method, operation: Op) -> Method:
+    method.__name__, method.__doc__ = operation.name, operation.text.format("self", "other")
+    return method
+
+
+def unary(operation: Op) -> Callable[[Any], Tensor]:
+    def method(self: Tensor) -> Tensor:
+        return self.apply_op(operation, (self,), {})
+
+    return described(method, operation)
+
+
+def binary(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self.apply_op(operation, (self, other), {})
+
+    return described(method, operation)
+
+
+def ordering(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        ordered(operation.name, self, other)
+        return self.apply_op(operation, (self, other), {})
+
+    return described(method, operation)
+
+
+def equality(operation: Op) -> Callable[[Any, Any], Any]:
+    """``x == y`` compares values; with what holds none (None, text, a module) it is Python's: another object."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        return self.apply_op(operation, (self, other), {}) if isinstance(other, _VALUES) else NotImplemented
+
+    return described(method, operation)
+
+
+_VALUES = (Tensor, int, float, np.ndarray, np.generic, complex, list, tuple)
+
+
+def reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        return self.apply_op(operation, (other, self), {})
+
+    return described(method, operation)
+
+
+def cast(name: str, dtype: str) -> Callable[[Any], Tensor]:
+    def method(self: Tensor) -> Tensor:
+        return as_dtype_of(name, self, np.dtype(dtype))
+
+    method.__name__ = name
+    method.__doc__ = f"In {dtype}; itself where it is that already."
+    return method
+
+
+def as_dtype_of(name: str, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    return x if dtype == x.dtype else copied(name, x, dtype)
+
+
+def copied(name: str, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        raise not_real(name, x, dtype)
+    return x.apply_op(ops.astype, (x,), {"dtype": dtype})
+
+
+def other_tensor(name: str, other: Any) -> Tensor:
+    """Another tensor, whose shape or dtype is asked for."""
+    if not isinstance(other, (Tensor, np.ndarray)):
+        raise DTypeError(f"{name}: other is {describe(other)}; it is a tensor.")
+    return as_tensor(other, name, "other")
+
+
+def reduced_over(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
+    axes = canonical_axes(one_name(reduction.name, axis, dim), x.ndim, reduction.name)
+    if type(keepdims) is not bool or type(keepdim) is not bool:
+        keepdims = kept_axes(reduction.name, keepdims, keepdim)
+    out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
+    if keepdims or keepdim or not axes:
+        return out
+    return out.reshape(tuple([n for a, n in enumerate(x.shape) if a not in axes]))
+
+
+def kept_axes(name: str, keepdims: Any, keepdim: Any) -> bool:
+    """One flag by two names."""
+    return flag(name, "keepdims", keepdims) | flag(name, "keepdim", keepdim)
+
+
+def one_name(name: str, axis: Any, dim: Any) -> Any:
+    if axis is not None and dim is not None:
+        raise OptionError(
+            f"{name}: axis={describe(axis)} and dim={describe(dim)} are two names of one argument; give one of them."
+        )
+    return axis if dim is None else dim
+
+
+def asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    return Tensor(np.asarray(question(x._data, canonical_axes(axis, x.ndim, name), keepdims=flag(name, "keepdim", keepdims))))
+
+
+def bits(ufunc: np.ufunc, *operands: Any) -> Tensor:
+    """~x, x & y, …: of truth values and whole numbers; nothing flows back."""
+    xs = [as_tensor(x, ufunc.__name__, "operand") for x in operands]
+    if any(x.dtype.kind not in "biu" for x in xs):
+        raise DTypeError(
+            f"{ufunc.__name__}: {' and '.join(map(describe, xs))}: only truth values and whole numbers have bits. Ask x > 0."
+        )
+    meeting(ufunc.__name__, *xs)
+    return Tensor(np.asarray(ufunc(*(x._data for x in xs))))
+
+
+def leaving(x: Tensor, as_what: str) -> float:
+    """The one number of a tensor that leaves the record."""
+    if x.size != 1 or (x.dtype.kind == "c" and as_what != "complex"):
+        raise ShapeError(f"{as_what}: {describe(x)} is not one real number. Use .item() for one, .numpy() for more.")
+    value = x.item()
+    if x.requires_grad:
+        warnings.warn(
+            f"{as_what}: {describe(x)} requires a gradient, and its history ends here. Use .item() or .detach() to leave the record on purpose.",
+            HistoryLostWarning,
+            stacklevel=3,
+        )
+    return value
+
+
+def leaf_again(data: Array, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    leaf = Tensor(data, requires_grad, name)
+    leaf.grad = grad
+    return leaf
