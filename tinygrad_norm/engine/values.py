@@ -212,8 +212,7 @@ def _log_sum(z: Array, axis: Axes) -> Any:
 
 def power(x: Any, n: float) -> Any:
     """xⁿ; for small whole n as products, which cost a tenth of a power."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "fc" or n not in range(3, 9):
+    if n == 2 or n not in range(3, 9) or x.dtype.kind not in "fc":
         return x**n
     return _narrow(_raised(wide(x), int(n)), x)
 
@@ -232,8 +231,9 @@ def _raised(x: Array, n: int) -> Any:
 
 
 def mean(x: Array, axis: Axes) -> Any:
-    n = math.prod([x.shape[a] for a in axis])
-    if x.dtype == np.float16:  # the sum may overflow where the mean does not
+    shape = x.shape
+    n = shape[axis[0]] if len(axis) == 1 else math.prod([shape[a] for a in axis])
+    if x.dtype.char == "e":  # the sum may overflow where the mean does not
         return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
     means = total(x, axis) / n
     if n > 1 and x.dtype.kind == "f" and not np.vdot(means, means) < np.inf:  # so may it in any dtype
