@@ -210,6 +210,13 @@ CALLS = [
     (lambda: tn.zeros_like(np.array(["2020"], "M8[s]")), tn.DTypeError, "zeros_like: input"),
     (lambda: tn.full(2, 300, dtype="uint8"), tn.DTypeError, "full: 300 … 300 does not fit into uint8"),
     (lambda: tn.linspace(1, 1e300, 2, dtype="int64"), tn.DTypeError, "linspace: 1.0 … 1e.300 does not fit into int64"),
+    (lambda: tn.rand_like(np.ones(2, int)), tn.DTypeError, r"rand_like: dtype=dtype.'int64'.; it is a floating-point dtype"),
+    (lambda: tn.randn(2, dtype="int64"), tn.DTypeError, "randn: dtype='int64'; .* randint gives integers"),
+    (lambda: tn.tensor(np.zeros(2, [("a", "f4")]), "int64"), tn.DTypeError, "tensor: data of dtype .* is not numeric"),
+    (lambda: np.pad(x, -1), tn.ShapeError, "pad: pad_width=-1 for x .* F.pad crops"),
+    (lambda: F.l1_loss(x, x, weight=c), tn.DTypeError, "l1_loss: weight c .* is complex"),
+    (lambda: F.einsum("f3", x), tn.ShapeError, "einsum: .* should hold letters"),
+    (lambda: F.cross_entropy(x, np.ones(3), weight=tn.tensor([1.0, 2.0], requires_grad=True)), tn.ShapeError, "cross_entropy: target"),
     (lambda: tn.rand_like(x, generator=3), tn.DTypeError, "rand_like: generator is int"),
     (lambda: tn.Generator(3.5), tn.DTypeError, "Generator: seed=3.5"),
     (lambda: tn.load(np.inf), tn.DTypeError, "load: path=inf; it is text"),
@@ -293,6 +300,7 @@ FIRST = [
     (lambda t: F.kl_div([0.5, 1.0], t)),
     (lambda t: F.clip(0.5, max=t)),
     (lambda t: F.clip([0.5, 2], t)),
+    (lambda t: F.clip(range(2), max=t)),
     (lambda t: tn.maximum(0.5, t)),
 ]
 

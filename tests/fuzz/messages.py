@@ -60,7 +60,7 @@ PUBLIC = {*tn.functional.__all__, *tn.nn.__all__, "power_iteration"}
 
 #: NumPy, with a tensor where it takes none, asks it for a number, its length, …: who asks, nobody tells the tensor.
 ASKED_BY_NUMPY = re.compile(
-    r"(bool|index|iter|len|float|int|complex|split|np\.asarray|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
+    r"(bool|index|iter|len|float|int|complex|split|np\.\w+|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
 )
 
 #: How a message says what to do, or what would have been right: a second clause, or one of these words.
@@ -82,7 +82,7 @@ def names_operation(message: str, call: Call) -> bool:
     low = squeeze(message)
     if call.target.startswith("np.") and ASKED_BY_NUMPY.match(message):
         return True
-    if re.search(rf"\b(tn|F|nn)\.{re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
+    if re.search(rf"(\b(tn|F|nn)\.|[(,] ?){re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
         return True  # a function that was handed in speaks for itself
     parts = [p for p in re.split(r"[.\s=]", call.target) if p and p not in ("tn", "np", "F", "nn", "forward", "linalg", "fft")]
     last = squeeze(parts[-1])
@@ -149,6 +149,9 @@ def judge_error(
             who = squeeze(said["name"])
             if re.search(rf"\b(tn|F|nn)\.{re.escape(said['name'])}\b(?!\()", call.text):
                 return None  # a function that was handed in takes something else
+        builtin = re.match(r"(\w+)(\(\))? (expected|argument)", message)
+        if builtin and re.search(rf"[(,. ]{builtin[1]}\d*[,)]", call.text):
+            return None  # so does one of Python's own
             parts = [squeeze(p) for p in re.split(r"[.\s]", call.target)]
             parts += [OTHER_NAMES.get(p, p) for p in parts]
             if any(p and p in who for p in parts) or (who.endswith((".init", "init", "forward")) and stage != "function"):

@@ -85,6 +85,8 @@ def _pad(array: Tensor, pad_width: Any) -> Tensor:
         raise ShapeError(
             f"pad: pad_width={describe(pad_width)} for {describe(array)}; it is a whole number, (before, after), or one such pair per axis."
         ) from None
+    if widths.size and widths.min() < 0:
+        raise ShapeError(f"pad: pad_width={describe(pad_width)} for {describe(array)}; NumPy's are from 0 on. F.pad crops.")
     return functions.pad(array, widths[::-1].ravel().tolist())
 
 
