@@ -69,6 +69,9 @@ WAY_OUT = re.compile(
     re.I,
 )
 
+#: What takes functions that compute.
+DERIVES = {f"tn.{name}" for name in ("vjp", "jvp", "hvp", "jacobian", "hessian", "checkpoint", "check_grads")}
+
 SIGNATURE = re.compile(
     r"(?P<name>[\w.<>]+)\(\) (missing \d|takes |got an unexpected keyword|got multiple values|got some positional-only)"
 )
@@ -84,6 +87,8 @@ def names_operation(message: str, call: Call) -> bool:
         return True
     if re.search(rf"(\b(tn|F|nn)\.|[(,] ?){re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
         return True  # a function that was handed in speaks for itself
+    if "lambda" in call.text and call.target in DERIVES:
+        return True  # so does one written there
     parts = [p for p in re.split(r"[.\s=]", call.target) if p and p not in ("tn", "np", "F", "nn", "forward", "linalg", "fft")]
     last = squeeze(parts[-1])
     bare = last[1:] if last[:1] in "ri" and call.target.startswith("Tensor.__") else last
@@ -149,13 +154,13 @@ def judge_error(
             who = squeeze(said["name"])
             if re.search(rf"\b(tn|F|nn)\.{re.escape(said['name'])}\b(?!\()", call.text):
                 return None  # a function that was handed in takes something else
-        builtin = re.match(r"(\w+)(\(\))? (expected|argument)", message)
-        if builtin and re.search(rf"[(,. ]{builtin[1]}\d*[,)]", call.text):
-            return None  # so does one of Python's own
             parts = [squeeze(p) for p in re.split(r"[.\s]", call.target)]
             parts += [OTHER_NAMES.get(p, p) for p in parts]
             if any(p and p in who for p in parts) or (who.endswith((".init", "init", "forward")) and stage != "function"):
                 return None
+        builtin = re.match(r"(\w+)(\(\))? (expected|argument)", message)
+        if builtin and re.search(rf"[(,. ]{builtin[1]}\d*[,)]", call.text):
+            return None  # what was handed in is one of Python's own
         if not where and ("positional argument" in message or "keyword argument" in message):
             return None
     if target.kind == "numpy" and (not where or _numpy_refuses(values, function, kwargs, e)):
