@@ -120,7 +120,7 @@ def names_operand(message: str, call: Call, target: Target, values: list[Any]) -
         words |= {type(v).__name__, repr(v)[:30], str(v)[:30]} if not referee.is_tensor(v) else set()
     if call.then is not None or target.kind == "forward" or not any(True for _ in referee.leaves(values)):
         words |= {target.name.split(".")[1], "nothing"}
-    return any(w and w in message for w in words) or bool(re.search(r"\(\d*,? ?[\d, ]*\)|\b\d+\b", message))
+    return any(w and w in message for w in words) or bool(re.search(r"\(\d*,? ?[\d, ]*\)|\b\d+\b|\(\w+\): ", message))
 
 
 def judge_error(
