@@ -60,7 +60,7 @@ PUBLIC = {*tn.functional.__all__, *tn.nn.__all__, "power_iteration"}
 
 #: NumPy, with a tensor where it takes none, asks it for a number, its length, …: who asks, nobody tells the tensor.
 ASKED_BY_NUMPY = re.compile(
-    r"(bool|index|iter|len|float|int|complex|split|np\.asarray|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
+    r"(bool|index|iter|len|float|int|complex|split|np\.\w+|(less|greater|equal|maximum|minimum|add|sub|neg|mul)\w*): "
 )
 
 #: How a message says what to do, or what would have been right: a second clause, or one of these words.
@@ -68,6 +68,9 @@ WAY_OUT = re.compile(
     r"[.;:] \w.*[.;?,] |[.;] \w|\?|must|should|needs? |takes? |expect|use |pass |give |call |between|one of|has to |can be |neither|a word",
     re.I,
 )
+
+#: What takes functions that compute.
+DERIVES = {f"tn.{name}" for name in ("vjp", "jvp", "hvp", "jacobian", "hessian", "checkpoint", "check_grads")}
 
 SIGNATURE = re.compile(
     r"(?P<name>[\w.<>]+)\(\) (missing \d|takes |got an unexpected keyword|got multiple values|got some positional-only)"
@@ -82,8 +85,10 @@ def names_operation(message: str, call: Call) -> bool:
     low = squeeze(message)
     if call.target.startswith("np.") and ASKED_BY_NUMPY.match(message):
         return True
-    if re.search(rf"\b(tn|F|nn)\.{re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
+    if re.search(rf"(\b(tn|F|nn)\.|[(,] ?){re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
         return True  # a function that was handed in speaks for itself
+    if "lambda" in call.text and call.target in DERIVES:
+        return True  # so does one written there
     parts = [p for p in re.split(r"[.\s=]", call.target) if p and p not in ("tn", "np", "F", "nn", "forward", "linalg", "fft")]
     last = squeeze(parts[-1])
     bare = last[1:] if last[:1] in "ri" and call.target.startswith("Tensor.__") else last
@@ -115,7 +120,7 @@ def names_operand(message: str, call: Call, target: Target, values: list[Any]) -
         words |= {type(v).__name__, repr(v)[:30], str(v)[:30]} if not referee.is_tensor(v) else set()
     if call.then is not None or target.kind == "forward" or not any(True for _ in referee.leaves(values)):
         words |= {target.name.split(".")[1], "nothing"}
-    return any(w and w in message for w in words) or bool(re.search(r"\(\d*,? ?[\d, ]*\)|\b\d+\b", message))
+    return any(w and w in message for w in words) or bool(re.search(r"\(\d*,? ?[\d, ]*\)|\b\d+\b|\(\w+\): ", message))
 
 
 def judge_error(
@@ -153,6 +158,9 @@ def judge_error(
             parts += [OTHER_NAMES.get(p, p) for p in parts]
             if any(p and p in who for p in parts) or (who.endswith((".init", "init", "forward")) and stage != "function"):
                 return None
+        builtin = re.match(r"(\w+)(\(\))? (expected|argument)", message)
+        if builtin and re.search(rf"[(,. ]{builtin[1]}\d*[,)]", call.text):
+            return None  # what was handed in is one of Python's own
         if not where and ("positional argument" in message or "keyword argument" in message):
             return None
     if target.kind == "numpy" and (not where or _numpy_refuses(values, function, kwargs, e)):

@@ -211,7 +211,7 @@ def ask(target: str, kind: str, function: Any, args: list[Any], kwargs: dict[str
         made = target in CREATION
         if wraps(args, kwargs):
             raise NoReferee
-        if target == "F.topk" and ("sorted" in kwargs or len(args) > 4):
+        if target.endswith(".topk") and ("sorted" in kwargs or len(args) > 4):
             raise NoReferee  # in whatever order
         if any(w in kwargs and t in kwargs for w, t in WORDS.items()):
             raise NoReferee

@@ -42,7 +42,7 @@ def floating(value: Any, name: str, what: str = "input") -> Tensor:
 
 def beside(value: Any, x: Tensor, name: str, what: str) -> Tensor:
     """A second operand as a tensor. Numbers and lists have no dtype of their own: they take that of ``x``."""
-    if isinstance(value, (int, float, np.number, list, tuple)):
+    if isinstance(value, (int, float, np.number, list, tuple, range)):
         p = as_tensor(value, name, what)
         return p.astype(x.dtype) if p.dtype.kind in "iuf" and x.dtype.kind == "f" and p.dtype != x.dtype else p
     return as_tensor(value, name, what)

@@ -146,7 +146,7 @@ def rand(*size: Any, generator: Generator | None = None, dtype: DTypeLike | None
 
 
 def _uniform(name: str, shape: tuple[int, ...], generator: Any, dtype: Any, requires_grad: Any) -> Tensor:
-    drawn = source(generator, name)
+    drawn, dtype = source(generator, name), _fractions(name, dtype)
     return _leaf(name, lambda: drawn.numpy.random(shape), dtype, requires_grad)
 
 
@@ -156,8 +156,15 @@ def randn(*size: Any, generator: Generator | None = None, dtype: DTypeLike | Non
 
 
 def _normal(name: str, shape: tuple[int, ...], generator: Any, dtype: Any, requires_grad: Any) -> Tensor:
-    drawn = source(generator, name)
+    drawn, dtype = source(generator, name), _fractions(name, dtype)
     return _leaf(name, lambda: drawn.numpy.standard_normal(shape), dtype, requires_grad)
+
+
+def _fractions(name: str, dtype: Any) -> Any:
+    """A dtype that holds what is drawn: as whole numbers, all of it would be 0."""
+    return (
+        None if dtype is None else as_dtype(name, dtype, "f", "a floating-point dtype, such as 'float32'; randint gives integers")
+    )
 
 
 def rand_like(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .arguments import as_tensor, boolean, first, meeting, operand, ordered, public
+from .arguments import as_tensor, beside, boolean, first, meeting, operand, ordered, public
 from .errors import DTypeError, describe
 from .op import Op
 from .state import scope
@@ -54,7 +54,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     if type(exponent) in (int, float, bool):
         x = as_tensor(input, "pow")
         return x.apply_op(op.pow, (x,), {"n": int(exponent) if type(exponent) is bool else exponent})
-    b = exponent if isinstance(exponent, Tensor) else as_tensor(exponent, "pow", "exponent")
+    b = exponent if isinstance(exponent, Tensor) else beside(exponent, as_tensor(input, "pow"), "pow", "exponent")
     a = operand(input, b, "pow", "input")
     if b.dtype.kind == "c" or getattr(a, "dtype", b.dtype).kind == "c":
         raise DTypeError(f"pow: {describe(a)} to the power of {describe(b)}: only real numbers. Take .real of its data first.")

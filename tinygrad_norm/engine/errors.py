@@ -70,6 +70,8 @@ def _line(value: object, inside: bool) -> str:
     if isinstance(value, type) or type(value).__name__ in _NAMED:
         return f"{type(value).__name__} {getattr(value, '__name__', '')}"
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if type(value).__name__.endswith("DType"):
+        return _short(str(value))
     if isinstance(shape, tuple) and dtype is not None:
         name = getattr(value, "name", None)
         return f"{_short(name) + ' ' if isinstance(name, str) and name else ''}{tuple(shape)} {_short(str(dtype))}"

@@ -64,6 +64,10 @@ def _weights(name: str, what: str, weight: Any, input: Tensor) -> Tensor | None:
     if weight is None:
         return None
     w = floating(beside(weight, input, name, what), name, what)
+    if w.dtype.kind == "c" != input.dtype.kind:
+        raise DTypeError(
+            f"{name}: {what} {describe(w)} is complex, input {describe(input)} is not. Take one part: {what}.data.real."
+        )
     meeting(name, input, w)
     if np.broadcast_shapes(w.shape, input.shape) != input.shape:
         raise ShapeError(f"{name}: {what} {describe(w)} for input {describe(input)}: it must broadcast to the input's shape.")

@@ -80,11 +80,14 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 def _pad(array: Tensor, pad_width: Any) -> Tensor:
     """NumPy's widths, a pair for each axis or one for all, as PyTorch's, from the last axis on."""
     try:
-        widths = np.broadcast_to(np.array(_bare(pad_width)).astype(np.intp, casting="safe"), (array.ndim, 2))
+        given = np.array(_bare(pad_width)).astype(np.intp, casting="safe")
+        widths = np.broadcast_to(given, (array.ndim, 2))
     except (TypeError, ValueError):
         raise ShapeError(
             f"pad: pad_width={describe(pad_width)} for {describe(array)}; it is a whole number, (before, after), or one such pair per axis."
         ) from None
+    if given.size and given.min() < 0:
+        raise ShapeError(f"pad: pad_width={describe(pad_width)} for {describe(array)}; NumPy's are from 0 on. F.pad crops.")
     return functions.pad(array, widths[::-1].ravel().tolist())
 
 

@@ -94,7 +94,7 @@ def _explicit(equation: Any, xs: Sequence[Tensor]) -> str:
     for term in (*terms, result):
         letters = term.replace("...", "", 1)
         if not all(c.isascii() and c.isalpha() for c in letters):
-            raise refuse(f"the term {term!r} may hold letters and one '...'.")
+            raise refuse(f"the term {term!r} should hold letters and one '...' only, such as 'bij,bjk->bik'.")
     if len(terms) != len(xs):
         raise refuse(f"{len(terms)} terms for {len(xs)} operands; give one term for each, with commas between.")
     free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in equation]

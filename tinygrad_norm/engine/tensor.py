@@ -289,9 +289,14 @@ def _as_array(name: str, data: Any, dtype: np.dtype[Any] | None = None) -> Array
     data = data._data if isinstance(data, Tensor) else data
     try:
         array = np.array(data, order="C")
-        if dtype is not None and array.dtype != dtype and (array.dtype.kind != "c" or dtype.kind == "c"):
+        if (
+            dtype is not None
+            and array.dtype != dtype
+            and array.dtype.kind not in "VMm"
+            and (array.dtype.kind != "c" or dtype.kind == "c")
+        ):
             array = array.astype(dtype) if array.dtype.kind in "fiubc" else np.array(data, dtype, order="C")
-        if dtype is None or array.dtype == dtype:
+        if dtype is None or array.dtype == dtype or array.dtype.kind not in "fiubc":
             return _numeric(name, array)
     except TinygradNormError:
         raise

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import GradientError, Op, OptionError, Tensor, TinygradNormError, describe, scope
+from ..engine import GradientError, Op, OptionError, ShapeError, Tensor, TinygradNormError, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import as_tensor, floating
 from ..engine.losses import cross_entropy as composed
@@ -96,6 +96,10 @@ def _weighed(z: Tensor, t: Tensor, weight: Tensor, label_smoothing: float) -> Te
         raise GradientError(
             f"cross_entropy: weight {describe(weight)} requires a gradient, and with class indices it gets none. Pass "
             "weight.detach(), or class probabilities."
+        )
+    if t.shape != z.shape:
+        raise ShapeError(
+            f"cross_entropy: target {describe(t)} for input {describe(z)}: class probabilities have the input's shape, class indices are integers."
         )
     w = parameter("cross_entropy", "weight", weight, z.shape[_axis(z) : _axis(z) + 1], f"input {describe(z)}, a number per class")
     assert w is not None
