@@ -20,6 +20,11 @@ from tests.fuzz.targets import ONLY_OPS_CALL, Target, discover
 TARGETS = discover()
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # what is saved by a call is saved there
+
+
 @pytest.fixture(scope="session")
 def calls(pytestconfig: pytest.Config) -> dict[str, int]:
     """How often each target is called."""
@@ -27,10 +32,7 @@ def calls(pytestconfig: pytest.Config) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name.replace(" =", "="))
-def test_every_call_is_confirmed_or_refused_by_name(
-    target: Target, calls: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_every_call_is_confirmed_or_refused_by_name(target: Target, calls: dict[str, int]) -> None:
     found = [f for _, report in reports(target, calls[target.name]) for f in report.findings]
     assert not found, f"{len(found)} of {calls[target.name]} calls\n{text(grouped(found))}"
 

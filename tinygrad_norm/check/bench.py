@@ -85,7 +85,7 @@ class Subject:
         for y in ys:
             if not isinstance(y, Tensor):
                 raise GradientError(
-                    f"check_grads: the function returned {type(y).__name__}; it must return a tensor, or a tuple of tensors."
+                    f"check_grads: the function returned {describe(y)}; it must return a tensor, or a tuple of tensors."
                 )
             if y.dtype.kind != "f":
                 raise DTypeError(f"check_grads: the output {describe(y)} is not floating point, so it has no gradient.")
