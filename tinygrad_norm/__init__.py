@@ -14,6 +14,8 @@ Not related to the project called tinygrad.
 
 from typing import TYPE_CHECKING
 
+from numpy import float16, float32, float64, int32, int64
+
 from .engine import (
     DTypeError,
     FileError,
@@ -127,6 +129,9 @@ __all__ = [
     "erf",
     "exp",
     "eye",
+    "float16",
+    "float32",
+    "float64",
     "from_numpy",
     "full",
     "full_like",
@@ -135,6 +140,8 @@ __all__ = [
     "graph",
     "hessian",
     "hvp",
+    "int32",
+    "int64",
     "is_grad_enabled",
     "jacobian",
     "jvp",

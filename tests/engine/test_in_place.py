@@ -131,10 +131,8 @@ def test_in_place_keeps_the_dtype():
     assert (m.dtype, m.data.tolist()) == (np.float32, [7.0, 8.0])
 
 
-def test_methods_of_data_that_tensors_have():
+def test_data_is_an_array_like_any_other():
     p = leaf([1.0, 2.0])
-    with pytest.raises(AttributeError, match=r"data\.add_: x\.data is a NumPy array.*x\.add_"):
-        p.data.add_(1.0)
     copy = p.data.copy()
     copy[0] = 5.0
     copy -= 1.0
@@ -281,3 +279,44 @@ def test_what_was_read_before_new_data_keeps_its_numbers():
     assert view.data.tolist() == [1.0, 2.0]
     assert joined.data.tolist() == [1.0, 2.0, 1.0, 2.0]
     assert copy.tolist() == [1.0, 2.0]
+
+
+VIEWS = {
+    "detach": (lambda x: x.detach(), "mul_"),
+    "a slice": (lambda x: x.detach()[:2], "add_"),
+    "view": (lambda x: x.detach().view(2, 2), "sub_"),
+    "a transpose": (lambda x: x.detach().view(2, 2).T, "add_"),
+    "a row": (lambda x: next(iter(x.detach().view(2, 2))), "mul_"),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_looks_at_another_is_not_changed_alone(name):
+    look, change = VIEWS[name]
+    x = leaf([1.0, 2.0, 3.0, 4.0], "x")
+    with no_grad(), pytest.raises(InPlaceError, match=rf"{change}: .* looks at the values of another.*x\.clone\(\)"):
+        getattr(look(x), change)(2.0)
+    y = before = look(x)
+    y *= 2.0  # y = y * 2.0
+    assert y is not before
+    assert x.data.tolist() == [1.0, 2.0, 3.0, 4.0]
+    copy = look(x).clone()
+    getattr(copy, change)(2.0)
+    assert copy.data.tolist() != look(x).data.tolist()
+
+
+def test_data_hands_its_tensor_on():
+    p = leaf([1.0, 2.0])
+    p.data.add_(1.0)
+    p.data.mul_(2.0)
+    assert p.data.tolist() == [4.0, 6.0]
+    (p * p).sum().backward()
+    p.grad.data.zero_()
+    assert p.grad.data.tolist() == [0.0, 0.0]
+    with no_grad():
+        p.sub_(np.ones(2), alpha=0.5)
+    assert p.data.tolist() == [3.5, 5.5]
+    with pytest.raises(AttributeError, match=r"no attribute 'clone'.*x itself may have it"):
+        p.data.clone()
+    with pytest.raises(AttributeError, match=r"no attribute 'add_'"):
+        p.data[:1].add_(1.0)

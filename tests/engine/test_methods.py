@@ -234,6 +234,37 @@ def test_no_grad_inside_itself_again_and_as_a_decorator():
     assert seen == [True]
 
 
+def test_generators_and_bare_decorators():
+    x = leaf()
+
+    @tn.no_grad
+    def plain():
+        return x * 1.0
+
+    @tn.no_grad()
+    def stretches():
+        received = yield x * 1.0
+        yield (received, x * 1.0)
+        return 5
+
+    assert not plain().requires_grad
+    inner = stretches()
+    assert not next(inner).requires_grad
+    assert (x * 1.0).requires_grad  # between its values nothing has changed
+    received, y = inner.send(3)
+    assert (received, y.requires_grad) == (3, False)
+    with pytest.raises(StopIteration) as end:
+        next(inner)
+    assert end.value.value == 5
+
+    @tn.scope("s")
+    def scoped():
+        yield x * 1.0
+
+    assert next(scoped()).scope == ("s",)
+    assert (x * 1.0).scope == ()
+
+
 # Shared memory ------------------------------------------------------------------------------------------------
 
 

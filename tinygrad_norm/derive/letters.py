@@ -30,6 +30,9 @@ _FUNCTIONS: dict[Any, Any] = {
 }
 
 
+_MOST = 32  # named axes: in the common layout each is an axis of an array
+
+
 class Letters(Home):
     """What a graph's tensors are called, what they are in terms of each other, and what they are on the record.
 
@@ -50,6 +53,8 @@ class Letters(Home):
         super().__init__()
         self.graph, self.axes = graph, Axes(graph, names)
         self.order, self.sizes = self.axes.order, dict(self.axes.sizes)
+        if len(self.order) > _MOST:
+            raise NotSymbolicError(f"the record has {len(self.order)} axes to tell apart; {_MOST} at most have names.")
         self.values: dict[Any, Any] = {}
         self.of: dict[Tensor, Symbol] = {}
         self.definitions: dict[Letter, Any] = {}

@@ -116,10 +116,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise FileError(f"load: there is no file {place}. Is its folder the right one?") from None
     except IsADirectoryError:
         raise FileError(f"load: {place} is a folder; name the file in it.") from None
-    except Exception as error:  # broken archives fail in many ways
+    except Exception:  # broken archives fail in many ways, and NumPy's advice on them would be to unpickle
         raise FileError(
-            f"load: {place} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}). It is neither a file "
-            "that tn.save wrote nor plain .npz or .npy; files with pickled objects are not opened."
+            f"load: {place} cannot be read: it is neither a file that tn.save wrote nor plain .npz or .npy. (Files with pickled objects "
+            "are not opened.)"
         ) from None
 
 

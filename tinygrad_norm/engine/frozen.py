@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 
 from .errors import InPlaceError
+from .state import no_grad
 
 
 class Values(np.ndarray[Any, Any]):
     """A NumPy array like any other, of which only the writing is different.
 
-    ``p.data -= 0.1*g`` computes new data and gives it to p, as it must: a record may hold the old. A copy can be written to.
+    ``p.data -= 0.1*g`` computes new data and gives it to p, as it must: a record may hold the old; so does ``p.data.add_(g)``. A copy
+    can be written to.
     """
+
+    owner: Any = None  # the tensor whose values these are, all of them
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return array[()] if return_scalar else array  # what is computed is an ordinary array
@@ -28,11 +32,12 @@ class Values(np.ndarray[Any, Any]):
         super().__setitem__(index, value)
 
     def __getattr__(self, name: str) -> Any:
-        if name.endswith("_") and not name.startswith("_"):
+        method = getattr(self.owner, name, None) if name.endswith("_") and not name.startswith("_") else None
+        if method is None:
             raise AttributeError(
-                f"data.{name}: x.data is a NumPy array. With tn.no_grad(): x.{name}(…) changes a leaf; so does x.data = new."
+                f"x.data is a NumPy array, and has no attribute {name!r}. x itself may have it; so may x.detach()."
             )
-        raise AttributeError(f"a NumPy array (x.data) has no attribute {name!r}")
+        return no_grad()(method)
 
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))

@@ -10,7 +10,7 @@ import numpy as np
 from .creation import full_like, zeros_like
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe, speaking_as
 from .op import Op
-from .shapes import flag
+from .shapes import flag, number
 from .state import state
 from .tensor import Tensor, tensor
 
@@ -21,7 +21,8 @@ def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
         mine = self.requires_grad
         recorded = state.recording and (mine or (isinstance(other, Tensor) and other.requires_grad))
-        if self.op is not None or (recorded and not mine):
+        looks_on = self._data.base is not None and not mine
+        if self.op is not None or looks_on or (recorded and not mine):
             return self.apply_op(operation, (self, other), {})  # x = x + y: the name moves on to the result
         _may_change(self, operation.name)
         other = other.detach() if isinstance(other, Tensor) else other
@@ -31,12 +32,14 @@ def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
     return method
 
 
-def changing(operation: Op) -> Callable[[Any, Any], Tensor]:
-    """``x.add_(y)``. As ``x += y``, but the name x stays with the leaf: what cannot be changed is refused, not computed anew."""
+def changing(operation: Op) -> Callable[..., Tensor]:
+    """``x.add_(y)``, or ``x.add_(y, alpha=a)`` for a·y. As ``x += y``, but the name x stays with the leaf: what cannot be changed is refused, not computed anew."""
     name = f"{operation.name}_"
 
-    def method(self: Tensor, other: Any) -> Tensor:
+    def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
         _may_change(self, name)
+        if alpha != 1:
+            other = number(name, "alpha", alpha) * other
         if state.recording and isinstance(other, Tensor) and other.requires_grad:
             raise InPlaceError(
                 f"{name}: {describe(self)} is a leaf, and would keep no record of {describe(other)}. Write x = {operation.text.format('x', 'y')}."
@@ -49,6 +52,10 @@ def changing(operation: Op) -> Callable[[Any, Any], Tensor]:
 
 
 def _may_change(x: Tensor, name: str) -> None:
+    if x._data.base is not None:
+        raise InPlaceError(
+            f"{name}: {describe(x)} looks at the values of another, which would stay as they are. Change that one, or a copy: x.clone()."
+        )
     if x.op is not None:
         raise InPlaceError(
             f"{name}: {describe(x)} was computed by {x.op.name}; only leaves can be given new data. Compute a new tensor."

@@ -35,7 +35,8 @@ class Every(Sequence[Pullback]):
 
 class Together(Every):
     """One rule that gives the shares of several inputs at once: ``rule(g, out, *inputs, wanted, **params)``, a list in the
-    order of the positions ``wanted``. For what can only be done once, such as computing a checkpointed function again."""
+    order of the positions ``wanted``. For what can only be done once, such as computing a checkpointed function again; g comes in
+    full."""
 
     def __getitem__(self, position: Any) -> Any:
         return lambda g, out, *inputs, **params: self.rule(g, out, *inputs, wanted=(position,), **params)[0]

@@ -55,6 +55,7 @@ class Reading:
         """What each of these inputs gets of the node's cotangent."""
         out, operands, operation = self.value(node), self.operands(node), node.op
         if operation is not None and type(operation.pullbacks) is Together:
+            g = g if g.shape == out.shape else op.broadcast_to(g, shape=out.shape)
             found = operation.pullbacks.rule(g, out, *operands, wanted=positions, **node.params)
             return [self.fit(share, operands[i]) for i, share in zip(positions, found)]
         return [self.pull(node, position, g, out, operands) for position in positions]
@@ -122,6 +123,7 @@ class ArrayReading(Reading):
             g = g if g.shape == full else np.broadcast_to(g, full)
             found = operation.kernel(positions, g, out, *operands, **params)
         elif type(operation.pullbacks) is Together:
+            g = g if g.shape == full else np.broadcast_to(g, full)
             found = operation.pullbacks.rule(g, out, *operands, wanted=positions, **params)
         elif operation is op.getitem and operands[0].size > FEW and is_basic(params["index"]):
             x = operands[0]

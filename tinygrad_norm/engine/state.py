@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from inspect import isgeneratorfunction
+from typing import Any, ParamSpec, TypeVar
 
 from .errors import DTypeError, describe
 
@@ -29,10 +30,13 @@ state = _State()
 
 
 class _Recording(ContextDecorator):
-    """A context and a decorator, as often as you like, also inside itself."""
+    """A context and a decorator, as often as you like, also inside itself. Of a generator, every stretch runs in it."""
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
+
+    def __call__(self, function: Any) -> Any:
+        return stretches(self, function) if isgeneratorfunction(function) else super().__call__(function)
 
     def __enter__(self) -> None:
         state.outside.append(state.recording)
@@ -43,17 +47,42 @@ class _Recording(ContextDecorator):
 
 
 class no_grad(_Recording):
-    """Compute without recording: results are plain constants. ``with tn.no_grad():`` or ``@tn.no_grad()``."""
+    """Compute without recording: results are plain constants. ``with tn.no_grad():``, ``@tn.no_grad()`` or ``@tn.no_grad``."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         super().__init__(False)
 
 
 class enable_grad(_Recording):
-    """Record, also inside ``no_grad``. ``with tn.enable_grad():`` or ``@tn.enable_grad()``."""
+    """Record, also inside ``no_grad``. ``with tn.enable_grad():``, ``@tn.enable_grad()`` or ``@tn.enable_grad``."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         super().__init__(True)
+
+
+def stretches(context: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function whose body runs in a context, and what is done between its values does not."""
+
+    @wraps(function)
+    def generator(*args: Any, **named: Any) -> Any:
+        inner = function(*args, **named)
+        try:
+            with context:
+                value = next(inner)
+            while True:
+                sent = yield value
+                with context:
+                    value = inner.send(sent)
+        except StopIteration as end:
+            return end.value
+
+    return generator
 
 
 def is_grad_enabled() -> bool:
@@ -98,6 +127,8 @@ class scope:
         state.scope = state.scope[:-1]
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if isgeneratorfunction(function):
+            return stretches(self, function)
         name = self.name
 
         @wraps(function)

@@ -98,7 +98,9 @@ class Tensor(Methods):
     def data(self) -> Array:
         """The values, read-only: ``Values``. Giving a leaf new ones of the same shape and dtype updates it: ``p.data -= 0.1*g``."""
         self._data.setflags(write=False)
-        return self._data.view(Values)
+        values = self._data.view(Values)
+        values.owner = self
+        return values
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -196,8 +198,8 @@ class Tensor(Methods):
         return self._data.item()  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
-        """The same values without the history: a constant to whatever uses it."""
-        return Tensor(self._data, name=self.name)
+        """The same values without the history: a constant to whatever uses it. They are looked at, not copied."""
+        return Tensor(self._data.view(), name=self.name)
 
     def named(self, name: str) -> Tensor:
         """Give it the name that pictures, routes and messages use; returns the tensor itself."""
