@@ -181,7 +181,7 @@ def checkpoint(f: Function) -> Function:
             except Exception as error:
                 raise _Failed(error) from None
         if not isinstance(y, Tensor):
-            raise GradientError(f"checkpoint: the function returned {type(y).__name__}; it must return one tensor.")
+            raise GradientError(f"checkpoint: the function returned {_kind(y)}; it must return one tensor.")
         if y.requires_grad:
             outside = next(t for t in history(y) if t.is_leaf and t.requires_grad)
             raise GradientError(
@@ -258,7 +258,7 @@ class _Call:
         for y in outputs:
             if not isinstance(y, Tensor):
                 raise GradientError(
-                    f"{name}: the function returned {type(y).__name__}{' in a tuple' if several else ''}; it must return a tensor, or a "
+                    f"{name}: the function returned {_kind(y)}{' in a tuple' if several else ''}; it must return a tensor, or a "
                     "tuple of tensors. Does it leave the record with .data, .item() or float()?"
                 )
             if y.dtype.kind != "f":
@@ -357,6 +357,10 @@ def _choose(name: str, f: Any, args: Sequence[Any], argnums: Any) -> tuple[tuple
             f"{name}: argnums={describe(argnums)}, but f has {len(args)} arguments, counted from 0; give a number, or several in a tuple."
         )
     return tuple(int(i) % len(args) for i in given), several
+
+
+def _kind(value: Any) -> str:
+    return "ndarray" if isinstance(value, np.ndarray) else type(value).__name__  # also the array that is a tensor's data
 
 
 def _function(name: str, f: Any) -> None:
