@@ -40,7 +40,7 @@ from .arguments import is_analytic, number, parameter, widen
 from .registry import Norm, register
 
 
-@scope("cross-entropy")
+@scope("cross entropy")
 def cross_entropy(
     input: Tensor,
     target: Any,
