@@ -258,7 +258,7 @@ class _Call:
         for y in outputs:
             if not isinstance(y, Tensor):
                 raise GradientError(
-                    f"{name}: the function returned {_kind(y)}{' in a tuple' if several else ''}; it must return a tensor, or a "
+                    f"{name}: the function returned {describe(y)}{' in a tuple' if several else ''}; it must return a tensor, or a "
                     "tuple of tensors. Does it leave the record with .data, .item() or float()?"
                 )
             if y.dtype.kind != "f":
