@@ -7,6 +7,7 @@ The engines take different ways: ours and autograd go backward three times, JAX 
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -338,7 +339,11 @@ def by_autograd(program: Program, directions: Directions) -> tuple[Any, ...]:
 def by_jax(program: Program, directions: Directions) -> Derivatives:
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    with (jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")).enable_x64(True):
+        return _by_jax(jax, program, directions)
+
+
+def _by_jax(jax: Any, program: Program, directions: Directions) -> Derivatives:
     nx = numpy_like(jax.numpy)
     u, v, w = (jax.numpy.asarray(flat(d)) for d in directions)
     z = jax.numpy.asarray(flat(program.leaves))
