@@ -460,7 +460,7 @@ MISUSE = {
     "hessian of several numbers": (GradientError, r"hessian: the function returned \(2, 3\) float64; second derivatives are those of one number", lambda: hessian(square, X)),
     "hvp of several numbers": (GradientError, r"hvp: the function returned \(2, 3\) float64; .*\(dy \* y\)\.sum\(\)", lambda: hvp(square, X, V)),
     "hessian of several tensors": (GradientError, "hessian: the function returned 2 tensors", lambda: hessian(lambda x: (x.sum(), x.sum()), X)),
-    "an array returned": (GradientError, r"jvp: the function returned Values; it must return a tensor.*\.data", lambda: jvp(lambda x: x.data, X, V)),
+    "an array returned": (GradientError, r"jvp: the function returned ndarray; it must return a tensor.*\.data", lambda: jvp(lambda x: x.data, X, V)),
     "a number returned": (GradientError, r"hessian: the function returned float", lambda: hessian(lambda x: x.sum().item(), X)),
     "None returned": (GradientError, "vjp: the function returned NoneType", lambda: vjp(lambda x: None, X)),
     "None among them": (GradientError, "vjp: the function returned NoneType in a tuple", lambda: vjp(lambda x: (x, None), X)),
