@@ -267,8 +267,8 @@ def discover() -> list[Target]:
     found: list[Target] = []
     for n in tn.__all__:
         f = getattr(tn, n)
-        if isinstance(f, types.ModuleType) or (isinstance(f, type) and issubclass(f, BaseException)):
-            continue
+        if isinstance(f, types.ModuleType) or (isinstance(f, type) and issubclass(f, (BaseException, np.generic))):
+            continue  # np.generic: float32 and so on are NumPy's
         if callable(f):
             found.append(function(f"tn.{n}", f, "function"))
     spaces = {"F": tn.functional, "nn": tn.nn}

@@ -32,14 +32,15 @@ def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
     return method
 
 
-def changing(operation: Op) -> Callable[..., Tensor]:
-    """``x.add_(y)``, or ``x.add_(y, alpha=a)`` for a·y. As ``x += y``, but the name x stays with the leaf: what cannot be changed is refused, not computed anew."""
+def changing(operation: Op, scaled: bool = False) -> Callable[..., Tensor]:
+    """``x.add_(y)``. As ``x += y``, but the name x stays with the leaf: what cannot be changed is refused, not computed anew.
+
+    scaled:  ``x.add_(y, alpha=a)`` adds a·y
+    """
     name = f"{operation.name}_"
 
-    def method(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+    def change(self: Tensor, other: Any) -> Tensor:
         _may_change(self, name)
-        if alpha != 1:
-            other = number(name, "alpha", alpha) * other
         if state.recording and isinstance(other, Tensor) and other.requires_grad:
             raise InPlaceError(
                 f"{name}: {describe(self)} is a leaf, and would keep no record of {describe(other)}. Write x = {operation.text.format('x', 'y')}."
@@ -47,8 +48,15 @@ def changing(operation: Op) -> Callable[..., Tensor]:
         other = other.detach() if isinstance(other, Tensor) else other
         return _changed(self, name, operation(self.detach(), other))
 
+    def change_by(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
+        return change(self, other if alpha is _ONE else number(name, "alpha", alpha) * other)
+
+    method = change_by if scaled else change
     method.__name__, method.__doc__ = name, f"In place: {operation.text.format('self', 'other')}"
     return method
+
+
+_ONE = 1
 
 
 def _may_change(x: Tensor, name: str) -> None:

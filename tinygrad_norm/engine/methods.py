@@ -231,7 +231,7 @@ class Methods:
 
     # In place: new data for a leaf -----------------------------------------------------------------------
 
-    add_, sub_, mul_, div_ = changing(ops.add), changing(ops.sub), changing(ops.mul), changing(ops.div)
+    add_, sub_, mul_, div_ = changing(ops.add, scaled=True), changing(ops.sub, scaled=True), changing(ops.mul), changing(ops.div)
     copy_, fill_, zero_, requires_grad_ = copy_, fill_, zero_, requires_grad_
 
     # As numbers ----------------------------------------------------------------------------------------
