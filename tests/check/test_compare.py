@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -211,3 +213,13 @@ def test_no_false_alarms(shape):
     for seed in range(25):
         result = tn.compare("layer_norm", shape=shape, seed=seed)
         assert result.ok, (seed, result.verdict)
+
+
+def test_a_comparison_can_be_pickled_and_copied():
+    found = tn.compare("layer_norm")
+    again = pickle.loads(pickle.dumps(found))
+    assert (str(again), again.ok, again.verdict) == (str(found), found.ok, found.verdict)
+    assert str(copy.deepcopy(found)) == str(found)
+    norm = dataclasses.replace(get("layer_norm"), name="mine")
+    with pytest.raises(tn.DTypeError, match=r"pickle: mine is no registered norm.*tn\.register"):
+        pickle.dumps(norm)

@@ -74,6 +74,11 @@ class Comparison:
         """Whether every pair agrees to rounding, but for those that differ by design."""
         return all(p.close or p.by_design for p in self.pairs)
 
+    def __reduce__(self) -> Any:
+        """Pickled without the record, which is made again."""
+        found = self.gradients, self.entries, self.pairs
+        return _recorded_again, (self.norm, dict(self.options), dict(self.inputs), self.cotangent, *found)
+
     @property
     def shown_options(self) -> str:
         """ε, and what is not as usual."""
@@ -229,6 +234,10 @@ def compare(
             pairs.append(replace(pair, by_design=published))
     gradients = found | {way: {n: e.values for n, e in by_name.items()} for way, by_name in estimates.items()}
     return Comparison(norm, settings, inputs, dy, graph, gradients, entries, tuple(pairs))
+
+
+def _recorded_again(norm: Norm, settings: Any, inputs: Any, dy: Array, *found: Any) -> Comparison:
+    return Comparison(norm, settings, inputs, dy, Graph(norm.apply(inputs, backward="recorded", **settings)), *found)
 
 
 def compare_all(dtype: Any = None, seed: int = 0) -> list[Comparison]:

@@ -97,6 +97,14 @@ class Norm:
     def symbol(self, name: str) -> str:
         return self.symbols.get(name, name)
 
+    def __reduce__(self) -> Any:
+        """Pickled by its name, as functions are."""
+        if _NORMS.get(self.name) is not self:
+            raise DTypeError(
+                f"pickle: {self.name} is no registered norm, and its functions have no names. Register it: tn.register(norm)."
+            )
+        return get, (self.name,)
+
 
 def by_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """``apply`` for a function whose arguments are called as the norm's inputs are."""
