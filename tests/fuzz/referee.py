@@ -441,7 +441,8 @@ def slope_differs(run: Callable[[dict[int, np.ndarray]], Any], result: Any, tens
     """Our gradient along one direction against central differences at two steps (float64 only, smooth places only)."""
     y = first_float(result)
     xs = [(k, x) for k, x in enumerate(tensors) if x.requires_grad and x.is_leaf]
-    if y is None or y.is_leaf or not xs or any(x.dtype != np.float64 for x in tensors if x.dtype.kind == "f") or not y.size:
+    floats = [x.dtype for x in (y, *tensors) if x is not None and x.dtype.kind == "f"]
+    if y is None or y.is_leaf or not xs or any(dtype != np.float64 for dtype in floats) or not y.size:
         return None
     seed = cotangent(y.shape)
     gs = tn.grad(y, [x for _, x in xs], seed, allow_unused=True)
