@@ -2,8 +2,8 @@
 
 A call is fine when an independent referee (PyTorch or NumPy under the same name; differences for slopes) confirms what
 it gave, or when it raised one of the project's own errors, which names operation, operand and way out. Everything else
-fails, with a line that repeats it. A plain ``pytest`` makes 1,500 calls, ``pytest --all`` 20,000, ``FUZZ_CALLS=n`` n of
-them; ``python -m tests.fuzz 20000`` prints what they find grouped.
+fails, with a line that repeats it. A plain ``pytest`` makes 1,500 calls, ``pytest --all`` 20,000 where PyTorch is there to
+judge them, ``FUZZ_CALLS=n`` n of them; ``python -m tests.fuzz 20000`` prints what they find grouped.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
+from tests.fuzz import referee
 from tests.fuzz.run import grouped, reports, shares, text
 from tests.fuzz.targets import ONLY_OPS_CALL, Target, discover
 
@@ -29,7 +30,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def calls(pytestconfig: pytest.Config) -> dict[str, int]:
     """How often each target is called."""
-    return shares(TARGETS, int(os.environ.get("FUZZ_CALLS", 20_000 if pytestconfig.option.all else 1_500)))
+    return shares(TARGETS, int(os.environ.get("FUZZ_CALLS", 20_000 if pytestconfig.option.all and referee.torch else 1_500)))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name.replace(" =", "="))
