@@ -170,7 +170,7 @@ class Spy(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """All operators come here, and NumPy's functions of numbers."""
-        if "out" in kwargs:  # x += 1: a rule that writes into what it reads
+        if any(isinstance(o, Spy) for o in kwargs.get("out", ())):  # x += 1: a rule that writes into what it reads
             raise TypeError(f"np.{ufunc.__name__}: a spy is not written into.")
         made = getattr(ufunc, method)(*map(_plain, inputs), **kwargs)
         if ufunc is np.power and not isinstance(inputs[1], Spy) and np.all(inputs[1] == 0):
