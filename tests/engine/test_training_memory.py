@@ -59,6 +59,7 @@ def test_training_does_not_grow():
     assert not _grows(_trainer())
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_no_collector")
 def test_one_number_kept_each_step_is_noticed():
     step, kept = _trainer(), []
