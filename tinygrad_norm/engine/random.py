@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 from contextlib import ContextDecorator
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,17 @@ class _Local(threading.local):
         self.outside: list[Generator | None] = []
 
 
-_DEFAULT, _local = Generator(), _Local()
+_local = _Local()
+
+
+@cache
+def _default() -> Generator:
+    return Generator()  # made when first asked for: NumPy's generators take long to import
 
 
 def default_generator() -> Generator:
     """The source that functions draw from unless given another: this thread's own inside ``drawing_from``."""
-    return _local.generator or _DEFAULT
+    return _local.generator or _default()
 
 
 def manual_seed(seed: int) -> Generator:
