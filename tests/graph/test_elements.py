@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_norm as tn
-from tinygrad_norm.check import draw
 from tinygrad_norm.engine import GradientError, InPlaceError, Op
 from tinygrad_norm.engine import functions as ops
 from tinygrad_norm.engine.primitives import TABLE, maximum, tanh, where
 from tinygrad_norm.graph import Elements, elements, replay
 from tinygrad_norm.graph.elements import number_text, subscript
-from tinygrad_norm.norms import get, layer_norm, names
+from tinygrad_norm.norms import draw, get, layer_norm, names
 
 from .test_folding import network
 

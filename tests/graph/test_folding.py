@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
-from tinygrad_norm.check import draw
 from tinygrad_norm.draw import DrawingError
 from tinygrad_norm.graph import Folded, fold
-from tinygrad_norm.norms import get, names
+from tinygrad_norm.norms import draw, get, names
 
 
 def recorded_sample(name):

@@ -8,12 +8,11 @@ import pytest
 import tinygrad_norm as tn
 from tests.engine.samples import SAMPLES
 from tests.graph.test_folding import recorded_sample
-from tinygrad_norm.check import draw
 from tinygrad_norm.engine import TABLE, InPlaceError, MissingPullbackError, Op, Reading, Tensor, from_numpy
 from tinygrad_norm.engine.primitives import where
 from tinygrad_norm.graph import Graph
 from tinygrad_norm.graph.reads import reads
-from tinygrad_norm.norms import get, names
+from tinygrad_norm.norms import draw, get, names
 
 CASES = [
     pytest.param(TABLE[name], inputs, params, id=f"{name}-{i}")

@@ -1,9 +1,10 @@
 """Is this gradient right? Comparisons against oracles that share no code with the backward pass."""
 
+from ..norms import InputError
 from .alterations import Mistake
 from .binding import CheckInputError
 from .checking import check
-from .compare import Comparison, InputError, Pair, check_settings, compare, compare_all, draw, overview
+from .compare import Comparison, Pair, compare, compare_all, overview
 from .diagnose import Judgement
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
 from .oracles import (
@@ -38,12 +39,10 @@ __all__ = [
     "central_difference_along",
     "check",
     "check_grads",
-    "check_settings",
     "compare",
     "compare_all",
     "complex_step",
     "complex_step_along",
     "directions",
-    "draw",
     "overview",
 ]

@@ -24,7 +24,7 @@ from ..engine import (
 )
 from ..engine.arrays import Array
 from ..graph import Graph, replay
-from .compare import InputError
+from ..norms import InputError
 from .oracles import (
     LONGER,
     Estimate,

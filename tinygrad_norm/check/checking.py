@@ -12,10 +12,10 @@ from ..engine import GradientError, ShapeError, Tensor, describe, grad, tensor
 from ..engine.arrays import Array
 from ..engine.tensor import as_dtype
 from ..graph import Graph
-from ..norms import Norm, get
+from ..norms import InputError, Norm, check_settings, get, is_a_choice
 from .adapters import as_candidate, order2_by_tensors
 from .candidate import Answer, sanity
-from .compare import InputError, as_numbers, check_settings, is_a_choice, is_centring
+from .compare import as_numbers, is_centring
 from .diagnose import Case, Judgement, judge
 from .mistakes import own_mistakes
 from .verdict import Probe, Verdict

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import DTypeError, ShapeError, Tensor, TinygradNormError, describe, grad, tensor
+from ..engine import DTypeError, ShapeError, Tensor, describe, grad, tensor
 from ..engine.arrays import Array
 from ..engine.shapes import number as real
 from ..engine.shapes import wholes
@@ -18,15 +18,11 @@ from ..engine.tensor import as_dtype
 from ..graph import Graph, replay
 from ..graph.routes import Routes
 from ..graph.table import number, table, to_json
-from ..norms import Norm, get, names
+from ..norms import InputError, Norm, check_settings, draw, get, is_a_choice, names
 from .oracles import Estimate, central_difference, choose, complex_step
 
 RECORD, ANALYTIC, COMPLEX, CENTRAL = "record", "analytic", "complex step", "central diff"
 _WORK = 6_000_000  # entries an oracle may compute for one input; a larger input is sampled
-
-
-class InputError(TinygradNormError, ValueError):
-    """Numbers that nothing can be checked with: NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -264,42 +260,6 @@ def overview(results: Sequence[Comparison], ascii: bool = False) -> str:
     return table(("norm", "input", "", "ULPs", "oracles", ""), rows, ascii=ascii)
 
 
-def draw(norm: Norm, name: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """One input's numbers, as the norm wants them drawn."""
-    return np.asarray(norm.draw[name](rng, shape) if name in norm.draw else rng.normal(size=shape))
-
-
-def as_numbers(what: str, value: Any, caller: str = "compare") -> Array:
-    """What was given, as an array of numbers."""
-    found = value if isinstance(value, np.ndarray) else tensor(value).numpy()
-    if found.dtype.kind not in "fiubc":
-        raise DTypeError(f"{caller}: {what} {describe(found)} is not of numbers. Give those.")
-    return found
-
-
-def is_a_choice(norm: Norm, name: str, value: Array) -> bool:
-    """Classes and the like: integers that are drawn as such. (An input given as integers is numbers.)"""
-    return name in norm.draw and value.dtype.kind in "iub"
-
-
-def check_settings(norm: Norm, options: Mapping[str, Any], caller: str = "compare") -> dict[str, Any]:
-    """The norm's options with those given; ``InputError`` for one it has not, or a value that it cannot have."""
-    if unknown := set(options) - set(norm.options):
-        raise InputError(
-            f"{caller}: {norm.title} has no option {', '.join(sorted(unknown))}; it has {', '.join(norm.options) or 'none'}."
-        )
-    for name, value in options.items():
-        usual = norm.options[name]
-        if isinstance(usual, (bool, str)) or value is None:
-            if type(value) is not type(usual) and usual is not None:
-                raise InputError(f"{caller}: {name}={describe(value)}; it is {type(usual).__name__}, such as {usual!r}.")
-        elif not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or (name == "eps" and value < 0):
-            raise InputError(
-                f"{caller}: {name}={describe(value)}; it must be a finite number{', from 0 on' if name == 'eps' else ''}."
-            )
-    return {**norm.options, **options}
-
-
 def _check_finite(values: Mapping[str, Array], norm: Norm) -> None:
     for n, v in values.items():
         if v.dtype.kind not in "fiub":
@@ -354,6 +314,14 @@ def rounding_of(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: floa
         for n, t in inputs.items()
     }
     return {n: 50 * condition * size for n, size in sizes.items()}
+
+
+def as_numbers(what: str, value: Any, caller: str = "compare") -> Array:
+    """What was given, as an array of numbers."""
+    found = value if isinstance(value, np.ndarray) else tensor(value).numpy()
+    if found.dtype.kind not in "fiubc":
+        raise DTypeError(f"{caller}: {what} {describe(found)} is not of numbers. Give those.")
+    return found
 
 
 def is_centring(t: Tensor) -> bool:

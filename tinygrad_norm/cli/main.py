@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..check import Comparison, check_settings, compare, compare_all, overview
+from ..check import Comparison, compare, compare_all, overview
 from ..draw import terminal
 from ..engine import TinygradNormError
 from ..nn import digits
-from ..norms import Norm, get, names
+from ..norms import Norm, check_settings, get, names
 from .common import FAILS, HOLDS, MISUSED, epsilon, has_unicode, in_columns, option, printable, show, whole_number
 from .inputs import read_array, shape_argument
 

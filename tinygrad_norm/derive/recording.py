@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..check import check_settings, draw
 from ..engine import GradientError, Tensor, TinygradNormError, grad, history, tensor
 from ..engine.arrays import Array
 from ..graph import axis_names
-from ..norms import Norm, get
+from ..norms import Norm, check_settings, draw, get
 from .errors import DerivationError
 
 _PRIMES = (7, 11, 13, 17, 19, 23, 29)

@@ -21,27 +21,32 @@ from .power_norm import power_norm
 from .power_norm_v import power_norm_v
 from .registry import Norm, UnknownNormError, get, names, register
 from .rms_norm import rms_norm
+from .settings import InputError, check_settings, draw, is_a_choice
 from .softmax import softmax
 from .spectral_norm import spectral_norm
 from .weight_norm import weight_norm
 from .weight_standardization import weight_standardization
 
 __all__ = [
+    "InputError",
     "Norm",
     "UnknownNormError",
     "ada_norm",
     "adaptive_instance_norm",
     "batch_norm",
     "batch_renorm",
+    "check_settings",
     "conditional_layer_norm",
     "cosine_similarity",
     "cross_entropy",
     "detach_norm",
+    "draw",
     "dynamic_tanh",
     "film",
     "get",
     "group_norm",
     "instance_norm",
+    "is_a_choice",
     "layer_norm",
     "layer_scale",
     "local_response_norm",
