@@ -117,6 +117,7 @@ def constructors():
 
 
 GIVEN = {
+    "length": 5,
     "normalized_shape": 3, "num_features": 3, "num_groups": 1, "num_channels": 3, "in_features": 3, "out_features": 2,
     "in_channels": 2, "out_channels": 2, "kernel_size": 2, "dim": 1, "cond_dim": 2, "size": 3, "layer": LINEAR, "branch": LINEAR,
 }  # fmt: skip

@@ -30,6 +30,9 @@ NEEDED = {
     "softmax": {"dim": 1},
     "log_softmax": {"dim": 1},
     "layer_scale": {"weight": 1.0},
+    "scale_norm": {"scale": 1.0},
+    "qk_norm": {"query": X, "key": X},
+    "switchable_norm": {"mean_weight": np.ones(3), "var_weight": np.zeros(3)},
 }
 
 
@@ -42,7 +45,7 @@ def options(kind):
 
 def call(f, option, value):
     given = NEEDED.get(f.__name__, {})
-    return f(**({} if "x1" in given else {"input": X}) | given | {option: value})
+    return f(**({} if {"x1", "query"} & set(given) else {"input": X}) | given | {option: value})
 
 
 @pytest.mark.parametrize(("f", "option"), options(bool))

@@ -19,6 +19,7 @@ from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .digits import digits
 from .dyt import DynamicTanh
 from .folding import FoldingError, fold_batch_norm
+from .graph_norms import GraphNorm, PairNorm
 from .layer_norms import AdaNorm, DetachNorm, LayerNorm, RMSNorm
 from .linear import Conv2d, Linear
 from .module import Module
@@ -27,10 +28,14 @@ from .parameters import Parameter
 from .relatives import CosineSimilarity, CrossEntropyLoss, LocalResponseNorm, LogSoftmax, Normalize, Softmax
 from .renorms import BatchRenorm1d, BatchRenorm2d, PowerNorm, PowerNormV
 from .residual import LayerScale, ReZero, SkipInit
+from .responses import GRN, FilterResponseNorm, QKNorm, ScaleNorm
+from .revin import RevIN
 from .state import ModuleError
+from .switchable import SwitchableNorm
 from .weights import SpectralNorm, WeightNorm, WeightStandardization
 
 __all__ = [
+    "GRN",
     "AdaIN",
     "AdaLayerNorm",
     "AdaLayerNormZero",
@@ -46,7 +51,9 @@ __all__ = [
     "DetachNorm",
     "DynamicTanh",
     "FiLM",
+    "FilterResponseNorm",
     "FoldingError",
+    "GraphNorm",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -62,16 +69,21 @@ __all__ = [
     "ModuleList",
     "NFResidual",
     "Normalize",
+    "PairNorm",
     "Parameter",
     "ParameterList",
     "PowerNorm",
     "PowerNormV",
+    "QKNorm",
     "RMSNorm",
     "ReZero",
+    "RevIN",
+    "ScaleNorm",
     "Sequential",
     "SkipInit",
     "Softmax",
     "SpectralNorm",
+    "SwitchableNorm",
     "WeightNorm",
     "WeightStandardization",
     "activation_gain",

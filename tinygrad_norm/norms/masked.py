@@ -1,0 +1,55 @@
+"""Means over the nodes of graphs that were padded to one size: what is padding counts for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine import DTypeError, ShapeError, Tensor, describe
+from ..engine.arrays import Array
+from ..engine.primitives import mean, sum
+from .arguments import wide_dtype
+
+
+def nodes(name: str, x: Tensor) -> tuple[int, ...]:
+    """The axis of the nodes of (N, C) or (*, N, C)."""
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: input {describe(x)} has {x.ndim} axes; it takes (N, C), the nodes of a graph, or (G, N, C).")
+    return (x.ndim - 2,)
+
+
+def real_nodes(name: str, x: Tensor, mask: Any) -> Array | None:
+    """1 for a node, 0 for padding, in the dtype computed in and with an axis for the channels; None where all are nodes."""
+    if mask is None:
+        return None
+    m = mask.data if isinstance(mask, Tensor) else np.asarray(mask)
+    if m.dtype.kind not in "biu":
+        raise DTypeError(f"{name}: mask {describe(mask)}; it is True (or 1) for a node and False (or 0) for padding.")
+    if m.shape != x.shape[:-1]:
+        raise ShapeError(f"{name}: mask {describe(mask)} for input {describe(x)}: one entry for each node, so {x.shape[:-1]}.")
+    return np.asarray(m != 0, wide_dtype(x))[..., None]
+
+
+def mean_over(x: Any, mask: Any, axis: tuple[int, ...]) -> Any:
+    """The mean over the nodes: over all, or over those that the mask says are. What is averaged is 0 at padding already,
+    or it is not: both are right. Of no nodes it is 0."""
+    return mean(x, axis=axis) if mask is None else sum(x * (mask * share_of_one(mask, axis)), axis=axis)
+
+
+def share_of_one(mask: Any, axis: tuple[int, ...]) -> Any:
+    """1/(how many nodes)."""
+    m = mask.data if isinstance(mask, Tensor) else mask
+    return (1 / np.maximum(np.sum(m, axis=tuple(a for a in axis if a < m.ndim - 1), keepdims=True), 1)).astype(m.dtype)
+
+
+def only(x: Any, mask: Any) -> Any:
+    """0 at padding."""
+    return x if mask is None else x * mask
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """A mask for tests and tables: some nodes, where there is room two at least, and one that is padding."""
+    real = rng.integers(0, 2, shape)
+    real[..., :2], real[..., 2:][..., -1:] = 1, 0
+    return real
