@@ -24,7 +24,7 @@ KNOWS = {
     "check": {"engine", "graph", "norms", "derive"},
     "derive": {"engine", "graph", "norms"},
     "draw": {"engine", "graph"},
-    "nn": {"engine", "norms"},
+    "nn": {"engine", "norms", "functional"},
     "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended

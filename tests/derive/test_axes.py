@@ -182,7 +182,7 @@ def product(x, w):
 
 
 def largest(x):
-    return x * x.max(-1, True)  # the line
+    return x * x.max(-1, keepdims=True)  # the line
 
 
 def indexed(x):

@@ -30,8 +30,8 @@ def detached(f):
         # constants have no names: only their values say whether they are the same
         (lambda x: x * const(1, 2), given(5, 6), lambda dy: dy * const(1, 2), lambda dy: dy * const(3, 9)),
         (lambda x: x * x.mean(-1, True).detach(), X, detached(lambda x: x.mean(-1, True)), detached(lambda x: (x * x).mean(-1, True))),
-        (lambda x: x * x.max(-1, True).detach(), X, detached(lambda x: x.max(-1, True)), detached(lambda x: (2 * x).max(-1, True))),
-        (lambda x: x * x.max(-1, True).detach(), X, detached(lambda x: x.max(-1, True)), detached(lambda x: x.max(0, True))),
+        (lambda x: x * x.max(-1, keepdims=True).detach(), X, detached(lambda x: x.max(-1, keepdims=True)), detached(lambda x: (2 * x).max(-1, keepdims=True))),
+        (lambda x: x * x.max(-1, keepdims=True).detach(), X, detached(lambda x: x.max(-1, keepdims=True)), detached(lambda x: x.max(0, keepdims=True))),
         # a constant is not the input whose name it has
         (lambda x, w: x * w, XW, lambda dy, w: dy * w, lambda dy: dy * tn.tensor(np.ones(11), name="w")),
         (lambda x, w: x * w, XW, lambda dy, w: w * dy, lambda dy, w: dy * w * tn.tensor(np.full(11, 2.0), name="w")),

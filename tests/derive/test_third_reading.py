@@ -124,7 +124,7 @@ def test_what_has_no_formula_yet_says_so():
     with pytest.raises(NotSymbolicError, match="matmul: this op has no formula over named axes"):
         read(graph, [a])
     assert [r.closed_form for r in graph.routes(a)] == [None, None]
-    (route,) = tn.graph(a.max(1, True)).routes(a)
+    (route,) = tn.graph(a.max(1, keepdims=True)).routes(a)
     assert route.closed_form is None
     (route,) = tn.graph((a * 2.0).reshape(4)).routes(a)
     assert route.closed_form.text == "2·dy"  # a reshape that merges axes is only another name

@@ -87,7 +87,7 @@ SHAPES = {
     "truth of none": ("bool|0 truth values", lambda: bool(tensor([]))),
     "item of many": ("item|x (3,) float64|3 elements|.numpy()", lambda: x.item()),
     "float of many": ("float|x (3,) float64|.item()", lambda: float(x)),
-    "max of nothing": ("max|(0, 3) float64|axis=(0,)|zero-size", lambda: tensor(np.zeros((0, 3))).max(0)),
+    "max of nothing": ("max|(0, 3) float64|no entries along dim 0", lambda: tensor(np.zeros((0, 3))).max(0)),
 }
 
 

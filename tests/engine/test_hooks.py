@@ -107,3 +107,27 @@ def test_backward_for_some_inputs_and_on_the_record(create_graph):
     assert b.grad is None
     np.testing.assert_array_equal(a.grad.data, 2 * X * X)
     assert a.grad.requires_grad is create_graph
+
+
+def test_a_hook_inside_a_checkpoint_is_called_on_the_way_back():
+    """Where the function runs again; the first time nothing there requires a gradient, and that is nobody's fault."""
+    seen = []
+
+    def f(a, b):
+        h = a * a * b
+        h.register_hook(lambda g: seen.append(g.data.copy()))
+        (b * 2.0).register_hook(lambda g: g * 0.0)  # no gradient comes there
+        return (h * 3.0).sum()
+
+    x, w = tn.tensor(X, requires_grad=True), tn.tensor(2.0)
+    y = tn.checkpoint(f)(x, w)
+    assert not seen
+    (dx,) = tn.grad(y, x)
+    np.testing.assert_array_equal(dx.data, 12 * X)
+    np.testing.assert_array_equal(seen, [[3.0] * 3])
+    with pytest.raises(
+        tn.GradientError, match=r"retain_grad: .*inside tn.checkpoint, which keeps nothing of it. .*register_hook"
+    ):
+        tn.checkpoint(lambda a: (a * a).retain_grad())(x)
+    with pytest.raises(tn.GradientError, match="register_hook: .* requires no gradient"):
+        w.register_hook(print)  # outside, as ever

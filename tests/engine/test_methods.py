@@ -66,6 +66,14 @@ SAME = {  # the same call here and in PyTorch
     "amin": lambda x: x.amin(0),
     "min": lambda x: x.min(),
     "max": lambda x: x.max(),
+    "max along an axis": lambda x: x.max(1)[0],
+    "max along an axis, kept": lambda x: x.max(-1, True).values,
+    "min along an axis": lambda x: x.min(dim=0).values,
+    "remainder": lambda x: x % 0.4 + x.remainder(x * x + 1.0),
+    "sum over none is over all": lambda x: x.sum(()) + x.mean(()),
+    "t": lambda x: x[0].t(),
+    "t of a vector": lambda x: x[0, 0].t(),
+    "var, by the older word": lambda x: x.var(1, unbiased=False) + x.std(dim=1, unbiased=True),
     "mean": lambda x: x.mean(-1, True),
     "sum": lambda x: x.sum((0, 2)),
     "sort": lambda x: x.sort(-1, True)[0],
@@ -103,6 +111,11 @@ def test_methods_are_the_functions():
     ("ask", "expected"),
     [
         (lambda x: x.argmax(-1).data, X.argmax(-1)),
+        (lambda x: x.max(1).indices.data, X.argmax(1)),
+        (lambda x: x.min(1, keepdim=True).indices.data, X.argmin(1)[:, None]),
+        (lambda x: (x // 0.4).data, np.floor(X / 0.4)),
+        (lambda x: (2.0 // x).data, np.floor(2.0 / X)),
+        (lambda x: (x > 9).any(()).data, False),
         (lambda x: x.argmin().data, X.argmin()),
         (lambda x: (x > 0).any(1).data, (X > 0).any(1)),
         (lambda x: (x > 0).all().data, (X > 0).all()),
@@ -286,3 +299,75 @@ def test_a_view_is_not_shared():
     z = tn.from_numpy(np.frombuffer(buffer), requires_grad=True)
     buffer[:8] = b"\x01" * 8
     assert z.data[0] == 0.0
+
+
+def test_max_and_min_give_what_the_hand_that_asks_expects():
+    """PyTorch's pair along a dim; NumPy's values over an axis. Two rows must not be taken for a pair."""
+    logits = tn.tensor([[1.0, 5.0, 2.0], [7.0, 3.0, 7.0]], requires_grad=True)
+    values, predicted = logits.max(1)
+    np.testing.assert_array_equal(predicted.data, [1, 0])
+    np.testing.assert_array_equal(tn.grad(values.sum(), logits)[0].data, [[0, 1, 0], [1, 0, 0]])  # the first of equal ones
+    for m in (logits.max(axis=1), logits.max(1, keepdims=False), logits.max((1,)), logits.max(dim=(1,)), np.max(logits, 1)):
+        np.testing.assert_array_equal(m.data, [5, 7])
+        np.testing.assert_array_equal(tn.grad(m.sum(), logits)[0].data, [[0, 1, 0], [0.5, 0, 0.5]])  # shared
+    np.testing.assert_array_equal(logits.min(0).indices.data, [0, 1, 0])
+    with pytest.raises(tn.DTypeError, match=r"sub: an operand is .*Extreme"):
+        logits - logits.max(1)
+    for call, error, words in [
+        (lambda: logits.max(2), tn.ShapeError, "max: axis 2 does not exist"),
+        (lambda: logits.min(1, axis=1), tn.OptionError, "min: axis=1 and dim=1 are two names"),
+        (lambda: tn.tensor(np.zeros((2, 0))).min(1), tn.ShapeError, "min: .* has no entries along dim 1"),
+    ]:
+        with pytest.raises(error, match=words):
+            call()
+
+
+def test_whole_numbers_divide_as_pythons():
+    a, b = np.array([7, -7, 7, -7]), np.array([2, 2, -2, -2])
+    np.testing.assert_array_equal((tn.tensor(a) // b).data, [3, -4, -4, 3])
+    np.testing.assert_array_equal((tn.tensor(a) % b).data, [1, 1, -1, -1])
+    with pytest.raises(tn.DTypeError, match="remainder: .* whole numbers cannot be divided by 0"):
+        tn.tensor(a) % 0
+
+
+def test_clamp_in_place():
+    x = tn.tensor([-2.0, 0.5, 2.0])
+    assert x.clamp_(-1, max=1.0) is x
+    np.testing.assert_array_equal(x.data, [-1, 0.5, 1])
+    with pytest.raises(tn.InPlaceError, match="clamp_: .* is a leaf that requires a gradient"):
+        leaf().clamp_(0)
+    with pytest.raises(tn.DTypeError, match="clamp_: .* without a bound"):
+        x.clamp_()
+
+
+def test_what_t_and_var_refuse():
+    with pytest.raises(tn.ShapeError, match=r"t: x \(2, 3, 4\) float64 has 3 axes.*mT"):
+        leaf().t()
+    with pytest.raises(tn.OptionError, match="std: correction=1 and unbiased=True; give one"):
+        leaf().std(correction=1, unbiased=True)
+
+
+def test_set_grad_enabled_is_a_call_a_context_and_a_decorator():
+    x = leaf()
+    records = lambda: (x * x).requires_grad  # noqa: E731
+    off = tn.set_grad_enabled(False)
+    assert not records()
+    with off, off:
+        assert not records()
+    assert records()
+    with tn.set_grad_enabled(False), tn.set_grad_enabled(True):
+        assert records()
+    assert records()
+    never = tn.set_grad_enabled(False)(records)
+    assert records()
+    assert not never()
+    assert records()
+    with pytest.raises(tn.OptionError, match="set_grad_enabled: mode='no'; it is True or False"):
+        tn.set_grad_enabled("no")
+
+
+def test_functional_is_found_where_pytorch_has_it():
+    import tinygrad_norm.nn.functional as F
+
+    assert tn.nn.functional is F
+    assert all(getattr(F, name) is getattr(tn.functional, name) for name in tn.functional.__all__)

@@ -49,6 +49,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
+    "remainder": lambda a, b: torch.remainder(*both(a, b)),
     "pow": lambda x, n: x**n,
     "power": lambda a, b: a**b,
     "exp": torch.exp,
@@ -188,7 +189,7 @@ TIES = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [-0.0, 0.0, -1.0]])
 
 @pytest.mark.parametrize("axis", [0, 1, (0, 1)])
 def test_ties_in_max(axis):
-    compare(lambda x: x.max(axis), lambda t: t.amax(axis), TIES)
+    compare(lambda x: x.max(axis=axis), lambda t: t.amax(axis), TIES)
     compare(lambda x: (x * x).max(axis, keepdims=True) * x, lambda t: (t * t).amax(axis, keepdim=True) * t, TIES)
 
 

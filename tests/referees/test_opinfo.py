@@ -97,10 +97,6 @@ def _cat(tensors: Any, dim: int = 0) -> Any:
     return tn.concatenate(tensors, dim)
 
 
-def _values(out: Any) -> Any:
-    return out[0]
-
-
 def _dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     if training and 0 < p < 1:
         raise Skip(RANDOM)
@@ -129,9 +125,9 @@ SPELLED: dict[str, Spelled] = {
     "reciprocal": Spelled("pow", lambda x: np.reciprocal(x)),
     "where": Spelled("where", lambda x, condition, other: tn.where(condition, x, other)),  # OpInfo's own order
     "max:reduction_no_dim": Spelled("max", lambda x: x.max()),
-    "max:reduction_with_dim": Spelled("max", lambda x, dim, keepdim=False: x.max(dim, keepdim), _values),
-    "min:reduction_no_dim": Spelled("amin", lambda x: tn.functional.amin(x)),
-    "min:reduction_with_dim": Spelled("amin", lambda x, dim, keepdim=False: tn.functional.amin(x, dim, keepdim), _values),
+    "max:reduction_with_dim": Spelled("max", lambda x, dim, keepdim=False: x.max(dim, keepdim)),
+    "min:reduction_no_dim": Spelled("min", lambda x: x.min()),
+    "min:reduction_with_dim": Spelled("min", lambda x, dim, keepdim=False: x.min(dim, keepdim)),
     "reshape_as": Spelled("reshape", lambda x, other: x.reshape(other.shape)),
     "view_as": Spelled("reshape", lambda x, other: x.reshape(other.shape)),
     "transpose": Spelled("transpose", _swap),

@@ -41,7 +41,7 @@ from .products import matmul
 from .random import Generator, default_generator, drawing_from, manual_seed
 from .readings import ARRAYS, TENSORS, ArrayReading, Reading
 from .shapes import canonical_axes
-from .state import Function, enable_grad, is_grad_enabled, no_grad, scope
+from .state import Function, enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled
 from .tensor import Tensor, from_numpy, tensor
 from .transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from .walk import backward, between, grad, history, pull_back
@@ -109,6 +109,7 @@ __all__ = [
     "randperm",
     "save",
     "scope",
+    "set_grad_enabled",
     "tensor",
     "vjp",
     "zeros",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from . import primitives as ops
-from .arguments import as_tensor, meeting, ordered
+from .arguments import as_tensor, drop, meeting, one_axis, ordered, over
 from .arrays import Array
-from .errors import DTypeError, HistoryLostWarning, OptionError, ShapeError, describe
+from .axes import amax, amin, argmax, argmin
+from .errors import DTypeError, HistoryLostWarning, OptionError, ShapeError, describe, speaking_as
 from .op import Op
-from .shapes import canonical_axes, flag
+from .places import take_along_dim
+from .shapes import flag
 from .tensor import Tensor, not_real
 
 Method = TypeVar("Method", bound="Callable[..., Tensor]")
@@ -92,13 +94,32 @@ def other_tensor(name: str, other: Any) -> Tensor:
 
 
 def reduced_over(x: Tensor, reduction: Op, axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> Tensor:
-    axes = canonical_axes(one_name(reduction.name, axis, dim), x.ndim, reduction.name)
+    axes = over(one_name(reduction.name, axis, dim), x, reduction.name)
     if type(keepdims) is not bool or type(keepdim) is not bool:
         keepdims = kept_axes(reduction.name, keepdims, keepdim)
     out = x.apply_op(reduction, (x,), {"axis": axes}) if axes else x
     if keepdims or keepdim or not axes:
         return out
     return out.reshape(tuple([n for a, n in enumerate(x.shape) if a not in axes]))
+
+
+class Extreme(NamedTuple):
+    """What ``x.max(dim)`` and ``x.min(dim)`` give: the values, and where along the axis each one stood."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def extreme(name: str, x: Tensor, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> Tensor | Extreme:
+    """PyTorch's pair where PyTorch's hands ask for it, along one ``dim``; NumPy's values where a word is NumPy's."""
+    along, kept = one_name(name, axis, dim), kept_axes(name, False if keepdims is None else keepdims, keepdim)
+    values, places = (amax, argmax) if name == "max" else (amin, argmin)
+    with speaking_as(name):
+        if dim is None or keepdims is not None or isinstance(dim, (tuple, list)):
+            return values(x, along, kept)
+        at = (one_axis(dim, x, name),)
+        indices = places(x, dim, True)
+        return Extreme(drop(take_along_dim(x, indices, dim), at, kept), drop(indices, at, kept))
 
 
 def kept_axes(name: str, keepdims: Any, keepdim: Any) -> bool:
@@ -115,7 +136,7 @@ def one_name(name: str, axis: Any, dim: Any) -> Any:
 
 
 def asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
-    return Tensor(np.asarray(question(x._data, canonical_axes(axis, x.ndim, name), keepdims=flag(name, "keepdim", keepdims))))
+    return Tensor(np.asarray(question(x._data, over(axis, x, name), keepdims=flag(name, "keepdim", keepdims))))
 
 
 def bits(ufunc: np.ufunc, *operands: Any) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import primitives as op
 from .arguments import as_tensor, boolean, drop, floating, in_float32, in_range, one_axis, ordered, over, part, reduced, root
-from .errors import ShapeError, describe
+from .errors import OptionError, ShapeError, describe
 from .shapes import canonical_axes, flag, number
 from .state import scope
 from .tensor import Tensor
@@ -83,12 +83,22 @@ def cumprod(input: Any, dim: int) -> Tensor:
 
 @scope("variance")
 @in_float32
-def var(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """Σ(x − mean)²/(N − ``correction``) over ``dim``, in two passes. ``correction=0`` is the biased one of normalizations.
+def var(
+    input: Any, dim: Any = None, *, correction: float | None = None, keepdim: bool = False, unbiased: bool | None = None
+) -> Tensor:
+    """Σ(x − mean)²/(N − ``correction``) over ``dim``, in two passes. ``correction=0``, or ``unbiased=False``, is the biased one of
+    normalizations; without either it is 1.
 
     Raises ``ShapeError`` where N ≤ ``correction``: nothing is left to divide by.
     """
-    return _var("var", input, dim, correction, keepdim)
+    return _var("var", input, dim, _less("var", correction, unbiased), keepdim)
+
+
+def _less(name: str, correction: Any, unbiased: Any) -> Any:
+    """What N is lessened by: ``correction``, or 1 or 0 by PyTorch's older word."""
+    if correction is not None and unbiased is not None:
+        raise OptionError(f"{name}: correction={describe(correction)} and unbiased={describe(unbiased)}; give one of them.")
+    return (1 if correction is None else correction) if unbiased is None else int(flag(name, "unbiased", unbiased))
 
 
 def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> Tensor:
@@ -106,9 +116,11 @@ def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> T
 
 @scope("standard deviation")
 @in_float32
-def std(input: Any, dim: Any = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
+def std(
+    input: Any, dim: Any = None, *, correction: float | None = None, keepdim: bool = False, unbiased: bool | None = None
+) -> Tensor:
     """√var; the gradient is 0 where the deviation is 0. See ``var``; of large or small numbers it is right where var overflows."""
-    axes = over(dim, input, "std")
+    axes, correction = over(dim, input, "std"), _less("std", correction, unbiased)
     return in_range(lambda x: root(_var("std", x, dim, correction, keepdim)), input, axes)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import primitives as op
 from .errors import DTypeError, GradientError, ShapeError, describe
+from .state import state
 from .tensor import Tensor
 
 Hook = Callable[[Tensor], Any]
@@ -36,10 +37,13 @@ def register_hook(tensor: Tensor, hook: Hook) -> Handle:
 
     hook:     gets the gradient as a tensor; may return another one of its shape and dtype, which then takes its place
     Returns   a handle with ``remove()``. Raises ``GradientError`` where the tensor requires no gradient, ``DTypeError`` for what
-              cannot be called. Hooks are called by ``backward`` and ``grad``, in the order in which they were registered.
+              cannot be called. Hooks are called by ``backward`` and ``grad``, in the order in which they were registered;
+              of a tensor inside ``checkpoint`` when its function runs again.
     """
     if not callable(hook):
         raise DTypeError(f"register_hook: {describe(hook)} cannot be called; give a function of the gradient.")
+    if state.repeated and not tensor.requires_grad:
+        return Handle(tensor, hook)  # the gradient comes when the function runs again, and so will this
     if not tensor.requires_grad:
         raise GradientError(
             f"register_hook: {describe(tensor)} requires no gradient, so no backward pass comes here. Set requires_grad=True on the leaves."
@@ -58,8 +62,13 @@ def retain_grad(tensor: Tensor) -> None:
     """Have ``backward`` keep the gradient of a computed tensor in its ``.grad``, as it does for leaves.
 
     (``tn.grad(y, h)`` gives any interior gradient without being told before.) Raises ``GradientError`` where the tensor
-    requires none.
+    requires none, and inside ``checkpoint``, which keeps nothing.
     """
+    if state.repeated:
+        raise GradientError(
+            f"retain_grad: {describe(tensor)} is computed inside tn.checkpoint, which keeps nothing of it. h.register_hook(function) "
+            "shows its gradient on the way back."
+        )
     if not tensor.requires_grad:
         raise GradientError(
             f"retain_grad: {describe(tensor)} requires no gradient, so there is none to keep. Set requires_grad=True on the leaves."

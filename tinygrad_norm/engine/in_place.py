@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .creation import full_like, zeros_like
+from .elementwise import clamp
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe, speaking_as
 from .op import Op
 from .shapes import flag, number
@@ -89,6 +90,13 @@ def copy_(self: Tensor, source: Any) -> Tensor:
     with speaking_as("copy_"):
         new = source.detach() if isinstance(source, Tensor) else tensor(source)
         return _changed(self, "copy_", new.broadcast_to(self.shape).astype(self.dtype))
+
+
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Keep it between ``min`` and ``max``; None is no bound."""
+    _may_change(self, "clamp_")
+    with speaking_as("clamp_"):
+        return _changed(self, "clamp_", clamp(self.detach(), min, max))
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:

@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike
 
 from . import forms, functions
 from . import primitives as ops
-from .arguments import ordered
 from .arrays import Array
 from .as_methods import (
     as_dtype_of,
@@ -20,6 +19,7 @@ from .as_methods import (
     cast,
     copied,
     equality,
+    extreme,
     kept_axes,
     leaf_again,
     leaving,
@@ -33,7 +33,7 @@ from .as_methods import (
 from .elementwise import pow
 from .errors import DTypeError, GradientError, InPlaceError, OptionError, ShapeError, describe, speaking_as
 from .hooks import register_hook, retain_grad
-from .in_place import changing, copy_, fill_, in_place, requires_grad_, zero_
+from .in_place import changing, clamp_, copy_, fill_, in_place, requires_grad_, zero_
 from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .products import matmul
 from .shapes import canonical_axes, sizes_of
@@ -52,6 +52,8 @@ class Methods:
     __sub__, __rsub__, __isub__ = binary(ops.sub), reflected(ops.sub), in_place(ops.sub)
     __mul__, __rmul__, __imul__ = binary(ops.mul), reflected(ops.mul), in_place(ops.mul)
     __truediv__, __rtruediv__, __itruediv__ = binary(ops.div), reflected(ops.div), in_place(ops.div)
+    __floordiv__, __rfloordiv__ = binary(ops.floor_divide), reflected(ops.floor_divide)
+    __mod__, __rmod__, remainder = binary(ops.remainder), reflected(ops.remainder), binary(ops.remainder)
     __gt__, __ge__ = ordering(ops.greater), ordering(ops.greater_equal)
     __lt__, __le__ = ordering(ops.less), ordering(ops.less_equal)
     __eq__, __ne__ = equality(ops.equal), equality(ops.not_equal)
@@ -121,16 +123,14 @@ class Methods:
         """Over all axes, or over ``axis`` (also spelled ``dim``): an int or several."""
         return reduced_over(self, ops.mean, axis, keepdims, dim, keepdim)
 
-    def max(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
-        """The largest value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
-        ordered("max", self)
-        return reduced_over(self, ops.max, axis, keepdims, dim, keepdim)
+    def max(self: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+        """The largest of all entries. Along ``dim``, in first place or by name, PyTorch's pair ``(values, indices)``, of equal ones
+        the first; over ``axis`` (or with ``keepdims``), or over several, NumPy's values alone, equal ones sharing the gradient."""
+        return extreme("max", self, dim, keepdim, axis, keepdims)
 
-    def min(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
-        """The least value (values only; equal ones share the gradient), over ``axis`` (or ``dim``)."""
-        axis, kept = one_name("min", axis, dim), kept_axes("min", keepdims, keepdim)
-        with speaking_as("min"):
-            return functions.amin(self, axis, kept)
+    def min(self: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: Any = None) -> Any:
+        """The least of all entries; along ``dim`` the pair ``(values, indices)``, over ``axis`` the values: see ``max``."""
+        return extreme("min", self, dim, keepdim, axis, keepdims)
 
     def any(self: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Whether some entry is not 0, over ``axis`` (or ``dim``)."""
@@ -180,6 +180,12 @@ class Methods:
         if len(order) != self.ndim:
             raise ShapeError(f"transpose: axes {order} for {describe(self)}: every axis must be named once.")
         return self.apply_op(ops.transpose, (self,), {"axes": order})  # type: ignore[no-any-return]
+
+    def t(self: Any) -> Tensor:
+        """A matrix transposed; a vector or a number as it is."""
+        if self.ndim > 2:
+            raise ShapeError(f"t: {describe(self)} has {self.ndim} axes; a matrix has two. x.mT transposes each of a batch.")
+        return self.transpose()  # type: ignore[no-any-return]
 
     @property
     def T(self: Any) -> Tensor:
@@ -232,7 +238,7 @@ class Methods:
     # In place: new data for a leaf -----------------------------------------------------------------------
 
     add_, sub_, mul_, div_ = changing(ops.add, scaled=True), changing(ops.sub, scaled=True), changing(ops.mul), changing(ops.div)
-    copy_, fill_, zero_, requires_grad_ = copy_, fill_, zero_, requires_grad_
+    clamp_, copy_, fill_, zero_, requires_grad_ = clamp_, copy_, fill_, zero_, requires_grad_
 
     # As numbers ----------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.maximum: op.maximum,
     np.minimum: op.minimum,
     np.sign: op.sign,
+    np.floor_divide: op.floor_divide,
+    np.remainder: op.remainder,
     np.greater: op.greater,
     np.greater_equal: op.greater_equal,
     np.less: op.less,
@@ -53,7 +55,8 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: lambda a, axis=None, *, keepdims=False: a.sum(axis, keepdims),
     np.mean: lambda a, axis=None, *, keepdims=False: a.mean(axis, keepdims),
-    np.max: lambda a, axis=None, *, keepdims=False: a.max(axis, keepdims),
+    np.max: lambda a, axis=None, *, keepdims=False: a.max(axis=axis, keepdims=keepdims),
+    np.min: lambda a, axis=None, *, keepdims=False: a.min(axis=axis, keepdims=keepdims),
     np.prod: lambda a, axis=None, *, keepdims=False: functions.prod(a, axis, keepdims),
     np.var: lambda a, axis=None, *, ddof=0, keepdims=False: functions.var(a, axis, correction=ddof, keepdim=keepdims),
     np.std: lambda a, axis=None, *, ddof=0, keepdims=False: functions.std(a, axis, correction=ddof, keepdim=keepdims),

@@ -37,6 +37,7 @@ cos: Op
 cumsum: Op
 einsum: Op
 expm1: Op
+floor_divide: Op
 fold: Op
 getitem: Op
 log: Op
@@ -190,6 +191,8 @@ mul = Op("mul", "{0}·{1}", np.multiply,      (lambda g, out, a, b: g * b,
                                                             lambda g, out, a, b: g * a), elementwise=True, kernel=kernels.mul)
 div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
                                                             lambda g, out, a, b: -g * out / b), elementwise=True)
+remainder = Op("remainder", "{0} mod {1}", values.whole_division(np.remainder), (lambda g, out, a, b: g,
+                                                            lambda g, out, a, b: -g * floor_divide(a, b)), elementwise=True, smooth=False)
 neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
 pow = Op("pow", "{0}^{n}", values.power,                  (_power_rule,), elementwise=True)
 power = Op("power", "{0}^{1}", np.power,     (_base_rule, _exponent_rule), elementwise=True)
@@ -289,6 +292,7 @@ greater       = Op("greater", "{0} > {1}", np.greater, (None, None), elementwise
 greater_equal = Op("greater_equal", "{0} ≥ {1}", np.greater_equal, (None, None), elementwise=True)
 less          = Op("less", "{0} < {1}", np.less, (None, None), elementwise=True)
 less_equal    = Op("less_equal", "{0} ≤ {1}", np.less_equal, (None, None), elementwise=True)
+floor_divide  = Op("floor_divide", "⌊{0}/{1}⌋", values.whole_division(np.floor_divide), (None, None), elementwise=True)
 equal         = Op("equal", "{0} = {1}", np.equal, (None, None), elementwise=True)
 not_equal     = Op("not_equal", "{0} ≠ {1}", np.not_equal, (None, None), elementwise=True)
 # fmt: on

@@ -10,6 +10,7 @@ from inspect import isgeneratorfunction
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import DTypeError, describe
+from .shapes import flag
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,6 +19,7 @@ R = TypeVar("R")
 class _State(threading.local):
     recording = True
     scope: tuple[str, ...] = ()
+    repeated = False  # inside a checkpointed function, which runs again for the gradient
 
     def __init__(self) -> None:  # once in every thread
         self.outside: list[bool] = []
@@ -64,6 +66,23 @@ class enable_grad(_Recording):
 
     def __init__(self) -> None:
         super().__init__(True)
+
+
+class set_grad_enabled(_Recording):
+    """Record, or not, as ``mode`` says: from the call on, or as a context or a decorator, whose end brings back what was before."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(flag("set_grad_enabled", "mode", mode))
+        self.before, state.recording = state.recording, self.mode
+
+    def __call__(self, function: Any) -> Any:
+        state.recording = self.before
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        state.outside[-1] = self.before
+        self.before = self.mode  # entered again, it is inside itself
 
 
 def stretches(context: Any, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -175,7 +175,7 @@ def checkpoint(f: Function) -> Function:
     _function("checkpoint", f)
 
     def forward(*xs: Any, state: Any) -> Any:
-        with _recording():  # of constants nothing is recorded, unless f brings something in
+        with _recording(), _repeated():  # of constants nothing is recorded, unless f brings something in
             try:
                 y = f(*(Tensor(x) if isinstance(x, np.ndarray) else x for x in xs))
             except Exception as error:
@@ -192,7 +192,7 @@ def checkpoint(f: Function) -> Function:
 
     def shares(g: Any, out: Any, *xs: Any, wanted: Sequence[int], state: Any) -> list[Any]:
         tensors = [Tensor(x) if isinstance(x, np.ndarray) else x for x in xs]
-        with drawing_from(Generator.at(state)):
+        with drawing_from(Generator.at(state)), _repeated():
             again, pullback = vjp(_bind(f, tensors, wanted), *(tensors[i] for i in wanted))
         if not np.array_equal(again._data, out._data if isinstance(out, Tensor) else out, equal_nan=again.dtype.kind in "fc"):
             raise GradientError(
@@ -390,3 +390,13 @@ def _recording() -> Iterator[None]:
         yield
     finally:
         state.recording = before
+
+
+@contextmanager
+def _repeated() -> Iterator[None]:
+    """What is computed inside is computed again for the gradient."""
+    before, state.repeated = state.repeated, True
+    try:
+        yield
+    finally:
+        state.repeated = before

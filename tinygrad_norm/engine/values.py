@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, total
+from .errors import DTypeError, describe
 
 PIECE = 1 << 15  # entries worked on at a time: 128 kB of float32
 Axes = tuple[int, ...]
@@ -172,6 +173,19 @@ def softplus(x: Array) -> Any:
         return np.log1p(e) + np.where(z.real > 0, z, 0)
     u = 1 + e
     return _narrow(np.log(u) + (e - (u - 1)) / u + np.maximum(z, 0), x)  # log1p with what u lost; NumPy's own is no loop of SIMD
+
+
+def whole_division(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    """⌊a/b⌋, or what remains; a whole number by 0 is an error, for which NumPy gives 0."""
+
+    def divide(a: Any, b: Any) -> Any:
+        if not np.all(b) and np.result_type(a, b).kind in "biu":
+            raise DTypeError(
+                f"{ufunc.__name__}: {describe(a)} by {describe(b)}: whole numbers cannot be divided by 0. Cast to float64."
+            )
+        return ufunc(a, b)
+
+    return divide
 
 
 def _largest(x: Array, axis: Axes) -> Any:

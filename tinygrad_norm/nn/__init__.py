@@ -4,6 +4,7 @@ Constructors, their defaults and ``state_dict`` keys are PyTorch's where PyTorch
 ``backward="recorded" | "analytic"`` are added.
 """
 
+from . import functional
 from .adaptive import AdaIN, AdaLayerNorm, AdaLayerNormZero, FiLM
 from .batch_norms import (
     BatchNorm1d,
@@ -91,4 +92,5 @@ __all__ = [
     "digits",
     "expected_variances",
     "fold_batch_norm",
+    "functional",
 ]
