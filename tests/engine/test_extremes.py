@@ -313,6 +313,27 @@ def test_rows(name, dtype):
             assert_right(found.data, slope, dtype, 64, 1 if adds_up else float(max(map(abs, slope))))
 
 
+@pytest.mark.parametrize(("dtype", "far", "step"), [("float16", 2000, 2), ("float32", 1e7, 1), ("float64", 1e16, 2)])
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_a_variance_far_from_0_keeps_its_digits(name, dtype, far, step):
+    """Where a unit in the mean's last place is as large as the deviations."""
+    x = far + step * np.array([[0.0, 1, 2, 4], [3, 3, 3, 4]])
+    leaf = tn.tensor(x, dtype=dtype, requires_grad=True)
+    y = getattr(F, name)(leaf, -1)
+    (found,) = grad(y.sum(), leaf)
+    for row, value, slope in zip(leaf.data, y.data, found.data):
+        exact = [mpf(float(a)) for a in row]
+        of = (lambda r: [moments(r)[1] / (len(r) - 1)]) if name == "var" else (lambda r: [mp.sqrt(moments(r)[1] / (len(r) - 1))])
+        assert_right([value], of(exact), dtype, 4)
+        wanted = slopes(of, exact, [mpf(1)])
+        assert_right(slope, wanted, dtype, 8, float(max(map(abs, wanted))))
+
+
+def test_a_variance_of_ordinary_numbers_is_recorded_plainly():
+    y = F.var(tn.tensor(np.random.default_rng(0).standard_normal((4, 50)).astype("float32") + 3, requires_grad=True), -1)
+    assert [node.op.name for node in tn.engine.history(y) if node.op] == ["mean", "sub", "pow", "sum", "reshape", "div"]
+
+
 # Cross-entropy at a confident target ------------------------------------------------------------------------
 
 

@@ -87,7 +87,10 @@ def var(
     input: Any, dim: Any = None, *, correction: float | None = None, keepdim: bool = False, unbiased: bool | None = None
 ) -> Tensor:
     """Σ(x − mean)²/(N − ``correction``) over ``dim``, in two passes. ``correction=0``, or ``unbiased=False``, is the biased one of
-    normalizations; without either it is 1.
+    normalizations; without either it is 1. Where the mean is so large that its own rounding would show, what is left of it in
+    x − mean is taken out, too, so that the result keeps its digits.
+
+    Source: Chan, Golub, LeVeque 1983, "Algorithms for Computing the Sample Variance", eq. 1.7.
 
     Raises ``ShapeError`` where N ≤ ``correction``: nothing is left to divide by.
     """
@@ -110,8 +113,13 @@ def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> T
             f"{name}: {describe(input)} has {count} {'entry' if count == 1 else 'entries'} over dim={dim} and correction={correction:g}; "
             f"it divides by {count} − {correction:g}. Take more entries, or correction=0 for the biased variance."
         )
-    centred = input - input.mean(axes, keepdims=True)
-    return (centred**2).sum(axes, keepdims=keepdim) / (count - correction)  # type: ignore[no-any-return]
+    mean = input.mean(axes, keepdims=True)
+    centred = input - mean
+    squares = op.sum(centred**2, axis=axes)
+    if input.dtype.kind == "f" and (mean._data**2 * (64 * count * np.finfo(input.dtype).eps) > squares._data).any():
+        centred = centred - centred.mean(axes, keepdims=True)  # what the rounding of so large a mean has left in it
+        squares = op.sum(centred**2, axis=axes)
+    return drop(squares, axes, keepdim) / (count - correction)
 
 
 @scope("standard deviation")
