@@ -6,6 +6,7 @@ Nothing here knows of gradients; everything here must give what the plain NumPy 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+
+# ∞ and NaN are results, as in PyTorch, and NumPy's warnings of them would point at lines of ours, which are nobody's business.
+# Who wants to know where the first one comes from asks NumPy to stop there: np.errstate(all="raise").
+warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning, rf"{__name__.partition('.')[0]}\.")
 
 SLAB = 1 << 16  # elements worked on at a time: 256 kB of float32 stay in a core's cache
 SMALL = 1 << 14  # below this, one call into NumPy beats any cleverness

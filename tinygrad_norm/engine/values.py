@@ -248,7 +248,7 @@ def mean(x: Array, axis: Axes) -> Any:
     shape = x.shape
     n = shape[axis[0]] if len(axis) == 1 else math.prod([shape[a] for a in axis])
     if x.dtype.char == "e":  # the sum may overflow where the mean does not
-        return np.mean(x, axis=axis, dtype=np.float32, keepdims=True).astype(np.float16)
+        return (np.add.reduce(x, axis, np.float32, keepdims=True) / np.float32(n)).astype(np.float16)
     means = total(x, axis) / n
     if n > 1 and x.dtype.kind == "f" and not np.vdot(means, means) < np.inf:  # so may it in any dtype
         means = np.where(np.isfinite(means), means, total(x / n, axis))
@@ -257,7 +257,7 @@ def mean(x: Array, axis: Axes) -> Any:
 
 def prod(x: Array, axis: Axes) -> Any:
     carried = {"e": np.float32, "f": np.float64}.get(x.dtype.char)  # a product may pass through what it does not come to
-    return np.prod(x, axis=axis, keepdims=True, dtype=carried).astype(x.dtype, copy=False)
+    return np.multiply.reduce(x, axis, carried, keepdims=True).astype(x.dtype, copy=False)
 
 
 def cumsum(x: Array, axis: int, reverse: bool) -> Array:
@@ -265,7 +265,7 @@ def cumsum(x: Array, axis: int, reverse: bool) -> Array:
     carried = {"e": np.float32, "f": np.float64}.get(x.dtype.char)
     if reverse:
         return np.flip(cumsum(np.flip(x, axis), axis, False), axis)
-    sums = np.cumsum(x, axis, dtype=carried)
+    sums = np.add.accumulate(x, axis, carried)
     return sums.astype(x.dtype) if carried else sums
 
 

@@ -104,7 +104,7 @@ def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple
 
 
 def _unit(a: Array, eps: float) -> Array:
-    return a / max(float(np.linalg.norm(a)), eps)
+    return a / max(math.sqrt(np.vdot(a, a)), eps)
 
 
 # The hand-derived node ------------------------------------------------------------------------------------------
