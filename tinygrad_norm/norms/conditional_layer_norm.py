@@ -32,8 +32,8 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from .arguments import is_analytic, modulation, narrow, number, widen
-from .kernels import affine_standardize, affine_standardize_pullbacks
-from .moments import pull_gain, pull_shift, pull_standardize, record, standardize
+from .kernels import affine_standardize_pullbacks
+from .moments import affine_array, pull_gain, pull_shift, pull_standardize, record, standardize
 from .registry import Norm, by_name, register
 
 
@@ -85,12 +85,14 @@ def _dx(g: Any, out: Any, x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps:
 
 
 def _forward(x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    return affine_standardize(x, 1.0 + widen(s), b, axis, eps)
+    return affine_array(x, 1.0 + widen(s), b, axis, eps)
 
 
 def _kernel(wanted: Sequence[int], g: Any, out: Any, x: Any, s: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> list[Any]:
     """s is γ − 1, so its gradient is γ's."""
     shares = affine_standardize_pullbacks((0 in wanted, 1 in wanted, 2 in wanted), g, x, 1.0 + widen(s), b, axis, eps)
+    if shares is None:
+        return [(_dx, pull_gain, pull_shift)[i](g, out, x, s, b, axis=axis, eps=eps) for i in wanted]
     return [shares[i] for i in wanted]
 
 

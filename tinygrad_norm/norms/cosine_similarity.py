@@ -29,7 +29,7 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import drop, one_axis
 from .arguments import as_parameter, is_analytic, narrow, number, widen
-from .l2_normalize import at_least, length
+from .l2_normalize import at_least, in_range
 from .registry import Norm, register
 
 
@@ -62,7 +62,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, b
     for t, name in ((a, "a"), (b, "b")):
         wide = widen(t)
         with scope("norms"):
-            divisor = at_least(length(wide, axis)[0].named(f"‖{name}‖"), eps)[0]
+            wide, n, _, least, _ = in_range(wide, axis, eps)
+            divisor = at_least(n.named(f"‖{name}‖"), least)[0]
         with scope("normalize"):
             units.append((wide / divisor).named(f"{name}̂"))
     with scope("product"):
@@ -77,8 +78,9 @@ def _narrow(y: Any, a: Any, b: Any) -> Any:
 
 def _unit(t: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
     """t̂, what it was divided by, and 1 where that is ‖t‖, 0 where it is ε."""
-    divisor, free = at_least(length(t, axis)[0], eps)
-    return t / divisor, divisor, free
+    t, n, _, least, scale = in_range(t, axis, eps)
+    divisor, free = at_least(n, least)
+    return t / divisor, divisor if scale is None else divisor * scale, free
 
 
 def _pull(g: Any, mine: Any, other: Any, axis: tuple[int, ...], eps: float) -> Any:

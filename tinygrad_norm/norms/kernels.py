@@ -28,13 +28,19 @@ PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a cor
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
 Piece = tuple[slice, ...]
 _AS_IT_IS = nullcontext()
+_RSTD = {char: (float(np.finfo(char).max) ** -0.45, float(np.finfo(char).tiny) ** -0.49) for char in "fd"}
 _TINY = 1e-20  # an ε below lets rstd³ leave the range of float32 where no gradient does
 
 
-def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array:
-    """γ·x̂ + β over arrays; float16 is computed in float32. The moments are remembered for the way back."""
+def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Array | None:
+    """γ·x̂ + β over arrays; float16 is computed in float32. The moments are remembered for the way back.
+
+    None where squares leave the dtype's range: that is left to the rules.
+    """
     if _few_rows(x, weight, axis) and type(bias) is np.ndarray and bias.shape == weight.shape and bias.dtype is x.dtype:
         y, mu, rstd = _rows_forward(x, weight, bias, x.shape[1], eps, center)
+        if not _well(rstd, eps):
+            return None
         _remember(x, (axis, eps, center, x.dtype), mu, rstd)
         return y
     dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
@@ -45,6 +51,8 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
     with by_rows() if x.size > SLAB else _AS_IT_IS:
         forward = _forward_in_rows if _in_rows(x.shape, weight, bias, axis) else _forward
         y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
+    if not _well(rstd, eps):
+        return None
     _remember(x, (axis, eps, center, wide), mu, rstd)
     return y
 
@@ -58,8 +66,8 @@ def affine_standardize_pullbacks(
     axis: tuple[int, ...],
     eps: float,
     center: bool = True,
-) -> Gradients:
-    """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64."""
+) -> Gradients | None:
+    """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64. None as for the forward pass."""
     if _few_rows(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
         known = _recall(x, (axis, eps, center, x.dtype))
         if known is not None:
@@ -70,8 +78,16 @@ def affine_standardize_pullbacks(
         if known is None:
             forward = _forward_in_rows if _in_rows(x.shape, 1.0, 0.0, axis) else _forward
             known = forward(x, 1.0, 0.0, axis, eps, center, wide, wide)[1:]
+            if not _well(known[1], eps):
+                return None
         backward = _backward_in_rows if _in_rows(x.shape, weight, bias, axis) else _backward
         return backward(wanted, g, x, weight, bias, axis, eps, center, *known, wide)
+
+
+def _well(rstd: Array, eps: float) -> bool:
+    """Whether σ² and its cube stay in the dtype's range. Only an ε that is next to nothing lets it be too small."""
+    low, high = _RSTD[rstd.dtype.char]
+    return bool(np.count_nonzero(rstd > low) == rstd.size and (eps > _TINY or np.count_nonzero(rstd < high) == rstd.size))
 
 
 def _common(first: Array, *others: Any) -> Any:

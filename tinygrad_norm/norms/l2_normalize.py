@@ -35,6 +35,7 @@ from ..engine import primitives as op
 from ..engine.arguments import floating
 from .arguments import is_analytic, narrow, number, widen
 from .moments import of_nothing, root
+from .ranges import power_of_two
 from .registry import Norm, by_name, register
 
 
@@ -61,7 +62,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, b
         return ANALYTIC(x, **how)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("norm"):
-        divisor = at_least(length(wide, axis, how["p"])[0].named("‖x‖"), how["eps"])[0]
+        wide, n, _, eps, _ = in_range(wide, **how)
+        divisor = at_least(n.named("‖x‖"), eps)[0]
     with scope("normalize"):
         y: Tensor = wide / divisor
     return narrow(y, x)  # type: ignore[no-any-return]
@@ -80,7 +82,17 @@ def length(x: Any, axis: tuple[int, ...], p: float = 2) -> tuple[Any, Any]:
     return op.where(powers == 0, 0.0, some), some
 
 
-def at_least(n: Any, eps: float) -> tuple[Any, Any]:
+def in_range(x: Any, axis: tuple[int, ...], eps: float, p: float = 2) -> tuple[Any, Any, Any, Any, Any]:
+    """x, ‖x‖ in ``length``'s two forms, ε, and what x and ε were divided by because of the range of their dtype, mostly None."""
+    n, some = length(x, axis, p)
+    scale = None if p in (1, math.inf) else power_of_two(n, x, axis, p, of_roots=True)
+    if scale is None:
+        return x, n, some, eps, None
+    x = x / scale
+    return x, *length(x, axis, p), eps / scale, scale
+
+
+def at_least(n: Any, eps: Any) -> tuple[Any, Any]:
     """max(n, ε), and 1 where that is n or 0 where it is ε: a fact, nothing flows through it.
 
     As in ``root``, what does not happen is not on the record.
@@ -112,16 +124,17 @@ def _slope(x: Any, n: Any, axis: tuple[int, ...], p: float) -> Any:
 
 
 def _dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], eps: float, p: float) -> Any:
-    x, g = widen(x), widen(g)
-    n, nonzero = length(x, axis, p)
+    g = widen(g)
+    x, n, nonzero, eps, scale = in_range(widen(x), axis, eps, p)
     divisor, free = at_least(n, eps)
     along = op.sum(g * x, axis=axis) / divisor
-    return (g - _slope(x, nonzero, axis, p) * (along * free)) / divisor
+    dx = (g - _slope(x, nonzero, axis, p) * (along * free)) / divisor
+    return dx if scale is None else dx / scale
 
 
 def _forward(x: Any, *, axis: tuple[int, ...], eps: float, p: float) -> Any:
-    wide = widen(x)
-    return narrow(wide / at_least(length(wide, axis, p)[0], eps)[0], x)
+    wide, n, _, eps, _ = in_range(widen(x), axis, eps, p)
+    return narrow(wide / at_least(n, eps)[0], x)
 
 
 ANALYTIC = Op("normalize", "L2Norm({0})", _forward, (_dx,))

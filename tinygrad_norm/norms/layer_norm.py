@@ -36,6 +36,7 @@ from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt, sum
 from .arguments import affine_pair, choice, is_analytic, narrow, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, root
+from .ranges import power_of_two, shrunk
 from .registry import Norm, register
 
 ANALYTIC = normalization("layer_norm", "LayerNorm({0})")
@@ -95,12 +96,20 @@ def _deviations(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, n: flo
     """c, q and −2q′(v)/q³, which is a number next to 1 where q³ itself may leave the dtype's range."""
     x = widen(x)
     c = x - mean(x, axis=axis)
+    return c, *_factor(c, axis, eps, eps_mode, n)
+
+
+def _factor(c: Any, axis: tuple[int, ...], eps: Any, eps_mode: str, n: float) -> tuple[Any, Any]:
+    inside = eps_mode == "variance"
     v = sum(c**2, axis=axis) / n
-    if eps_mode == "variance":
-        rstd = rsqrt(v + eps)
-        return c, rstd, 1.0
+    scale = power_of_two(v + eps if inside else v, c, axis)
+    if scale is not None:
+        q, slope = _factor(c / scale, axis, shrunk(eps, scale, 2 if inside else 1), eps_mode, n)
+        return q / scale, slope
+    if inside:
+        return rsqrt(v + eps), 1.0
     sigma, divisor = root(v)
-    return c, 1 / (sigma + eps), (sigma + eps) / divisor  # where σ is 0, so is c
+    return 1 / (sigma + eps), (sigma + eps) / divisor  # where σ is 0, so is c
 
 
 def _variant_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], n: float, **how: Any) -> Any:
@@ -117,13 +126,18 @@ def _variant_forward(x: Any, **how: Any) -> Any:
 VARIANT = Op("layer_norm", "LayerNorm({0})", _variant_forward, (_variant_dx,))
 
 
-def _record_variant(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> Tensor:
+def _record_variant(x: Tensor, axis: tuple[int, ...], eps: Any, eps_mode: str, n: float) -> Tensor:
     with scope("mean"):
         mu = mean(x, axis=axis).named("μ")
         c = (x - mu).named("c")
     with scope("variance"):
         v = (sum(c**2, axis=axis) / n).named("σ²")
-        q = rsqrt(v + eps).named("rstd") if eps_mode == "variance" else (1 / (root(v)[0].named("σ") + eps)).named("q")
+        inside = eps_mode == "variance"
+        shifted = v + eps if inside else v
+        scale = power_of_two(shifted, c, axis)
+        if scale is not None:
+            return _record_variant(c / scale, axis, shrunk(eps, scale, 2 if inside else 1), eps_mode, n)
+        q = rsqrt(shifted).named("rstd") if inside else (1 / (root(v)[0].named("σ") + eps)).named("q")
     with scope("normalize"):
         xhat: Tensor = (c * q).named("x̂")
     return xhat

@@ -25,8 +25,10 @@ from typing import Any
 
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
+from ..engine.arrays import Array
 from ..engine.primitives import pad, reshape, sum, windows
 from .arguments import channels, is_analytic, narrow, number, widen
+from .ranges import power_of_two, shrunk
 from .registry import Norm, by_name, register
 
 
@@ -56,9 +58,20 @@ def local_response_norm(
     wide = widen(x)
     with scope("neighbours"):
         s = (over(wide**2, *_around(size)).named("Σx²") * (alpha / size) + k).named("s")
+        scale = _too_large(s, wide, beta)
+        if scale is not None:
+            wide = wide / scale
+            s = (over(wide**2, *_around(size)).named("Σx²") * (alpha / size) + shrunk(k, scale, 2)).named("s")
     with scope("normalize"):
         y: Tensor = wide * s**-beta
+        if scale is not None:
+            y = y * scale ** (1 - 2 * beta)
     return narrow(y, x)  # type: ignore[no-any-return]
+
+
+def _too_large(s: Any, x: Any, beta: float) -> Array | None:
+    """For each place, a power of two near the largest |x| of its channels, where s^(β+1) would leave the dtype's range."""
+    return power_of_two(s, x, (1,), most=(1 / (abs(beta) + 2)))
 
 
 def _around(size: int) -> tuple[int, int]:
@@ -82,12 +95,21 @@ def over(x: Any, before: int, after: int) -> Any:
 def _dx(g: Any, out: Any, x: Any, *, size: int, alpha: float, beta: float, k: float) -> Any:
     x, g, (before, after) = widen(x), widen(g), _around(size)
     s = over(x**2, before, after) * (alpha / size) + k
+    scale = _too_large(s, x, beta)
+    if scale is not None:
+        how: dict[str, Any] = {"size": size, "alpha": alpha, "beta": beta, "k": shrunk(k, scale, 2)}
+        return _dx(g, out, x / scale, **how) * scale**-beta * scale**-beta  # their product may be no normal number
     return g * s**-beta - x * (2 * alpha * beta / size) * over(g * x * s ** (-beta - 1), after, before)
 
 
 def _forward(x: Any, *, size: int, alpha: float, beta: float, k: float) -> Any:
     wide = widen(x)
-    return narrow(wide * (over(wide**2, *_around(size)) * (alpha / size) + k) ** -beta, x)
+    s = over(wide**2, *_around(size)) * (alpha / size) + k
+    scale = _too_large(s, wide, beta)
+    if scale is not None:
+        how: dict[str, Any] = {"size": size, "alpha": alpha, "beta": beta, "k": shrunk(k, scale, 2)}
+        return narrow(_forward(wide / scale, **how) * scale ** (1 - 2 * beta), x)
+    return narrow(wide * s**-beta, x)
 
 
 ANALYTIC = Op("local_response_norm", "LRN({0})", _forward, (_dx,))

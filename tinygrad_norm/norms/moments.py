@@ -18,6 +18,7 @@ from ..engine.arrays import Array, sums
 from ..engine.primitives import mean, rsqrt, sqrt, where
 from .arguments import affine_inputs, is_analytic, narrow, widen
 from .kernels import affine_standardize, affine_standardize_pullbacks, pieces
+from .ranges import power_of_two, shrunk
 
 # The mathematics ------------------------------------------------------------------------------------------
 
@@ -25,11 +26,17 @@ from .kernels import affine_standardize, affine_standardize_pullbacks, pieces
 def standardize(x: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> tuple[Any, Any]:
     """x̂ and rstd; σ² is biased and taken by its definition, in two passes.
 
-    E[x²] − E[x]² would save a pass and lose everything where the mean is large.
+    E[x²] − E[x]² would save a pass and lose everything where the mean is large. (What remains is the rounding of μ itself: half
+    a unit of its last place, so that x̂ is off by as much as if each x had been rounded once more.)
     """
     x = widen(x)
     centred = x - mean(x, axis=axis) if center else x
-    rstd = rsqrt(mean(centred**2, axis=axis) + eps)
+    variance = mean(centred**2, axis=axis) + eps
+    scale = power_of_two(variance, centred, axis)
+    if scale is not None:
+        xhat, rstd = standardize(centred / scale, axis, shrunk(eps, scale, 2), center=False)
+        return xhat, rstd / scale
+    rstd = rsqrt(variance)
     return centred * rstd, rstd
 
 
@@ -72,8 +79,14 @@ def pull_shift(g: Any, *others: Any, **params: Any) -> Any:
     return widen(g)
 
 
+def affine_array(x: Array, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    """γ·x̂ + β over arrays: by the kernel, by the definition where the kernel gives up."""
+    y = affine_standardize(x, w, b, axis, eps, center)
+    return narrow(standardize(x, axis, eps, center)[0] * w + b, x) if y is None else y
+
+
 def _forward(x: Any, w: Any = 1.0, b: Any = 0.0, *, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
-    return affine_standardize(x, w, b, axis, eps, center)
+    return affine_array(x, w, b, axis, eps, center)
 
 
 def _kernel(
@@ -89,6 +102,8 @@ def _kernel(
     center: bool = True,
 ) -> list[Any]:
     shares = affine_standardize_pullbacks((0 in wanted, 1 in wanted, 2 in wanted), g, x, w, b, axis, eps, center)
+    if shares is None:
+        return [(_dx, pull_gain, pull_shift)[i](g, out, x, w, b, axis=axis, eps=eps, center=center) for i in wanted]
     return [share for share in shares if share is not None]
 
 
@@ -117,7 +132,13 @@ def record(
             centred, square = (x - mu).named("c"), "σ²"
     with scope("variance" if center else "mean square"):
         variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)
-        rstd = rsqrt(variance + eps).named("rstd")
+        shifted = variance + eps
+        scale = power_of_two(shifted, centred, axis)
+        if scale is not None:
+            centred, eps = (centred / scale).named(f"{centred.name}/2ᵏ"), shrunk(eps, scale, 2)
+            variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)
+            shifted = variance + eps
+        rstd = rsqrt(shifted).named("rstd")
     with scope("normalize"):
         xhat: Tensor = (centred * rstd).named("x̂")
     return xhat

@@ -34,6 +34,7 @@ from ..engine.arguments import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
 from .arguments import choice, is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
 from .moments import affine, normalization, normalize, of_nothing, root
+from .ranges import power_of_two, shrunk
 from .registry import Norm, register
 
 ANALYTIC = normalization("rms_norm", "RMSNorm({0})")
@@ -100,12 +101,16 @@ def _part(x: Any, axis: tuple[int, ...], first: int) -> Any:
     return x if whole else getitem(x, index=(slice(None),) * axis[-1] + (slice(first),))
 
 
-def _scale(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, first: int) -> tuple[Any, Any]:
+def _scale(x: Any, axis: tuple[int, ...], eps: Any, eps_mode: str, first: int) -> tuple[Any, Any]:
     """q, by which x is multiplied, and what its slope, −q²/rms or −q³, is in −q³: a number next to 1."""
-    ms = mean(_part(widen(x), axis, first) ** 2, axis=axis)
-    if eps_mode == "mean_square":
-        q = rsqrt(ms + eps)
-        return q, 1.0
+    part, inside = _part(widen(x), axis, first), eps_mode == "mean_square"
+    ms = mean(part**2, axis=axis)
+    scale = power_of_two(ms + eps if inside else ms, part, axis)
+    if scale is not None:
+        q, slope = _scale(widen(x) / scale, axis, shrunk(eps, scale, 2 if inside else 1), eps_mode, first)
+        return q / scale, slope
+    if inside:
+        return rsqrt(ms + eps), 1.0
     rms, divisor = root(ms)
     return 1 / (rms + eps), (rms + eps) / divisor
 
@@ -129,10 +134,15 @@ def _variant_forward(x: Any, **how: Any) -> Any:
 VARIANT = Op("rms_norm", "RMSNorm({0})", _variant_forward, (_variant_dx,))
 
 
-def _record_variant(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, first: int) -> Tensor:
+def _record_variant(x: Tensor, axis: tuple[int, ...], eps: Any, eps_mode: str, first: int) -> Tensor:
     with scope("mean square"):
-        ms = mean(_part(x, axis, first) ** 2, axis=axis).named("ms")
-        q = rsqrt(ms + eps).named("rstd") if eps_mode == "mean_square" else (1 / (root(ms)[0].named("rms") + eps)).named("q")
+        part, inside = _part(x, axis, first), eps_mode == "mean_square"
+        ms = mean(part**2, axis=axis).named("ms")
+        shifted = ms + eps if inside else ms
+        scale = power_of_two(shifted, part, axis)
+        if scale is not None:
+            return _record_variant(x / scale, axis, shrunk(eps, scale, 2 if inside else 1), eps_mode, first)
+        q = rsqrt(shifted).named("rstd") if inside else (1 / (root(ms)[0].named("rms") + eps)).named("q")
     with scope("normalize"):
         xhat: Tensor = (x * q).named("x̂")
     return xhat

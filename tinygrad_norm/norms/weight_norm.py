@@ -29,6 +29,7 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating, one_axis
 from ..engine.primitives import rsqrt, sum
 from .arguments import is_analytic, narrow, number, parameter, widen
+from .ranges import power_of_two, shrunk
 from .registry import Norm, by_name, register
 
 
@@ -57,7 +58,7 @@ def weight_norm(input: Tensor, weight: Tensor, dim: int | None = 0, backward: st
     wide = widen(v)
     with scope("norm"):
         square = sum(wide**2, axis=axis).named("‖v‖²")
-        inverse = rsqrt(square + eps if eps else square).named("1/‖v‖")
+        inverse = _rsqrt(square, wide, axis, eps).named("1/‖v‖")
     with scope("direction"):
         direction = (wide * inverse).named("v/‖v‖")
     with scope("length"):
@@ -85,8 +86,17 @@ def norm_axes(v: Tensor, dim: int | None) -> tuple[tuple[int, ...], tuple[int, .
 
 
 def _inverse(v: Any, axis: tuple[int, ...], eps: float) -> Any:
-    square = sum(v**2, axis=axis)
-    return rsqrt(square + eps if eps else square)
+    return _rsqrt(sum(v**2, axis=axis), v, axis, eps)
+
+
+def _rsqrt(square: Any, v: Any, axis: tuple[int, ...], eps: Any) -> Any:
+    """1/√(Σv² + ε), also where Σv² leaves the dtype's range."""
+    shifted = square if isinstance(eps, float) and not eps else square + eps
+    scale = power_of_two(shifted, v, axis)
+    if scale is None:
+        return rsqrt(shifted)
+    v = v / scale
+    return _rsqrt(sum(v**2, axis=axis), v, axis, shrunk(eps, scale, 2)) / scale
 
 
 def _forward(v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:
@@ -97,7 +107,8 @@ def _forward(v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:
 def _dv(dw: Any, out: Any, v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:
     v, dw = widen(v), widen(dw)
     r = _inverse(v, axis, eps)
-    return g * r * (dw - v * (r**2 * sum(dw * v, axis=axis)))
+    unit = v * r
+    return g * r * (dw - unit * sum(dw * unit, axis=axis))
 
 
 def _dg(dw: Any, out: Any, v: Any, g: Any, axis: tuple[int, ...], eps: float) -> Any:

@@ -36,6 +36,7 @@ from ..engine.arguments import floating
 from ..engine.primitives import maximum, mean, rsqrt, sum, where
 from .arguments import choice, is_analytic, narrow, number, parameter, widen
 from .moments import affine, root
+from .ranges import power_of_two, shrunk
 from .registry import Norm, by_name, register
 
 EPS = {"scaled_max": 1e-4, "scaled": 1e-6, "std": 1e-5}
@@ -87,13 +88,16 @@ def weight_standardization(
     return y
 
 
-def _record(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> Tensor:
+def _record(x: Tensor, axis: tuple[int, ...], eps: Any, eps_mode: str, n: float) -> Tensor:
     fan_in = math.prod(x.shape[1:])
     with scope("mean"):
         mu = mean(x, axis=axis).named("μ")
         c = (x - mu).named("c")
     with scope("variance"):
         v = (sum(c**2, axis=axis) / n).named("σ²")
+        scale = power_of_two(_rooted(v, eps, eps_mode, fan_in), c, axis)
+        if scale is not None:
+            return _record(c / scale, axis, shrunk(eps, scale, 1 if eps_mode == "std" else 2), eps_mode, n)
         if eps_mode == "scaled_max":
             q = rsqrt(maximum(v * fan_in, eps)).named("q")
         elif eps_mode == "scaled":
@@ -105,25 +109,38 @@ def _record(x: Tensor, axis: tuple[int, ...], eps: float, eps_mode: str, n: floa
     return xhat
 
 
+def _rooted(v: Any, eps: Any, eps_mode: str, fan_in: Any) -> Any:
+    """What the root is taken of."""
+    return {"scaled_max": lambda: maximum(v * fan_in, eps), "scaled": lambda: v + eps, "std": lambda: v}[eps_mode]()
+
+
 # The hand-derived node: c·q(v), and γ ---------------------------------------------------------------------------
 
 
 def _standardize(x: Any, axis: tuple[int, ...], eps: float, eps_mode: str, n: float) -> tuple[Any, Any, Any]:
     """c, q, and k = −2q′(v)/(q³·n), which stays next to 1/N where q³ itself may leave the dtype's range."""
     x = widen(x)
-    fan_in = math.prod([x.shape[a] for a in axis])
     c = x - mean(x, axis=axis)
+    return c, *_factor(c, axis, eps, eps_mode, n)
+
+
+def _factor(c: Any, axis: tuple[int, ...], eps: Any, eps_mode: str, n: float) -> tuple[Any, Any]:
+    fan_in = math.prod([c.shape[a] for a in axis])
     v = sum(c**2, axis=axis) / n
+    scale = power_of_two(_rooted(v, eps, eps_mode, fan_in), c, axis)
+    if scale is not None:
+        q, k = _factor(c / scale, axis, shrunk(eps, scale, 1 if eps_mode == "std" else 2), eps_mode, n)
+        return q / scale, k
     if eps_mode == "scaled_max":
         scaled = v * fan_in
         q = rsqrt(maximum(scaled, eps))
         share = where(scaled == eps, 0.5, where(scaled < eps, 0.0, 1.0))
-        return c, q, share * (fan_in / n)
+        return q, share * (fan_in / n)
     if eps_mode == "scaled":
         r = rsqrt(v + eps)
-        return c, r * fan_in**-0.5, fan_in / n
+        return r * fan_in**-0.5, fan_in / n
     s, divisor = root(v)
-    return c, 1 / (s + eps), (s + eps) / (divisor * n)
+    return 1 / (s + eps), (s + eps) / (divisor * n)
 
 
 def _forward(x: Any, w: Any = 1.0, **how: Any) -> Any:
