@@ -278,6 +278,7 @@ def discover() -> list[Target]:
         if isinstance(getattr(tn, n), types.ModuleType) and n not in ("functional", "nn")
     }
     spaces |= {f"nn.{n}": v for n, v in ((n, getattr(tn.nn, n)) for n in tn.nn.__all__) if isinstance(v, types.ModuleType)}
+    del spaces["nn.functional"]  # F, where PyTorch has it
     for space, module in spaces.items():
         for n in getattr(module, "__all__", [n for n in dir(module) if not n.startswith("_")]):
             f = getattr(module, n)

@@ -18,7 +18,10 @@ from .tensor import Tensor
 
 
 def softmax(input: Any, dim: Any) -> Tensor:
-    """exp(x)/Σexp(x) along ``dim`` (an axis, or several together); stable for any size of x."""
+    """exp(x)/Σexp(x) along ``dim`` (an axis, or several together); stable for any size of x.
+
+    Values are right relative to themselves; the gradient p·(g − Σg·p) to a few ε of the cotangents, of which it is a difference.
+    """
     x = floating(input, "softmax")
     return op.softmax(x, axis=canonical_axes(dim, x.ndim, "softmax"))  # type: ignore[no-any-return]
 
@@ -116,10 +119,11 @@ def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> T
     mean = input.mean(axes, keepdims=True)
     centred = input - mean
     squares = op.sum(centred**2, axis=axes)
-    if input.dtype.kind == "f" and (mean._data**2 * (64 * count * np.finfo(input.dtype).eps) > squares._data).any():
+    small = 64 * count * np.finfo(input.dtype).eps if input.dtype.kind == "f" else 0.0
+    if small and np.count_nonzero(mean._data * mean._data * small > squares._data):
         centred = centred - centred.mean(axes, keepdims=True)  # what the rounding of so large a mean has left in it
         squares = op.sum(centred**2, axis=axes)
-    return drop(squares, axes, keepdim) / (count - correction)
+    return drop(squares, axes, keepdim) / (count - correction)  # type: ignore[no-any-return]
 
 
 @scope("standard deviation")

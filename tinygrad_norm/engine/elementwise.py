@@ -21,8 +21,22 @@ exp = public(op.exp, __name__, "eˣ.")
 log = public(op.log, __name__, "The natural logarithm; −∞ at 0, NaN below.")
 sqrt = public(op.sqrt, __name__, "√x; NaN below 0. At 0 the gradient is ∞.")
 rsqrt = public(op.rsqrt, __name__, "1/√x.")
-tanh = public(op.tanh, __name__, "The hyperbolic tangent.")
-sigmoid = public(op.sigmoid, __name__, "1/(1 + e⁻ˣ), without overflow.")
+tanh = public(
+    op.tanh,
+    __name__,
+    """The hyperbolic tangent.
+
+The value is right relative to itself, the slope 1 − y² to a few ε of 1: where |x| is large it has the digits that y has beyond
+the nines. (1/cosh²x has all, and NaN for its own slope from where cosh x is ∞.)""",
+)
+sigmoid = public(
+    op.sigmoid,
+    __name__,
+    """1/(1 + e⁻ˣ), without overflow.
+
+The value is right relative to itself; the slope y·(1 − y) also, for x ≤ 0, and to a few ε of 1 for x > 0. Where a confident
+answer must keep its digits, ``logsigmoid`` and ``binary_cross_entropy_with_logits`` do.""",
+)
 log1p = public(op.log1p, __name__, "log(1 + x), to full precision near 0.")
 expm1 = public(op.expm1, __name__, "eˣ − 1, to full precision near 0.")
 sin = public(op.sin, __name__, "The sine.")

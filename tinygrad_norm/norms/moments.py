@@ -32,7 +32,7 @@ def standardize(x: Any, axis: tuple[int, ...], eps: float, center: bool = True) 
     x = widen(x)
     centred = x - mean(x, axis=axis) if center else x
     variance = mean(centred**2, axis=axis) + eps
-    scale = power_of_two(variance, centred, axis)
+    scale = power_of_two(variance, centred, axis, least=eps)
     if scale is not None:
         xhat, rstd = standardize(centred / scale, axis, shrunk(eps, scale, 2), center=False)
         return xhat, rstd / scale
@@ -133,7 +133,7 @@ def record(
     with scope("variance" if center else "mean square"):
         variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)
         shifted = variance + eps
-        scale = power_of_two(shifted, centred, axis)
+        scale = power_of_two(shifted, centred, axis, least=eps)
         if scale is not None:
             centred, eps = (centred / scale).named(f"{centred.name}/2ᵏ"), shrunk(eps, scale, 2)
             variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)

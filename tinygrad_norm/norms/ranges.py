@@ -18,13 +18,20 @@ _ENDS = {char: (float(np.finfo(char).tiny) ** 0.9, float(np.finfo(char).max) ** 
 
 
 def power_of_two(
-    sums: Any, x: Any, axis: tuple[int, ...], p: float = 2, of_roots: bool = False, most: float | None = None
+    sums: Any,
+    x: Any,
+    axis: tuple[int, ...],
+    p: float = 2,
+    of_roots: bool = False,
+    least: Any = 0.0,
+    most: float | None = None,
 ) -> Array | None:
     """What to divide x by, where some sum of |x|ᵖ over ``axis`` is too near an end of its dtype's range: a power of two near the
     largest |x| of the group, for a high p that largest itself; 1 for the groups that are well, all 0, or not finite. None where
     nothing is to be divided, and for symbols.
 
     of_roots:  the sums come as their pth roots
+    least:     what they are known to be at least, such as an ε that was added
     most:      nothing is wrong with small sums, and large ones must stay below this power of the dtype's largest number
     """
     data = sums.numpy() if isinstance(sums, Tensor) else sums
@@ -35,9 +42,10 @@ def power_of_two(
         low, high = low ** min(1, 1 / p), high ** min(1, 1 / p)
     if most is not None:
         low, high = -1.0, float(np.finfo(data.dtype).max) ** most
+    enough = type(least) is float and least > low
+    if np.count_nonzero(data < high) == data.size and (enough or np.count_nonzero(data > low) == data.size):
+        return None  # nearly always
     well = (data > low) & (data < high)
-    if np.count_nonzero(well) == data.size:
-        return None
     x = x.numpy() if isinstance(x, Tensor) else x
     largest = np.max(np.abs(x), axis, keepdims=True)
     needed = ~well & (largest > 0) & np.isfinite(largest)

@@ -15,6 +15,9 @@ Backward:
 J is symmetric and positive semidefinite, of rank (number of p > 0) − 1, of trace 1 − Σp², and no eigenvalue is above ½.
 Every row of dx sums to zero: adding one number to all of x changes nothing.
 
+Precision   p is right relative to itself. dx is a difference of cotangents, right to a few ε of the largest of them: at p ≈ 1 its
+            few digits are those of 1 − p. Where they count, take ``cross_entropy``, whose p − 1 keeps them
+
 Edges       a row of −∞ only, or with +∞ or NaN in it, is NaN; single −∞ are p = 0 with gradient 0
 
 Source: Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs".
