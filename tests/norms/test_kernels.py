@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_norm as tn
 from tinygrad_norm.engine.arrays import sum_to, total
-from tinygrad_norm.norms import kernels
+from tinygrad_norm.norms import kernels, known
 from tinygrad_norm.norms.kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from tinygrad_norm.norms.moments import pull_standardize, standardize
 
@@ -113,14 +113,14 @@ def test_small_addends_survive_long_columns():
 
 
 def test_moments_are_forgotten_with_their_array():
-    before = len(kernels._moments)
+    before = len(known._moments)
     x = np.random.default_rng(0).normal(size=(3, 4))
     affine_standardize(x, 1.0, 0.0, (1,), 1e-5)
-    assert len(kernels._moments) == before + 1
+    assert len(known._moments) == before + 1
     gc.disable()
     try:
         del x
-        assert len(kernels._moments) == before
+        assert len(known._moments) == before
     finally:
         gc.enable()
 

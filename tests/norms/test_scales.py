@@ -16,6 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning
 NAMES = (
     *("layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm", "weight_standardization", "weight_norm"),
     *("normalize", "cosine_similarity", "conditional_layer_norm", "ada_norm", "local_response_norm", "power_norm_v"),
+    *("scale_norm", "qk_norm"),
 )
 CASES = [
     pytest.param(get(name), {**get(name).options, **sample}, id=f"{name}-{i}")

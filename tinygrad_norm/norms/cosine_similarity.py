@@ -29,7 +29,7 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import drop, one_axis
 from .arguments import as_parameter, is_analytic, narrow, number, widen
-from .l2_normalize import at_least, in_range
+from .l2_normalize import at_least, in_range, unit
 from .registry import Norm, register
 
 
@@ -76,21 +76,14 @@ def _narrow(y: Any, a: Any, b: Any) -> Any:
     return narrow(y, a) if a.dtype == b.dtype else y
 
 
-def _unit(t: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
-    """t̂, what it was divided by, and 1 where that is ‖t‖, 0 where it is ε."""
-    t, n, _, least, scale = in_range(t, axis, eps)
-    divisor, free = at_least(n, least)
-    return t / divisor, divisor if scale is None else divisor * scale, free
-
-
 def _pull(g: Any, mine: Any, other: Any, axis: tuple[int, ...], eps: float) -> Any:
-    unit, divisor, free = _unit(widen(mine), axis, eps)
-    towards, *_ = _unit(widen(other), axis, eps)
-    return widen(g) * (towards - unit * (op.sum(unit * towards, axis=axis) * free)) / divisor
+    direction, divisor, free = unit(widen(mine), axis, eps)
+    towards, *_ = unit(widen(other), axis, eps)
+    return widen(g) * (towards - direction * (op.sum(direction * towards, axis=axis) * free)) / divisor
 
 
 def _forward(a: Any, b: Any, *, axis: tuple[int, ...], eps: float) -> Any:
-    return _narrow(op.sum(_unit(widen(a), axis, eps)[0] * _unit(widen(b), axis, eps)[0], axis=axis), a, b)
+    return _narrow(op.sum(unit(widen(a), axis, eps)[0] * unit(widen(b), axis, eps)[0], axis=axis), a, b)
 
 
 ANALYTIC = Op(

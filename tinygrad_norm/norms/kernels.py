@@ -14,7 +14,6 @@ along these say all there is to say, and γ·rstd is one factor.
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 
 from ..engine.arrays import SLAB, Array, by_rows, number, ones, row_sums, sum_to, sums
 from ..engine.primitives import mean, rsqrt
+from .known import recall, remember
 
 PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a core's second cache
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
@@ -41,7 +41,7 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
         y, mu, rstd = _rows_forward(x, weight, bias, x.shape[1], eps, center)
         if not _well(rstd, eps):
             return None
-        _remember(x, (axis, eps, center, x.dtype), mu, rstd)
+        remember(x, (axis, eps, center, x.dtype), mu, rstd)
         return y
     dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
     wide = np.dtype(np.float32) if dtype == np.float16 else dtype
@@ -53,7 +53,7 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
         y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
     if not _well(rstd, eps):
         return None
-    _remember(x, (axis, eps, center, wide), mu, rstd)
+    remember(x, (axis, eps, center, wide), mu, rstd)
     return y
 
 
@@ -69,11 +69,11 @@ def affine_standardize_pullbacks(
 ) -> Gradients | None:
     """dx, dγ, dβ in one pass over the pieces. Sums over pieces are carried in float64. None as for the forward pass."""
     if _few_rows(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
-        known = _recall(x, (axis, eps, center, x.dtype))
+        known = recall(x, (axis, eps, center, x.dtype))
         if known is not None:
             return _rows_backward(wanted, g, x, weight, x.shape[1], eps, center, *known)
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
-    known = _recall(x, (axis, eps, center, wide))
+    known = recall(x, (axis, eps, center, wide))
     with by_rows() if x.size > SLAB else _AS_IT_IS:
         if known is None:
             forward = _forward_in_rows if _in_rows(x.shape, 1.0, 0.0, axis) else _forward
@@ -428,19 +428,3 @@ def _gather(dy: Array, c: Array, rstd: Array, w: Any, dw: Array | None, db: Arra
     if db is not None:
         db += sums(dy, None, db.shape)
     return found
-
-
-# What the forward pass knows already ----------------------------------------------------------------------------
-
-_moments: dict[int, tuple[Any, Any, Array, Array]] = {}
-
-
-def _remember(x: Array, how: Any, mu: Array, rstd: Array) -> None:
-    """Keep the moments of an array for as long as it lives. Recorded data never changes, so they stay true."""
-    key = id(x)
-    _moments[key] = (weakref.ref(x, lambda _: _moments.pop(key, None)), how, mu, rstd)
-
-
-def _recall(x: Array, how: Any) -> tuple[Array, Array] | None:
-    known = _moments.get(id(x))
-    return known[2:] if known is not None and known[0]() is x and known[1] == how else None

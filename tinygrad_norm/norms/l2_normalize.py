@@ -107,6 +107,13 @@ def at_least(n: Any, eps: Any) -> tuple[Any, Any]:
     return n, 1.0
 
 
+def unit(x: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
+    """x̂ for p = 2, what x was divided by, and 1 where that is ‖x‖, 0 where it is ε."""
+    x, n, _, least, scale = in_range(x, axis, eps)
+    divisor, free = at_least(n, least)
+    return x / divisor, divisor if scale is None else divisor * scale, free
+
+
 # The hand-derived node ------------------------------------------------------------------------------------------
 
 

@@ -26,9 +26,9 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import transpose
 from .arguments import is_analytic, narrow, number, widen
-from .l2_normalize import at_least, length
+from .l2_normalize import at_least, in_range, unit
 from .registry import Norm, register
-from .scale_norm import one_number, pull_unit, unit
+from .scale_norm import one_number, pull_unit
 
 
 @scope("QK-norm")
@@ -57,7 +57,8 @@ def qk_norm(query: Tensor, key: Tensor, scale: Tensor = 1.0, eps: float = 1e-12,
     units = []
     for t, name in ((widen(q), "q"), (widen(k), "k")):
         with scope("norms"):
-            divisor = at_least(length(t, axis)[0].named(f"‖{name}‖"), eps)[0]
+            t, n, _, least, _ = in_range(t, axis, eps)
+            divisor = at_least(n.named(f"‖{name}‖"), least)[0]
         with scope("normalize"):
             units.append((t / divisor).named(f"{name}̂"))
     with scope("scores"):

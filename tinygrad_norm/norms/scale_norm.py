@@ -25,7 +25,7 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import floating
 from .arguments import as_parameter, is_analytic, narrow, number, widen
-from .l2_normalize import at_least, length
+from .l2_normalize import at_least, in_range, unit
 from .registry import Norm, by_name, register
 
 
@@ -49,11 +49,12 @@ def scale_norm(input: Tensor, scale: Tensor, eps: float = 1e-5, backward: str = 
         return ANALYTIC(x, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("norm"):
-        divisor = at_least(length(wide, axis)[0].named("‖x‖"), eps)[0]
+        wide, n, _, least, _ = in_range(wide, axis, eps)
+        divisor = at_least(n.named("‖x‖"), least)[0]
     with scope("normalize"):
-        unit = (wide / divisor).named("x̂")
+        xhat = (wide / divisor).named("x̂")
     with scope("scale"):
-        y: Tensor = narrow(unit * g, x)
+        y: Tensor = narrow(xhat * g, x)
     return y
 
 
@@ -68,12 +69,6 @@ def one_number(name: str, what: str, value: Any, x: Tensor, symbol: str) -> Tens
 
 
 # The hand-derived node ------------------------------------------------------------------------------------------
-
-
-def unit(x: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
-    """x̂, what x was divided by, and 1 where that is ‖x‖, 0 where it is ε."""
-    divisor, free = at_least(length(x, axis)[0], eps)
-    return x / divisor, divisor, free
 
 
 def pull_unit(g: Any, x: Any, axis: tuple[int, ...], eps: float) -> Any:
