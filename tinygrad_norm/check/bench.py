@@ -130,10 +130,15 @@ class Subject:
         least = float(max(np.finfo(x.dtype).smallest_normal for x in self.point)) / self.unit
         mine = replace(self, cotangents=weights, ways=ways)
         if forward:
-            return [roundings(t, given, least) for t in mine.along(xs, k)]
+            return [self._roundings(t, given, least) for t in mine.along(xs, k)]
         ys, weights = mine._reverse(xs, k - 1)
         found = grad(ys, xs, weights, create_graph=True, allow_unused=True)
-        return [np.zeros(x.shape) if t is None else roundings(t, given, least) for t, x in zip(found, xs)]
+        return [np.zeros(x.shape) if t is None else self._roundings(t, given, least) for t, x in zip(found, xs)]
+
+    def _roundings(self, t: Tensor, given: Sequence[Tensor], least: float) -> Array:
+        """A constant that f computed off the record is another one in double precision."""
+        others = set(history(t)) - set(given) if self.unit > float(np.finfo(np.float64).eps) / 2 else ()
+        return roundings(t, {c: 2.0 for c in others if c.op is None}, least)
 
     def _reverse(self, xs: list[Tensor], k: int) -> tuple[list[Tensor], list[Array]]:
         """Tensors and weights whose product, summed, is the derivative of order k along the first k ways."""
@@ -220,7 +225,7 @@ class Bench:
         self.again: Terms | None = None
         nodes = history(record)
         self.price = len(nodes) * 250 + sum(t.size for t in nodes)
-        self.rounding = roundings(record) * (float(np.finfo(np.float64).eps) / 2)
+        self.rounding = roundings(record, 2.0) * (float(np.finfo(np.float64).eps) / 2)
         kinks = sorted({t.op.name for t in nodes if t.op is not None and not t.op.smooth})
         where = f"order {k}, {mode}: no complex step"
         self.kinked = bool(kinks)

@@ -272,13 +272,14 @@ class _Judge:
             for way, slope in zip(s.asked, slopes):
                 products = [g.astype(np.float64) * v for g, v in zip(gs, way)]
                 total = np.array([sum(float(np.sum(p)) for p in products)])
-                bound = np.array([sum(float(np.sum(b * np.abs(v) + _DOUBLE * p.size * np.abs(p))) for b, v, p in zip(bounds, way, products))])
+                bound = np.array([_weighed(bounds, way)])
+                summing = _DOUBLE * sum(math.sqrt(p.size) * float(np.sum(np.abs(p))) for p in products)
 
                 def ask_along(bad: Array, way: list[Array] = way) -> tuple[Array, Array]:
                     other = bench.slope(way, first=False)
                     return np.atleast_1d(other.values), np.atleast_1d(other.error)
 
-                rows.append(_Row("all", total, np.atleast_1d(slope.values), bound, np.atleast_1d(slope.error), ask_along))
+                rows.append(_Row("all", total, np.atleast_1d(slope.values), bound, np.atleast_1d(slope.error + summing), ask_along))
             self._judge(k, mode, bench.slope_oracle, f"{WAYS} directions", rows, bool(bench.again))
         if any(not np.array_equal(a, b) for a, b in zip(numbers, again)):
             self.findings.append(Finding(k, "reverse", "repetition", f"all {size} entries", "two runs differ", math.inf, 0.0))
@@ -311,8 +312,7 @@ class _Judge:
             return
         s = self.subject
         (gs, g_bounds), (ts, t_bounds) = self._gradients, self._tangents
-        rounding = sum(float(np.sum(b * np.abs(v))) for b, v in zip(g_bounds, s.ways[k - 1]))
-        rounding += sum(float(np.sum(b * np.abs(u))) for b, u in zip(t_bounds, s.cotangents))
+        rounding = _weighed(g_bounds, s.ways[k - 1]) + _weighed(t_bounds, s.cotangents)
         relative = 4 * _DOUBLE if self.rtol is None else self.rtol
         noise = _SLACK * s.unit * rounding
         self.findings.append(_same_product(k, "1 pair u, v", s.cotangents, ts, gs, s.ways[k - 1], relative, noise))
@@ -363,6 +363,7 @@ class _Judge:
                     expected[bad], error[bad] = np.where(better, values, expected[bad]), np.where(better, doubt, error[bad])
             allowed, off = self._allowed(row, error), np.abs(found - expected)
             off = np.where(np.isnan(off), math.inf, off)
+            allowed = np.where(np.isfinite(found), allowed, 0.0)
             if not off.size:
                 continue
             excess = [_excess(float(o), float(a)) for o, a in zip(off, allowed)]
@@ -376,6 +377,12 @@ class _Judge:
                     f"entry is {number(largest)}: it is zero but for rounding, or badly conditioned here, or at a kink"
                 )
         self.findings.append(Finding(k, mode, oracle, part, worst, size, bound))
+
+
+def _weighed(bounds: Sequence[Array], weights: Sequence[Array]) -> float:
+    """What sums with these weights may be off by."""
+    with np.errstate(invalid="ignore"):  # ∞·0
+        return sum(float(np.sum(np.where(v != 0, b * np.abs(v), 0.0))) for b, v in zip(bounds, weights))
 
 
 def _excess(size: float, allowed: float) -> float:

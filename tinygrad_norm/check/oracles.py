@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.arrays import Array
+from ..engine.errors import TinygradNormError
 
 Terms = Callable[[Sequence[Array]], Array]
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
@@ -85,26 +86,33 @@ def central_difference(
     rows = np.empty((len(steps), len(entries)))
     off = np.empty_like(rows)
     for k, i in enumerate(entries):
-        before, touched, ways = flat[i], np.zeros(noise.shape, bool), []
+        before, ways = flat[i], []
+        flat[i] = np.nan
+        touched = _depend(f, args, noise)
         for s, step in enumerate(steps):
             flat[i] = high = before + step * scale
             above = f(args)
             flat[i] = low = before - step * scale
             changed = above - f(args)
-            touched |= changed != 0
+            touched = touched | (changed != 0)
             with np.errstate(all="ignore"):  # a step too short to move x has no answer
                 rows[s, k] = np.sum(changed) / (high - low)
             ways.append(high - low)
         flat[i] = before
         with np.errstate(all="ignore"):
-            off[:, k] = 2 * _noise(noise, touched) / np.abs(ways)
+            off[:, k] = 2 * float(np.sum(noise[touched])) / np.abs(ways)
     values, error = _stillest(rows, off)
     return Estimate(entries, values, error)
 
 
-def _noise(rounding: Array, touched: Array) -> float:
-    """Rounding of the terms that changed; of all, where none was seen to (the others cancel exactly)."""
-    return float(np.sum(rounding[touched] if np.any(touched) else rounding))
+def _depend(f: Terms, args: Sequence[Array], noise: Array) -> Array:
+    """Which terms depend on what is nan in the arguments; the others cancel exactly. All, where that cannot be asked."""
+    try:
+        with np.errstate(all="ignore"):
+            touched = np.isnan(f(args))
+    except (TinygradNormError, ValueError, TypeError, IndexError, ArithmeticError):
+        return np.ones(noise.shape, bool)
+    return touched if np.any(touched) else np.ones(noise.shape, bool)
 
 
 def _stillest(rows: Array, noise: Array) -> tuple[Array, Array]:
@@ -185,12 +193,13 @@ def central_difference_along(
         return f([x + t * v for x, v in zip(point, ways)])
 
     noise = 2 * _UNIT * np.abs(at(0.0)) if rounding is None else rounding
-    touched, rows = np.zeros(noise.shape, bool), []
+    unknown = [np.where(v != 0, np.nan, x) for x, v in zip(point, ways)]
+    touched, rows = _depend(f, unknown, noise) if summed else np.ones(noise.shape, bool), []
     for h in steps:
         near, far = at(h) - at(-h), at(2 * h) - at(-2 * h)
-        touched |= (near != 0) | (far != 0)
+        touched = touched | (near != 0) | (far != 0)
         terms = (8 * near - far) / (12 * h)
         rows.append(np.asarray(np.sum(terms) if summed else terms))
-    whole = np.asarray(_noise(noise, touched) if summed else noise)
+    whole = np.asarray(np.sum(noise[touched]) if summed else noise)
     values, error = _stillest(np.array(rows), np.array([1.5 * whole / h for h in steps]))
     return Slope(values, error)

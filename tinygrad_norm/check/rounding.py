@@ -8,7 +8,7 @@ min(n − 1, 4√n) roundings (Higham and Mary 2019, SIAM J. Sci. Comput. 41(5))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,20 +56,20 @@ class Rounded:
         return Rounded(out, error, least)
 
 
-def roundings(result: Tensor, exact: Collection[Tensor] = (), least: float = _FLUSHED) -> Array:
+def roundings(result: Tensor, off: Mapping[Tensor, float] | float = 0.0, least: float = _FLUSHED) -> Array:
     """How far each entry of a recorded tensor may be off, per unit roundoff, computed in double precision.
 
-    exact:  leaves that are given; other leaves of floating point were computed by somebody, and count two roundings
+    off:    how many roundings of it a leaf may be off by: all, or each; those that are not named are given as they are
     least:  what an operation may be off by, however small its result: the underflow of the dtype that is judged
     """
     if result.op is None:
         return np.zeros(result.shape)
     graph, least = Graph(result), max(least, _FLUSHED)
-    leaves, given = {}, set(exact)  # tensors compare entry by entry
+    leaves = {}
     for t in graph.tensors:
         if t.op is None and t.dtype.kind == "f":
-            data = t._data.astype(np.float64)
-            leaves[t] = Rounded(data, 0.0 if t in given else 2 * np.abs(np.where(np.isfinite(data), data, 0)), least)
+            data, much = t._data.astype(np.float64), off if isinstance(off, float) else off.get(t, 0.0)
+            leaves[t] = Rounded(data, much * np.abs(np.where(np.isfinite(data), data, 0)), least)
     with np.errstate(all="ignore"):
         found = replay(graph, leaves)
     bound = found.error if isinstance(found, Rounded) else np.zeros(result.shape)
