@@ -26,6 +26,7 @@ from ..engine.arrays import Array
 from ..graph import Graph, replay
 from ..norms import InputError
 from .oracles import (
+    ALONG,
     LONGER,
     SHORTER_ALONG,
     STEP,
@@ -125,7 +126,10 @@ class Subject:
     def bounds(self, k: int, forward: bool = False) -> list[Array]:
         """How far each entry of the engine's order k may be off, per unit roundoff: by argument, or by output."""
         xs = _leaves(self.exact)
-        weights, ways = _leaves(self.cotangents), [_leaves(way) for way in self.ways]  # so that what is linear is on the record, too
+        weights, ways = (
+            _leaves(self.cotangents),
+            [_leaves(way) for way in self.ways],
+        )  # so that what is linear is on the record, too
         given = [*xs, *weights, *(v for way in ways for v in way)]
         least = float(max(np.finfo(x.dtype).smallest_normal for x in self.point)) / self.unit
         mine = replace(self, cotangents=weights, ways=ways)
@@ -290,12 +294,12 @@ class Bench:
             way = [np.zeros(x.shape) for x in s.exact]
             way[which].flat[i] = step
             slopes.append(self._by_difference(way, True, first))
-        values, errors = (np.array([float(v) for v in of]) / step for of in zip(*[(t.values, t.error) for t in slopes] or [(), ()]))
-        return Estimate(entries, values, errors)
+        values, errors = np.array([float(t.values) for t in slopes]), np.array([float(t.error) for t in slopes])
+        return Estimate(entries, values / step, errors / step)
 
     def _by_difference(self, way: Sequence[Array], summed: bool, first: bool) -> Slope:
-        more = {} if first else {"steps": SHORTER_ALONG}
-        return central_difference_along(self.fresh, self.s.exact, way, summed, self.rounding, **more)
+        steps = ALONG if first else SHORTER_ALONG
+        return central_difference_along(self.fresh, self.s.exact, way, summed, self.rounding, steps)
 
     def slope(self, way: Sequence[Array], first: bool = True) -> Slope:
         """The derivative along a direction; not ``first``: with other steps."""

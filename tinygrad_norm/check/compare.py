@@ -17,7 +17,7 @@ from ..engine.shapes import wholes
 from ..engine.tensor import as_dtype
 from ..graph import Graph, replay
 from ..graph.routes import Routes
-from ..graph.table import number, table, to_json
+from ..graph.table import html_text, number, table, to_json
 from ..norms import InputError, Norm, check_settings, draw, get, is_a_choice, names
 from .oracles import SHORTER, STEP, Estimate, central_difference, choose, complex_step
 from .rounding import roundings
@@ -127,7 +127,9 @@ class Comparison:
             )
         for way, by_name in self.gradients.items():
             unknown = {n: int(np.sum(~np.isfinite(g))) for n, g in by_name.items() if way in (COMPLEX, CENTRAL)}
-            text += "".join(f"\n{way} found no answer for {u} entries of d{self.norm.symbol(n)}." for n, u in unknown.items() if u)
+            text += "".join(
+                f"\n{way} found no answer for {u} entries of d{self.norm.symbol(n)}." for n, u in unknown.items() if u
+            )
         return text
 
     def __str__(self) -> str:
@@ -153,7 +155,7 @@ class Comparison:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": str(self)}
+        return {"text/plain": str(self), "text/html": html_text(str(self))}
 
 
 def compare(
@@ -192,7 +194,9 @@ def compare(
     if not isinstance(parameters, (Mapping, type(None))):
         raise InputError(f"compare: parameters={describe(parameters)}; it is a dict of arrays by name, such as weight.")
     if wanted not in (np.float32, np.float64):
-        raise DTypeError(f"compare: dtype {wanted}; it is float32 or float64.")
+        raise DTypeError(
+            f"compare: dtype {wanted}; it is float32 or float64. Say in which to compute: dtype='float32', on the command line --dtype float32."
+        )
     if data.ndim < norm.min_ndim or not data.size:
         raise ShapeError(
             f"compare: {norm.title} needs a non-empty input with at least {norm.min_ndim} axes, not one of shape {data.shape}."

@@ -17,7 +17,7 @@ from ..engine import DTypeError, OptionError, TinygradNormError, describe, jvp, 
 from ..engine.arrays import Array
 from ..engine.shapes import flag
 from ..engine.shapes import number as real
-from ..graph.table import number, table
+from ..graph.table import html_text, number, table
 from .bench import WAYS, Bench, Function, Subject
 from .oracles import LONGER, Estimate, directions
 
@@ -122,7 +122,7 @@ class GradientCheck:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": str(self)}
+        return {"text/plain": str(self), "text/html": html_text(str(self))}
 
 
 def check_grads(
@@ -279,7 +279,9 @@ class _Judge:
                     other = bench.slope(way, first=False)
                     return np.atleast_1d(other.values), np.atleast_1d(other.error)
 
-                rows.append(_Row("all", total, np.atleast_1d(slope.values), bound, np.atleast_1d(slope.error + summing), ask_along))
+                rows.append(
+                    _Row("all", total, np.atleast_1d(slope.values), bound, np.atleast_1d(slope.error + summing), ask_along)
+                )
             self._judge(k, mode, bench.slope_oracle, f"{WAYS} directions", rows, bool(bench.again))
         if any(not np.array_equal(a, b) for a, b in zip(numbers, again)):
             self.findings.append(Finding(k, "reverse", "repetition", f"all {size} entries", "two runs differ", math.inf, 0.0))
@@ -329,10 +331,12 @@ class _Judge:
         """What may separate the engine from an oracle, entry by entry."""
         if self._kinked and self.rtol is None:
             return np.full(row.rounding.shape, math.inf)
-        own = _SLACK * row.rounding * _DOUBLE + 4 * error
+        allowed: Array = _SLACK * row.rounding * _DOUBLE + 4 * error
         if self.rtol is not None:
-            return self.rtol * np.max(np.abs(row.expected), initial=0) + own
-        return _SLACK * row.rounding * self.subject.unit + own
+            allowed += self.rtol * float(np.max(np.abs(row.expected), initial=0))
+        else:
+            allowed += _SLACK * row.rounding * self.subject.unit
+        return allowed
 
     def _shake(self, compute: Callable[[list[Array]], list[Array]], at: list[Array]) -> list[float]:
         """How far each result moves when the arguments move by one rounding."""

@@ -18,7 +18,7 @@ from ..engine.errors import TinygradNormError
 
 Terms = Callable[[Sequence[Array]], Array]
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-_ALONG = tuple(2.0**-k for k in (7, 9, 11, 13, 16, 19))  # powers of two: h·v is then exact for directions() below
+ALONG = tuple(2.0**-k for k in (7, 9, 11, 13, 16, 19))  # powers of two: h·v is then exact for directions() below
 SHORTER, SHORTER_ALONG = tuple(10.0**-k for k in range(6, 17)), tuple(2.0**-k for k in range(19, 56, 3))
 """Steps for where the others saw nothing that stands still: a function that changes within less than a millionth."""
 STEP = 1e-40  # of complex step
@@ -33,12 +33,12 @@ class Estimate:
 
     entries:  flat indices into the input
     values:   the derivative there
-    error:    what the oracle itself may be off by, absolute
+    error:    what the oracle itself may be off by, absolute, entry by entry
     """
 
     entries: Array
     values: Array
-    error: float
+    error: Array
 
 
 def choose(size: int, most: int, rng: np.random.Generator) -> Array:
@@ -148,9 +148,7 @@ class Slope:
 def directions(inputs: Sequence[Array], rng: np.random.Generator) -> list[Array]:
     """A random direction, each input's part as long as the input's own scale, in its dtype; with so few bits that a step
     of a power of two along it loses none."""
-    return [
-        (_length(x) * np.round(rng.normal(size=x.shape) * 64) / 64).astype(x.dtype) for x in (np.asarray(a) for a in inputs)
-    ]
+    return [(_length(x) * np.round(rng.normal(size=x.shape) * 64) / 64).astype(x.dtype) for x in (np.asarray(a) for a in inputs)]
 
 
 def _length(x: Array) -> float:
@@ -180,7 +178,7 @@ def central_difference_along(
     direction: Sequence[Array],
     summed: bool = True,
     rounding: Array | None = None,
-    steps: Sequence[float] = _ALONG,
+    steps: Sequence[float] = ALONG,
 ) -> Slope:
     """The five-point stencil for several steps; the one whose neighbour agrees best, and by how much they differ.
 

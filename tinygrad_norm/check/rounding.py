@@ -17,12 +17,45 @@ from ..engine import Op, Tensor
 from ..engine.arrays import Array
 from ..graph import Graph, replay
 
-_EXACT = frozenset("neg relu abs maximum minimum where sign max reshape transpose getitem broadcast_to concatenate pad windows".split())
-_LINEAR = frozenset(
-    "sum mean cumsum reshape transpose broadcast_to getitem scatter concatenate pad windows fold unbroadcast max".split()
+_EXACT = frozenset(
+    [
+        "neg",
+        "relu",
+        "abs",
+        "maximum",
+        "minimum",
+        "where",
+        "sign",
+        "max",
+        "reshape",
+        "transpose",
+        "getitem",
+        "broadcast_to",
+        "concatenate",
+        "pad",
+        "windows",
+    ]
 )
-_BILINEAR = frozenset("matmul einsum conv2d conv2d_input conv2d_weight".split())
-_ARITHMETIC = frozenset("add sub mul div sqrt astype".split())  # correctly rounded: one rounding
+_LINEAR = frozenset(
+    [
+        "sum",
+        "mean",
+        "cumsum",
+        "reshape",
+        "transpose",
+        "broadcast_to",
+        "getitem",
+        "scatter",
+        "concatenate",
+        "pad",
+        "windows",
+        "fold",
+        "unbroadcast",
+        "max",
+    ]
+)
+_BILINEAR = frozenset(["matmul", "einsum", "conv2d", "conv2d_input", "conv2d_weight"])
+_ARITHMETIC = frozenset(["add", "sub", "mul", "div", "sqrt", "astype"])  # correctly rounded: one rounding
 _FUNCTION = 8.0  # roundings of a function of one number: NumPy's are off by up to 4 ulp
 _FLUSHED = 1e-250  # per unit roundoff: below, complex step (with h = 1e-40) and kernels lose digits to underflow
 _OPAQUE = 16.0  # roundings of an operation about which nothing is known, beside what its operands do to it
@@ -47,7 +80,7 @@ class Rounded:
         arrays = [x.value if isinstance(x, Rounded) else x for x in inputs]
         errors = [x.error if isinstance(x, Rounded) else np.zeros(np.shape(x)) for x in inputs]
         out = np.asarray(op.forward(*arrays, **params))
-        if out.dtype.kind != "f" or op.constant:
+        if out.dtype.kind != "f" or op.constant or not out.size:
             return Rounded(out)
         error = _passed_on(op, out, arrays, errors, params)
         least = next(x.least for x in inputs if isinstance(x, Rounded))
@@ -161,7 +194,7 @@ def _added(op: Op, out: Array, arrays: list[Any], params: dict[str, Any]) -> Any
         if op.name == "logsumexp":
             return _FUNCTION * size + 2 * np.max(np.abs(x), axis=axis, keepdims=True) * (n > 1) + _depth(n)
         work = _FUNCTION + _depth(n)
-        return (size * (work + far) if op.name == "softmax" else size + 2 * far + work * (n > 1))
+        return size * (work + far) if op.name == "softmax" else size + 2 * far + work * (n > 1)
     if op.name == "prod":
         return arrays[0].size / max(1, out.size) * size
     if op.name in ("gelu", "gelu_tanh", "ndtr", "erf"):  # tails like exp(−x²), whose exponent is rounded, too
