@@ -125,7 +125,7 @@ def fresh(code):
 
 
 LENT = {
-    "check": {"GradientMismatchError", "check", "check_grads", "compare"},
+    "check": {"GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"},
     "derive": {"derive"},
     "draw": {"draw"},
     "functional": {"functional"},

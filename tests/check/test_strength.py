@@ -66,7 +66,6 @@ def test_what_a_weak_one_accepts_is_named_and_can_be_checked():
 def test_the_smallest_change_is_the_smallest_and_holds():
     found = tn.strength("layer_norm", cotangent="ones")
     before = len(found.accepted)
-    assert "a random cotangent in place of ones" in str(tn.strength("layer_norm", cotangent="ones", parameters="randn")) or before
     first, last = found.changes[0], found.changes[-1]
     assert last.accepted == 0
     assert first.accepted < before
@@ -81,6 +80,7 @@ def test_a_gradient_that_is_not_looked_at_is_said():
     assert [(c.text, c.accepted) for c in found.changes] == [("looking at dγ and dβ, too", 0)]
 
 
+@pytest.mark.thorough
 def test_how_many_pass_at_tolerances_in_use():
     """Random cotangent, mean loss, ones, at 8×4096 with γ = 1: a test of a mean loss at 1e-2 sees next to nothing."""
     counts = {
@@ -220,16 +220,14 @@ def test_assert_backward():
     with pytest.raises(AssertionError) as caught:
         tn.assert_backward(wrong, "layer_norm")
     assert str(caught.value).endswith(str(tn.check(wrong, "layer_norm")))
-    with pytest.raises(AssertionError, match="(?s)not judged.*deliberate"):
+    with pytest.raises(AssertionError, match=r"(?s)not judged.*deliberate"):
         tn.assert_backward(lambda dy, x: exec("raise RuntimeError('deliberate')"), "layer_norm")
     with pytest.raises(UnknownNormError):
         tn.assert_backward(right, "layernorm")
 
 
 def test_pytest_shows_the_verdict_and_not_our_lines():
-    try:
+    with pytest.raises(AssertionError) as caught:
         tn.assert_backward(lambda dy, x, weight, bias, eps: (dy, dy.sum(0), dy.sum(0)), "layer_norm")
-    except AssertionError as error:
-        assert error.__traceback__.tb_next.tb_frame.f_locals["__tracebackhide__"] is True
-    else:
-        raise AssertionError("not refused")
+    assert caught.traceback[-1].name == "assert_backward"
+    assert caught.traceback[-1].ishidden(caught)

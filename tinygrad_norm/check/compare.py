@@ -23,7 +23,7 @@ from .oracles import SHORTER, STEP, Estimate, central_difference, choose, comple
 from .rounding import roundings
 
 RECORD, ANALYTIC, COMPLEX, CENTRAL = "record", "analytic", "complex step", "central diff"
-_SLACK, _DOUBLE = 2.0, float(np.finfo(np.float64).eps) / 2
+_SLACK, _LITTLE, _DOUBLE = 2.0, 1e-3, float(np.finfo(np.float64).eps) / 2
 _WORK = 6_000_000  # entries an oracle may compute for one input; a larger input is sampled
 
 
@@ -329,7 +329,7 @@ def _ask_oracles(
                 first.error[bad] += np.abs(complex_step(terms, point, k, entries[k][bad], 2 * STEP).values - first.values[bad])
             answers[COMPLEX][n] = first
         first = central_difference(terms, point, k, entries[k], noise)
-        bad = contradicted(first)
+        bad = np.union1d(contradicted(first), np.flatnonzero(~(first.error <= _LITTLE * np.abs(first.values))))  # or knows little
         if len(bad):
             other = central_difference(terms, point, k, entries[k][bad], noise, SHORTER)
             better = other.error < first.error[bad]

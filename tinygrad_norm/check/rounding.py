@@ -134,7 +134,8 @@ def _times(slope: Any, error: Array) -> Array:
 def _passed_on(op: Op, out: Array, arrays: list[Any], errors: list[Array], params: dict[str, Any]) -> Array:
     """|∂out/∂in|·(what the operands are off by), summed over the operands."""
     total: Any = np.zeros(out.shape)
-    if not any(np.any(e) for e in errors):
+    familiar = op.elementwise or op.name in _BILINEAR | _LINEAR | _ALONG.keys() | {"prod"}
+    if familiar and not any(np.any(e) for e in errors):
         return np.zeros(out.shape)
     if op.name in _BILINEAR:
         for i, e in enumerate(errors):

@@ -288,7 +288,10 @@ def _seen(
             wrong = problem.gradients(name)[n]
             if n not in blind and wrong.shape == right.shape and np.all(np.isfinite(wrong)):
                 far, size = float(np.max(np.abs(wrong - right), initial=0)), float(np.max(np.abs(right), initial=0))
-                off, relative = max(off, far), max(relative, far / size if far and size else 0.0)
+                off, relative = (
+                    max(off, far),
+                    max(relative, far / size if far < size / 2 else 0.0),
+                )  # a gradient that cancels has no size
     usual = "weight" in problem.values and not np.any(problem.values["weight"] != 1)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
     setup = _Setup(
