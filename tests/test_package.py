@@ -125,7 +125,7 @@ def fresh(code):
 
 
 LENT = {
-    "check": {"GradientMismatchError", "check", "check_grads", "compare"},
+    "check": {"GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"},
     "derive": {"derive"},
     "draw": {"draw"},
     "functional": {"functional"},
@@ -261,6 +261,16 @@ def test_the_readme_shows_the_verdict(tmp_path, monkeypatch, capsys):
     program = next(p for p in re.findall(r"```python\n(.*?)```", text, re.S) if "def ln_backward" in p)
     exec(program, {})
     assert words(shown) == words(capsys.readouterr().out.rstrip())
+
+
+def test_the_readme_shows_the_strength_of_a_test(capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    text = readme.read_text(encoding="utf-8")
+    shown = re.search(r"<!-- strength -->\n```text\n(.*?)\n```", text, re.S).group(1)
+    exec(next(p for p in re.findall(r"```python\n(.*?)```", text, re.S) if "tn.strength(" in p), {})
+    assert capsys.readouterr().out.rstrip() == shown
 
 
 def test_the_readme_shows_the_derivation(capsys):

@@ -114,6 +114,7 @@ __all__ = [
     "UnreachableError",
     "abs",
     "arange",
+    "assert_backward",
     "cat",
     "check",
     "check_grads",
@@ -176,6 +177,7 @@ __all__ = [
     "sqrt",
     "square",
     "stack",
+    "strength",
     "tanh",
     "tensor",
     "vjp",
@@ -188,7 +190,7 @@ if TYPE_CHECKING:  # opened when first asked for
     from . import draw as draw
     from . import functional, nn
     from . import norms as norms
-    from .check import GradientMismatchError, check, check_grads, compare
+    from .check import GradientMismatchError, assert_backward, check, check_grads, compare, strength
     from .derive import derive
     from .graph import graph
     from .norms import Norm, register

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 NAMES: dict[str, str] = {
-    **dict.fromkeys(("GradientMismatchError", "check", "check_grads", "compare"), "check"),
+    **dict.fromkeys(("GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"), "check"),
     "derive": "derive",
     "draw": "draw",
     "functional": "functional",

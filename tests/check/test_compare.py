@@ -167,7 +167,7 @@ def test_json_and_text():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: tn.compare("layer_nrom"), UnknownNormError, "no 'layer_nrom'. Known: .*layer_norm"),
+        (lambda: tn.compare("layer_nrom"), UnknownNormError, "no 'layer_nrom'. Did you mean layer_norm.*Known: .*layer_norm"),
         (
             lambda: tn.compare("layer_norm", np.array([[1.0, np.nan]])),
             InputError,
@@ -223,3 +223,57 @@ def test_a_comparison_can_be_pickled_and_copied():
     norm = dataclasses.replace(get("layer_norm"), name="mine")
     with pytest.raises(tn.DTypeError, match=r"pickle: mine is no registered norm.*tn\.register"):
         pickle.dumps(norm)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "dtype"),
+    [
+        ("dynamic_tanh", 500, "float64"),
+        ("softmax", 30, "float64"),
+        ("log_softmax", 30, "float64"),
+        ("softmax", 1e18, "float32"),
+        ("softmax", 1e18, "float64"),
+        ("normalize", 0, "float64"),
+        ("layer_norm", 0, "float64"),
+    ],
+)
+def test_no_false_alarm_where_a_gradient_is_tiny_or_cancels(name, scale, dtype):
+    for seed in range(6):
+        x = (np.random.default_rng(seed).normal(size=(4, 8)) * scale).astype(dtype)
+        result = tn.compare(name, x, seed=seed)
+        assert result.ok, str(result)
+        assert "nan" not in result.verdict
+
+
+def test_where_an_oracle_found_no_answer_it_is_said():
+    x = (np.random.default_rng(4).normal(size=(4, 8)) * 1e18).astype("float32")
+    results = [tn.compare("softmax", x, seed=s) for s in range(3)]
+    assert all(r.ok for r in results)
+    for r in results:
+        unknown = int(np.sum(~np.isfinite(r.gradients["central diff"]["input"])))
+        assert (f"central diff found no answer for {unknown} entries of dx" in str(r)) == (unknown > 0)
+
+
+def test_one_entry_far_smaller_than_the_largest_is_judged_by_its_own_bound():
+    def dx(g, out, x, w, b, *, axis, eps, center=True):
+        wrong = ANALYTIC.pullbacks[0](g, out, x, w, b, axis=axis, eps=eps)
+        return wrong * (1 + 1e-6 * (np.arange(4) == 3).reshape(4, 1))
+
+    node = Op("wrong", "wrong({0})", ANALYTIC.forward, (dx, *ANALYTIC.pullbacks[1:]))
+
+    def apply(inputs, backward="recorded", eps=1e-5):
+        return get("layer_norm").apply(inputs, eps=eps) if backward == "recorded" else node(*inputs.values(), axis=AXIS, eps=eps)
+
+    norm = dataclasses.replace(get("layer_norm"), apply=apply, options={"eps": 1e-5})
+    x = np.random.default_rng(0).normal(size=(4, 8)) * np.array([[1e-3], [1e-3], [1], [1e7]])
+    result = tn.compare(norm, x)
+    wrong = [p for p in result.pairs if not p.close]
+    assert {(p.left, p.right) for p in wrong} >= {("record", "analytic"), ("analytic", "complex step")}
+    assert all(p.max_abs < 1e-6 * np.abs(result.gradients["record"]["input"]).max() for p in wrong if p.right != "central diff")
+
+
+def test_in_a_notebook_a_comparison_says_the_same():
+    result = tn.compare("layer_norm")
+    shown = result._repr_mimebundle_()
+    assert shown["text/plain"] == str(result)
+    assert "agree: dx, dγ, dβ of LayerNorm" in shown["text/html"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tinygrad_norm
 from tinygrad_norm.cli import main
 from tinygrad_norm.norms import get, names, registry
 
@@ -213,7 +216,9 @@ def test_bad_files_are_misuse_and_leave_nothing(make, words, capsys, tmp_path):
         (["--eps", "much"], "invalid"),
         (["--seed", "-1"], "from 0 on"),
         (["--dtype", "float16"], "invalid choice"),
-        (["compare", "layer_nrom"], "invalid choice"),
+        (["compare", "layer_nrom"], "there is no 'layer_nrom'. Did you mean layer_norm?"),
+        (["layernorm"], "Did you mean layer_norm?"),
+        (["BatchNorm2d"], "Did you mean batch_norm?"),
         (["--shape", "4,8", "--input", "x.npy"], "not allowed with"),
         (["--json", "--quiet"], "not allowed with"),
         (["--frobnicate"], "unrecognized"),
@@ -341,3 +346,75 @@ def test_options_that_are_none(argument, words, capsys):
         code = stop.code
     assert code == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("semicolons.csv", b"4;5;7\n1;2;3\n", "row 1 has '4;5;7'.* semicolons between its numbers; expected commas"),
+        (
+            "german.csv",
+            b"a;b\n4,5;7,0\n",
+            "row 2 .* semicolons between its numbers and decimal commas; expected commas between, and decimal points",
+        ),
+        ("tabs.csv", b"1\t2\n3\t4\n", "tabs between its numbers"),
+        ("spaces.csv", b"1 2\n3 4\n", "spaces between its numbers"),
+        ("ragged.csv", b"1,2\n3,4,5\n", "row 2 has 3 numbers, the first one 2"),
+        ("text.npy", b"1,2\n3,4\n", "does not begin as one. Write it with numpy.save"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_our_words(name, content, words, tmp_path, capsys):
+    (tmp_path / name).write_bytes(content)
+    code, out, err = run("--input", name, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert re.search(words, err)
+    assert not re.search("usecols|pickle|loadtxt|Errno|could not convert", err)
+
+
+def test_objects_and_half_precision_have_a_way_out(tmp_path, capsys):
+    np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "o.npz", a=np.array([{}], dtype=object))
+    np.save(tmp_path / "h.npy", np.random.default_rng(0).normal(size=(4, 8)).astype("float16"))
+    for name in ("o.npy", "o.npz"):
+        code, _, err = run("--input", name, capsys=capsys)
+        assert code == 2
+        assert "holds Python objects" in err
+        assert "pickle" not in err
+    code, _, err = run("--input", "h.npy", capsys=capsys)
+    assert code == 2
+    assert "--dtype float32" in err
+    assert run("--input", "h.npy", "--dtype", "float32", "--quiet", capsys=capsys)[0] == 0
+
+
+def test_a_file_in_place_of_a_folder(tmp_path, capsys):
+    (tmp_path / "afile").write_text("x", encoding="utf-8")
+    for place in ("afile", "afile/below"):
+        code, _, err = run("--out", place, capsys=capsys)
+        assert code == 2
+        assert "is a file, or lies in one; --out names a folder" in err
+        assert "Errno" not in err
+    assert (tmp_path / "afile").read_text(encoding="utf-8") == "x"
+
+
+def test_ctrl_c_prints_nothing(monkeypatch, capsys):
+    def stopped(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["tinygrad_norm.cli.main"], "compare", stopped)
+    assert run(capsys=capsys) == (130, "", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such pipes")
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    import fcntl
+
+    read, write = os.pipe()
+    fcntl.fcntl(write, 1031, 4096)  # F_SETPIPE_SZ: a pipe that is soon full
+    where = {**os.environ, "PYTHONPATH": str(Path(tinygrad_norm.__file__).parents[1])}
+    command = [sys.executable, "-m", "tinygrad_norm"]
+    process = subprocess.Popen(command, stdout=write, stderr=subprocess.PIPE, cwd=tmp_path, env=where)
+    os.close(write)
+    os.read(read, 10)
+    os.close(read)
+    assert process.communicate(timeout=120)[1] == b""
+    assert process.returncode == 0

@@ -2,11 +2,13 @@
 
 from ..norms import InputError
 from .alterations import Mistake
+from .asserting import assert_backward
 from .binding import CheckInputError
 from .checking import check
 from .compare import Comparison, Pair, compare, compare_all, overview
 from .diagnose import Judgement
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
+from .known import Known
 from .oracles import (
     LONGER,
     Estimate,
@@ -17,10 +19,12 @@ from .oracles import (
     complex_step_along,
     directions,
 )
+from .strength import Change, Strength, strength
 from .verdict import Probe, Verdict
 
 __all__ = [
     "LONGER",
+    "Change",
     "CheckInputError",
     "Comparison",
     "Estimate",
@@ -29,12 +33,15 @@ __all__ = [
     "GradientMismatchError",
     "InputError",
     "Judgement",
+    "Known",
     "Mistake",
     "Pair",
     "Probe",
     "Slope",
+    "Strength",
     "Verdict",
     "adjoint_test",
+    "assert_backward",
     "central_difference",
     "central_difference_along",
     "check",
@@ -45,4 +52,5 @@ __all__ = [
     "complex_step_along",
     "directions",
     "overview",
+    "strength",
 ]

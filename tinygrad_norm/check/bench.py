@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ from ..engine.arrays import Array
 from ..graph import Graph, replay
 from ..norms import InputError
 from .oracles import (
+    ALONG,
     LONGER,
+    SHORTER_ALONG,
+    STEP,
     Estimate,
     Slope,
     Terms,
@@ -37,11 +40,12 @@ from .oracles import (
     directions,
     scale_of,
 )
+from .rounding import reach, roundings
 
 Function = Callable[..., Any]
 COMPLEX, CENTRAL, LONG = "complex step", "central diff", "long double"
 WAYS = 2  # random directions asked for besides the entries
-_SECONDS = 0.25  # about what asking one oracle for the entries of one argument may take; more entries are sampled
+_WORK = 12_500_000  # numbers an oracle may compute for the entries of one argument, an operation counted as 250; more are sampled
 
 
 # The function under test -----------------------------------------------------------------------------------------
@@ -119,6 +123,27 @@ class Subject:
         found = grad(ys, xs, weights, create_graph=record, allow_unused=True)
         return [np.zeros(x.shape, x.dtype) if g is None else g.numpy() for g, x in zip(found, xs)]
 
+    def bounds(self, k: int, forward: bool = False) -> list[Array]:
+        """How far each entry of the engine's order k may be off, per unit roundoff: by argument, or by output."""
+        xs = _leaves(self.exact)
+        weights, ways = (
+            _leaves(self.cotangents),
+            [_leaves(way) for way in self.ways],
+        )  # so that what is linear is on the record, too
+        given = [*xs, *weights, *(v for way in ways for v in way)]
+        least = float(max(np.finfo(x.dtype).smallest_normal for x in self.point)) / self.unit
+        mine = replace(self, cotangents=weights, ways=ways)
+        if forward:
+            return [self._roundings(t, given, least) for t in mine.along(xs, k)]
+        ys, weights = mine._reverse(xs, k - 1)
+        found = grad(ys, xs, weights, create_graph=True, allow_unused=True)
+        return [np.zeros(x.shape) if t is None else self._roundings(t, given, least) for t, x in zip(found, xs)]
+
+    def _roundings(self, t: Tensor, given: Sequence[Tensor], least: float) -> Array:
+        """A constant that f computed off the record is another one in double precision."""
+        others = set(history(t)) - set(given) if self.unit > float(np.finfo(np.float64).eps) / 2 else ()
+        return roundings(t, {c: 2.0 for c in others if c.op is None}, least)
+
     def _reverse(self, xs: list[Tensor], k: int) -> tuple[list[Tensor], list[Array]]:
         """Tensors and weights whose product, summed, is the derivative of order k along the first k ways."""
         ys, weights = list(self.f(*xs)), self.cotangents
@@ -146,7 +171,11 @@ def _forward(g: Function, way: Sequence[Array]) -> Function:
     return lambda *xs: jvp(g, xs, tuple(_like(v, x) for v, x in zip(way, xs)))[1]
 
 
-def _like(weights: Array, y: Any) -> Array:
+def _leaves(arrays: Sequence[Any]) -> list[Any]:
+    return [tensor(a.astype(np.float64), requires_grad=True) for a in arrays]
+
+
+def _like(weights: Any, y: Any) -> Any:
     return weights if weights.dtype == y.dtype else weights.astype(y.dtype)
 
 
@@ -187,6 +216,7 @@ class Bench:
         self.s, self.summed = s, summed
         leaves = [tensor(x, requires_grad=True) for x in s.exact]
         record = terms(leaves, k - 1)
+        self.leaves, self.record = leaves, record
 
         def fresh(arrays: Sequence[Array]) -> Array:
             with np.errstate(all="ignore"):  # a long step may leave the domain; then a shorter one answers
@@ -198,7 +228,8 @@ class Bench:
         self.fresh: Terms = fresh
         self.again: Terms | None = None
         nodes = history(record)
-        self.price = len(nodes) * 5e-6 + sum(t.size for t in nodes) * 2e-8
+        self.price = len(nodes) * 250 + sum(t.size for t in nodes)
+        self.rounding = roundings(record, 2.0) * (float(np.finfo(np.float64).eps) / 2)
         kinks = sorted({t.op.name for t in nodes if t.op is not None and not t.op.smooth})
         where = f"order {k}, {mode}: no complex step"
         self.kinked = bool(kinks)
@@ -229,10 +260,13 @@ class Bench:
             by_step = complex_step_along(again, s.exact, s.asked[0], summed=False)
         except (TypeError, ValueError, TinygradNormError) as error:
             return f"it cannot be computed over complex numbers ({str(error).rstrip('.')})"
-        by_difference = central_difference_along(self.fresh, s.exact, s.asked[0], summed=False)
+        by_difference = central_difference_along(self.fresh, s.exact, s.asked[0], False, self.rounding)
         off = np.abs(by_step.values - by_difference.values)
         scale = float(np.max(np.abs(by_difference.values), initial=0))
         if np.all(off <= 8 * by_difference.error + 1e-9 * scale):
+            return ""
+        shorter = central_difference_along(self.fresh, s.exact, s.asked[0], False, self.rounding, SHORTER_ALONG)
+        if np.all((off <= 8 * by_difference.error) | (np.abs(by_step.values - shorter.values) <= 8 * shorter.error)):
             return ""
         return (
             "fresh calls contradict it, so the record holds constants computed from the arguments (a saved statistic, .data, "
@@ -240,24 +274,39 @@ class Bench:
         )
 
     def entries(self, which: int) -> Estimate:
-        """The derivative by one argument, entry by entry."""
+        """The derivative by one argument, entry by entry; of many, some."""
         s = self.s
         calls = 1 if self.again else 3 * 8
-        most = max(8, int(_SECONDS / (self.price * calls * len(s.point))))
-        entries = choose(s.point[which].size, most, s.rng)
+        most = max(8, _WORK // (self.price * calls * len(s.point)))
+        return self._ask(which, choose(s.point[which].size, most, s.rng), first=True)
+
+    def entries_again(self, which: int, entries: Array) -> Estimate:
+        """Asked with other steps: what changes with them is the oracle's own error."""
+        return self._ask(which, entries, first=False)
+
+    def _ask(self, which: int, entries: Array, first: bool) -> Estimate:
+        s = self.s
         if self.again:
-            return complex_step(self.again, s.exact, which, entries)
+            return complex_step(self.again, s.exact, which, entries, STEP if first else 2 * STEP)
         step = 2.0 ** np.floor(np.log2(scale_of(s.exact[which])))
         slopes = []
         for i in entries:
             way = [np.zeros(x.shape) for x in s.exact]
             way[which].flat[i] = step
-            slopes.append(central_difference_along(self.fresh, s.exact, way))
-        values = np.array([float(slope.values) for slope in slopes]) / step
-        return Estimate(entries, values, max((slope.error for slope in slopes), default=0.0) / step)
+            slopes.append(self._by_difference(way, True, first))
+        values, errors = np.array([float(t.values) for t in slopes]), np.array([float(t.error) for t in slopes])
+        return Estimate(entries, values / step, errors / step)
 
-    def slope(self, way: Sequence[Array]) -> Slope:
-        """The derivative along a direction."""
+    def _by_difference(self, way: Sequence[Array], summed: bool, first: bool) -> Slope:
+        steps = ALONG if first else SHORTER_ALONG
+        return central_difference_along(self.fresh, self.s.exact, way, summed, self.rounding, steps)
+
+    def slope(self, way: Sequence[Array], first: bool = True) -> Slope:
+        """The derivative along a direction; not ``first``: with other steps."""
         if self.again:
-            return complex_step_along(self.again, self.s.exact, way, self.summed, long=LONGER)
-        return central_difference_along(self.fresh, self.s.exact, way, self.summed)
+            h = STEP if first else 2 * STEP
+            found = complex_step_along(self.again, self.s.exact, way, self.summed, long=LONGER, h=h)
+            far = reach(self.record, dict(zip(self.leaves, way)))
+            unit = float(np.finfo(np.longdouble if LONGER else np.float64).eps) / 2
+            return Slope(found.values, found.error + unit * (np.sum(far) if self.summed else far))
+        return self._by_difference(way, self.summed, first)

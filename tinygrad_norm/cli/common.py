@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..derive import DerivationError
+from ..engine import FileError
 from ..graph.table import ascii_text
-from ..norms import names
+from ..norms import UnknownNormError, get, names
 
-HOLDS, FAILS, MISUSED = 0, 1, 2
+HOLDS, FAILS, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 def show(text: str, style: str | None = None) -> None:
@@ -21,7 +25,37 @@ def show(text: str, style: str | None = None) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(printable(text, sys.stdout), style=style, markup=False)
+    try:
+        console.print(printable(text, sys.stdout), style=style, markup=False)
+    except SystemExit:  # rich's way to say that the reader went away
+        raise BrokenPipeError from None
+
+
+def hush() -> None:
+    """Nothing more is written to a pipe that nobody reads; not at the end of the program, either."""
+    with contextlib.suppress(OSError, ValueError):  # a stream that is no file has no number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def folder(path: Path, option: str = "--out") -> Path:
+    """A folder to write into, made if it is not there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FileError(
+            f"{path}: is a file, or lies in one; {option} names a folder for the pictures, such as {option} pictures."
+        ) from None
+    except OSError as error:
+        raise FileError(f"{path}: no folder can be made there: {error.strerror or error}.") from None
+    return path
+
+
+def norm_name(text: str) -> str:
+    """A registered name, for argparse."""
+    try:
+        return get(text, "norm").name
+    except UnknownNormError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def has_unicode(stream: Any) -> bool:

@@ -22,7 +22,7 @@ from ..engine.arrays import Array
 from ..engine.files import write_whole
 from ..graph import Elements, Folded, Graph, fold
 from ..norms import get, names
-from .common import HOLDS, add_forward, forward_of, has_unicode, show, whole_number
+from .common import HOLDS, add_forward, folder, forward_of, has_unicode, show, whole_number
 from .inputs import read_array, shape_argument
 
 
@@ -208,7 +208,7 @@ def _write_frames(args: argparse.Namespace, graph: Graph, title: str, cotangent:
     others = {p.name for p in args.frames.glob("*.svg") if re.match(r"\d{3,}_[a-z]+\.svg", p.name)} - set(made)
     if others:
         raise DrawingError(f"graph: {args.frames} holds {len(others)} frames of another story; name an empty folder.")
-    args.frames.mkdir(parents=True, exist_ok=True)
+    folder(args.frames, "--frames")
     for name, picture in made.items():
         write_whole(args.frames / name, picture)
     show(f"wrote {len(made)} pictures into {args.frames}")
@@ -281,7 +281,7 @@ def _ladder(args: argparse.Namespace, graph: Graph, title: str) -> None:
 
 def _gallery(place: Path) -> None:
     """Every registered norm on its own example, at the level of its scopes."""
-    place.mkdir(parents=True, exist_ok=True)
+    folder(place, "--gallery")
     page = [
         "# The family, in boxes",
         "",

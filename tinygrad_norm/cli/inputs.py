@@ -9,12 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import TinygradNormError
+from ..engine import FileError
 from ..engine.arrays import Array
-
-
-class FileError(TinygradNormError, ValueError):
-    """A file that cannot be read as numbers. Nothing was written."""
 
 
 def read_array(path: Path, key: str | None = None) -> Array:
@@ -32,15 +28,29 @@ def read_array(path: Path, key: str | None = None) -> Array:
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}.") from None
     except (ValueError, EOFError, UnicodeError, zipfile.BadZipFile, KeyError, MemoryError) as error:
-        raise FileError(f"{path}: not readable as {path.suffix[1:]}: {error}") from None
+        raise FileError(f"{path}: not readable as {path.suffix[1:]}: {_in_our_words(error)}") from None
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind not in "fiub":
         raise FileError(f"{path}: holds {array.dtype}, not real numbers.")
     return array
 
 
+_MAGIC = b"\x93NUMPY"
+
+
+def _in_our_words(error: Exception) -> str:
+    if "pickle" in str(error):
+        return (
+            "it holds Python objects, and they could do anything when read. Save numbers: numpy.save(file, array.astype(float))."
+        )
+    return str(error)
+
+
 def _npy(path: Path, key: str | None) -> Array:
     with path.open("rb") as file:
+        if not file.read(6).startswith((_MAGIC, b"PK")):
+            raise FileError(f"{path}: not readable as npy: it does not begin as one. Write it with numpy.save.")
+        file.seek(0)
         array: Any = np.load(file, allow_pickle=False)
     if not isinstance(array, np.ndarray):
         raise FileError(f"{path}: is an archive, not one array. Rename it to .npz.")
@@ -65,9 +75,35 @@ def _csv(path: Path, key: str | None) -> Array:
         lines = [line for line in file if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise FileError(f"{path}: is empty. Expected one row of numbers per line.")
-    header = not any(_is_number(cell) for cell in lines[0].split(","))
-    rows: Array = np.loadtxt(lines[header:], delimiter=",", ndmin=2) if lines[header:] else np.empty((0, 0))
-    return rows
+    cells = [line.strip().split(",") for line in lines]
+    header = not any(_is_number(cell) for cell in cells[0]) and _separator(lines[0]) is None
+    rows = []
+    for k, row in enumerate(cells[header:], 1 + header):
+        bad = next((c.strip() for c in row if not _is_number(c)), None)
+        if bad is not None:
+            raise FileError(f"{path}: not readable as csv: row {k} has {bad!r}, which is no number. {_advice(lines[k - 1])}")
+        if len(row) != len(cells[header]):
+            raise FileError(f"{path}: not readable as csv: row {k} has {len(row)} numbers, the first one {len(cells[header])}.")
+        rows.append([float(c) for c in row])
+    return np.array(rows, np.float64) if rows else np.empty((0, 0))
+
+
+def _separator(line: str) -> str | None:
+    """What stands between numbers in place of a comma; None where nothing else does."""
+    for separator in (";", "\t", " "):
+        found = [c.replace(",", ".", 1) for c in line.strip().split(separator) if c.strip()]
+        if len(found) > 1 and all(map(_is_number, found)):
+            return separator
+    return None
+
+
+def _advice(line: str) -> str:
+    separator = _separator(line)
+    if separator is None:
+        return "Expected numbers with a decimal point and commas between, one row a line."
+    between = {";": "semicolons", "\t": "tabs", " ": "spaces"}[separator]
+    comma = " and decimal commas" if "," in line else ""
+    return f"It has {between} between its numbers{comma}; expected commas between, and decimal points. Save it as CSV with those."
 
 
 def _is_number(cell: str) -> bool:

@@ -15,22 +15,40 @@ from ..draw import terminal
 from ..engine import TinygradNormError
 from ..nn import digits
 from ..norms import Norm, check_settings, get, names
-from .common import FAILS, HOLDS, MISUSED, epsilon, has_unicode, in_columns, option, printable, show, whole_number
+from .common import (
+    FAILS,
+    HOLDS,
+    INTERRUPTED,
+    MISUSED,
+    epsilon,
+    folder,
+    has_unicode,
+    hush,
+    in_columns,
+    norm_name,
+    option,
+    printable,
+    show,
+    whole_number,
+)
 from .inputs import read_array, shape_argument
 
-_WORDS = ("compare", "check", "derive", "graph", "doctor")
+_WORDS = ("compare", "check", "strength", "derive", "graph", "doctor")
 _ROWS = 8  # digits in the main job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 holds, 1 does not hold, 2 used wrongly."""
-    args = _parser().parse_args(_with_command(sys.argv[1:] if argv is None else list(argv)))
+    """Run the command line; returns the exit code: 0 holds, 1 does not hold, 2 used wrongly, 130 interrupted."""
     try:
+        args = _parser().parse_args(_with_command(sys.argv[1:] if argv is None else list(argv)))
         code: int = args.run(args)
+        sys.stdout.flush()  # a reader that went away is noticed here, not at the end of the program
         return code
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away: not an error worth a traceback
+        hush()  # the reader went away, and has what it wanted
         return HOLDS
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except MemoryError:
         print("tinygrad-norm: not enough memory for numbers of that shape.", file=sys.stderr)
         return MISUSED
@@ -46,14 +64,15 @@ def _with_command(argv: list[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
-    from . import check, derive, doctor, graph
+    from . import check, derive, doctor, graph, strength
 
     parser = argparse.ArgumentParser(
         prog="tinygrad-norm",
         description="Take numbers through a normalization and back: the recorded graph, the routes of its gradient, "
         "and the gradient four ways, compared. Without arguments: LayerNorm on eight handwritten digits.",
         epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly. Other jobs: tinygrad-norm check --help, "
-        "whether a backward of your own is right; tinygrad-norm derive --help, the gradient's formula line by line",
+        "whether a backward of your own is right; tinygrad-norm strength --help, whether a test of your own "
+        "would notice; tinygrad-norm derive --help, the gradient's formula line by line",
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-norm {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -61,10 +80,15 @@ def _parser() -> argparse.ArgumentParser:
         "compare", help="the main job (also without the word)", description=parser.description, epilog=parser.epilog
     )
     run.set_defaults(run=_compare)
-    for other in (check, derive, graph, doctor):
+    for other in (check, strength, derive, graph, doctor):
         other.add_parser(commands)
     run.add_argument(
-        "norm", nargs="?", default="layer_norm", choices=names(), help=f"one of: {', '.join(names())} (default: layer_norm)"
+        "norm",
+        nargs="?",
+        default="layer_norm",
+        type=norm_name,
+        metavar="NORM",
+        help=f"one of: {', '.join(names())} (default: layer_norm)",
     )
     source = run.add_mutually_exclusive_group()
     source.add_argument("--input", type=Path, metavar="FILE", help="your own input: .npy, .npz or .csv, one sample per row")
@@ -100,7 +124,7 @@ def _compare(args: argparse.Namespace) -> int:
     options = dict(args.arg) | ({} if args.eps is None else {"eps": args.eps})
     check_settings(norm, options)
     result = compare(norm, data, dtype=args.dtype, seed=args.seed, **options)
-    args.out.mkdir(parents=True, exist_ok=True)
+    folder(args.out)
     written = [result.graph.save(args.out / f"{norm.name}.{kind}") for kind in ("svg", "dot")]
     if args.json:
         print(result.to_json(ascii=not has_unicode(sys.stdout)))

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -147,8 +148,20 @@ def get(name: str | Norm, caller: str = "norm") -> Norm:
     if isinstance(name, Norm):
         return name
     if not isinstance(name, str) or name not in _NORMS:
-        raise UnknownNormError(f"{caller}: there is no {describe(name)}. Known: {', '.join(names())}.")
+        near = _near(name) if isinstance(name, str) else None
+        hint = f" Did you mean {near}?" if near else ""
+        raise UnknownNormError(f"{caller}: there is no {describe(name)}.{hint} Known: {', '.join(names())}.")
     return _NORMS[name]
+
+
+def _near(name: str) -> str | None:
+    """The norm that was probably meant: the same letters, or nearly; by its title, too."""
+
+    def letters(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum()).rstrip("123d")
+
+    called = {letters(title): n for n, norm in _NORMS.items() for title in (norm.title, n)}
+    return next((called[near] for near in get_close_matches(letters(name), called, 1, 0.75)), None)
 
 
 def names() -> list[str]:
