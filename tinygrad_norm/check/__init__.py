@@ -5,8 +5,8 @@ from .alterations import Mistake
 from .binding import CheckInputError
 from .checking import check
 from .compare import Comparison, Pair, compare, compare_all, overview
-from .diagnose import Judgement
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
+from .judgement import Explanation, Judgement
 from .oracles import (
     LONGER,
     Estimate,
@@ -17,13 +17,15 @@ from .oracles import (
     complex_step_along,
     directions,
 )
-from .verdict import Probe, Verdict
+from .probes import Probe
+from .verdict import Verdict
 
 __all__ = [
     "LONGER",
     "CheckInputError",
     "Comparison",
     "Estimate",
+    "Explanation",
     "Finding",
     "GradientCheck",
     "GradientMismatchError",

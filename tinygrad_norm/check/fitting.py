@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
 from ..graph.table import number
-
-if TYPE_CHECKING:
-    from .diagnose import Case
+from .case import Case
 
 
 @dataclass(frozen=True)

@@ -7,33 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
-from ..engine.arrays import Array
 from ..graph import Graph
 from ..graph.table import ascii_text, number, to_json
-from .diagnose import Judgement
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The numbers a candidate is asked with, and how strong they are.
-
-    passing:  the known mistakes that would pass with them
-    known:    how many known mistakes there are (those that no numbers tell from the right formula are not counted)
-    squeezed: statistics smaller than the ε beside them, and the share of their entries
-    """
-
-    inputs: Mapping[str, Array]
-    dy: Array
-    passing: tuple[str, ...]
-    known: int
-    squeezed: tuple[tuple[str, float], ...] = ()
-
-    def __str__(self) -> str:
-        if not self.passing:
-            return f"strong (0 of {self.known} known mistakes would pass)"
-        if len(self.passing) == self.known:
-            return f"none: all {self.known} known mistakes would pass; this test could not have failed"
-        return f"weak: {len(self.passing)} of {self.known} known mistakes would pass, such as: {'; '.join(self.passing[:3])}"
+from .judgement import Judgement
+from .probes import Probe
 
 
 @dataclass(frozen=True)
