@@ -67,6 +67,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         self.gradients: dict[str, Array | None] = dict.fromkeys(self.names.wanted)
+        self.misshapen: dict[str, Array] = {}
 
     def read(self, returned: Any) -> None:
         if isinstance(returned, Iterator) and not hasattr(returned, "shape"):
@@ -136,6 +137,7 @@ class Reader:
             self.notes.append(f"{label} has dtype {array.dtype} for {x.dtype} {shown}")
         if array.shape != x.shape:
             self._wrong(f"{label} has shape {array.shape}, {shown} has {x.shape}")
+            self.misshapen[name] = np.array(array if array.dtype.kind == "f" else array.astype(x.dtype))
             if [k for k in array.shape if k != 1] != [k for k in x.shape if k != 1]:
                 return
         array = np.array(array if array.dtype.kind == "f" else array.astype(x.dtype)).reshape(x.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,25 @@ class Answer:
     steps:      its intermediates, where it names some, in its own order
     notes:      a line each: what it printed, changed, gave in another form
     error:      a line: why gradients are missing, or why one that is given has a wrong shape
+    misshapen:  those of a wrong shape, as they came
+    changed:    what it wrote into, and what that then was: an input by its name, or "dy"
+    again:      the gradients of a second call, where there was one
+    taken:      what of ours it was given, where that is known
     """
 
     gradients: Mapping[str, Array | None]
     steps: Sequence[tuple[str, Array]] = ()
     notes: Sequence[str] = ()
     error: str | None = None
+    misshapen: Mapping[str, Array] = field(default_factory=dict)
+    changed: Mapping[str, Array] = field(default_factory=dict)
+    again: Mapping[str, Array | None] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+
+    @property
+    def raised(self) -> bool:
+        """Whether nothing that it gave can be judged."""
+        return self.error is not None and not self.misshapen and all(g is None for g in self.gradients.values())
 
 
 def ask(
@@ -93,18 +106,20 @@ def sanity(
         return first
     notes = list(first.notes)
     names = Names(inputs, wanted, symbols)
+    again: Mapping[str, Array | None] = {}
     for layout, when in ((np.array, "the second time"), (_transposed, "for transposed input"), (_strided, "for strided input")):
         other = ask_on(layout)
+        again = other.gradients if layout is np.array else again
         if other.error != first.error:
             notes.append(f"{when}: {other.error or 'no error any more'}")
             if other.error is not None and other.error.startswith(_LATE):
                 break
             continue
-        again = layout is np.array
+        exactly = layout is np.array
         floor = float(np.max(np.abs(dy), initial=0)) if dy.size else 0.0
-        told = [_difference(names.label(n), a, other.gradients[n], floor, again) for n, a in first.gradients.items()]
+        told = [_difference(names.label(n), a, other.gradients[n], floor, exactly) for n, a in first.gradients.items()]
         notes += [f"gives another answer {when}: {t}" for t in told if t][:1]
-    return replace(first, notes=tuple(notes))
+    return replace(first, notes=tuple(notes), again=again)
 
 
 def _difference(label: str, a: Array | None, b: Array | None, floor: float, exactly: bool) -> str | None:
@@ -169,8 +184,10 @@ def _ask(
         got.read(candidate(*call.args, **call.kwargs))
 
     outcome = run(work, limit)
-    changed = [names.shown(n) for n in inputs if _changed(given[n], inputs[n])]
-    changed += ["dy"] * _changed(cotangent, dy)
+    written = {n: given[n] for n in inputs if _changed(given[n], inputs[n])} | (
+        {"dy": cotangent} if _changed(cotangent, dy) else {}
+    )
+    changed = [names.shown(n) if n != "dy" else n for n in written]
     changed += [n for n, a in (saved or {}).items() if isinstance(a, np.ndarray) and _changed(kept[n], a)]
     notes = [*outcome.remarks, *guessed, *got.notes]
     notes += [f"changed its input{'s' * (len(changed) > 1)} {', '.join(changed)}"] if changed else []
@@ -181,7 +198,8 @@ def _ask(
         error = str(outcome.raised)
     elif outcome.raised is not None:
         error = explain(outcome.raised, file_of(candidate))
-    return Answer(dict(got.gradients), tuple(got.steps), tuple(dict.fromkeys(notes)), error)
+    told = tuple(dict.fromkeys(notes))
+    return Answer(dict(got.gradients), tuple(got.steps), told, error, dict(got.misshapen), written, taken=got.taken)
 
 
 def _changed(now: Array, before: Array) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,14 @@ from ..engine import Tensor, describe
 from ..engine.tensor import as_dtype
 from ..norms import InputError, Norm
 from .adapters import as_candidate
-from .candidate import Answer, sanity
+from .candidate import Answer
 from .case import Case
 from .explanations import judge
 from .judgement import Judgement
-from .probes import Strength, far_from_zero, given
+from .probes import Strength, far_from_zero, first_shape, given, sites
 from .steps import judge_steps, second_order
-from .subject import Subject, statistics
+from .subject import Subject
+from .trial import Trial, elsewhere
 from .verdict import Verdict
 
 
@@ -56,49 +57,50 @@ def check(
     """
     if type(order) is not int or order not in (1, 2):
         raise InputError(f"check: order={describe(order)}; it is 1 or 2.")
+    narrow = as_dtype("check", np.float64 if dtype is None else dtype)
+    if narrow not in (np.float16, np.float32, np.float64):
+        raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
     subject = Subject(norm, options, inputs)
-    call = as_candidate(candidate, framework)
-    strength = Strength(subject, shape, seed)
+    trial = Trial(as_candidate(candidate, framework), subject, saved, limit)
+    main = first_shape(subject, shape, inputs)
+    strength = Strength(subject, main, seed)
     case, probe = strength.case, strength.probe
-    wanted = list(case.leaves)
     yours = None
     if (inputs is not None and subject.registered) or grad_output is not None:
         yours = strength.of(subject.case(given(subject, inputs, case), grad_output))
 
-    answer = _ask(call, case, subject, saved, limit, np.float64)
+    answer = trial.ask(case, np.float64)
     notes, error = list(answer.notes), answer.error
+    precise: Any = np.dtype(np.float64)
     single = None
-    narrow = as_dtype("check", np.float64 if dtype is None else dtype)
-    if narrow not in (np.float16, np.float32, np.float64):
-        raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
     late = error is not None and error.startswith("did not return")  # once is enough
-    if narrow != np.float64 or (error is not None and not late):
-        single = _ask(call, case, subject, saved, limit, np.float32 if narrow == np.float64 else narrow)
-        if error is not None and single.error is None:  # it takes single precision only
-            answer, error, notes = single, None, [*single.notes, f"in float64: {error}"]
-        elif error is None:
+    if narrow != np.float64 or (answer.raised and not late):
+        single = trial.ask(case, np.dtype(np.float32) if narrow == np.float64 else narrow)
+        if answer.raised and not single.raised:  # it takes single precision only
+            precise = np.dtype(np.float32) if narrow == np.float64 else narrow
+            answer, error, notes = single, single.error, [*single.notes, f"in float64: {error}"]
+        elif not answer.raised:
             notes += [f"in {narrow}: {note}" for note in single.notes if note not in notes]
-    if error is not None and any(g is not None for g in answer.gradients.values()):
-        notes, error = [*notes, error], None  # it gave something; that can be judged
+    if error is not None and not answer.raised:
+        notes, error = [*notes, *([] if answer.misshapen else [error])], None  # it gave something; that can be judged
     judgements: dict[str, Judgement] = {}
-    published = subject.published(case)
+    looked: Sequence[str] = ()
+    limits: Sequence[str] = ()
     if error is None:
-        for n in wanted:
-            if answer.gradients.get(n) is None and n.startswith("running_"):
-                notes.append(f"gives no d{subject.symbol(n)}: running statistics are not learned, none is needed")
-                continue
-            reason, theirs = subject.by_design.get(n, ""), published.get(n)
-            judgements[n] = judge(case, n, f"d{subject.symbol(n)}", answer.gradients.get(n), reason, theirs, answer.gradients)
-            if single is not None and single is not answer and narrow != np.float64 and judgements[n].status == "right":
-                judgements[n] = _precision(case, n, single, judgements[n], narrow)
+        judgements = trial.judge(case, answer, notes)
+        if single is not None and single is not answer and narrow != np.float64:
+            judgements = {n: _precision(case, n, single, j, narrow) if j.status == "right" else j for n, j in judgements.items()}
         if narrow == np.float32 and all(j.ok for j in judgements.values()):
             far = far_from_zero(subject, case)
             if far is not None:
-                single = _ask(call, far, subject, saved, limit, narrow)
+                single = trial.ask(far, narrow)
                 judgements = {n: _precision(far, n, single, j, narrow) for n, j in judgements.items()}
+        first = case.inputs[next(iter(case.leaves))].shape
+        judgements, looked, limits, told = elsewhere(trial, judgements, first, sites(subject, main), precise, seed)
+        notes += told if all(j.ok for j in judgements.values()) else []
         judgements |= judge_steps(case, answer, notes)
         if order == 2 and all(j.ok for j in judgements.values()):
-            judgements |= second_order(call, case, subject, saved)
+            judgements |= second_order(trial.call, case, subject, saved)
     return Verdict(
         getattr(candidate, "__qualname__", None) or type(candidate).__name__,
         subject.title,
@@ -111,14 +113,9 @@ def check(
         yours,
         order,
         case.graph,
+        looked=tuple(looked),
+        limits=tuple(limits),
     )  # fmt: skip
-
-
-def _ask(call: Any, case: Case, subject: Subject, saved: Mapping[str, str] | None, limit: float, dtype: Any) -> Answer:
-    arrays = {n: t.numpy().astype(dtype) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
-    kept = {n: a.astype(dtype) for n, a in statistics(case, saved).items()}
-    symbols = {n: subject.symbol(n) for n in arrays}
-    return sanity(call, case.dy.astype(dtype), arrays, subject.options, kept, list(case.leaves), limit, symbols)
 
 
 def _precision(case: Case, name: str, single: Answer, right: Judgement, dtype: Any) -> Judgement:

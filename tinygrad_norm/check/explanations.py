@@ -6,41 +6,44 @@ rounding, and mistakes that no number can tell apart are named together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
 from ..graph.table import number
+from .blocks import block
 from .case import Case
 from .fitting import listed, per_index
 from .judgement import Explain, Explanation, Given, Judgement
 from .known import pair, rule
+from .sanity import (
+    changes_from_call_to_call,
+    in_another_order,
+    not_finite,
+    of_another_shape,
+    overwritten,
+    transposed,
+    zero_everywhere,
+)
 
 _FAR = 0.25  # an explanation that leaves more than this unexplained is none
 
 
-def judge(
-    case: Case,
-    name: str,
-    symbol: str,
-    mine: Array | None,
-    by_design: str = "",
-    published: Array | None = None,
-    others: Mapping[str, Array | None] | None = None,
-) -> Judgement:
+def judge(case: Case, name: str, symbol: str, mine: Array | None, explained: bool = True, **more: Any) -> Judgement:
     """The verdict on one gradient, in the dtype it came in.
 
-    published:  what is by design not the gradient, and ``by_design`` why
-    others:     all the gradients that came with it
+    explained:  whether to say why it is wrong, if it is
+    more:       what else is known of it, as ``Given`` has it
     """
     if mine is None:
         return Judgement(name, symbol, "missing", lines=(f"the candidate gives no {symbol}",))
     truth = case.truth[name]
     dtype = mine.dtype if mine.dtype in (np.float16, np.float32, np.float64) else np.dtype(np.float64)
-    given = Given(name, symbol, mine.astype(np.float64), dtype, others or {name: mine}, by_design, published)
+    given = Given(name, symbol, mine.astype(np.float64), dtype, **more)
     measured: dict[str, Any] = {"max_abs": np.inf, "relative": np.inf}
+    found = None
     if given.has_shape(case):
         largest = float(np.max(np.abs(truth), initial=0))
         with np.errstate(invalid="ignore"):
@@ -48,14 +51,16 @@ def judge(
         allowed = case.gate(name, dtype)
         measured = {"max_abs": off, "relative": off / largest if largest else off, "allowed": allowed}
         if off <= allowed:
-            return Judgement(name, symbol, "right", **measured)
-    found = explain(case, given)
+            found = changes_from_call_to_call(case, given)
+            if found is None:
+                return Judgement(name, symbol, "right", **measured)
+    found = found or explain(case, given, EXPLANATIONS if explained else (as_published,))
     return Judgement(name, symbol, found.status, mistakes=found.mistakes, aliases=found.aliases, lines=found.lines, **measured)
 
 
-def explain(case: Case, given: Given, explanations: Sequence[Explain] | None = None) -> Explanation:
+def explain(case: Case, given: Given, explanations: Sequence[Explain]) -> Explanation:
     """The first explanation there is."""
-    for attempt in EXPLANATIONS if explanations is None else explanations:
+    for attempt in explanations:
         found = attempt(case, given)
         if found is not None:
             return found
@@ -63,21 +68,6 @@ def explain(case: Case, given: Given, explanations: Sequence[Explain] | None = N
 
 
 # In order -------------------------------------------------------------------------------------------------------------
-
-
-def not_finite(case: Case, given: Given) -> Explanation | None:
-    bad = np.argwhere(~np.isfinite(given.array))
-    if not len(bad):
-        return None
-    return Explanation((f"{len(bad)} entries are not finite, the first at {tuple(int(i) for i in bad[0])}",))
-
-
-def of_another_shape(case: Case, given: Given) -> Explanation | None:
-    if given.has_shape(case):
-        return None
-    text = f"{given.symbol} has shape {given.array.shape}; it must be {case.truth[given.name].shape}, the shape of {given.symbol[1:]}"
-    known = rule(case, given)
-    return Explanation((text, *known.lines), known.mistakes) if known is not None else Explanation((text,))
 
 
 def as_published(case: Case, given: Given) -> Explanation | None:
@@ -120,9 +110,14 @@ def residual(case: Case, given: Given) -> Explanation | None:
 
 EXPLANATIONS: tuple[Explain, ...] = (
     not_finite,
-    of_another_shape,
     as_published,
+    in_another_order,
+    of_another_shape,
+    zero_everywhere,
+    transposed,
+    overwritten,
     with_routes(rule),
+    block,
     with_routes(pair),
     with_routes(combination),
     by_index,

@@ -66,6 +66,8 @@ class Given:
     dtype:   of the arithmetic, as far as is known
     others:  all the gradients it gave, by input
     by_design, published:  why, and what, the paper gives where that is not the gradient
+    again:   the same from a second call
+    changed: what the candidate wrote into, and what that then was
     gave_up: what was not tried to the end, a line each
     """
 
@@ -76,6 +78,8 @@ class Given:
     others: Mapping[str, Array | None] = field(default_factory=dict)
     by_design: str = ""
     published: Array | None = None
+    again: Array | None = None
+    changed: Mapping[str, Array] = field(default_factory=dict)
     gave_up: list[str] = field(default_factory=list)
     _fit: Fit | None = None
 

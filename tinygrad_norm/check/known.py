@@ -27,7 +27,7 @@ def rule(case: Case, given: Given) -> Explanation | None:
     mistake, *others = [m for _, m in fitting if case.are_one(given.name, m, nearest)]
     aliases = tuple(m.name for m in others)
     lines = [mistake.sentence] + ([f"numerically the same mistake as: {'; '.join(aliases)}"] if aliases else [])
-    return Explanation((*lines, *_look(case, given.name, mistake)), (mistake.name,), aliases)
+    return Explanation((*lines, *look(case, given.name, mistake)), (mistake.name,), aliases)
 
 
 def pair(case: Case, given: Given) -> Explanation | None:
@@ -45,14 +45,14 @@ def pair(case: Case, given: Given) -> Explanation | None:
     most = max(1, min(PAIRS, _ENTRIES // max(1, sum(t.size for t in case.leaves.values()))))
     for a, b in islice(apart, most):
         if given.is_it(case, case.backward.gradients(a, b)[given.name]):
-            looks = (line for m in (a, b) for line in _look(case, given.name, m))
+            looks = (line for m in (a, b) for line in look(case, given.name, m))
             return Explanation(("two mistakes at once:", f"  {a.sentence}", f"  {b.sentence}", *looks), (a.name, b.name))
     if len(apart) > most:
         given.gave_up.append(f"gave up after {most} of {len(apart)} pairs of known mistakes")
     return None
 
 
-def _look(case: Case, name: str, mistake: Mistake) -> list[str]:
+def look(case: Case, name: str, mistake: Mistake) -> list[str]:
     """The formula of the route that passes where the mistake is, if there is one."""
     lines = [f"look: {mistake.remedy}"]
     if mistake.node is not None and not mistake.values and mistake.node in case.graph.ids:  # a wrong value is on every route

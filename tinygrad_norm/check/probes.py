@@ -8,14 +8,74 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import ShapeError
+from ..engine import ShapeError, TinygradNormError
 from ..engine.arrays import Array
 from ..norms import InputError
 from .case import Case
 from .compare import as_numbers, is_centring
-from .subject import Subject, as_sequence, rounded
+from .subject import Subject, are_axes, as_sequence, rounded
 
 _TRIES = 5  # probes drawn, of which the strongest is taken
+_SHAPES = {
+    2: ((4, 7), (7, 4), (5, 5), (3, 2), (4, 3), (3, 1027), (1027, 3)),
+    3: ((2, 3, 5), (3, 4, 2), (2, 3, 1027), (103, 2, 3)),
+    4: ((2, 4, 3, 5),),
+}  # odd and even, B = N and not, N of 2 and 3, longer than a block
+_SIZES = ((4, 7, 3, 5, 2), (5, 5, 5, 5, 5), (7, 4, 5, 3, 2), (3, 2, 4, 3, 5), (3, 131, 2, 3, 2), (131, 3, 2, 2, 3))
+""" For axes that only have names, in the order in which they occur."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a candidate is asked.
+
+    shape:   of the input; for a forward of one's own the size of each named axis
+    words:   how it is told
+    special: the index of the norm's special numbers, or None; ``option``: who does not take it need not know them
+    """
+
+    shape: Any
+    words: str
+    ndim: int
+    special: int | None = None
+    option: str | None = None
+
+
+def sites(subject: Subject, main: tuple[int, ...] | None) -> list[Site]:
+    """The shapes besides the main one, and the norm's special numbers."""
+    if not subject.registered:
+        if subject.axes is None:
+            return []
+        letters = list(dict.fromkeys(a for axes in subject.axes.values() for a in axes))
+        made = [dict(zip(letters, sizes)) for sizes in _SIZES]
+        return [Site(m, ", ".join(f"{k} = {v}" for k, v in m.items()), len(m)) for m in made[1:]]
+    norm = subject.norm
+    first = norm.shape if main is None else tuple(np.atleast_1d(main).tolist())
+    groups = int(subject.options.get("num_groups") or 1)
+    found = []
+    for ndim, shapes in _SHAPES.items():
+        if ndim < norm.min_ndim or (ndim == 2 and min(len(norm.shape), len(first)) > 2):
+            continue
+        for shape in shapes:
+            s = shape if shape[1] % groups == 0 else (shape[0], shape[1] * groups, *shape[2:])
+            found += [Site(s, str(s), ndim)] if s != first else []
+    found += [Site(first, words, len(first), k, option) for k, (words, _, option) in enumerate(norm.special)]
+    return found
+
+
+def case_at(subject: Subject, site: Site, seed: int) -> Case | None:
+    """The numbers of one site; None where the norm has nothing of that shape."""
+    rng = np.random.default_rng([seed, 77])
+    try:
+        values = draw(subject, rng, site.shape)
+        if site.special is not None:
+            other = subject.norm.special[site.special][1](rng, values, **subject.options)
+            if other is None:
+                return None
+            values |= other
+        return subject.case(values)
+    except (TinygradNormError, ValueError, IndexError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -66,11 +126,15 @@ class Strength:
         return Probe(inputs, case.dy, tuple(sorted(passing - self._harmless)), self._known, tuple(case.squeezed))
 
 
-def draw(subject: Subject, rng: np.random.Generator, shape: tuple[int, ...] | None) -> dict[str, Array]:
+def draw(subject: Subject, rng: np.random.Generator, shape: Any) -> dict[str, Array]:
     """Inputs on which mistakes show: every row and column of its own size and mean, some small enough for ε to matter.
 
     They are numbers of half precision, so that the same problem can be put in any dtype.
     """
+    if subject.axes is not None:
+        letters = dict.fromkeys(a for axes in subject.axes.values() for a in axes)
+        sizes = shape if isinstance(shape, Mapping) else dict(zip(letters, _SIZES[0]))
+        return {n: rounded(_uneven(rng, tuple(sizes[a] for a in axes))) for n, axes in subject.axes.items()}
     if not subject.registered:
         return {n: rounded(_like(rng, a)) for n, a in subject.arrays.items()}
     shape = subject.norm.shape if shape is None else tuple(np.atleast_1d(shape).tolist())
@@ -103,6 +167,19 @@ def given(subject: Subject, inputs: Any, case: Case) -> dict[str, Array]:
                 raise ShapeError(f"check: {n} has shape {found[n].shape}; for an input of shape {x.shape} it must be {s}.")
             found[n] = draw(subject, np.random.default_rng(0), x.shape)[n]
     return found
+
+
+def first_shape(subject: Subject, shape: tuple[int, ...] | None, inputs: Any) -> tuple[int, ...] | None:
+    """Of the input that is judged first: as said, or as the given one has it."""
+    if shape is not None or inputs is None or not subject.registered:
+        return shape
+    x = inputs.get("input") if isinstance(inputs, Mapping) else next(iter(as_sequence(inputs)), None)
+    if x is None:
+        return None
+    if are_axes(x):
+        return tuple(_SIZES[0][: len(x)])
+    x = as_numbers("input", x, "check")
+    return x.shape if x.size else None
 
 
 def far_from_zero(subject: Subject, case: Case) -> Case | None:

@@ -24,6 +24,7 @@ class Subject:
 
     def __init__(self, norm: Any, options: Mapping[str, Any], inputs: Any) -> None:
         self.registered = isinstance(norm, (str, Norm))
+        self.axes: dict[str, tuple[str, ...]] | None = None
         if self.registered:
             self.norm: Norm = get(norm)
             self.options = check_settings(self.norm, options, "check")
@@ -33,6 +34,9 @@ class Subject:
             if not callable(norm) or inputs is None:
                 raise InputError("check: to judge against a forward of your own, give the function and its inputs=…")
             arrays = _by_argument(norm, inputs, options)
+            if all(are_axes(a) for a in arrays.values()):
+                self.axes = {n: tuple(a) for n, a in arrays.items()}
+                arrays = {n: np.ones((2,) * len(a)) for n, a in self.axes.items()}
             self.arrays = {n: np.asarray(a.numpy() if isinstance(a, Tensor) else a) for n, a in arrays.items()}
             if all(a.dtype.kind in "iub" for a in self.arrays.values()):  # nothing else to differentiate by: they are numbers
                 self.arrays = {n: a.astype(np.float64) for n, a in self.arrays.items()}
@@ -103,6 +107,11 @@ def _by_argument(forward: Callable[..., Any], inputs: Any, options: Mapping[str,
     if (len(given) != len(inputs) if isinstance(inputs, (list, tuple)) else set(given) - set(names)) or set(needed) - set(given):
         raise InputError(f"check: the forward takes {', '.join(names)}; inputs= gives {', '.join(given) or 'none'}.")
     return {n: given[n] for n in names if n in given}
+
+
+def are_axes(value: Any) -> bool:
+    """Names of axes, as ``derive`` takes them: ("B", "N")."""
+    return isinstance(value, (tuple, list)) and all(isinstance(a, str) for a in value)
 
 
 def as_sequence(inputs: Any) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ class Verdict:
 
     error:   why the candidate could not be judged, or not all of what it gave
     notes:   what it did besides: printed, changed its inputs, answered differently the second time
+    looked:  the shapes and numbers it was asked with
+    limits:  for what it is right, where that is not everything
     yours:   your own probe's strength, where you gave one; the verdict is from ours
     """
 
@@ -33,6 +36,8 @@ class Verdict:
     yours: Probe | None = None
     order: int = 1
     graph: Graph | None = field(default=None, repr=False)
+    looked: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -49,7 +54,8 @@ class Verdict:
         if told:
             return f"not right: {'; '.join(told)}"
         design = [j.symbol for j in self.judgements.values() if j.status == "by design"]
-        return "right" + (f"; by design not the gradient: {', '.join(design)}" if design else "")
+        said = ", ".join(("right", *self.limits))
+        return said + (f"; by design not the gradient: {', '.join(design)}" if design else "")
 
     def text(self, ascii: bool = False) -> str:
         """A line for each gradient, and below it what there is to say."""
@@ -57,7 +63,7 @@ class Verdict:
         lines += [f"note: {note}" for note in self.notes]
         wide = max((len(j.symbol) for j in self.judgements.values()), default=2)
         for j in self.judgements.values():
-            if j.status in ("right", "missing"):
+            if j.status in ("right", "missing") or j.max_abs == math.inf:
                 said = number(j.relative) if j.status == "right" else ""
             else:
                 said = f"max |Δ| {number(j.max_abs)} (rel {_percent(j.relative)}; rounding explains {number(j.allowed)})"
@@ -65,6 +71,8 @@ class Verdict:
             lines += [f"{'':<{wide}}  {line}" for line in j.lines]
         if self.judgements:
             lines.append(f"probe: {self.probe}")
+        if self.looked and self.ok:
+            lines.append(f"right at: {'; '.join(self.looked)}")
         for label, share in self.probe.squeezed:
             lines.append(f"       {label} is smaller than ε in {share:.0%} of its entries")
         if self.yours is not None:
@@ -87,6 +95,8 @@ class Verdict:
                 "error": self.error,
                 "notes": list(self.notes),
                 "order": self.order,
+                "looked": list(self.looked),
+                "limits": list(self.limits),
                 "probe": {"known": self.probe.known, "passing": list(self.probe.passing)},
                 "your_probe": self.yours and {"known": self.yours.known, "passing": list(self.yours.passing)},
                 "gradients": [
