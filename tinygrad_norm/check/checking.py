@@ -21,6 +21,11 @@ from .subject import Subject
 from .trial import Trial, elsewhere
 from .verdict import Verdict
 
+_SAY = (
+    "If that is not what they are: name them as usual (dy, x, weight, bias, eps, mean, rstd, …), say saved={'parameter': 'label'} "
+    "for what the forward saved, or give forward=…"
+)
+
 
 def check(
     candidate: Any,
@@ -88,6 +93,9 @@ def check(
     limits: Sequence[str] = ()
     if error is None:
         judgements = trial.judge(case, answer, notes)
+    if error is None and answer.guessed and not all(j.ok for j in judgements.values()):
+        judgements, error = {}, f"{'; '.join(answer.guessed)}, and with that it is not right. {_SAY}"
+    if error is None:
         if single is not None and single is not answer and narrow != np.float64:
             judgements = {n: _precision(case, n, single, j, narrow) if j.status == "right" else j for n, j in judgements.items()}
         if narrow == np.float32 and all(j.ok for j in judgements.values()):
@@ -115,6 +123,7 @@ def check(
         case.graph,
         looked=tuple(looked),
         limits=tuple(limits),
+        bound=answer.told,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def judge(case: Case, name: str, symbol: str, mine: Array | None, explained: boo
     if mine is None:
         return Judgement(name, symbol, "missing", lines=(f"the candidate gives no {symbol}",))
     truth = case.truth[name]
-    dtype = mine.dtype if mine.dtype in (np.float16, np.float32, np.float64) else np.dtype(np.float64)
+    dtype = _arithmetic(mine, truth)
     given = Given(name, symbol, mine.astype(np.float64), dtype, **more)
     measured: dict[str, Any] = {"max_abs": np.inf, "relative": np.inf}
     found = None
@@ -53,9 +53,30 @@ def judge(case: Case, name: str, symbol: str, mine: Array | None, explained: boo
         if off <= allowed:
             found = changes_from_call_to_call(case, given)
             if found is None:
-                return Judgement(name, symbol, "right", **measured)
+                told = (
+                    (f"computed in {dtype} inside; judged by that rounding",)
+                    if dtype != mine.dtype and off > case.gate(name, mine.dtype)
+                    else ()
+                )
+                return Judgement(name, symbol, "right", lines=told, **measured)
     found = found or explain(case, given, EXPLANATIONS if explained else (as_published,))
     return Judgement(name, symbol, found.status, mistakes=found.mistakes, aliases=found.aliases, lines=found.lines, **measured)
+
+
+def _arithmetic(mine: Array, truth: Array) -> Any:
+    """The dtype its arithmetic can have been in: what was computed in single precision and widened is still single."""
+    if mine.dtype not in (np.float16, np.float32, np.float64):
+        return np.dtype(np.float64)
+    dtype = mine.dtype
+    with np.errstate(over="ignore"):
+        for narrow in (np.dtype(np.float32), np.dtype(np.float16)):
+            if (
+                narrow.itemsize < dtype.itemsize
+                and np.array_equal(mine.astype(narrow), mine)
+                and not np.array_equal(truth.astype(narrow), truth)
+            ):
+                dtype = narrow
+    return dtype
 
 
 def explain(case: Case, given: Given, explanations: Sequence[Explain]) -> Explanation:

@@ -20,6 +20,7 @@ class Verdict:
 
     error:   why the candidate could not be judged, or not all of what it gave
     notes:   what it did besides: printed, changed its inputs, answered differently the second time
+    bound:   which parameter was given what, where their names are not ours
     looked:  the shapes and numbers it was asked with
     limits:  for what it is right, where that is not everything
     yours:   your own probe's strength, where you gave one; the verdict is from ours
@@ -38,6 +39,7 @@ class Verdict:
     graph: Graph | None = field(default=None, repr=False)
     looked: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    bound: str = ""
 
     @property
     def ok(self) -> bool:
@@ -45,8 +47,13 @@ class Verdict:
         return self.error is None and all(j.ok for j in self.judgements.values())
 
     @property
+    def judged(self) -> bool:
+        """Whether anything could be judged at all."""
+        return self.error is None or bool(self.judgements)
+
+    @property
     def summary(self) -> str:
-        if self.error is not None and not self.judgements:
+        if not self.judged:
             return f"not judged: {self.error}"
         wrong = [j.symbol for j in self.judgements.values() if not j.ok]
         told = [f"{', '.join(wrong)} ({len(wrong)} of {len(self.judgements)})"] if wrong else []
@@ -60,6 +67,7 @@ class Verdict:
     def text(self, ascii: bool = False) -> str:
         """A line for each gradient, and below it what there is to say."""
         lines = [f"{self.candidate} against {self.title}    {self.shapes}" + (f"    {self.options}" if self.options else "")]
+        lines += [f"bound: {self.bound}"] if self.bound else []
         lines += [f"note: {note}" for note in self.notes]
         wide = max((len(j.symbol) for j in self.judgements.values()), default=2)
         for j in self.judgements.values():
@@ -95,6 +103,7 @@ class Verdict:
                 "error": self.error,
                 "notes": list(self.notes),
                 "order": self.order,
+                "bound": self.bound,
                 "looked": list(self.looked),
                 "limits": list(self.limits),
                 "probe": {"known": self.probe.known, "passing": list(self.probe.passing)},
