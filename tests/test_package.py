@@ -173,9 +173,9 @@ def test_a_function_is_lent_and_not_its_room(name, first):
 
 
 def test_the_files_of_a_room_are_found_behind_the_function_of_its_name():
-    code = "import tinygrad_norm.check.diagnose as a, tinygrad_norm.check.diagnose, tinygrad_norm as tn"
-    code += "; from tinygrad_norm.check import diagnose as b; from tinygrad_norm import check"
-    code += "; print(a is b is tn.check.diagnose, check is tn.check is b.__dict__.get('check', check), check.__name__)"
+    code = "import tinygrad_norm.check.explanations as a, tinygrad_norm.check.explanations, tinygrad_norm as tn"
+    code += "; from tinygrad_norm.check import explanations as b; from tinygrad_norm import check"
+    code += "; print(a is b is tn.check.explanations, check is tn.check is b.__dict__.get('check', check), check.__name__)"
     assert fresh(code) == "True True check"
 
 

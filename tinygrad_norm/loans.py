@@ -35,7 +35,7 @@ def open_lenders(room: str) -> None:
 
 class Package(ModuleType):
     """The package, in which some functions have the name of their room. ``tinygrad_norm.check`` is the function, in whatever
-    order things are imported, and has the room's names as attributes, so that ``import tinygrad_norm.check.diagnose`` holds."""
+    order things are imported, and has the room's names as attributes, so that ``import tinygrad_norm.check.explanations`` holds."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         function = vars(value).get(name) if isinstance(value, ModuleType) else None

@@ -10,9 +10,10 @@ import pytest
 
 import tinygrad_norm as tn
 from tinygrad_norm.check.alterations import Backward
-from tinygrad_norm.check.checking import Subject
-from tinygrad_norm.check.diagnose import judge
+from tinygrad_norm.check.explanations import judge
 from tinygrad_norm.check.mistakes import library, own_mistakes, told_apart
+from tinygrad_norm.check.probes import draw
+from tinygrad_norm.check.subject import Subject
 from tinygrad_norm.graph import Graph
 from tinygrad_norm.norms import get, names
 
@@ -23,7 +24,7 @@ CASES = [(name, case) for name in names() for case in ({}, *get(name).samples[:2
 def strongest(name, case):
     """The strongest of three probes, and the mistakes that none of them tells from the right formula."""
     subject = Subject(name, {k: v for k, v in case.items() if k != "shape"}, None)
-    cases = [subject.case(subject.draw(np.random.default_rng([0, k]), case.get("shape"))) for k in range(3)]
+    cases = [subject.case(draw(subject, np.random.default_rng([0, k]), case.get("shape"))) for k in range(3)]
     weak = [{m.name for m in c.passing(list(c.leaves), np.float64)} for c in cases]
     return subject, cases[min(range(3), key=lambda k: len(weak[k]))], set.intersection(*weak)
 

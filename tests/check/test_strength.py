@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_norm as tn
 from tinygrad_norm.check import InputError
-from tinygrad_norm.check.known import Handed, catalogue
+from tinygrad_norm.check.catalogue import Handed, catalogue
 from tinygrad_norm.norms import UnknownNormError, check_settings, get, names
 
 X = np.random.default_rng(0).normal(size=(4, 8)) * np.array([[0.1], [1], [2], [0.5]])

@@ -4,11 +4,11 @@ from ..norms import InputError
 from .alterations import Mistake
 from .asserting import assert_backward
 from .binding import CheckInputError
+from .catalogue import Known
 from .checking import check
 from .compare import Comparison, Pair, compare, compare_all, overview
-from .diagnose import Judgement
 from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
-from .known import Known
+from .judgement import Explanation, Judgement
 from .oracles import (
     LONGER,
     Estimate,
@@ -19,8 +19,9 @@ from .oracles import (
     complex_step_along,
     directions,
 )
+from .probes import Probe
 from .strength import Change, Strength, strength
-from .verdict import Probe, Verdict
+from .verdict import Verdict
 
 __all__ = [
     "LONGER",
@@ -28,6 +29,7 @@ __all__ = [
     "CheckInputError",
     "Comparison",
     "Estimate",
+    "Explanation",
     "Finding",
     "GradientCheck",
     "GradientMismatchError",

@@ -64,9 +64,11 @@ class Reader:
     steps: list[tuple[str, Array]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: str | None = None
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         self.gradients: dict[str, Array | None] = dict.fromkeys(self.names.wanted)
+        self.misshapen: dict[str, Array] = {}
 
     def read(self, returned: Any) -> None:
         if isinstance(returned, Iterator) and not hasattr(returned, "shape"):
@@ -136,9 +138,11 @@ class Reader:
             self.notes.append(f"{label} has dtype {array.dtype} for {x.dtype} {shown}")
         if array.shape != x.shape:
             self._wrong(f"{label} has shape {array.shape}, {shown} has {x.shape}")
+            self.misshapen[name] = np.array(array if array.dtype.kind == "f" else array.astype(x.dtype))
             if [k for k in array.shape if k != 1] != [k for k in x.shape if k != 1]:
                 return
         array = np.array(array if array.dtype.kind == "f" else array.astype(x.dtype)).reshape(x.shape)
+        array = array * array.dtype.type(self.scale) if self.scale != 1 else array
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             first = tuple(int(i) for i in bad[0])
@@ -166,7 +170,10 @@ def sort_out(returned: Any, names: Names, taken: frozenset[str]) -> tuple[dict[s
     while len(values) > len(names.inputs) and values[-1] is None:  # autograd functions return None for options
         values.pop()
     mine = [n for n in names.wanted if n in taken]
-    for order in (names.wanted, names.inputs, mine):
+    learned = [n for n in names.wanted if not n.startswith("running_")]
+    if len(values) == len(names.wanted) + 1 and _is_loss(values[0]):
+        values = values[1:]
+    for order in (names.wanted, names.inputs, mine, learned):
         if len(values) == len(order):
             return dict(zip(order, values)), []
     n = len(values)
@@ -205,6 +212,14 @@ def _by_name(returned: Mapping[str, Any], names: Names) -> tuple[dict[str, Any],
 
 def _is_arrays(values: Sequence[Any]) -> bool:
     return bool(values) and all(v is None or getattr(v, "ndim", 0) or hasattr(v, "detach") for v in values)
+
+
+def _is_loss(value: Any) -> bool:
+    """One number, as a loss layer returns it before its gradient."""
+    try:
+        return value is not None and np.size(to_array(value)) == 1 and np.ndim(to_array(value)) == 0
+    except Exception:
+        return False
 
 
 def _is_numbers(values: Sequence[Any]) -> bool:

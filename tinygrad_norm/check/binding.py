@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..engine import TinygradNormError
 from ..graph.table import ascii_text
 
@@ -65,12 +67,18 @@ _CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
 
 @dataclass(frozen=True)
 class Bound:
-    """A call ready to be made: its arguments, the names of what they stand for, and guesses worth mentioning."""
+    """A call ready to be made: its arguments, the names of what they stand for, and guesses worth mentioning.
+
+    guessed:  what was bound by its place alone, a line each
+    told:     what was bound to what, in words
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     taken: frozenset[str]
     notes: tuple[str, ...]
+    guessed: tuple[str, ...] = ()
+    told: str = ""
 
 
 def same(text: str) -> str:
@@ -122,7 +130,7 @@ def bind_backward(
             claims.insert(0, {same((free or asks)[0]): "dy"})
     order = ["dy", *inputs, *options, *saved]
     bound = _bind(parameters, values, claims, order, ["dy", *inputs, *options], symbols)
-    if "dy" not in bound.taken:
+    if "dy" not in bound.taken and np.ndim(dy):  # a loss may go without: then it is 1
         raise CheckInputError("has no parameter for the cotangent; call one dy")
     return bound
 
@@ -204,7 +212,16 @@ def _bind(
     elif inspect.Parameter.VAR_KEYWORD in kinds:
         kwargs.update({n: values[n] for n in rest if n not in kwargs})
         found.update({f"**{n}": n for n in rest})
-    return Bound(tuple(args), kwargs, frozenset(found.values()), tuple(guessed) if by_name else ())
+    shown = [f"{p.name} = {symbols.get(found[p.name], found[p.name])}" for p in named if p.name in found]
+    plain = all(same(p.name) in (found[p.name], symbols.get(found[p.name])) for p in named if p.name in found)
+    return Bound(
+        tuple(args),
+        kwargs,
+        frozenset(found.values()),
+        tuple(guessed) if by_name else (),
+        tuple(guessed),
+        "" if plain else ", ".join(shown),
+    )
 
 
 _STATISTICS = frozenset(word for group in _SAVED for word in group if len(word) > 1 or word in "yμσ")

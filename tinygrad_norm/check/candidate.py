@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
 from .answers import Names, Reader, WrongAnswer
-from .binding import CheckInputError, bind_backward
+from .binding import Bound, CheckInputError, bind_backward
 from .guard import explain, file_of, run
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What a forward and a backward of one's own gave: the output, what the backward returned, and how it was called."""
+
+    output: Any
+    returned: Any
+    bound: Bound
 
 
 class Candidate:
     """A callable to be judged, as ``as_candidate`` makes it. Plain ones are called as they are.
 
     gradients:  for one of another framework: ``(dy, inputs, options, saved) -> whatever a candidate returns``
+    paired:     for one with a forward of its own: ``(dy, inputs, options, saved, names) -> Pairing``
     order2:     ``(dy, inputs, options, v) -> gradients by input name`` of Σ ⟨v[name], gradient[name]⟩, by the framework's own
                 double backward, or an error's text; None for a plain one
     """
 
     def __init__(
-        self, function: Callable[..., Any], gradients: Callable[..., Any] | None = None, order2: Callable[..., Any] | None = None
+        self,
+        function: Callable[..., Any],
+        gradients: Callable[..., Any] | None = None,
+        order2: Callable[..., Any] | None = None,
+        paired: Callable[..., Pairing] | None = None,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
-        self.function, self.gradients, self.order2 = function, gradients, order2
+        self.function, self.gradients, self.order2, self.paired = function, gradients, order2, paired
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -41,12 +55,30 @@ class Answer:
     steps:      its intermediates, where it names some, in its own order
     notes:      a line each: what it printed, changed, gave in another form
     error:      a line: why gradients are missing, or why one that is given has a wrong shape
+    misshapen:  those of a wrong shape, as they came
+    changed:    what it wrote into, and what that then was: an input by its name, or "dy"
+    again:      the gradients of a second call, where there was one
+    taken:      what of ours it was given, where that is known; ``told``: to which parameter, in words
+    guessed:    what was bound by its place alone, a line each
+    output:     what its own forward gave, where it has one
     """
 
     gradients: Mapping[str, Array | None]
     steps: Sequence[tuple[str, Array]] = ()
     notes: Sequence[str] = ()
     error: str | None = None
+    misshapen: Mapping[str, Array] = field(default_factory=dict)
+    changed: Mapping[str, Array] = field(default_factory=dict)
+    again: Mapping[str, Array | None] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
+    told: str = ""
+    guessed: Sequence[str] = ()
+    output: Any = None
+
+    @property
+    def raised(self) -> bool:
+        """Whether nothing that it gave can be judged."""
+        return self.error is not None and not self.misshapen and all(g is None for g in self.gradients.values())
 
 
 def ask(
@@ -93,18 +125,20 @@ def sanity(
         return first
     notes = list(first.notes)
     names = Names(inputs, wanted, symbols)
+    again: Mapping[str, Array | None] = {}
     for layout, when in ((np.array, "the second time"), (_transposed, "for transposed input"), (_strided, "for strided input")):
         other = ask_on(layout)
+        again = other.gradients if layout is np.array else again
         if other.error != first.error:
             notes.append(f"{when}: {other.error or 'no error any more'}")
             if other.error is not None and other.error.startswith(_LATE):
                 break
             continue
-        again = layout is np.array
+        exactly = layout is np.array
         floor = float(np.max(np.abs(dy), initial=0)) if dy.size else 0.0
-        told = [_difference(names.label(n), a, other.gradients[n], floor, again) for n, a in first.gradients.items()]
+        told = [_difference(names.label(n), a, other.gradients[n], floor, exactly) for n, a in first.gradients.items()]
         notes += [f"gives another answer {when}: {t}" for t in told if t][:1]
-    return replace(first, notes=tuple(notes))
+    return replace(first, notes=tuple(notes), again=again)
 
 
 def _difference(label: str, a: Array | None, b: Array | None, floor: float, exactly: bool) -> str | None:
@@ -157,22 +191,34 @@ def _ask(
     cotangent = layout(dy)
     kept = {n: layout(a) if isinstance(a, np.ndarray) else a for n, a in (saved or {}).items()}
     got = Reader(names, inputs, given)
-    guessed: list[str] = []
+    calls: list[Bound] = []
+    outputs: list[Any] = []
 
     def work() -> None:
+        if isinstance(candidate, Candidate) and candidate.paired is not None:
+            found = candidate.paired(cotangent, given, options, kept, names)
+            outputs.append(found.output)
+            calls.append(found.bound)
+            got.taken = found.bound.taken
+            got.read(found.returned)
+            return
         if isinstance(candidate, Candidate) and candidate.gradients is not None:
             got.read(candidate.gradients(cotangent, given, options, kept))
             return
         call = bind_backward(candidate, cotangent, given, options, kept, names.symbols)
         got.taken = call.taken
-        guessed.extend(call.notes)
+        calls.append(call)
+        if "dy" not in call.taken and call.args + tuple(call.kwargs.values()):
+            got.scale = float(dy)
         got.read(candidate(*call.args, **call.kwargs))
 
     outcome = run(work, limit)
-    changed = [names.shown(n) for n in inputs if _changed(given[n], inputs[n])]
-    changed += ["dy"] * _changed(cotangent, dy)
+    written = {n: given[n] for n in inputs if _changed(given[n], inputs[n])} | (
+        {"dy": cotangent} if _changed(cotangent, dy) else {}
+    )
+    changed = [names.shown(n) if n != "dy" else n for n in written]
     changed += [n for n, a in (saved or {}).items() if isinstance(a, np.ndarray) and _changed(kept[n], a)]
-    notes = [*outcome.remarks, *guessed, *got.notes]
+    notes = [*outcome.remarks, *(note for call in calls for note in call.notes), *got.notes]
     notes += [f"changed its input{'s' * (len(changed) > 1)} {', '.join(changed)}"] if changed else []
     error = got.error
     if outcome.late:
@@ -181,7 +227,12 @@ def _ask(
         error = str(outcome.raised)
     elif outcome.raised is not None:
         error = explain(outcome.raised, file_of(candidate))
-    return Answer(dict(got.gradients), tuple(got.steps), tuple(dict.fromkeys(notes)), error)
+    told = tuple(dict.fromkeys(notes))
+    bound = calls[0] if calls else None
+    return Answer(
+        dict(got.gradients), tuple(got.steps), told, error, dict(got.misshapen), written, taken=got.taken,
+        told="" if bound is None else bound.told, guessed=() if bound is None else bound.guessed, output=next(iter(outputs), None),
+    )  # fmt: skip
 
 
 def _changed(now: Array, before: Array) -> bool:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
 from ..graph.table import number
-
-if TYPE_CHECKING:
-    from .diagnose import Case
+from .case import Case
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,8 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
             worst = max(worst, float(np.max(np.abs(rows[i] - matrix @ coefficients[i]), initial=0)))
         if worst > 2 * case.gate(name, dtype, answer):
             continue
-        hit = np.flatnonzero(np.max(np.abs(coefficients - 1), axis=1) > 1e-4)
+        truth = np.moveaxis(case.truth[name], axis, 0).reshape(n, -1)
+        hit = np.flatnonzero(np.max(np.abs(rows - truth), axis=1) > case.gate(name, dtype))
         if 0 < len(hit) <= n // 2 and not alone:
             gone = np.max(np.abs(coefficients[hit])) <= 1e-4
             return [f"index {listed(hit)} of axis {axis} is {'missing' if gone else 'wrong'}, the others are right"]

@@ -19,8 +19,8 @@ from ..engine.shapes import wholes
 from ..engine.tensor import as_dtype
 from ..graph.table import ascii_text, html_text, number, to_json
 from ..norms import InputError, Norm, check_settings, get
+from .catalogue import Handed, Known, Problem, Test, catalogue, close
 from .compare import as_numbers
-from .known import Handed, Known, Problem, Test, catalogue, close
 
 COTANGENTS = ("randn", "ones", "mean_loss", "mean")
 _SHOWN = 12  # accepted mistakes that are printed; .accepted has all
@@ -128,7 +128,7 @@ def strength(
 
     test:        a function of one argument, a backward, that raises (or returns False) if it dislikes it. The backward is called as
                  ``backward(dy, x, weight, bias, eps=1e-5) -> (dx, dweight, dbias)``: the cotangent, then the norm's inputs in their
-                 order or by name, arrays in, arrays out; see ``check/known.py``. Left out, with the norm first
+                 order or by name, arrays in, arrays out; see ``check/catalogue.py``. Left out, with the norm first
                  (``tn.strength("layer_norm", rtol=1e-5)``), a test is made of what follows
     norm:        a registered name, or a ``Norm``
     rtol, atol:  |yours − right| ≤ atol + rtol·|right| for each entry (default: 1e-5, 1e-8)

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
-from ..engine.arrays import Array
 from ..graph import Graph
 from ..graph.table import ascii_text, number, to_json
-from .diagnose import Judgement
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The numbers a candidate is asked with, and how strong they are.
-
-    passing:  the known mistakes that would pass with them
-    known:    how many known mistakes there are (those that no numbers tell from the right formula are not counted)
-    squeezed: statistics smaller than the ε beside them, and the share of their entries
-    """
-
-    inputs: Mapping[str, Array]
-    dy: Array
-    passing: tuple[str, ...]
-    known: int
-    squeezed: tuple[tuple[str, float], ...] = ()
-
-    def __str__(self) -> str:
-        if not self.passing:
-            return f"strong (0 of {self.known} known mistakes would pass)"
-        if len(self.passing) == self.known:
-            return f"none: all {self.known} known mistakes would pass; this test could not have failed"
-        return f"weak: {len(self.passing)} of {self.known} known mistakes would pass, such as: {'; '.join(self.passing[:3])}"
+from .judgement import Judgement
+from .probes import Probe
 
 
 @dataclass(frozen=True)
@@ -42,6 +20,9 @@ class Verdict:
 
     error:   why the candidate could not be judged, or not all of what it gave
     notes:   what it did besides: printed, changed its inputs, answered differently the second time
+    bound:   which parameter was given what, where their names are not ours
+    looked:  the shapes and numbers it was asked with
+    limits:  for what it is right, where that is not everything
     yours:   your own probe's strength, where you gave one; the verdict is from ours
     """
 
@@ -56,6 +37,9 @@ class Verdict:
     yours: Probe | None = None
     order: int = 1
     graph: Graph | None = field(default=None, repr=False)
+    looked: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    bound: str = ""
 
     @property
     def ok(self) -> bool:
@@ -63,8 +47,13 @@ class Verdict:
         return self.error is None and all(j.ok for j in self.judgements.values())
 
     @property
+    def judged(self) -> bool:
+        """Whether anything could be judged at all."""
+        return self.error is None or bool(self.judgements)
+
+    @property
     def summary(self) -> str:
-        if self.error is not None and not self.judgements:
+        if not self.judged:
             return f"not judged: {self.error}"
         wrong = [j.symbol for j in self.judgements.values() if not j.ok]
         told = [f"{', '.join(wrong)} ({len(wrong)} of {len(self.judgements)})"] if wrong else []
@@ -72,15 +61,17 @@ class Verdict:
         if told:
             return f"not right: {'; '.join(told)}"
         design = [j.symbol for j in self.judgements.values() if j.status == "by design"]
-        return "right" + (f"; by design not the gradient: {', '.join(design)}" if design else "")
+        said = ", ".join(("right", *self.limits))
+        return said + (f"; by design not the gradient: {', '.join(design)}" if design else "")
 
     def text(self, ascii: bool = False) -> str:
         """A line for each gradient, and below it what there is to say."""
         lines = [f"{self.candidate} against {self.title}    {self.shapes}" + (f"    {self.options}" if self.options else "")]
+        lines += [f"bound: {self.bound}"] if self.bound else []
         lines += [f"note: {note}" for note in self.notes]
         wide = max((len(j.symbol) for j in self.judgements.values()), default=2)
         for j in self.judgements.values():
-            if j.status in ("right", "missing"):
+            if j.status in ("right", "missing") or j.max_abs == math.inf:
                 said = number(j.relative) if j.status == "right" else ""
             else:
                 said = f"max |Δ| {number(j.max_abs)} (rel {_percent(j.relative)}; rounding explains {number(j.allowed)})"
@@ -88,6 +79,8 @@ class Verdict:
             lines += [f"{'':<{wide}}  {line}" for line in j.lines]
         if self.judgements:
             lines.append(f"probe: {self.probe}")
+        if self.looked and self.ok:
+            lines.append(f"right at: {'; '.join(self.looked)}")
         for label, share in self.probe.squeezed:
             lines.append(f"       {label} is smaller than ε in {share:.0%} of its entries")
         if self.yours is not None:
@@ -110,6 +103,9 @@ class Verdict:
                 "error": self.error,
                 "notes": list(self.notes),
                 "order": self.order,
+                "bound": self.bound,
+                "looked": list(self.looked),
+                "limits": list(self.limits),
                 "probe": {"known": self.probe.known, "passing": list(self.probe.passing)},
                 "your_probe": self.yours and {"known": self.yours.known, "passing": list(self.yours.passing)},
                 "gradients": [

@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         "check",
         help="is your own backward right, and if not, which term is wrong? (executes your file)",
         description=_ABOUT,
-        epilog="exit code: 0 every gradient is right, 1 something is wrong, 2 used wrongly (a file that cannot be run, no norm named)",
+        epilog="exit code: 0 every gradient is right, 1 something is wrong, 2 used wrongly or not judged (a file that cannot be run, no norm named)",
     )
     parser.set_defaults(run=run_check)
     parser.add_argument(
@@ -84,7 +84,7 @@ def run_check(args: argparse.Namespace) -> int:
         print(json.dumps([_plain(r) for r in results], ensure_ascii=not has_unicode(sys.stdout), indent=1))
     if args.junit is not None:
         write_whole(args.junit, _junit(results))
-    if any(r.error is not None for r in results):
+    if any(r.error is not None or not r.verdict.judged for r in results):
         return MISUSED
     return HOLDS if all(r.verdict.ok for r in results) else FAILS
 
@@ -131,7 +131,7 @@ def _print(result: _Result, quiet: bool, first: bool) -> None:
     if result.error is not None:
         print(f"tinygrad-norm: {printable(result.error, sys.stderr)}", file=sys.stderr)
     elif quiet:
-        show(f"{'right' if result.verdict.ok else 'WRONG'}  {result.label}")
+        show(f"{'right' if result.verdict.ok else 'WRONG' if result.verdict.judged else 'not judged'}  {result.label}")
     else:
         line = f", line {result.found.line}" if result.found is not None else ""
         show(f"{'' if first else chr(10)}{result.label}{line}", "bold")

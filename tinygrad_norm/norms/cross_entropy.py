@@ -173,6 +173,25 @@ def _apply(inputs: Mapping[str, Tensor], backward: str = "recorded", soft: bool 
     return cross_entropy(inputs["input"], inputs["probabilities" if soft else "target"], backward=backward, **options)
 
 
+def _all_classes(rng: np.random.Generator, inputs: Mapping[str, Any], **_: Any) -> Mapping[str, Any] | None:
+    z = inputs["input"]
+    if "target" not in inputs:
+        return None
+    classes, target = z.shape[1 if z.ndim > 1 else 0], inputs["target"]
+    return {"target": (np.arange(target.size).reshape(target.shape) + int(rng.integers(classes))) % classes}
+
+
+def _some_ignored(
+    rng: np.random.Generator, inputs: Mapping[str, Any], ignore_index: int = -100, **_: Any
+) -> Mapping[str, Any] | None:
+    found = _all_classes(rng, inputs)
+    if found is None or found["target"].size < 2:
+        return None
+    target = np.array(found["target"])
+    target.flat[::3] = ignore_index
+    return {"target": target}
+
+
 NORM = register(
     Norm(
         name="cross_entropy",
@@ -192,6 +211,10 @@ NORM = register(
             "target": lambda rng, shape: rng.integers(0, 2, shape),  # how many classes there are is not known here: the first two
             "probabilities": lambda rng, shape: rng.uniform(0.1, 1, shape),  # need not add up to 1 to have gradients
         },
+        special=(
+            ("with targets over all classes", _all_classes, None),
+            ("with ignored targets", _some_ignored, "ignore_index"),
+        ),
         derived_with={"soft": True, "lemmas": ("Σ_N(q) = 1",)},
         formula="loss = −Σ q·log softmax(z)",
         backward_formula="dz = p·Σ q − q,  p = softmax(z),  dq = −log p;  over N for the mean",

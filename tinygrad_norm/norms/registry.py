@@ -68,6 +68,8 @@ class Norm:
     samples:     further cases worth testing, each a mapping of options and, if it likes, a ``shape``
     draw:        ``(generator, shape) -> array`` for inputs that are not just any real numbers (a variance is
                  positive; a class is an integer, and an integer input has no gradient)
+    special:     further numbers worth asking with: ``(in words, redraw, option)``, where ``redraw`` is ``(generator, inputs by
+                 name, **options) -> those that change``, None where there are none. Who takes no such option need not know it
     min_ndim:    the fewest axes an input may have
     analytic:    whether there is a hand-derived node; without one, ``apply`` is only called with ``backward="recorded"``
     projects:    its backward is an orthogonal projection (up to ε), so the routes' energies add up
@@ -88,6 +90,7 @@ class Norm:
     shape: tuple[int, ...] = (4, 8)
     samples: tuple[Mapping[str, Any], ...] = ()
     draw: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Any]] = field(default_factory=dict)
+    special: tuple[tuple[str, Callable[..., Mapping[str, Any] | None], str | None], ...] = ()
     min_ndim: int = 1
     analytic: bool = True
     projects: bool = False

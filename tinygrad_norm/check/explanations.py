@@ -1,0 +1,180 @@
+"""Why a gradient is wrong: explanations, tried in order. To add one is to add a function to the list.
+
+Nothing is claimed that the numbers do not force: a mistake is named only where its gradient is the candidate's to
+rounding, and mistakes that no number can tell apart are named together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import Array
+from ..graph.table import number
+from .blocks import block
+from .case import Case
+from .fitting import listed, per_index
+from .judgement import Explain, Explanation, Given, Judgement
+from .known import pair, rule
+from .sanity import (
+    changes_from_call_to_call,
+    in_another_order,
+    not_finite,
+    of_another_shape,
+    overwritten,
+    transposed,
+    zero_everywhere,
+)
+
+_FAR = 0.25  # an explanation that leaves more than this unexplained is none
+
+
+def judge(case: Case, name: str, symbol: str, mine: Array | None, explained: bool = True, **more: Any) -> Judgement:
+    """The verdict on one gradient, in the dtype it came in.
+
+    explained:  whether to say why it is wrong, if it is
+    more:       what else is known of it, as ``Given`` has it
+    """
+    if mine is None:
+        return Judgement(name, symbol, "missing", lines=(f"the candidate gives no {symbol}",))
+    truth = case.truth[name]
+    dtype = _arithmetic(mine, truth)
+    given = Given(name, symbol, mine.astype(np.float64), dtype, **more)
+    measured: dict[str, Any] = {"max_abs": np.inf, "relative": np.inf}
+    found = None
+    if given.has_shape(case):
+        largest = float(np.max(np.abs(truth), initial=0))
+        with np.errstate(invalid="ignore"):
+            off = float(np.max(np.abs(given.array - truth), initial=0))
+        allowed = case.gate(name, dtype)
+        measured = {"max_abs": off, "relative": off / largest if largest else off, "allowed": allowed}
+        if off <= allowed:
+            found = changes_from_call_to_call(case, given)
+            if found is None:
+                told = (
+                    (f"computed in {dtype} inside; judged by that rounding",)
+                    if dtype != mine.dtype and off > case.gate(name, mine.dtype)
+                    else ()
+                )
+                return Judgement(name, symbol, "right", lines=told, **measured)
+    found = found or explain(case, given, EXPLANATIONS if explained else (as_published,))
+    return Judgement(name, symbol, found.status, mistakes=found.mistakes, aliases=found.aliases, lines=found.lines, **measured)
+
+
+def _arithmetic(mine: Array, truth: Array) -> Any:
+    """The dtype its arithmetic can have been in: what was computed in single precision and widened is still single."""
+    if mine.dtype not in (np.float16, np.float32, np.float64):
+        return np.dtype(np.float64)
+    dtype = mine.dtype
+    with np.errstate(over="ignore"):
+        for narrow in (np.dtype(np.float32), np.dtype(np.float16)):
+            if (
+                narrow.itemsize < dtype.itemsize
+                and np.array_equal(mine.astype(narrow), mine)
+                and not np.array_equal(truth.astype(narrow), truth)
+            ):
+                dtype = narrow
+    return dtype
+
+
+def explain(case: Case, given: Given, explanations: Sequence[Explain]) -> Explanation:
+    """The first explanation there is."""
+    for attempt in explanations:
+        found = attempt(case, given)
+        if found is not None:
+            return found
+    return Explanation(())
+
+
+# In order -------------------------------------------------------------------------------------------------------------
+
+
+def as_published(case: Case, given: Given) -> Explanation | None:
+    """What the paper gives, which is by design not the gradient."""
+    if given.published is None or not given.is_it(case, given.published):
+        return None
+    return Explanation((given.by_design,), status="by design")
+
+
+def with_routes(attempt: Explain) -> Explain:
+    """The same, after what it is as a combination of the routes, if it is one."""
+
+    def explanation(case: Case, given: Given) -> Explanation | None:
+        found = attempt(case, given)
+        if found is None:
+            return None
+        return Explanation((*given.fit(case).lines(), *found.lines), found.mistakes, found.aliases, found.status)
+
+    return explanation
+
+
+def combination(case: Case, given: Given) -> Explanation | None:
+    """A combination of the routes, with wrong coefficients."""
+    fit = given.fit(case)
+    return Explanation(tuple(fit.sentences())) if fit.exact else None
+
+
+def by_index(case: Case, given: Given) -> Explanation | None:
+    """The same, with coefficients of their own in each index of an axis."""
+    lines = per_index(case, given.name, given.array, given.dtype)
+    return Explanation(tuple(lines)) if lines else None
+
+
+def residual(case: Case, given: Given) -> Explanation | None:
+    """What comes nearest, what that leaves, and where the difference is."""
+    truth = case.truth[given.name]
+    where = _map(given.array, truth, case.gate(given.name, given.dtype))
+    return Explanation((*_best(case, given), *where, *given.gave_up))
+
+
+EXPLANATIONS: tuple[Explain, ...] = (
+    not_finite,
+    as_published,
+    in_another_order,
+    of_another_shape,
+    zero_everywhere,
+    transposed,
+    overwritten,
+    with_routes(rule),
+    block,
+    with_routes(pair),
+    with_routes(combination),
+    by_index,
+    residual,
+)
+
+
+# What cannot be named ------------------------------------------------------------------------------------------------
+
+
+def _best(case: Case, given: Given) -> list[str]:
+    fit, answer = given.fit(case), given.array
+    best: tuple[float, str] = (
+        fit.unexplained,
+        f"the routes, {' + '.join(f'{c:.3g}·{t}' for c, t in zip(fit.coefficients, fit.titles))}",
+    )
+    largest = max(float(np.max(np.abs(answer), initial=0)), 1e-300)
+    for m in case.library:
+        wrong = case.mistaken(m)[given.name]
+        if wrong.shape == answer.shape and np.all(np.isfinite(wrong)):
+            off = float(np.max(np.abs(answer - wrong), initial=0)) / largest
+            best = min(best, (off, m.sentence), key=lambda pair: pair[0])
+    share = f"{min(best[0], 1):.1%}" if best[0] > 5e-4 else number(best[0])
+    if best[0] > _FAR:
+        return [f"no known mistake. Best explanation: none comes near, {share} of it remains unexplained at the least"]
+    return [f"no known mistake. Best explanation: {best[1]}; {share} of it remains unexplained"]
+
+
+def _map(answer: Array, truth: Array, allowed: float) -> list[str]:
+    """Where the difference is, if it is not everywhere."""
+    bad = np.abs(answer - truth) > allowed
+    lines = []
+    for axis in range(bad.ndim if bad.ndim > 1 else 0):
+        hit = np.flatnonzero(np.any(bad, axis=tuple(a for a in range(bad.ndim) if a != axis)))
+        if 0 < len(hit) <= bad.shape[axis] // 2:
+            lines.append(f"the difference is in index {listed(hit)} of axis {axis} only")
+    if not lines and 0 < bad.sum() <= bad.size // 2:
+        lines.append(f"the difference is in {bad.sum()} of {bad.size} entries only")
+    return lines

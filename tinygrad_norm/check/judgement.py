@@ -1,0 +1,103 @@
+"""What is asked about one gradient, and the one shape of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import Array
+from .case import Case
+from .fitting import Fit, fit_routes
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a wrong gradient is.
+
+    lines:     what to tell, a sentence a line
+    mistakes:  the names of the known mistakes it is (two: both at once)
+    aliases:   other known mistakes with the same numbers
+    status:    of the judgement: "wrong", "imprecise", "by design"
+    """
+
+    lines: tuple[str, ...]
+    mistakes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    status: str = "wrong"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found out about one gradient.
+
+    name:         the input's name; ``symbol`` as tables write its gradient: ``dx``
+    status:       "right", "imprecise" (the right formula, but rounding does not explain the error), "wrong", "missing",
+                  "by design"
+    max_abs, relative, allowed:  the largest difference, that over the largest entry, and what rounding explains
+    mistakes:     the names of the known mistakes it is (two: both at once)
+    aliases:      other known mistakes with the same numbers
+    lines:        what to tell, a sentence a line
+    """
+
+    name: str
+    symbol: str
+    status: str
+    max_abs: float = 0.0
+    relative: float = 0.0
+    allowed: float = 0.0
+    mistakes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.status in ("right", "by design")
+
+
+@dataclass(eq=False)
+class Given:
+    """One gradient as a candidate gave it, in double precision, and what it gave besides.
+
+    name:    the input's name; ``symbol`` as tables write its gradient: ``dx``
+    array:   the numbers, of whatever shape they came in
+    dtype:   of the arithmetic, as far as is known
+    others:  all the gradients it gave, by input
+    by_design, published:  why, and what, the paper gives where that is not the gradient
+    again:   the same from a second call
+    changed: what the candidate wrote into, and what that then was
+    gave_up: what was not tried to the end, a line each
+    """
+
+    name: str
+    symbol: str
+    array: Array
+    dtype: Any
+    others: Mapping[str, Array | None] = field(default_factory=dict)
+    by_design: str = ""
+    published: Array | None = None
+    again: Array | None = None
+    changed: Mapping[str, Array] = field(default_factory=dict)
+    gave_up: list[str] = field(default_factory=list)
+    _fit: Fit | None = None
+
+    def is_it(self, case: Case, other: Array) -> bool:
+        """Whether these are the other's numbers, to rounding."""
+        return bool(
+            other.shape == self.array.shape
+            and np.max(np.abs(self.array - other), initial=0) <= case.gate(self.name, self.dtype, other)
+        )
+
+    def has_shape(self, case: Case) -> bool:
+        return self.array.shape == case.truth[self.name].shape
+
+    def fit(self, case: Case) -> Fit:
+        """As a combination of the routes."""
+        if self._fit is None:
+            self._fit = fit_routes(case, self.name, self.symbol, self.array, self.dtype)
+        return self._fit
+
+
+Explain = Callable[[Case, Given], Explanation | None]

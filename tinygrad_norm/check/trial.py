@@ -1,0 +1,141 @@
+"""One candidate, asked at one place after another: what it is at the first, and whether it is the same at the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .candidate import Answer, ask, sanity
+from .case import Case
+from .explanations import judge
+from .judgement import Judgement
+from .probes import Site, case_at
+from .subject import Subject, statistics
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate and what it is held against."""
+
+    call: Any
+    subject: Subject
+    saved: Mapping[str, str] | None
+    limit: float
+
+    def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
+        """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
+        arrays = {n: t.numpy().astype(dtype) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
+        kept = {n: a.astype(dtype) for n, a in statistics(case, self.saved).items()}
+        symbols = {n: self.subject.symbol(n) for n in arrays}
+        how = ask if once else sanity
+        return how(self.call, case.dy.astype(dtype), arrays, self.subject.options, kept, list(case.leaves), self.limit, symbols)
+
+    def judge(self, case: Case, answer: Answer, notes: list[str], explained: bool = True) -> dict[str, Judgement]:
+        """Each gradient that is wanted."""
+        published, found = self.subject.published(case), {}
+        gradients = {**answer.gradients, **answer.misshapen}
+        for n in case.leaves:
+            symbol = f"d{self.subject.symbol(n)}"
+            if gradients.get(n) is None and n.startswith("running_"):
+                notes.append(f"gives no {symbol}: running statistics are not learned, none is needed")
+                continue
+            found[n] = judge(
+                case, n, symbol, gradients.get(n), explained, others=gradients, by_design=self.subject.by_design.get(n, ""),
+                published=published.get(n), again=answer.again.get(n), changed=answer.changed,
+            )  # fmt: skip
+        return found
+
+
+def elsewhere(
+    trial: Trial,
+    judgements: dict[str, Judgement],
+    first: tuple[int, ...],
+    places: Sequence[Site],
+    dtype: Any,
+    seed: int,
+) -> tuple[dict[str, Judgement], list[str], list[str], list[str]]:
+    """The judgements, changed where something shows at another place only; where was looked, what the verdict is limited to, notes.
+
+    A candidate that cannot take another number of axes, and shows it by raising or by an answer of another shape, is for its own
+    number only. What is wrong in silence is wrong.
+    """
+    right: dict[str, list[str]] = {n: [str(first)] if j.ok else [] for n, j in judgements.items()}
+    wrong: dict[str, list[tuple[str, Judgement]]] = {n: [] for n in judgements}
+    looked, limits, notes = [str(first)], list[str](), list[str]()
+    raised, refused = list[str](), set[int]()
+    if trial.subject.axes is None and not trial.subject.registered:
+        limits.append("at this shape only")
+    for place in places:
+        case = None if place.ndim in refused else case_at(trial.subject, place, seed)
+        if case is None:
+            continue
+        answer = trial.ask(case, dtype, once=True)
+        if place.ndim != len(first) and (answer.misshapen or answer.raised or _axes_from_the_front(trial, case, answer)):
+            refused.add(place.ndim)
+            notes.append(f"not for {place.ndim} axes: at {place.words} it {_said(answer)}")
+        elif answer.raised:
+            (raised if place.special is None else limits).append(f"{'not ' * (place.special is not None)}{place.words}")
+            notes.append(f"{'at ' * (place.special is None)}{place.words} it {_said(answer)}")
+        else:
+            found = {n: j for n, j in trial.judge(case, answer, [], explained=False).items() if n in judgements}
+            unknown = place.option is not None and answer.taken and place.option not in answer.taken
+            if unknown and not all(j.ok for j in found.values()):
+                limits.append(f"not {place.words} (it takes no {place.option})")
+                continue
+            looked.append(place.words)
+            for n, j in found.items():
+                if j.ok:
+                    right[n].append(place.words)
+                elif judgements[n].status != "missing":
+                    explained = j if wrong[n] or not judgements[n].ok else trial.judge(case, answer, [])[n]
+                    wrong[n].append((place.words, explained))
+        if (answer.error or "").startswith("did not return"):
+            break
+    if len(looked) == 1 and raised:
+        limits.append(f"at {first} only")
+    elif raised:
+        limits.append(f"not at {_some(raised)}")
+    if refused and len(looked) > 1:
+        limits.append(f"not for {' or '.join(map(str, sorted(refused)))} axes")
+    return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes
+
+
+def _said(answer: Answer) -> str:
+    if answer.misshapen:
+        return f"gives another shape: {answer.error}"
+    return answer.error or "counts its axes from the front"
+
+
+def _with_places(judgement: Judgement, right: Sequence[str], wrong: Sequence[tuple[str, Judgement]]) -> Judgement:
+    if judgement.ok and wrong:
+        where, found = wrong[0]
+        line = f"right at {_some(right)}; wrong at {_some([w for w, _ in wrong])}. At {where}:"
+        return replace(found, lines=(line.replace("at with", "with").replace("At with", "With"), *found.lines))
+    if judgement.status == "wrong" and right and judgement.max_abs > judgement.allowed:
+        return replace(judgement, lines=(f"wrong here, right at {_some(right)}", *judgement.lines))
+    return judgement
+
+
+def _some(words: Sequence[str]) -> str:
+    return ", ".join(words[:4]) + (", …" if len(words) > 4 else "")
+
+
+def _axes_from_the_front(trial: Trial, case: Case, answer: Answer) -> bool:
+    """Whether it is right for the same with its last axis put where it counts it from the front, as ``axis=1`` for ``axis=-1``
+    does: then it is for two axes."""
+    subject = trial.subject
+    names = list(case.leaves)
+    if not subject.registered or len(case.inputs) != 1 or case.dy.shape != case.inputs[names[0]].shape:
+        return False
+    mine, x = answer.gradients.get(names[0]), case.inputs[names[0]].numpy()
+    if mine is None:
+        return False
+    for axis in range(x.ndim - 1):
+        other = subject.case({names[0]: np.swapaxes(x, axis, -1)}, np.swapaxes(case.dy, axis, -1))
+        off = np.max(np.abs(np.swapaxes(mine, axis, -1) - other.truth[names[0]]), initial=0)
+        if off <= other.gate(names[0], mine.dtype):
+            return True
+    return False
