@@ -37,7 +37,7 @@ def test_broadcasting_makes_aligned_axes_one():
 def test_a_reshape_that_splits_is_a_renaming():
     d = derive(lambda x: (x.reshape(7, 3, 2) - x.reshape(7, 3, 2).mean(-1, True)).reshape(7, 6), inputs={"x": np.random.default_rng(0).normal(size=(7, 6))})  # fmt: skip
     assert len(d.letters.order) == 3
-    assert d.formula.count("mean") == 1
+    assert str(d.formula).count("mean") == 1
     assert right(d)
 
 
@@ -47,7 +47,7 @@ def test_a_reshape_that_merges_is_a_renaming():
         return (flat - flat.mean(-1, True)).reshape(x.shape)
 
     d = derive(f, inputs={"x": ("B", "C", "N")})
-    assert d.formula == "dx = dy − mean_CN(dy)"
+    assert str(d.formula) == "dx = dy − mean_CN(dy)"
     assert right(d)
 
 
@@ -77,7 +77,7 @@ def test_the_users_names_are_the_formulas():
     assert {str(a) for a in d.letters.order} == {"rows", "width"}
     assert d.gradient == "dq"
     d = derive(lambda q, k: (q * k).sum(-1, True) * q, "k", inputs={"q": ("rows", "width"), "k": ("width",)})
-    assert "Σ_rows" in d.formula
+    assert "Σ_rows" in str(d.formula)
     assert right(d)
 
 
@@ -93,7 +93,7 @@ def test_axes_of_one_name_are_one_even_where_they_never_meet():
 
 def test_axes_that_meet_take_the_first_name():
     d = derive(lambda x, w: x * w, "w", inputs={"x": np.ones((3, 4)), "w": np.ones((1, 4))})
-    assert d.formula == "dw = Σ_B(dy·x)"
+    assert str(d.formula) == "dw = Σ_B(dy·x)"
     assert right(d)
 
 
@@ -130,21 +130,21 @@ def test_a_number_that_happens_to_be_a_size_is_a_number(number):
     for f in (lambda x: x * number, lambda x: x / number, lambda x: x**2 + x * number, lambda x: x * x.sum(-1, True) * number):
         d = derive(f, inputs=X)
         assert right(d)
-        assert not {"B", "N"} & set(d.formula.replace("Σ_BN", "").replace("_N", ""))
-    assert derive(lambda x: x**7, inputs=X).formula == "dx = 7·dy·x⁶"
-    assert derive(lambda x: x**8, inputs=X).formula == "dx = 8·dy·x⁷"
+        assert not {"B", "N"} & set(str(d.formula).replace("Σ_BN", "").replace("_N", ""))
+    assert str(derive(lambda x: x**7, inputs=X).formula) == "dx = 7·dy·x⁶"
+    assert str(derive(lambda x: x**8, inputs=X).formula) == "dx = 8·dy·x⁷"
 
 
 def test_a_size_is_a_size():
-    assert derive(lambda x: x.sum(-1, True) / x.shape[-1] + 0.0 * x, inputs=X).formula == "dx = mean(dy)"
+    assert str(derive(lambda x: x.sum(-1, True) / x.shape[-1] + 0.0 * x, inputs=X).formula) == "dx = mean(dy)"
     d = derive(lambda x: x.sum(-1, True) / (x.shape[-1] - 1) * x, inputs=X)
-    assert "N − 1" in d.formula
+    assert "N − 1" in str(d.formula)
     mixed = derive(lambda x: x.sum(-1, True) / x.shape[-1] * x * 10.0, inputs=X)  # 10 = 11 − 1
-    assert "N − 1" not in mixed.formula
+    assert "N − 1" not in str(mixed.formula)
 
 
 def test_the_size_of_it_all():
-    assert derive(lambda x: x.sum(-1, True) / x.size * x, inputs=X).formula == "dx = (s·dy/N + mean(dy·x))/B"
+    assert str(derive(lambda x: x.sum(-1, True) / x.size * x, inputs=X).formula) == "dx = (s·dy/N + mean(dy·x))/B"
 
 
 @pytest.mark.parametrize("n", [lambda x: x.shape[-1] + 1, lambda x: 2 * x.shape[-1]])

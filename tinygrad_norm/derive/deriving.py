@@ -13,15 +13,16 @@ from ..graph import Graph
 from ..graph.routes import along
 from ..graph.table import number
 from ..norms import Norm, get
-from .derivation import Derivation, Step, writer_of
+from .derivation import Derivation, Step
 from .equality import off
 from .errors import DerivationError, NotSymbolicError
 from .letters import Letters, SymbolReading
+from .plain import Plain, Writing
 from .recording import Record, read_lemma, recorder, second_of, sized, target_of
 from .rules import Lemma, Rewriting, with_means
 from .source import Program
 from .symbols import Letter, Symbol, sigma
-from .writer import Writer
+from .writer import Text
 
 _ROUTES = 12  # more than these are not listed one by one
 
@@ -78,7 +79,7 @@ def _derive(record: Record, name: str, lemmas: Sequence[str]) -> Derivation:
     if count <= _ROUTES and record.order == 1:
         steps += _route_steps(letters, graph, x, seed, cotangent)
     given = _given(letters, lemmas, {t.name for t in record.inputs.values()})
-    rewriting = Rewriting(letters, dy, writer_of(Writer, letters, dy, {}), source, given)
+    rewriting = Rewriting(letters, dy, Writing(Plain(letters, [dy]), Text), source, given)
     rewriting.cotangents = {s.expr: s.left for s in steps if s.kind == "chain"}
     symbol = x.name or name
     gradient = f"d{symbol}"
@@ -98,7 +99,7 @@ def _derive(record: Record, name: str, lemmas: Sequence[str]) -> Derivation:
         now = letters.number(expr)
         steps.append(Step("rewrite", gradient, expr, rule, reason, off(now, before)))
         before = now
-    write = writer_of(Writer, letters, dy, {})
+    write = Writing(Plain(letters, [dy]), Text)
     assumed = tuple(f"{write(a)} {sign} {write(b)}" for a, sign, b in letters.assumptions) + tuple(letters.notes)
     operations, passes = _tape_cost(record, x, cotangent)
     program = Program(letters, expr, rewriting.named, gradient)

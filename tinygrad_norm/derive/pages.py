@@ -52,7 +52,7 @@ def as_text(d: Derivation, columns: int = 100) -> str:
                 lines += _wrapped(f"  {s.left} = {body}", columns, s.off)
     if d.assumptions:
         lines += ["", f"assumed, as on the record: {', '.join(d.assumptions)}"]
-    lines += ["", d.formula, _verdict(d), _costs(d)]
+    lines += ["", str(d.formula), _verdict(d), _costs(d)]
     return "\n".join(lines)
 
 

@@ -1,0 +1,164 @@
+"""From SymPy to plain trees, in the order a person would write: statistics first, sums last, no minus in front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from .formula import Formula, Layout, Line
+from .letters import Letters
+from .rules import with_means
+from .symbols import Letter, Mean, Sigma, varies
+from .tree import Call, Node, Number, Power, Size, Total, product_of, sum_of
+from .tree import Letter as Leaf
+from .writer import Hand
+
+
+class Plain:
+    """SymPy expressions as trees.
+
+    cotangents:  the letters that stand for a gradient, dy first
+    """
+
+    def __init__(self, letters: Letters, cotangents: Iterable[Letter] = ()) -> None:
+        self.letters = letters
+        self.axes = tuple(map(str, letters.order))
+        last = letters.axes.dims[letters.graph.main_input][-1:]
+        self.last = tuple(map(str, last[0])) if last else ()
+        self.rank: dict[str, tuple[int, int]] = {}
+        self.cotangents = {a.name for a in cotangents}
+        graph = letters.graph
+        self.main = letters.of[graph.main_input].expr
+        self.parameters = {letters.of[t].expr for t in graph.tensors if t.op is None and t is not graph.main_input}
+        roles = {id(n.tensor): n.role for n in letters.graph.nodes}
+        for k, (t, s) in enumerate(letters.of.items()):
+            if isinstance(s.expr, Letter):
+                first = 3 if t.op is None else 0 if roles[id(t)] == "statistic" else 1
+                self.rank.setdefault(s.expr.name, (first, k))
+        for a in list(cotangents)[:1]:
+            self.rank[a.name] = (2, 0)
+        for a in list(cotangents)[1:]:
+            self.rank[a.name] = (0, len(self.rank))  # before what it is multiplied with, as in g·x̂
+
+    def over(self, axes: Iterable[Any]) -> tuple[str, ...]:
+        wanted = set(map(str, axes))
+        return tuple(a for a in self.axes if a in wanted)
+
+    def letter(self, a: Letter) -> Leaf:
+        letters = self.letters
+        if a.name in self.cotangents:
+            kind = "cotangent"
+        elif a == self.main:
+            kind = "input"
+        elif a in letters.definitions:
+            kind = "statistic"
+        else:
+            kind = "constant" if a in letters.literals.values() else "parameter"
+        return Leaf(a.name, self.over(a.axes), kind)
+
+    def __call__(self, expr: Any) -> Node:
+        terms = sorted(sp.Add.make_args(expr), key=self._term_order)
+        lead = next((k for k, t in enumerate(terms) if t.as_coeff_Mul()[0] > 0), 0)  # no minus in front if it can be helped
+        terms.insert(0, terms.pop(lead))
+        return sum_of(*map(self.term, terms))
+
+    def term(self, expr: Any) -> Node:
+        number, rest = expr.as_coeff_Mul()
+        factors = sorted((f for f in sp.Mul.make_args(rest) if f != 1), key=self._order)
+        return product_of(*([_number(number)] if number != 1 or not factors else []), *map(self.factor, factors))
+
+    def factor(self, f: Any) -> Node:
+        if isinstance(f, Letter):
+            return self.letter(f)
+        if isinstance(f, (Sigma, Mean)):
+            return Total(self(f.args[0]), self.over(f.args[1:]), "mean" if isinstance(f, Mean) else "sum")
+        if f.is_Symbol:
+            return Size(str(f))
+        if f.is_number:
+            return _number(f)
+        if f.is_Add or f.is_Mul:
+            return self(f)
+        if f.is_Pow and f.base is not sp.E:
+            return Power(self(f.base), self(f.exp))
+        return Call("exp" if f.is_Pow else f.func.__name__.lower(), (self(f.exp if f.is_Pow else f.args[0]),))
+
+    def _term_order(self, t: Any) -> Any:
+        letters = t.atoms(Letter)
+        fixed = {a for a in self.letters.values if not varies(a)} | self.parameters
+        return (not letters, letters <= fixed, len(letters) + 3 * len(t.atoms(Sigma, Mean)) + sp.count_ops(t), str(t))
+
+    def _order(self, f: Any) -> Any:
+        below = bool(f.is_Pow and f.exp.is_number and f.exp < 0)  # under the bar; the order there is that of the bases
+        f = 1 / f if below else f
+        if f.is_number:
+            return (below, -1, 0, "")
+        if f.has(Sigma) or f.has(Mean):
+            return (below, 5 if not f.is_Add else 6, len(f.atoms(Letter)), str(f))
+        if f.is_Add:
+            return (below, 6, 0, str(f))
+        ranks = [self.rank.get(a.name, (3, 0)) for a in f.atoms(Letter)]
+        return (below, *min(ranks, default=(-1, 1)), str(f))
+
+
+def _number(n: Any) -> Number:
+    if n.is_Integer:
+        return Number(int(n))
+    return Number(Fraction(int(n.p), int(n.q))) if n.is_Rational else Number(float(n))
+
+
+class Writing:
+    """SymPy expressions on paper, in one hand."""
+
+    def __init__(self, plain: Plain, hand: type[Hand]) -> None:
+        self.plain, self.hand = plain, hand(plain.axes, plain.last)
+
+    def __call__(self, expr: Any) -> str:
+        return self.hand(self.plain(expr))
+
+    def equation(self, left: str, expr: Any) -> str:
+        return self.hand.equation(left, self.plain(expr))
+
+    def letter(self, name: str) -> str:
+        return self.hand.letter(name)
+
+
+def formula_of(plain: Plain, name: str, of: Letter, expr: Any, named: Mapping[Letter, Any]) -> Formula:
+    """A result with a line for every letter it needs."""
+    letters = plain.letters
+    meanings = {**letters.definitions, **named}
+    needed: set[Letter] = set()
+    used, stack = {of}, [expr]
+    while stack:
+        for a in stack.pop().atoms(Letter):
+            used.add(a)
+            if a in meanings and a not in needed:
+                needed.add(a)
+                stack.append(meanings[a])
+    lines = tuple(
+        Line(plain.letter(a), plain(with_means(meanings[a])), "abbreviation" if a in named else "statistic")
+        for a in meanings
+        if a in needed
+    )
+    numbers = {a.name: float(letters.values[a]) for a in used if a in letters.literals.values()}
+    return Formula(
+        name, of.name, plain(expr), lines, plain.axes, _layouts(plain, used), tuple(numbers.items()),
+        tuple((str(a), n) for a, n in letters.sizes.items()),
+    )  # fmt: skip
+
+
+def _layouts(plain: Plain, used: set[Letter]) -> tuple[tuple[str, Layout], ...]:
+    """How each leaf's array lies, the main input first."""
+    letters = plain.letters
+    dims: dict[Any, Any] = {}
+    for t, s in letters.of.items():
+        if s.expr in letters.leaves:
+            dims.setdefault(s.expr, letters.axes.dims[t])  # the leaf's own, not those of its reshapes
+    main = letters.of[letters.graph.main_input].expr
+    found = {main.name: dims[main]} | {a.name: d for a, d in dims.items() if a in used}
+    found |= {
+        a: letters.of[letters.graph.output].dims for a in plain.cotangents if any(u.name == a for u in used) and a not in found
+    }
+    return tuple((n, tuple(tuple(map(str, dim)) for dim in layout)) for n, layout in found.items())
