@@ -85,7 +85,7 @@ def test_every_norm_is_here_but_five():
         ("group_norm", "x", {}, "dx = rstd·(g − mean_KN(g) − x̂·mean_KN(g·x̂)),  g = dy·γ"),
         ("softmax", "x", {}, "dx = p·(dp − Σ(p·dp))"),
         ("normalize", "x", {}, "dx = (dy − y·Σ(y·dy))/‖x‖"),
-        ("cross_entropy", "z", {}, "dz = dloss·(p − q)/B,  p = exp(z)/Σ(exp(z))"),
+        ("cross_entropy", "z", {}, "dz = dloss·(p − q)/B,  p = softmax(z)"),
         ("dynamic_tanh", "x", {}, "dx = g·(1 − t²),  g = dy·α·γ"),
     ],
 )

@@ -17,7 +17,7 @@ from .recording import Record
 from .rules import Lemma
 from .source import Program, identifier
 from .symbols import Letter
-from .writer import Hand, Latex, Text
+from .writer import Hand, Text
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Derivation:
     def formula(self) -> Formula:
         """The gradient as a plain tree with a line for every letter; ``str()`` of it is the formula in one line of text."""
         target = self.letters.of[self.record.inputs[self.of]].expr
-        return formula_of(self.plain, self.gradient, target, self.expr, self.named)
+        return formula_of(Plain(self.letters, [self.dy, *self.named], calling=True), self.gradient, target, self.expr, self.named)
 
     @property
     def ok(self) -> bool:
@@ -125,12 +125,7 @@ class Derivation:
 
     def latex(self) -> str:
         """The final formula and its abbreviations, in LaTeX's math mode."""
-        hand = self.hand(Latex)
-        return ",\\quad ".join(hand.equation(left, e) for left, e in self.result())
-
-    def result(self) -> list[tuple[str, Any]]:
-        """The final formula and its abbreviations: (left, right)."""
-        return [(self.gradient, self.expr), *((g.name, e) for g, e in self.named.items())]
+        return self.formula.latex()
 
     def hand(self, kind: type[Hand]) -> Writing:
         """A writer of this derivation's formulas: ``Text``, ``Latex``, ``MathML``."""

@@ -103,7 +103,7 @@ def _latex_section(d: Derivation) -> str:
                 lines.append(f"\\paragraph{{}}{_plain(about)}")
             left = d.gradient if kind == "rewrite" else s.left
             lines.append(_display(hand.equation(left, s.expr)))
-    lines += ["\\subsection*{Result}", *(_display(hand.equation(left, e)) for left, e in d.result()), ""]
+    lines += ["\\subsection*{Result}", *(_display(hand.hand.equation(left, e)) for left, e in d.formula.equations()), ""]
     return "\n".join(lines)
 
 
@@ -183,7 +183,7 @@ def as_section(d: Derivation, heading: str = "h1") -> str:
             left = d.gradient if kind == "rewrite" else s.left
             rows.append(f"<li>{about}<div>{hand.equation(left, s.expr)}</div><span class=off>{number(s.off)}</span></li>")
         parts.append(f"<details open><summary>{html.escape(name)}</summary><ol>{''.join(rows)}</ol></details>")
-    result = "".join(f"<div>{hand.equation(a, e)}</div>" for a, e in d.result())
+    result = "".join(f"<div>{hand.hand.equation(a, e)}</div>" for a, e in d.formula.equations())
     return (
         f"<{heading}>{title}</{heading}><div class=result>{result}</div>"
         f"<p>{html.escape(_verdict(d))}; {html.escape(_costs(d))}. Beside each line: the largest difference to the line before, in numbers.</p>"

@@ -14,6 +14,7 @@ from .rules import with_means
 from .symbols import Letter, Mean, Sigma, varies
 from .tree import Call, Node, Number, Power, Size, Total, product_of, sum_of
 from .tree import Letter as Leaf
+from .tree import letters as trees
 from .writer import Hand
 
 
@@ -21,10 +22,11 @@ class Plain:
     """SymPy expressions as trees.
 
     cotangents:  the letters that stand for a gradient, dy first
+    calling:     whether softmax, sigmoid, softplus and logsumexp are written as such
     """
 
-    def __init__(self, letters: Letters, cotangents: Iterable[Letter] = ()) -> None:
-        self.letters = letters
+    def __init__(self, letters: Letters, cotangents: Iterable[Letter] = (), calling: bool = False) -> None:
+        self.letters, self.calling = letters, calling
         self.axes = tuple(map(str, letters.order))
         last = letters.axes.dims[letters.graph.main_input][-1:]
         self.last = tuple(map(str, last[0])) if last else ()
@@ -68,7 +70,38 @@ class Plain:
     def term(self, expr: Any) -> Node:
         number, rest = expr.as_coeff_Mul()
         factors = sorted((f for f in sp.Mul.make_args(rest) if f != 1), key=self._order)
-        return product_of(*([_number(number)] if number != 1 or not factors else []), *map(self.factor, factors))
+        return product_of(*([_number(number)] if number != 1 or not factors else []), *self._called(factors))
+
+    def _called(self, factors: list[Any]) -> list[Node]:
+        """The factors, those that are a function's value by its name: exp(z)/Σ exp(z), exp(z)/(1 + exp(z))."""
+        made: list[Node] = []
+        for f in list(factors) if self.calling else ():
+            if not (f.is_Pow and f.exp == -1):
+                continue
+            total, logistic = self._total(f.base), self._logistic(f.base)
+            wanted = total[0] if total is not None else logistic
+            e = next((e for e in factors if wanted is not None and self._exponent(e) == wanted), None)
+            if e is None:
+                continue
+            z = self._exponent(e)
+            made.append(Call("softmax", (self(z),), self.over(total[1])) if total is not None else Call("sigmoid", (self(z),)))
+            factors = [a for a in factors if a is not e and a is not f]
+        return [*map(self.factor, factors), *made]
+
+    def _exponent(self, e: Any) -> Any:
+        """z, of exp(z) or the letter for it."""
+        e = self.letters.definitions.get(e, e)
+        return e.args[0] if isinstance(e, sp.exp) else None
+
+    def _total(self, s: Any) -> tuple[Any, Any] | None:
+        """z and the axes, of Σ exp(z)."""
+        s = self.letters.definitions.get(s, s)
+        z = self._exponent(s.args[0]) if isinstance(s, Sigma) else None
+        return None if z is None else (z, s.args[1:])
+
+    def _logistic(self, s: Any) -> Any:
+        """z, of 1 + exp(z)."""
+        return self._exponent(s - 1) if s.is_Add and len(s.args) == 2 and sp.Integer(1) in s.args else None
 
     def factor(self, f: Any) -> Node:
         if isinstance(f, Letter):
@@ -82,7 +115,16 @@ class Plain:
         if f.is_Add or f.is_Mul:
             return self(f)
         if f.is_Pow and f.base is not sp.E:
+            z = self._logistic(f.base) if f.exp == -1 and self.calling else None
+            if z is not None:
+                return Call("sigmoid", (self(-z),))
             return Power(self(f.base), self(f.exp))
+        if isinstance(f, sp.log) and self.calling:
+            total, logistic = self._total(f.args[0]), self._logistic(f.args[0])
+            if total is not None:
+                return Call("logsumexp", (self(total[0]),), self.over(total[1]))
+            if logistic is not None:
+                return Call("softplus", (self(logistic),))
         return Call("exp" if f.is_Pow else f.func.__name__.lower(), (self(f.exp if f.is_Pow else f.args[0]),))
 
     def _term_order(self, t: Any) -> Any:
@@ -129,27 +171,22 @@ def formula_of(plain: Plain, name: str, of: Letter, expr: Any, named: Mapping[Le
     """A result with a line for every letter it needs."""
     letters = plain.letters
     meanings = {**letters.definitions, **named}
-    needed: set[Letter] = set()
-    used, stack = {of}, [expr]
-    while stack:
-        for a in stack.pop().atoms(Letter):
-            used.add(a)
-            if a in meanings and a not in needed:
-                needed.add(a)
-                stack.append(meanings[a])
-    lines = tuple(
-        Line(plain.letter(a), plain(with_means(meanings[a])), "abbreviation" if a in named else "statistic")
-        for a in meanings
-        if a in needed
-    )
-    numbers = {a.name: float(letters.values[a]) for a in used if a in letters.literals.values()}
+    result = plain(expr)
+    lines: list[Line] = []
+    used = {of.name} | set(trees(result))
+    for a in reversed(meanings):
+        if a.name in used:
+            line = Line(plain.letter(a), plain(with_means(meanings[a])), "abbreviation" if a in named else "statistic")
+            used |= set(trees(line.expression))
+            lines.insert(0, line)
+    numbers = {a.name: float(letters.values[a]) for a in letters.literals.values() if isinstance(a, Letter) and a.name in used}
     return Formula(
-        name, of.name, plain(expr), lines, plain.axes, _layouts(plain, used), tuple(numbers.items()),
+        name, of.name, result, tuple(lines), plain.axes, _layouts(plain, used), tuple(numbers.items()),
         tuple((str(a), n) for a, n in letters.sizes.items()),
     )  # fmt: skip
 
 
-def _layouts(plain: Plain, used: set[Letter]) -> tuple[tuple[str, Layout], ...]:
+def _layouts(plain: Plain, used: set[str]) -> tuple[tuple[str, Layout], ...]:
     """How each leaf's array lies, the main input first."""
     letters = plain.letters
     dims: dict[Any, Any] = {}
@@ -157,8 +194,6 @@ def _layouts(plain: Plain, used: set[Letter]) -> tuple[tuple[str, Layout], ...]:
         if s.expr in letters.leaves:
             dims.setdefault(s.expr, letters.axes.dims[t])  # the leaf's own, not those of its reshapes
     main = letters.of[letters.graph.main_input].expr
-    found = {main.name: dims[main]} | {a.name: d for a, d in dims.items() if a in used}
-    found |= {
-        a: letters.of[letters.graph.output].dims for a in plain.cotangents if any(u.name == a for u in used) and a not in found
-    }
+    found = {main.name: dims[main]} | {a.name: d for a, d in dims.items() if a.name in used}
+    found |= {a: letters.of[letters.graph.output].dims for a in plain.cotangents if a in used and a not in found}
     return tuple((n, tuple(tuple(map(str, dim)) for dim in layout)) for n, layout in found.items())

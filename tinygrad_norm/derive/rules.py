@@ -38,21 +38,28 @@ class Rewriting:
         self.lemmas: list[Lemma] = []
         self.expanding = True
         """Whether products of sums are multiplied out."""
+        self.abbreviating = True
+        """Whether a factor that goes with dy gets a letter of its own with it."""
         self._tried: dict[Any, Any] = {lemma.total: lemma for lemma in given}
 
     def steps(self, expr: Any) -> Iterator[tuple[str, str, Any]]:
         """Apply the rules until nothing changes."""
         rules: list[Callable[[Any], tuple[Any, str, str]]] = [
+            self.known_by_name,
             self.linear,
             self.leave,
             self.vanish,
             self.shorten,
             self.leave,
             self.vanish,
+            self.deviate,
+            self.vanish,
+            self.complement,
             self.softmax,
             self.means,
-            self.abbreviate,
+            *([self.abbreviate] if self.abbreviating else []),
             self.common,
+            self.group,
         ]
         for rule in rules:
             new, name, reason = rule(expr)
@@ -65,6 +72,16 @@ class Rewriting:
 
     def _each_part(self, total: Any, inside: Any) -> Any:
         return sp.Add(*(part_sum(t, total.args[1:]) for t in sp.Add.make_args(inside)))
+
+    def known_by_name(self, expr: Any) -> tuple[Any, str, str]:
+        """A function of something that the forward has computed has a letter."""
+        found = {e: a for a, e in self.definitions.items() if isinstance(e, sp.Function) and not isinstance(e, (Sigma, Mean))}
+        found = {e: a for e, a in found.items() if expr.has(e)}
+        return (
+            expr.xreplace(found),
+            "a value that has a name",
+            "; ".join(f"{self.write(e)} is {a.name}" for e, a in found.items()),
+        )
 
     # The rules ------------------------------------------------------------------------------------------------
 
@@ -137,6 +154,71 @@ class Rewriting:
         leaves = [f for f in factors if f.as_base_exp()[0] in self.letters.leaves]
         return all(f.as_base_exp()[0] == self.source for f in leaves)
 
+    def deviate(self, expr: Any) -> tuple[Any, str, str]:
+        """u is c + μ: what is left of u where only its deviations count."""
+        reasons = []
+        for c, definition in self.definitions.items():
+            if not definition.is_Add or len(definition.args) != 2:
+                continue
+            for u in definition.args:
+                m = u - definition
+                if not (isinstance(u, Letter) and isinstance(m, Letter) and expr.has(u) and varies(m) < varies(u)):
+                    continue
+                other = expr.xreplace({u: c + m})
+                other = self._out(_each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
+                other = self.shorten(self.vanish(other)[0])[0]
+                if _length(other) < _length(expr):
+                    expr = other
+                    reasons.append(f"{u.name} is {c.name} + {m.name}, and the terms with {m.name} are gone")
+        return expr, "a deviation that has a name", "; ".join(reasons)
+
+    def complement(self, expr: Any) -> tuple[Any, str, str]:
+        """e/(1 + e) is 1 − 1/(1 + e)."""
+        reasons = []
+        for q, definition in self.definitions.items():
+            base, n = definition.as_base_exp()
+            if not (definition.is_Pow and base.is_Add and n == -1 and expr.has(q)):
+                continue
+            for e in base.args:
+                if isinstance(e, Letter) and expr.has(e) and not (base - e).has(e):
+                    other = multiplied_out(expr.xreplace({e: 1 / q - (base - e)}))
+                    if _length(other) <= _length(expr) or isinstance(self.definitions.get(e), sp.exp):
+                        reasons.append(f"{self.write(e * q)} is {self.write(1 - (base - e) * q)}")
+                        expr = other
+        return expr, "what is left to one", "; ".join(reasons)
+
+    def group(self, expr: Any) -> tuple[Any, str, str]:
+        """a·b − a·b·c is a·b·(1 − c), entry by entry."""
+        found: list[str] = []
+
+        def inside(e: Any) -> Any:
+            if isinstance(e, Letter) or not e.args:
+                return e
+            e = e.func(*map(inside, e.args)) if not isinstance(e, (Sigma, Mean)) else e.func(inside(e.args[0]), *e.args[1:])
+            return self._grouped(e, found) if e.is_Add else e
+
+        return inside(expr), "a common factor of some terms", "; ".join(dict.fromkeys(found))
+
+    def _grouped(self, e: Any, found: list[str]) -> Any:
+        terms = list(e.args)
+        best, where = sp.Integer(1), (0, 0)
+        for i, a in enumerate(terms):
+            for j in range(i):
+                if a.has(Sigma, Mean) or terms[j].has(Sigma, Mean):
+                    continue
+                shared = _shared(a, terms[j])
+                if _length(shared) > _length(best) and shared.atoms(Letter) and (terms[j] / shared).is_polynomial():
+                    best, where = shared, (j, i)
+        if best == 1:
+            return e
+        with_it = [t for t in terms if not t.has(Sigma, Mean) and _shared(t, best) == best]
+        rest = [t for t in terms if t not in with_it]
+        found.append(f"{self.write(best)} is in {len(with_it)} terms")
+        within = sp.Add(*(t / best for t in with_it))
+        within = self._grouped(within, found) if within.is_Add else within
+        new = sp.Add(sp.Mul(best, within), *rest)
+        return new
+
     def softmax(self, expr: Any) -> tuple[Any, str, str]:
         """exp(z)/Σ exp(z) has a name."""
         reasons = []
@@ -157,7 +239,7 @@ class Rewriting:
     def _exponentials(self, expr: Any) -> Iterator[tuple[Any, Any]]:
         """Σ e and e, where e is an exponential, in full or by name."""
         for s in sorted(expr.atoms(Sigma), key=sp.default_sort_key):
-            if isinstance(s.args[0], sp.exp):
+            if isinstance(self.definitions.get(s.args[0], s.args[0]), sp.exp):
                 yield s, s.args[0]
         for letter, definition in self.definitions.items():
             if isinstance(definition, Sigma) and isinstance(self.definitions.get(definition.args[0]), sp.exp):
@@ -351,6 +433,15 @@ def _leaves(names: list[str], over: str) -> str:
     if len(shown) == 1:
         return f"{shown[0]} does not vary along {over}, so it leaves the sum"
     return f"{', '.join(shown[:-1])} and {shown[-1]} do not vary along {over}, so they leave the sum"
+
+
+def _shared(a: Any, b: Any) -> Any:
+    """The letters and their powers that are in both products."""
+    mine, theirs = ({f.as_base_exp()[0]: f.as_base_exp()[1] for f in sp.Mul.make_args(t.as_coeff_Mul()[1])} for t in (a, b))
+    return sp.Mul(
+        *(base ** min(n, theirs[base]) for base, n in mine.items() if base in theirs and base.atoms(Letter) and n.is_Integer
+          and theirs[base].is_Integer and n > 0 and theirs[base] > 0)
+    )  # fmt: skip
 
 
 def _length(expr: Any) -> int:
