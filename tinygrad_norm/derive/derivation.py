@@ -49,6 +49,7 @@ class Derivation:
     title, of:    what was differentiated, and by which input
     lemmas:       the sums that were known; ``given`` those that were said to be
     assumptions:  which branch was taken where a forward has several
+    stages:       of the abbreviations, those that are gradients on the way: the formula is a list of lines
     operations:   (before, after): operations on the tape and in the formula; ``passes`` those over arrays of full size
     """
 
@@ -67,6 +68,7 @@ class Derivation:
     record: Record = field(repr=False)
     truth: Array = field(repr=False)
     dy: Letter = field(repr=False)
+    stages: frozenset[Letter] = frozenset()
 
     @property
     def gradient(self) -> str:
@@ -87,7 +89,9 @@ class Derivation:
     def formula(self) -> Formula:
         """The gradient as a plain tree with a line for every letter; ``str()`` of it is the formula in one line of text."""
         target = self.letters.of[self.record.inputs[self.of]].expr
-        return formula_of(Plain(self.letters, [self.dy, *self.named], calling=True), self.gradient, target, self.expr, self.named)
+        return formula_of(
+            Plain(self.letters, [self.dy, *self.named], calling=True), self.gradient, target, self.expr, self.named, self.stages
+        )
 
     @property
     def ok(self) -> bool:

@@ -54,9 +54,8 @@ class Finding:
     def known(self, letter: Letter, definition: Any) -> None:
         """A root that has a name of its own is the letter of its sum."""
         base, n = definition.as_base_exp()
-        if definition.is_Pow and n in (_HALF, -_HALF, -1) and base not in self.roots:
-            if base.is_Add or n != -1:
-                self.roots[base] = (letter, n)
+        if definition.is_Pow and n in (_HALF, -_HALF, -1) and base not in self.roots and (base.is_Add or n != -1):
+            self.roots[base] = (letter, n)
 
     def forget(self, letter: Letter) -> None:
         self.roots = {base: root for base, root in self.roots.items() if root[0] != letter}
@@ -64,7 +63,10 @@ class Finding:
     def is_deviation(self, u: Any) -> bool:
         return isinstance(u, Letter) and bool(self.meaning(u).is_Add)
 
-    def letter(self, name: str, definition: Any) -> Letter:
+    def letter(self, name: str, definition: Any) -> Any:
+        """The letter for it, if it is the forward's: what has a cotangent in it stays as it is."""
+        if not all(a in self.definitions or self.is_leaf(a) for a in definition.atoms(Letter)):
+            return definition
         known = next((a for a, e in self.definitions.items() if e == definition), None)
         return known if known is not None else self.make(name, definition)
 
@@ -118,8 +120,9 @@ class Finding:
         if not n.is_Rational or (n.is_Integer and n > 0):
             return base**n
         if base.is_Mul and n.is_Integer:
+            parts = [f.as_base_exp() for f in base.args]
             return self._share(
-                self._normalized(sp.Mul(*(self._power(*f.as_base_exp(), root) if f.is_Add else f**n for f in base.args)))
+                self._normalized(sp.Mul(*(self._power(b, n * k, root) if b.is_Add else b ** (n * k) for b, k in parts)))
             )
         if not base.is_Add and not n.is_Integer and any(map(self._is_statistic, base.atoms(Letter))):
             return self._root(base, n, root)
@@ -129,7 +132,7 @@ class Finding:
 
     def _is_statistic(self, a: Letter) -> bool:
         """Whether a letter is a sum or a mean: its root is a letter, too."""
-        return self.meaning(a).has(Sigma)
+        return bool(self.meaning(a).has(Sigma))
 
     def _root(self, base: Any, n: Any, root: bool) -> Any:
         if base not in self.roots:

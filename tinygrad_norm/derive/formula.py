@@ -23,6 +23,7 @@ from .tree import (
     Size,
     Sum,
     Total,
+    children,
     letters,
     places,
     product_of,
@@ -32,7 +33,7 @@ from .tree import (
     varies,
     walk,
 )
-from .writer import Latex, MathML, Text
+from .writer import Latex, MathML, Text, below
 
 __all__ = [
     "Call", "Formula", "Indicator", "Letter", "Line", "Node", "Number", "Path", "Power", "Product", "Size", "Sum", "Total",
@@ -133,6 +134,22 @@ class Formula:
         array = np.transpose(array, sorted(range(len(flat)), key=lambda k: self.axes.index(flat[k])))
         return array.reshape([sizes[a] if a in flat else 1 for a in self.axes])
 
+    @property
+    def cost(self) -> tuple[int, int]:
+        """Operations, each value computed once, and those of them that go over arrays of the main input's axes."""
+        layout = dict(self.layouts)[self.main]
+        full = {a for dim in layout for a in dim}
+        done: set[Node] = set()
+        operations = passes = 0
+        for tree in (*(line.expression for line in self.lines), self.result):
+            for node in walk(tree):
+                if node not in done:
+                    n = work(node)
+                    done |= {node, *(p for p in children(node) if isinstance(node, Product) and _is_inverse(p))}
+                    operations += n
+                    passes += n if full <= varies(node.inside if isinstance(node, Total) else node) else 0
+        return operations, passes
+
     # On paper ------------------------------------------------------------------------------------------------
 
     @property
@@ -150,12 +167,16 @@ class Formula:
     def equations(self) -> list[tuple[str, Node]]:
         """What is written: the result and its abbreviations; in stages, the cotangents in order and the result last."""
         named = [(line.letter.name, line.expression) for line in self.lines if line.kind != "statistic"]
-        staged = any(line.kind == "cotangent" for line in self.lines)
-        return [*named, (self.name, self.result)] if staged else [(self.name, self.result), *named]
+        return [*named, (self.name, self.result)] if self.staged else [(self.name, self.result), *named]
+
+    @property
+    def staged(self) -> bool:
+        """Whether it is a list of cotangents, not one line."""
+        return any(line.kind == "cotangent" for line in self.lines)
 
     def __str__(self) -> str:
         hand = Text(self.axes, self.last)
-        return ",  ".join(hand.equation(left, e) for left, e in self.equations())
+        return ("\n" if self.staged else ",  ").join(hand.equation(left, e) for left, e in self.equations())
 
     def latex(self) -> str:
         """In LaTeX's math mode, on one line."""
@@ -167,6 +188,21 @@ class Formula:
         return "".join(hand.equation(left, e) for left, e in self.equations())
 
     _repr_latex_ = lambda self: f"$\\displaystyle {self.latex()}$"  # noqa: E731
+
+
+def work(node: Node) -> int:
+    """Operations over arrays that a node takes beyond its parts; a quotient is one, a sign none."""
+    parts = [p for p in children(node) if any(isinstance(a, Letter) for a in walk(p))]
+    if not parts or isinstance(node, Sum):
+        return len(children(node)) - 1 if parts else 0
+    if isinstance(node, Product):
+        number = isinstance(node.factors[0], Number) and node.factors[0] != Number(-1)
+        return len(parts) - 1 + (number or all(map(below, parts)))
+    return 1
+
+
+def _is_inverse(node: Node) -> bool:
+    return isinstance(node, Power) and node.exponent == Number(-1)
 
 
 # In numbers ----------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ class Letters(Home):
             for k, x in enumerate(t.inputs):
                 if isinstance(x, Tensor):
                     self._users[id(x)].append((t, k))
-        self.finding = Finding(self.definitions, self._make, self.leaves.__contains__)
+        self.finding = Finding(self.definitions, self._make, lambda a: a in self.leaves or a in self.literals.values())
         for node in nodes:
             t, dims = node.tensor, self.axes.dims[node.tensor]
             if t.dtype.kind == "b":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -129,8 +129,8 @@ class Plain:
 
     def _term_order(self, t: Any) -> Any:
         letters = t.atoms(Letter)
-        fixed = {a for a in self.letters.values if not varies(a)} | self.parameters
-        return (not letters, letters <= fixed, len(letters) + 3 * len(t.atoms(Sigma, Mean)) + sp.count_ops(t), str(t))
+        fixed = all(a in self.parameters or (a in self.letters.values and not varies(a)) for a in letters)
+        return (not letters, fixed, len(letters) + 3 * len(t.atoms(Sigma, Mean)) + sp.count_ops(t), str(t))
 
     def _order(self, f: Any) -> Any:
         below = bool(f.is_Pow and f.exp.is_number and f.exp < 0)  # under the bar; the order there is that of the bases
@@ -167,7 +167,9 @@ class Writing:
         return self.hand.letter(name)
 
 
-def formula_of(plain: Plain, name: str, of: Letter, expr: Any, named: Mapping[Letter, Any]) -> Formula:
+def formula_of(
+    plain: Plain, name: str, of: Letter, expr: Any, named: Mapping[Letter, Any], stages: Collection[Letter] = ()
+) -> Formula:
     """A result with a line for every letter it needs."""
     letters = plain.letters
     meanings = {**letters.definitions, **named}
@@ -176,7 +178,11 @@ def formula_of(plain: Plain, name: str, of: Letter, expr: Any, named: Mapping[Le
     used = {of.name} | set(trees(result))
     for a in reversed(meanings):
         if a.name in used:
-            line = Line(plain.letter(a), plain(with_means(meanings[a])), "abbreviation" if a in named else "statistic")
+            line = Line(
+                plain.letter(a),
+                plain(with_means(meanings[a])),
+                "cotangent" if a in stages else "abbreviation" if a in named else "statistic",
+            )
             used |= set(trees(line.expression))
             lines.insert(0, line)
     numbers = {a.name: float(letters.values[a]) for a in letters.literals.values() if isinstance(a, Letter) and a.name in used}

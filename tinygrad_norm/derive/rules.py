@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import sympy as sp
@@ -43,10 +44,10 @@ class Rewriting:
         self._tried: dict[Any, Any] = {lemma.total: lemma for lemma in given}
 
     def steps(self, expr: Any) -> Iterator[tuple[str, str, Any]]:
-        """Apply the rules until nothing changes."""
+        """Apply the rules, each in its turn."""
         rules: list[Callable[[Any], tuple[Any, str, str]]] = [
             self.known_by_name,
-            self.linear,
+            *([self.linear] if self.expanding else []),
             self.leave,
             self.vanish,
             self.shorten,
@@ -201,14 +202,21 @@ class Rewriting:
 
     def _grouped(self, e: Any, found: list[str]) -> Any:
         terms = list(e.args)
-        best, where = sp.Integer(1), (0, 0)
+        sums = [t for t in terms if t.has(Sigma, Mean)]
+        if len(sums) > 1:  # dy + rstd·(g − mean(g) − …): what all sums have in common
+            shared = reduce(_shared, sums[1:], sums[0])
+            with_it = [t for t in terms if _shared(t, shared) == shared]
+            if shared.atoms(Letter) and len(with_it) < len(terms):
+                found.append(f"{self.write(shared)} is in {len(with_it)} terms")
+                return sp.Mul(shared, sp.Add(*(t / shared for t in with_it))) + sp.Add(*(t for t in terms if t not in with_it))
+        best = sp.Integer(1)
         for i, a in enumerate(terms):
             for j in range(i):
                 if a.has(Sigma, Mean) or terms[j].has(Sigma, Mean):
                     continue
                 shared = _shared(a, terms[j])
                 if _length(shared) > _length(best) and shared.atoms(Letter) and (terms[j] / shared).is_polynomial():
-                    best, where = shared, (j, i)
+                    best = shared
         if best == 1:
             return e
         with_it = [t for t in terms if not t.has(Sigma, Mean) and _shared(t, best) == best]
@@ -314,7 +322,8 @@ class Rewriting:
             return None
         if letters & set(self.named):
             return None
-        value = self.normal.form(total, self.letters)
+        near: Any = _Near(self.letters)
+        value = self.normal.form(total, near)
         inside = total.args[0]
         name = self.write(total)
         if value == 0:
@@ -322,7 +331,7 @@ class Rewriting:
         if not value.atoms(Letter):
             return Lemma(total, value, f"{name} = {self.write(value)}")
         for candidate, why in self._candidates(inside, total.args[1:]):
-            if self.normal.form(total - candidate, self.letters) == 0:
+            if self.normal.form(total - candidate, near) == 0:
                 return Lemma(total, candidate, f"{name} = {self.write(candidate)}{why}")
         return None
 
@@ -348,6 +357,22 @@ class Rewriting:
             if definition is not None and definition.is_Add:
                 return f": {letter.name} = {self.write(definition)} are deviations from their own mean"
         return ""
+
+
+class _Near:
+    """Definitions put in as far as sums and statistics reach: what holds for any u need not know what u was made of."""
+
+    def __init__(self, letters: Letters) -> None:
+        self.definitions = letters.definitions
+
+    def inlined(self, expr: Any) -> Any:
+        for letter, definition in reversed(self.definitions.items()):
+            if definition.has(Sigma) or any(self._is_statistic(a, letter) for a in definition.atoms(Letter)):
+                expr = expr.xreplace({letter: definition})
+        return expr
+
+    def _is_statistic(self, a: Letter, of: Letter) -> bool:
+        return (a in self.definitions and a.axes < of.axes) or (a in self.definitions and len(of.axes) == len(a.axes) == 0)
 
 
 # Tools --------------------------------------------------------------------------------------------------------
@@ -393,6 +418,14 @@ def with_means(expr: Any) -> Any:
                     powers[Mean(with_means(f.args[0]), *axes)] = powers.pop(f)
         return sp.Mul(*(_inner(b) ** n for b, n in powers.items()))
     return expr.func(*(with_means(a) for a in expr.args))
+
+
+def with_sums(expr: Any) -> Any:
+    """A mean is a sum divided by how many there are."""
+    if isinstance(expr, Letter) or not expr.args or not expr.has(Mean):
+        return expr
+    args = [with_sums(a) for a in expr.args]
+    return Sigma(*args) / sp.Mul(*args[1:]) if isinstance(expr, Mean) else expr.func(*args)
 
 
 def _inner(b: Any) -> Any:
@@ -442,6 +475,27 @@ def _shared(a: Any, b: Any) -> Any:
         *(base ** min(n, theirs[base]) for base, n in mine.items() if base in theirs and base.atoms(Letter) and n.is_Integer
           and theirs[base].is_Integer and n > 0 and theirs[base] > 0)
     )  # fmt: skip
+
+
+def operations(exprs: Sequence[Any]) -> int:
+    """What it takes to compute all of these, each part once."""
+    done: set[Any] = set()
+    total = 0
+    for expr in exprs:
+        for p in sp.preorder_traversal(expr):
+            if p in done or isinstance(p, Letter) or not p.atoms(Letter):
+                continue
+            done.add(p)
+            if p.is_Add:
+                total += len(p.args) - 1
+            elif p.is_Mul:
+                inverses = [a for a in p.args if a.is_Pow and a.exp == -1]
+                done.update(inverses)
+                letters = [a for a in p.args if a.atoms(Letter)]
+                total += len(letters) - 1 + (abs(p.as_coeff_Mul()[0]) != 1 or len(letters) == len(inverses))
+            else:
+                total += 1
+    return total
 
 
 def _length(expr: Any) -> int:

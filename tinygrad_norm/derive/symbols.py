@@ -24,15 +24,16 @@ ONE = sp.Integer(1)
 class Letter(sp.Symbol):  # type: ignore[misc]
     """A tensor in a formula: a name, and the axes it varies along."""
 
-    __slots__ = ("axes",)
+    __slots__ = ("_content", "axes")
 
     def __new__(cls, name: str, axes: Iterable[Any] = ()) -> Letter:
         self: Letter = sp.Symbol.__xnew__(cls, name)
         self.axes = frozenset(axes)
+        self._content: tuple[Any, ...] = (*sp.Symbol._hashable_content(self), *sorted(map(str, self.axes)))
         return self
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), *sorted(map(str, self.axes)))
+        return self._content  # type: ignore[no-any-return]
 
     def __getnewargs_ex__(self) -> tuple[Any, Any]:
         return (self.name, self.axes), {}
