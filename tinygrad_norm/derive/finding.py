@@ -65,10 +65,13 @@ class Finding:
 
     def letter(self, name: str, definition: Any) -> Any:
         """The letter for it, if it is the forward's: what has a cotangent in it stays as it is."""
-        if not all(a in self.definitions or self.is_leaf(a) for a in definition.atoms(Letter)):
+        if not self.is_known(definition):
             return definition
         known = next((a for a, e in self.definitions.items() if e == definition), None)
         return known if known is not None else self.make(name, definition)
+
+    def is_known(self, e: Any) -> bool:
+        return all(a in self.definitions or self.is_leaf(a) for a in e.atoms(Letter))
 
     def meaning(self, e: Any) -> Any:
         return self.definitions.get(e, e)
@@ -92,7 +95,10 @@ class Finding:
                 if len(sp.Add.make_args(rest + number * whole)) == len(sp.Add.make_args(rest)) - len(sp.Add.make_args(whole)) or (
                     rest == -number * whole
                 ):
-                    e = rest + number * whole - number * self.letter("c", whole - m)
+                    c = self.letter("c", whole - m)
+                    if not isinstance(c, Letter):
+                        continue
+                    e = rest + number * whole - number * c
                     return e if not e.is_Add else self._spread(e)
         return self._variance(e)
 
@@ -135,6 +141,8 @@ class Finding:
         return bool(self.meaning(a).has(Sigma))
 
     def _root(self, base: Any, n: Any, root: bool) -> Any:
+        if not self.is_known(base):
+            return base**n
         if base not in self.roots:
             k = sp.Integer(-1) if n.is_Integer else self._unit(n, root)
             self.roots[base] = (self.letter(self._root_name(base, k), base**k), k)

@@ -29,7 +29,7 @@ class Letter(sp.Symbol):  # type: ignore[misc]
     def __new__(cls, name: str, axes: Iterable[Any] = ()) -> Letter:
         self: Letter = sp.Symbol.__xnew__(cls, name)
         self.axes = frozenset(axes)
-        self._content: tuple[Any, ...] = (*sp.Symbol._hashable_content(self), *sorted(map(str, self.axes)))
+        self._content = (*sp.Symbol._hashable_content(self), *sorted(map(str, self.axes)))
         return self
 
     def _hashable_content(self) -> tuple[Any, ...]:
