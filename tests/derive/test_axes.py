@@ -154,10 +154,11 @@ def test_other_numbers_that_come_from_sizes_are_said(n):
     assert d.assumptions[0] in d.text()
 
 
-def test_a_branch_that_where_takes_is_said():
-    assert derive(lambda x: tn.where(x > -100.0, x * 2.5, x * x), inputs=X).assumptions == (
-        "the condition t1 is true everywhere",
-    )
+def test_a_branch_is_a_condition_in_the_formula():
+    d = derive(lambda x: tn.where(x > -100.0, x * 2.5, x * x), inputs=X)
+    assert d.assumptions == ()
+    assert str(d.formula) == "dx = dy·(5/2·[x > −100] + 2·x·[x ≤ −100])"
+    assert right(d)
 
 
 @pytest.mark.parametrize(
@@ -181,16 +182,8 @@ def product(x, w):
     return (x @ w).tanh()  # the line
 
 
-def largest(x):
-    return x * x.max(-1, True)  # the line
-
-
 def indexed(x):
     return x[0] * 2.0  # the line
-
-
-def kinked(x):
-    return tn.relu(x) * 2.0  # the line
 
 
 def cut(x):
@@ -202,9 +195,7 @@ def cut(x):
     ("f", "op", "inputs"),
     [
         (product, "matmul", {"x": ("B", "N"), "w": ("N", "M")}),
-        (largest, "max", X),
         (indexed, "getitem", X),
-        (kinked, "relu", X),
         (cut, "reshape", {"x": np.arange(24.0).reshape(4, 6)}),
     ],
 )
@@ -235,12 +226,12 @@ def test_lines_that_a_garbage_collection_runs_are_nobodys():
 
 
 def twice(x):
-    a = tn.relu(x * x + 1.0)
-    return a * tn.relu(x)
+    a = (x * x + 1.0).cumsum(-1)
+    return a * x[0]
 
 
 def test_of_two_ops_of_one_name_the_right_line_is_named():
-    assert "return a * tn.relu(x)" in not_symbolic(twice)
+    assert "return a * x[0]" in not_symbolic(twice)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from .equality import off
 from .errors import DerivationError, NotSymbolicError
 from .letters import Letters, SymbolReading
 from .plain import Plain, Writing
+from .questions import listening
 from .recording import Record, read_lemma, recorder, second_of, sized, target_of
 from .rules import Lemma, Rewriting, with_means
 from .stages import Stages
@@ -56,10 +57,12 @@ def derive_now(
         lemmas = [*lemmas, *usual.pop("lemmas", ())]
         options = {**usual, **options}
     make = recorder(norm, inputs, shape, backward, seed, options, lemmas)
-    record = make()
-    name = target_of(record, wrt)
+    with listening():
+        record = make()
+        name = target_of(record, wrt)
+        record = sized(make, second_of(record, name) if order == 2 else record, name)
     try:
-        return _derive(sized(make, second_of(record, name) if order == 2 else record, name), name, lemmas, form)
+        return _derive(record, name, lemmas, form)
     except NotSymbolicError as error:
         from .lines import recorded_at
 

@@ -144,7 +144,7 @@ class Finding:
         if not self.is_known(base):
             return base**n
         if base not in self.roots:
-            k = sp.Integer(-1) if n.is_Integer else self._unit(n, root)
+            k = sp.Integer(-1 if self._is_logistic(base) else 1) if n.is_Integer else self._unit(n, root)
             self.roots[base] = (self.letter(self._root_name(base, k), base**k), k)
         letter, k = self.roots[base]
         if not (n / k).is_Integer:  # 1/S came first, now its root
@@ -162,14 +162,11 @@ class Finding:
             return "rstd"
         if k == _HALF:
             return "σ" if square else "r"
-        if (
-            base.is_Add
-            and len(base.args) == 2
-            and any(a == 1 for a in base.args)
-            and base.atoms(sp.exp) | {a for a in base.atoms(Letter) if isinstance(self.meaning(a), sp.exp)}
-        ):
-            return "s"
-        return "q" if k == -1 else "r"
+        return "s" if k.is_Integer else "r"
+
+    def _is_logistic(self, base: Any) -> bool:
+        """1 + exp(z)"""
+        return bool(base.is_Add and len(base.args) == 2 and 1 in base.args and isinstance(self.meaning(base - 1), sp.exp))
 
     def _squares(self, base: Any) -> list[Any]:
         """The u whose mean square stands in a sum."""

@@ -193,6 +193,10 @@ class Formula:
 def work(node: Node) -> int:
     """Operations over arrays that a node takes beyond its parts; a quotient is one, a sign none."""
     parts = [p for p in children(node) if any(isinstance(a, Letter) for a in walk(p))]
+    if isinstance(node, Indicator):
+        return 0  # nor does the tape count a comparison
+    if isinstance(node, Product) and len(parts) == 1 and isinstance(parts[0], Indicator):
+        return 0  # a number where it holds
     if not parts or isinstance(node, Sum):
         return len(children(node)) - 1 if parts else 0
     if isinstance(node, Product):

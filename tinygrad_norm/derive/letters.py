@@ -14,9 +14,11 @@ from ..engine.arrays import Array
 from ..engine.values import erf
 from ..graph import REDUCTIONS, Graph
 from .axes import Axes
+from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
 from .finding import Finding
-from .symbols import Home, Letter, Mean, Sigma, Symbol, varies
+from .questions import asked_of
+from .symbols import MEANINGS, Highest, Home, Letter, Mean, Sigma, Symbol, varies
 
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FUNCTIONS: dict[Any, Any] = {
@@ -28,6 +30,9 @@ _FUNCTIONS: dict[Any, Any] = {
     sp.erf: erf,
     sp.Abs: np.abs,
     sp.sign: np.sign,
+    Positive: lambda d: np.asarray(d > 0, np.float64),
+    AtLeast: lambda d: np.asarray(d >= 0, np.float64),
+    Zero: lambda d: np.asarray(d == 0, np.float64),
 }
 
 
@@ -107,11 +112,18 @@ class Letters(Home):
         self.finding = Finding(self.definitions, self._make, lambda a: a in self.leaves or a in self.literals.values())
         for node in nodes:
             t, dims = node.tensor, self.axes.dims[node.tensor]
-            if t.dtype.kind == "b":
-                found = sp.true if np.all(t.data) else sp.false if not np.any(t.data) else Letter(node.label)
-                if not isinstance(found, Letter):
-                    self.notes.append(f"the condition {node.text or node.label} is {str(found).lower()} everywhere")
+            if t.dtype.kind == "b" and (found := self._asked(t)) is not None:
                 self.of[t] = Symbol(found, dims, self)
+                continue
+            if t.dtype.kind == "b" and (t.op is None or t.op.name not in MEANINGS):
+                whole = sp.Integer(1) if np.all(t.data) else sp.Integer(0) if not np.any(t.data) else None
+                if whole is None:
+                    whole = self._letter(node.operand, {a for dim in dims for a in dim})
+                    self.values[whole] = self.spread(t.data.astype(np.float64), dims)
+                    self.leaves.append(whole)
+                else:
+                    self.notes.append(f"the condition {node.text or node.label} is {'true' if whole else 'false'} everywhere")
+                self.of[t] = Symbol(whole, dims, self)
                 continue
             own = t.name is not None or t.op is None or t is self.graph.output
             why, expr = "", None
@@ -140,6 +152,19 @@ class Letters(Home):
                 if why:
                     self.opaque[letter] = why
         self.notes += [f"{a} is written as {v}" for a, v in self.finding.notes]
+
+    def _asked(self, t: Tensor) -> Any:
+        """What a mask is, where it is known what was compared."""
+        question = asked_of(t._data)
+        operands = []
+        for value in question[1] if question else ():
+            owner = next((x for x in self.of if x._data is value), None) if isinstance(value, np.ndarray) else value
+            if owner is None:
+                return None
+            operands.append(self.of[owner] if isinstance(owner, Tensor) else owner)
+        if question is None or not any(isinstance(x, Symbol) for x in operands):
+            return None
+        return TABLE[question[0]](*operands).expr
 
     def _letter(self, name: str, axes: Any) -> Letter:
         return Letter(self.fresh(name), axes)
@@ -240,6 +265,8 @@ class Letters(Home):
                     found = found.sum(axis=k, keepdims=True) * (self.sizes[a] if found.shape[k] == 1 else 1)
                     if isinstance(e, Mean):
                         found = found / self.sizes[a]
+            elif isinstance(e, Highest):
+                found = np.max(at(e.args[0]), axis=tuple(self.order.index(a) for a in e.args[1:]), keepdims=True)
             elif e.func in _FUNCTIONS:
                 found = _FUNCTIONS[e.func](at(e.args[0]))
             else:
@@ -250,18 +277,29 @@ class Letters(Home):
         with np.errstate(all="ignore"):
             return at(sp.sympify(expr))
 
-    def decide(self, expr: Any, sign: str, other: Any) -> bool:
+    def answer(self, expr: Any, sign: str, other: Any) -> Any:
+        """What is 1 where the comparison holds. Of statistics, and of what is nowhere equal, the record's answer is assumed."""
+        found = condition(expr, sign, other)
+        if found.is_number or not found.atoms(Letter):
+            return found
         a, b = self.number(expr), self.number(other)
         answers = {"<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal, "=": np.equal}[sign](a, b)
-        if not (np.all(answers) or not np.any(answers)):
-            raise NotSymbolicError(
-                f"whether {expr} {sign} {other} differs from entry to entry; a formula has one branch. Derive it on inputs that take one."
-            )
         yes = bool(np.all(answers))
+        letters = found.atoms(Letter)
+        still = not varies(found) >= self._full() and (
+            found.has(Sigma) or all(a in self.definitions or a in self.literals.values() for a in letters)
+        )
+        if not (yes or not np.any(answers)) or not (still or (sign == "=" and not yes)):
+            return found
         shown = sign if yes else {"<": "≥", "≤": ">", ">": "≤", "≥": "<", "=": "≠"}[sign]
-        if varies(expr) or varies(other) or expr.atoms(Letter) or other.atoms(Letter):
-            self.assumptions[expr, shown, other] = None
-        return yes
+        self.assumptions[expr, shown, other] = None
+        return sp.Integer(int(yes))
+
+    def complement(self, condition: Any) -> Any:
+        return complement(condition)
+
+    def _full(self) -> frozenset[Any]:
+        return frozenset(a for dim in self.axes.dims[self.graph.main_input] for a in dim)
 
     # Formulas -----------------------------------------------------------------------------------------------
 
@@ -269,7 +307,7 @@ class Letters(Home):
         """A formula with every definition put in, down to the leaves."""
         for letter, definition in reversed(self.definitions.items()):
             expr = expr.xreplace({letter: definition})
-        return expr
+        return strict(expr)
 
 
 def _bare(name: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 import sympy as sp
 
+from .conditions import AtLeast, Positive, Zero
 from .formula import Formula, Layout, Line
 from .letters import Letters
 from .rules import with_means
-from .symbols import Letter, Mean, Sigma, varies
-from .tree import Call, Node, Number, Power, Size, Total, product_of, sum_of
+from .symbols import Highest, Letter, Mean, Sigma, varies
+from .tree import Call, Indicator, Node, Number, Power, Size, Total, product_of, sum_of
 from .tree import Letter as Leaf
 from .tree import letters as trees
 from .writer import Hand
@@ -67,6 +68,19 @@ class Plain:
         terms.insert(0, terms.pop(lead))
         return sum_of(*map(self.term, terms))
 
+    def _condition(self, f: Any) -> Indicator:
+        """[x > 0], with what is taken off on the right; the side that varies more stands on the left."""
+        terms = sp.Add.make_args(f.args[0])
+        still = sp.Add(*(t for t in terms if not t.atoms(Letter)))
+        left = sp.Add(*(t for t in terms if t.atoms(Letter) and not t.could_extract_minus_sign()))
+        right = left + still - f.args[0]
+        sign = ">" if isinstance(f, Positive) else "≥" if isinstance(f, AtLeast) else "="
+        weight = [(len(varies(e)), e.has(self.main), len(e.atoms(Letter))) for e in (left, right)]
+        if weight[1] > weight[0]:
+            left, right, sign, still = right, left, {">": "<", "≥": "≤"}.get(sign, sign), -still
+        right -= still
+        return Indicator(self(left), sign, self(right))
+
     def term(self, expr: Any) -> Node:
         number, rest = expr.as_coeff_Mul()
         factors = sorted((f for f in sp.Mul.make_args(rest) if f != 1), key=self._order)
@@ -108,6 +122,10 @@ class Plain:
             return self.letter(f)
         if isinstance(f, (Sigma, Mean)):
             return Total(self(f.args[0]), self.over(f.args[1:]), "mean" if isinstance(f, Mean) else "sum")
+        if isinstance(f, Highest):
+            return Total(self(f.args[0]), self.over(f.args[1:]), "max")
+        if isinstance(f, (Positive, AtLeast, Zero)):
+            return self._condition(f)
         if f.is_Symbol:
             return Size(str(f))
         if f.is_number:
@@ -137,6 +155,8 @@ class Plain:
         f = 1 / f if below else f
         if f.is_number:
             return (below, -1, 0, "")
+        if isinstance(f, (Positive, AtLeast, Zero)):
+            return (below, 4, 0, str(f))
         if f.has(Sigma) or f.has(Mean):
             return (below, 5 if not f.is_Add else 6, len(f.atoms(Letter)), str(f))
         if f.is_Add:

@@ -9,9 +9,10 @@ from typing import Any
 
 import sympy as sp
 
+from .conditions import AtLeast, Positive, Zero, complement
 from .letters import Letters
 from .normal import Normal, part_sum
-from .symbols import Letter, Mean, Sigma, sigma, varies
+from .symbols import Highest, Letter, Mean, Sigma, sigma, varies
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,27 @@ class Rewriting:
             if isinstance(e, Letter) or not e.args:
                 return e
             e = e.func(*map(inside, e.args)) if not isinstance(e, (Sigma, Mean)) else e.func(inside(e.args[0]), *e.args[1:])
-            return self._grouped(e, found) if e.is_Add else e
+            if e.is_Add and len(e.args) == 2 and 1 in e.args and isinstance(1 - e, (Positive, AtLeast)):
+                return complement(1 - e)
+            return self._joined(self._grouped(e, found), found) if e.is_Add else e
 
         return inside(expr), "a common factor of some terms", "; ".join(dict.fromkeys(found))
+
+    def _joined(self, e: Any, found: list[str]) -> Any:
+        """Sums over the same axes are one sum."""
+        totals: dict[Any, list[Any]] = {}
+        for t in e.args if e.is_Add else ():
+            number, s = t.as_coeff_Mul()
+            if isinstance(s, (Sigma, Mean)):
+                totals.setdefault((s.func, s.args[1:]), []).append(number * s.args[0])
+        for (kind, axes), inside in totals.items():
+            if len(inside) > 1:
+                gone = sp.Add(*(kind(a / a.as_coeff_Mul()[0], *axes) * a.as_coeff_Mul()[0] for a in inside))
+                found.append("sums over the same axes are one")
+                within = self.common(sp.Add(*inside))[0]
+                within = self._grouped(within, []) if within.is_Add else within
+                e = e - gone + kind(within, *axes)
+        return e
 
     def _grouped(self, e: Any, found: list[str]) -> Any:
         terms = list(e.args)
@@ -278,8 +297,10 @@ class Rewriting:
         return new, f"{g.name} for {self.write(meaning)}", reason
 
     def _is_parameter(self, f: Any) -> bool:
-        """A letter that is no statistic of what is normalized."""
-        return isinstance(f, Letter) and f not in self.named and not self.letters.inlined(f).has(self.source)
+        """A letter that is no statistic of what is normalized, or a condition."""
+        return isinstance(f, (Positive, AtLeast)) or (
+            isinstance(f, Letter) and f not in self.named and not self.letters.inlined(f).has(self.source)
+        )
 
     def common(self, expr: Any) -> tuple[Any, str, str]:
         terms = sp.Add.make_args(expr)
@@ -317,6 +338,8 @@ class Rewriting:
         return found
 
     def _prove(self, total: Any) -> Lemma | None:
+        if isinstance(total.args[0], Zero):
+            return self._once(total)
         letters = total.args[0].atoms(Letter)
         if not letters & set(self.letters.definitions) or self.dy in letters or len(sp.Add.make_args(total.args[0])) > 1:
             return None
@@ -333,6 +356,18 @@ class Rewriting:
         for candidate, why in self._candidates(inside, total.args[1:]):
             if self.normal.form(total - candidate, near) == 0:
                 return Lemma(total, candidate, f"{name} = {self.write(candidate)}{why}")
+        return None
+
+    def _once(self, total: Any) -> Lemma | None:
+        """How often the largest entry occurs: once, if there are no ties on the record."""
+        for m, definition in self.letters.definitions.items():
+            u, *axes = definition.args if isinstance(definition, Highest) else (None,)
+            if u is not None and tuple(axes) == total.args[1:] and total.args[0] == Zero(u - m):
+                if bool((self.letters.number(total) == 1).all()):
+                    note = f"the largest entry, {m.name}, occurs once along {''.join(map(str, axes))}"
+                    if note not in self.letters.notes:
+                        self.letters.notes.append(note)
+                    return Lemma(total, sp.Integer(1), f"{self.write(total)} = 1: {note}")
         return None
 
     def _defined(self, total: Any) -> Lemma | None:
