@@ -263,7 +263,7 @@ print("solution:", own.equals(solution))
 # %%
 assert d.ok, "every line equals the one before, and the last equals the record's gradient"
 assert all(s.off < 1e-12 for s in d.steps), "to rounding"
-assert d.formula == "dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),  g = dy·γ"
+assert str(d.formula) == "dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),  g = dy·γ"
 assert d.operations[1] < d.operations[0], "fewer operations"
 assert d.passes[1] < d.passes[0], "and fewer passes over whole arrays"
 assert tried[yours.__name__].proved, "yours is not the gradient"

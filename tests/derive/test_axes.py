@@ -37,7 +37,7 @@ def test_broadcasting_makes_aligned_axes_one():
 def test_a_reshape_that_splits_is_a_renaming():
     d = derive(lambda x: (x.reshape(7, 3, 2) - x.reshape(7, 3, 2).mean(-1, True)).reshape(7, 6), inputs={"x": np.random.default_rng(0).normal(size=(7, 6))})  # fmt: skip
     assert len(d.letters.order) == 3
-    assert d.formula.count("mean") == 1
+    assert str(d.formula).count("mean") == 1
     assert right(d)
 
 
@@ -47,7 +47,7 @@ def test_a_reshape_that_merges_is_a_renaming():
         return (flat - flat.mean(-1, True)).reshape(x.shape)
 
     d = derive(f, inputs={"x": ("B", "C", "N")})
-    assert d.formula == "dx = dy − mean_CN(dy)"
+    assert str(d.formula) == "dx = dy − mean_CN(dy)"
     assert right(d)
 
 
@@ -77,7 +77,7 @@ def test_the_users_names_are_the_formulas():
     assert {str(a) for a in d.letters.order} == {"rows", "width"}
     assert d.gradient == "dq"
     d = derive(lambda q, k: (q * k).sum(-1, True) * q, "k", inputs={"q": ("rows", "width"), "k": ("width",)})
-    assert "Σ_rows" in d.formula
+    assert "Σ_rows" in str(d.formula)
     assert right(d)
 
 
@@ -93,7 +93,7 @@ def test_axes_of_one_name_are_one_even_where_they_never_meet():
 
 def test_axes_that_meet_take_the_first_name():
     d = derive(lambda x, w: x * w, "w", inputs={"x": np.ones((3, 4)), "w": np.ones((1, 4))})
-    assert d.formula == "dw = Σ_B(dy·x)"
+    assert str(d.formula) == "dw = Σ_B(dy·x)"
     assert right(d)
 
 
@@ -130,21 +130,21 @@ def test_a_number_that_happens_to_be_a_size_is_a_number(number):
     for f in (lambda x: x * number, lambda x: x / number, lambda x: x**2 + x * number, lambda x: x * x.sum(-1, True) * number):
         d = derive(f, inputs=X)
         assert right(d)
-        assert not {"B", "N"} & set(d.formula.replace("Σ_BN", "").replace("_N", ""))
-    assert derive(lambda x: x**7, inputs=X).formula == "dx = 7·dy·x⁶"
-    assert derive(lambda x: x**8, inputs=X).formula == "dx = 8·dy·x⁷"
+        assert not {"B", "N"} & set(str(d.formula).replace("Σ_BN", "").replace("_N", ""))
+    assert str(derive(lambda x: x**7, inputs=X).formula) == "dx = 7·dy·x⁶"
+    assert str(derive(lambda x: x**8, inputs=X).formula) == "dx = 8·dy·x⁷"
 
 
 def test_a_size_is_a_size():
-    assert derive(lambda x: x.sum(-1, True) / x.shape[-1] + 0.0 * x, inputs=X).formula == "dx = mean(dy)"
+    assert str(derive(lambda x: x.sum(-1, True) / x.shape[-1] + 0.0 * x, inputs=X).formula) == "dx = mean(dy)"
     d = derive(lambda x: x.sum(-1, True) / (x.shape[-1] - 1) * x, inputs=X)
-    assert "N − 1" in d.formula
+    assert "N − 1" in str(d.formula)
     mixed = derive(lambda x: x.sum(-1, True) / x.shape[-1] * x * 10.0, inputs=X)  # 10 = 11 − 1
-    assert "N − 1" not in mixed.formula
+    assert "N − 1" not in str(mixed.formula)
 
 
 def test_the_size_of_it_all():
-    assert derive(lambda x: x.sum(-1, True) / x.size * x, inputs=X).formula == "dx = (s·dy/N + mean(dy·x))/B"
+    assert str(derive(lambda x: x.sum(-1, True) / x.size * x, inputs=X).formula) == "dx = (s·dy/N + mean(dy·x))/B"
 
 
 @pytest.mark.parametrize("n", [lambda x: x.shape[-1] + 1, lambda x: 2 * x.shape[-1]])
@@ -154,10 +154,11 @@ def test_other_numbers_that_come_from_sizes_are_said(n):
     assert d.assumptions[0] in d.text()
 
 
-def test_a_branch_that_where_takes_is_said():
-    assert derive(lambda x: tn.where(x > -100.0, x * 2.5, x * x), inputs=X).assumptions == (
-        "the condition t1 is true everywhere",
-    )
+def test_a_branch_is_a_condition_in_the_formula():
+    d = derive(lambda x: tn.where(x > -100.0, x * 2.5, x * x), inputs=X)
+    assert d.assumptions == ()
+    assert str(d.formula) == "dx = dy·(5/2·[x > −100] + 2·x·[x ≤ −100])"
+    assert right(d)
 
 
 @pytest.mark.parametrize(
@@ -181,16 +182,8 @@ def product(x, w):
     return (x @ w).tanh()  # the line
 
 
-def largest(x):
-    return x * x.max(-1, keepdims=True)  # the line
-
-
 def indexed(x):
     return x[0] * 2.0  # the line
-
-
-def kinked(x):
-    return tn.relu(x) * 2.0  # the line
 
 
 def cut(x):
@@ -202,9 +195,7 @@ def cut(x):
     ("f", "op", "inputs"),
     [
         (product, "matmul", {"x": ("B", "N"), "w": ("N", "M")}),
-        (largest, "max", X),
         (indexed, "getitem", X),
-        (kinked, "relu", X),
         (cut, "reshape", {"x": np.arange(24.0).reshape(4, 6)}),
     ],
 )
@@ -235,12 +226,12 @@ def test_lines_that_a_garbage_collection_runs_are_nobodys():
 
 
 def twice(x):
-    a = tn.relu(x * x + 1.0)
-    return a * tn.relu(x)
+    a = (x * x + 1.0).cumsum(-1)
+    return a * x[0]
 
 
 def test_of_two_ops_of_one_name_the_right_line_is_named():
-    assert "return a * tn.relu(x)" in not_symbolic(twice)
+    assert "return a * x[0]" in not_symbolic(twice)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_every_line_holds_and_the_hand_derived_node_is_proved(name, options, of)
     assert set(kinds) >= {"forward", "chain", "rewrite"}
     assert kinds == sorted(kinds, key=["forward", "chain", "route", "rewrite"].index)
     assert d.steps[-1].expr == d.expr
-    assert d.formula.startswith(f"{d.gradient} = ")
+    assert str(d.formula).split("\n")[-1].startswith(f"{d.gradient} = ")
     want = tn.grad(d.record.output, d.record.inputs[of], d.record.dy.data)[0].data
     assert relative(run(d), want) < 1e-12
     assert get(name).analytic
@@ -85,19 +85,19 @@ def test_every_norm_is_here_but_five():
         ("group_norm", "x", {}, "dx = rstd·(g − mean_KN(g) − x̂·mean_KN(g·x̂)),  g = dy·γ"),
         ("softmax", "x", {}, "dx = p·(dp − Σ(p·dp))"),
         ("normalize", "x", {}, "dx = (dy − y·Σ(y·dy))/‖x‖"),
-        ("cross_entropy", "z", {}, "dz = dloss·(p − q)/B,  p = exp(z)/Σ(exp(z))"),
+        ("cross_entropy", "z", {}, "dz = dloss·(p − q)/B,  p = softmax(z)"),
         ("dynamic_tanh", "x", {}, "dx = g·(1 − t²),  g = dy·α·γ"),
     ],
 )
 def test_the_formula_as_a_textbook_writes_it(name, wrt, options, formula):
-    assert tn.derive(name, wrt if wrt != "x" else None, **options).formula == formula
+    assert str(tn.derive(name, wrt if wrt != "x" else None, **options).formula) == formula
 
 
 def test_layer_norm_with_epsilon_beside_sigma():
     """ε outside the root: q = 1/(σ + ε) is not 1/σ, and one term has one of each."""
     d = tn.derive("layer_norm", eps_mode="std")
-    assert d.formula.endswith(",  g = dy·γ")
-    assert "mean(g·x̂)/σ" in d.formula
+    assert str(d.formula).endswith(",  g = dy·γ")
+    assert "mean(g·x̂)/σ" in str(d.formula)
     assert not d.equals(tn.derive("layer_norm"))
 
 
@@ -112,7 +112,7 @@ def test_the_formula_is_right_at_odd_shapes_too(shape):
 
 @pytest.mark.parametrize("eps", [2.0, 1.0, 0.5, 3.0, 11.0, 7.0, 1 / 7, 1e-12])
 def test_an_epsilon_that_is_a_number_of_the_formula_changes_nothing(eps):
-    assert tn.derive("rms_norm", eps=eps).formula == "dx = rstd·(g − x̂·mean(g·x̂)),  g = dy·γ"
+    assert str(tn.derive("rms_norm", eps=eps).formula) == "dx = rstd·(g − x̂·mean(g·x̂)),  g = dy·γ"
 
 
 # Twice -----------------------------------------------------------------------------------------------------------
@@ -151,12 +151,14 @@ def test_the_second_derivative_is_right(name, first):
 
 
 def test_the_second_derivative_of_layer_norm_as_a_formula():
-    formula = tn.derive("layer_norm", order=2).formula
+    formula = str(tn.derive("layer_norm", order=2).formula)
     assert formula.startswith("d(Σ v·dx)/dx = rstd³·(")
     for term in ("− c·mean(v·γ·dy)", "− v·mean(c·γ·dy)", "c·mean(v)·mean(γ·dy)", "3·rstd²·c·mean(c·v)·mean(c·γ·dy)"):
         assert term in formula
     assert len(formula.split(" + ")) + len(formula.split(" − ")) - 1 == 7
-    assert tn.derive("softmax", order=2).formula.endswith("= p·(v·dy − Σ(p·v·dy) − dy·Σ(p·v) − v·Σ(p·dy) + 2·Σ(p·dy)·Σ(p·v))")
+    assert str(tn.derive("softmax", order=2).formula).endswith(
+        "= p·(v·dy − Σ(p·v·dy) − dy·Σ(p·v) − v·Σ(p·dy) + 2·Σ(p·dy)·Σ(p·v))"
+    )
 
 
 # What is known ---------------------------------------------------------------------------------------------------
@@ -183,8 +185,8 @@ def test_a_lemma_is_what_makes_a_difference():
 
     inputs = {"z": ("B", "N"), "q": ("B", "N")}
     known, unknown = (tn.derive(loss, "z", inputs=inputs, lemmas=m) for m in (["Σ_N(q) = 1"], []))
-    assert "Σ(q)" in unknown.formula
-    assert "Σ(q)" not in known.formula
+    assert "Σ(q)" in str(unknown.formula)
+    assert "Σ(q)" not in str(known.formula)
     assert known.ok
     assert unknown.ok
 
@@ -199,8 +201,9 @@ def test_the_branch_that_was_taken_is_said():
     assert any("≥" in a for a in tn.derive("weight_standardization").assumptions)
     assert tn.derive("layer_norm").assumptions == ()
     d = tn.derive(lambda x: tn.relu(x * x + 1.5), inputs={"x": ("B", "N")})
-    assert d.assumptions == ("x² + 3/2 > 0",)
-    assert "assumed, as on the record: x² + 3/2 > 0" in d.text()
+    assert d.assumptions == ()  # it is greater than 0 whatever x is
+    assert str(d.formula) == "dx = 2·dy·x"
+    assert "assumed, as on the record: N·σ² ≥ 0.0001" in tn.derive("weight_standardization").text()
 
 
 def test_the_formula_costs_less_than_the_tape():
@@ -215,7 +218,7 @@ def test_the_formula_costs_less_than_the_tape():
 def test_what_it_looks_like_as_data_and_in_a_notebook():
     d = tn.derive("layer_norm")
     found = json.loads(d.to_json())
-    assert found["formula"] == d.formula
+    assert found["formula"] == str(d.formula)
     assert found["ok"] is True
     assert len(found["steps"]) == len(d.steps)
     assert found["operations"] == {"tape": d.operations[0], "formula": d.operations[1]}

@@ -50,7 +50,7 @@ def run_derive(args: argparse.Namespace) -> int:
         raise DerivationError("derive: a page is for a browser: --out layer_norm.html.")
     if args.quiet:
         for d in found:
-            show(d.formula)
+            show(str(d.formula))
     else:
         from ..derive.pages import join
 
@@ -59,7 +59,7 @@ def run_derive(args: argparse.Namespace) -> int:
             print(text, end="")
         else:
             write_whole(args.out, text)
-            show("\n".join(d.formula for d in found) + f"\nwrote {args.out}")
+            show("\n".join(str(d.formula) for d in found) + f"\nwrote {args.out}")
     return HOLDS if all(d.ok for d in found) else FAILS
 
 

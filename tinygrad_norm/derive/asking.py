@@ -21,6 +21,7 @@ def derive(
     backward: str = "recorded",
     lemmas: Sequence[str] = (),
     seed: int = 0,
+    form: str = "auto",
     **options: Any,
 ) -> Derivation:
     """The gradient's formula, derived from the record line by line, every line checked in numbers.
@@ -33,6 +34,7 @@ def derive(
     backward:  "analytic" reads the hand-derived node's own rule instead of the record
     lemmas:    what else is known of a sum, as ``"Σ_N(q) = 1"``: of an input it is made true of the numbers, else it is checked
                against them; it is not proved
+    form:      "closed" for one line, "staged" for a line for each gradient on the way; "auto" takes what costs less, then the shorter
     options:   the norm's own, such as ``eps``
 
     Raises ``NotSymbolicError`` for an operation that has no formula over named axes (a product of matrices, a maximum over an
@@ -40,4 +42,4 @@ def derive(
     """
     from .deriving import derive_now
 
-    return derive_now(norm, wrt, inputs, shape, order, backward, lemmas, seed, options)
+    return derive_now(norm, wrt, inputs, shape, order, backward, lemmas, seed, options, form)

@@ -20,9 +20,10 @@ def closed_form(route: Route) -> ClosedForm | None:
     import sympy as sp
 
     from .letters import Letters, SymbolReading
+    from .plain import Plain, Writing
     from .rules import Rewriting
     from .symbols import Letter, Symbol
-    from .writer import Writer
+    from .writer import Text
 
     graph = route.graph
     if any(t.size == 0 for t in graph.tensors):
@@ -45,7 +46,7 @@ def closed_form(route: Route) -> ClosedForm | None:
         return None
     if share.has(sp.zoo, sp.nan, sp.oo, -sp.oo):  # a division by what is zero for any numbers
         return None
-    write = Writer(letters, dy)
+    write = Writing(Plain(letters, [dy]), Text)
     rules = Rewriting(letters, dy, write, letters.of[graph.tensors[route.edges[0].source]].expr) if route.edges else None
     if rules is None:
         return ClosedForm(write(share))

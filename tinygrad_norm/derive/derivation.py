@@ -10,12 +10,14 @@ from typing import Any
 from ..engine.arrays import Array
 from ..graph.table import ascii_text, to_json
 from .equality import Equality, compare_formulas, off
+from .formula import Formula
 from .letters import Letters
+from .plain import Plain, Writing, formula_of
 from .recording import Record
 from .rules import Lemma
 from .source import Program, identifier
 from .symbols import Letter
-from .writer import Latex, Writer
+from .writer import Hand, Text
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Derivation:
     title, of:    what was differentiated, and by which input
     lemmas:       the sums that were known; ``given`` those that were said to be
     assumptions:  which branch was taken where a forward has several
+    stages:       of the abbreviations, those that are gradients on the way: the formula is a list of lines
     operations:   (before, after): operations on the tape and in the formula; ``passes`` those over arrays of full size
     """
 
@@ -65,6 +68,7 @@ class Derivation:
     record: Record = field(repr=False)
     truth: Array = field(repr=False)
     dy: Letter = field(repr=False)
+    stages: frozenset[Letter] = frozenset()
 
     @property
     def gradient(self) -> str:
@@ -72,13 +76,22 @@ class Derivation:
         return f"d{self.symbol}" if self.record.order == 1 else f"d(Σ v·d{self.symbol})/d{self.symbol}"
 
     @cached_property
-    def writer(self) -> Writer:
-        return self.hand(Writer)  # type: ignore[no-any-return]
+    def plain(self) -> Plain:
+        """What makes plain trees of this derivation's expressions."""
+        return Plain(self.letters, [self.dy, *self.named])
 
-    @property
-    def formula(self) -> str:
-        """The formula in one line of text."""
-        return ",  ".join(self.writer.equation(left, e) for left, e in self.result())
+    @cached_property
+    def writer(self) -> Writing:
+        """What writes this derivation's expressions as text."""
+        return self.hand(Text)
+
+    @cached_property
+    def formula(self) -> Formula:
+        """The gradient as a plain tree with a line for every letter; ``str()`` of it is the formula in one line of text."""
+        target = self.letters.of[self.record.inputs[self.of]].expr
+        return formula_of(
+            Plain(self.letters, [self.dy, *self.named], calling=True), self.gradient, target, self.expr, self.named, self.stages
+        )
 
     @property
     def ok(self) -> bool:
@@ -116,16 +129,11 @@ class Derivation:
 
     def latex(self) -> str:
         """The final formula and its abbreviations, in LaTeX's math mode."""
-        hand = self.hand(Latex)
-        return ",\\quad ".join(hand.equation(left, e) for left, e in self.result())
+        return self.formula.latex()
 
-    def result(self) -> list[tuple[str, Any]]:
-        """The final formula and its abbreviations: (left, right)."""
-        return [(self.gradient, self.expr), *((g.name, e) for g, e in self.named.items())]
-
-    def hand(self, kind: Any) -> Any:
-        """A writer of this derivation's formulas: ``Writer``, ``Latex``, ``MathML``."""
-        return writer_of(kind, self.letters, self.dy, self.named)
+    def hand(self, kind: type[Hand]) -> Writing:
+        """A writer of this derivation's formulas: ``Text``, ``Latex``, ``MathML``."""
+        return Writing(self.plain, kind)
 
     def to_latex(self) -> str:
         """The whole derivation as a LaTeX document."""
@@ -169,7 +177,7 @@ class Derivation:
             {
                 "title": self.title,
                 "of": self.of,
-                "formula": self.formula,
+                "formula": str(self.formula),
                 "latex": self.latex(),
                 "ok": self.ok,
                 "difference": self.verify(),
@@ -193,10 +201,3 @@ class Derivation:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": self.text(), "text/latex": f"$\\displaystyle {self.latex()}$"}
-
-
-def writer_of(hand: Any, letters: Letters, dy: Letter, named: Mapping[Any, Any]) -> Any:
-    made = hand(letters, dy)
-    for g in named:
-        made.rank[g.name] = (0, len(made.rank))  # before what it is multiplied with, as in g·x̂
-    return made

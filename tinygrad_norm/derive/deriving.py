@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, describe, grad, history, pull_back, tensor
+from ..engine import TABLE, Tensor, describe, grad, history, pull_back, tensor
 from ..engine.arrays import Array
 from ..graph import Graph
 from ..graph.routes import along
 from ..graph.table import number
 from ..norms import Norm, get
-from .derivation import Derivation, Step, writer_of
+from .derivation import Derivation, Step
 from .equality import off
 from .errors import DerivationError, NotSymbolicError
 from .letters import Letters, SymbolReading
+from .plain import Plain, Writing
+from .questions import listening
 from .recording import Record, read_lemma, recorder, second_of, sized, target_of
 from .rules import Lemma, Rewriting, with_means
-from .source import Program
+from .stages import Stages
 from .symbols import Letter, Symbol, sigma
-from .writer import Writer
+from .writer import Text
 
 _ROUTES = 12  # more than these are not listed one by one
+_MOST_ROUTES = {1: 40, 2: 400}  # beyond, nothing is written as one sum unless it is asked for
+_SHORT = 90  # signs: a line that needs no stages
 
 
 def derive_now(
@@ -36,10 +41,13 @@ def derive_now(
     lemmas: Sequence[str],
     seed: int,
     options: Mapping[str, Any],
+    form: str = "auto",
 ) -> Derivation:
     """``tn.derive``, with the algebra at hand."""
     if order not in (1, 2):
         raise DerivationError(f"derive: order={order!r}; it is 1 or 2.")
+    if form not in ("auto", "closed", "staged"):
+        raise DerivationError(f"derive: form={describe(form)}; it is 'auto', 'closed' or 'staged'.")
     if not isinstance(lemmas, (tuple, list)) or not all(isinstance(text, str) for text in lemmas):
         raise DerivationError(f'derive: lemmas={describe(lemmas)}; it is a list of texts, such as ["Σ_N(q) = 1"].')
     if inputs is not None and not isinstance(inputs, Mapping):
@@ -49,17 +57,19 @@ def derive_now(
         lemmas = [*lemmas, *usual.pop("lemmas", ())]
         options = {**usual, **options}
     make = recorder(norm, inputs, shape, backward, seed, options, lemmas)
-    record = make()
-    name = target_of(record, wrt)
+    with listening():
+        record = make()
+        name = target_of(record, wrt)
+        record = sized(make, second_of(record, name) if order == 2 else record, name)
     try:
-        return _derive(sized(make, second_of(record, name) if order == 2 else record, name), name, lemmas)
+        return _derive(record, name, lemmas, form)
     except NotSymbolicError as error:
         from .lines import recorded_at
 
         raise NotSymbolicError(f"derive: {error}{recorded_at(make, str(error), error.place)}") from None
 
 
-def _derive(record: Record, name: str, lemmas: Sequence[str]) -> Derivation:
+def _derive(record: Record, name: str, lemmas: Sequence[str], form: str) -> Derivation:
     y, x = record.output, record.inputs[name]
     graph = Graph(y)
     if x not in graph.ids:
@@ -72,40 +82,95 @@ def _derive(record: Record, name: str, lemmas: Sequence[str]) -> Derivation:
     seed = Symbol(dy, out.dims, letters)
     truth = letters.spread(np.broadcast_to(pull_back({y: cotangent}, [x])[x], x.shape), letters.axes.dims[x])
 
-    total = pull_back({y: seed}, [x], SymbolReading(letters))[x].expr
-    steps = _forward_steps(letters) + _chain_steps(letters, y, x, seed, cotangent, truth)
+    chain = _chain(letters, y, x, seed, cotangent, truth)
     count = graph.count_routes(x)
+    total = None
+    if form == "closed" or (form == "auto" and count <= _MOST_ROUTES[record.order]):
+        total = pull_back({y: seed}, [x], SymbolReading(letters))[x].expr
+        if any(t.op is not None and t.op.name not in TABLE for t in graph.tensors):  # a rule of its own, in no letters yet
+            total = letters.finding(total)
+    steps = _forward_steps(letters) + chain.steps
     if count <= _ROUTES and record.order == 1:
         steps += _route_steps(letters, graph, x, seed, cotangent)
     given = _given(letters, lemmas, {t.name for t in record.inputs.values()})
-    rewriting = Rewriting(letters, dy, writer_of(Writer, letters, dy, {}), source, given)
-    rewriting.cotangents = {s.expr: s.left for s in steps if s.kind == "chain"}
     symbol = x.name or name
-    gradient = f"d{symbol}"
+    operations, passes = _tape_cost(record, x, cotangent)
+
+    def rewriting() -> Rewriting:
+        made = Rewriting(letters, dy, Writing(Plain(letters, [dy, *chain.lines]), Text), source, given)
+        made.cotangents = {s.expr: s.left for s in chain.steps}
+        return made
+
+    def result(found: _Result) -> Derivation:
+        write = Writing(Plain(letters, [dy]), Text)
+        assumed = tuple(f"{write(a)} {sign} {write(b)}" for a, sign, b in letters.assumptions) + tuple(letters.notes)
+        made = Derivation(
+            record.title, name, symbol, (*steps, *found.steps), found.expr, found.named, found.lemmas, tuple(given), assumed,
+            (operations, 0), (passes, 0), letters, record, truth, dy, found.stages,
+        )  # fmt: skip
+        cost = made.formula.cost
+        return replace(made, operations=(operations, cost[0]), passes=(passes, cost[1]))
+
+    closed = None
+    if total is not None:
+        closed = result(_closed(rewriting(), letters, f"d{symbol}", total, count, truth))
+        if form == "closed" or (
+            closed.operations[1] <= operations and (_length(closed) <= _SHORT or len(chain.lines) <= 1 or record.order == 2)
+        ):
+            return closed
+    staged = result(_staged(rewriting(), letters, chain, f"d{symbol}", cotangent))
+    if closed is None or form == "staged":
+        return staged
+    return min(closed, staged, key=lambda d: (max(d.operations[1], operations), _length(d)))
+
+
+def _length(d: Derivation) -> int:
+    """Of the formula in text, without spaces."""
+    return len(str(d.formula).replace(" ", ""))
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a form comes to. stages: its lines that are cotangents."""
+
+    expr: Any
+    named: dict[Any, Any]
+    lemmas: tuple[Lemma, ...]
+    steps: tuple[Step, ...]
+    stages: frozenset[Letter] = frozenset()
+
+
+def _closed(rewriting: Rewriting, letters: Letters, gradient: str, total: Any, count: int, truth: Array) -> _Result:
+    """One line: the sum over routes, rewritten."""
     before = letters.number(total)
-    steps.append(
-        Step(
-            "rewrite",
-            gradient,
-            total,
-            f"the sum over {({1: 'the route', 2: 'both routes'}).get(count, f'all {count} routes')}",
-            "nothing is simplified yet",
-            off(before, truth),
-        )
-    )
+    routes = {1: "the route", 2: "both routes"}.get(count, f"all {count} routes")
+    steps = [Step("rewrite", gradient, total, f"the sum over {routes}", "nothing is simplified yet", off(before, truth))]
     expr = total
     for rule, reason, expr in rewriting.steps(total):
         now = letters.number(expr)
         steps.append(Step("rewrite", gradient, expr, rule, reason, off(now, before)))
         before = now
-    write = writer_of(Writer, letters, dy, {})
-    assumed = tuple(f"{write(a)} {sign} {write(b)}" for a, sign, b in letters.assumptions) + tuple(letters.notes)
-    operations, passes = _tape_cost(record, x, cotangent)
-    program = Program(letters, expr, rewriting.named, gradient)
-    return Derivation(
-        record.title, name, symbol, tuple(steps), expr, dict(rewriting.named), tuple(rewriting.lemmas), tuple(given), assumed,
-        (operations, program.cost[0]), (passes, program.cost[1]), letters, record, truth, dy,
-    )  # fmt: skip
+    return _Result(expr, dict(rewriting.named), tuple(rewriting.lemmas), tuple(steps))
+
+
+def _staged(rewriting: Rewriting, letters: Letters, chain: _Chain, gradient: str, cotangent: Array) -> _Result:
+    """The chain rule's lines, put into each other as long as that is shorter."""
+    target = Letter(gradient)
+    while target in chain.lines:
+        target = Letter(target.name + "′")
+    rewriting.named.update(chain.lines)
+    rewriting.abbreviating = False
+    write = Writing(Plain(letters, [*chain.lines]), Text)
+    stages = Stages({**chain.lines, target: chain.found}, target, rewriting, write)
+    steps, floor = [], 1e-3 * float(np.max(np.abs(cotangent), initial=0))
+    before = {a: letters.number(e) for a, e in stages.lines.items()}
+    for change in stages.settle():
+        now = letters.number(change.expr)
+        steps.append(Step("rewrite", change.of.name, change.expr, change.rule, change.reason, off(now, before[change.of], floor)))
+        before[change.of] = now
+    expr = stages.lines.pop(target)
+    made = {a: e for a, e in rewriting.named.items() if a not in chain.lines}
+    return _Result(expr, {**made, **stages.lines}, tuple(rewriting.lemmas), tuple(steps), frozenset(stages.lines))
 
 
 def _forward_steps(letters: Letters) -> list[Step]:
@@ -121,19 +186,26 @@ def _floor(known: Mapping[Any, float], e: Any) -> float:
     return 1e-3 * max((known[a] for a in e.atoms(Letter) if a in known), default=0.0)
 
 
-def _chain_steps(letters: Letters, y: Tensor, x: Tensor, seed: Symbol, cotangent: Array, truth: Array) -> list[Step]:
-    """Each named node's cotangent in terms of those nearer the output."""
+@dataclass(frozen=True)
+class _Chain:
+    """Each letter's cotangent in terms of those nearer the output, ``found`` that of the input."""
+
+    lines: dict[Letter, Any]
+    found: Any
+    steps: list[Step]
+
+
+def _chain(letters: Letters, y: Tensor, x: Tensor, seed: Symbol, cotangent: Array, truth: Array) -> _Chain:
     reading = SymbolReading(letters, names=True)
     found = pull_back({y: seed}, [x], reading)[x].expr
     numbers = pull_back({y: cotangent}, [x], keep=True)
-    values: dict[Any, Any] = {}
     steps = []
     floor = 1e-3 * float(np.max(np.abs(cotangent), initial=0))
     for letter, (expr, node) in reading.cotangents.items():
-        values[letter] = letters.spread(np.broadcast_to(numbers[node], node.shape), letters.axes.dims[node])
-        steps.append(Step("chain", letter.name, expr, off=off(letters.number(expr, values), values[letter], floor)))
-    steps.append(Step("chain", f"d{letters.of[x].expr.name}", found, off=off(letters.number(found, values), truth, floor)))
-    return steps
+        letters.values[letter] = letters.spread(np.broadcast_to(numbers[node], node.shape), letters.axes.dims[node])
+        steps.append(Step("chain", letter.name, expr, off=off(letters.number(expr), letters.values[letter], floor)))
+    steps.append(Step("chain", f"d{letters.of[x].expr.name}", found, off=off(letters.number(found), truth, floor)))
+    return _Chain({a: e for a, (e, _) in reading.cotangents.items()}, found, steps)
 
 
 def _route_steps(letters: Letters, graph: Graph, x: Tensor, seed: Symbol, cotangent: Array) -> list[Step]:

@@ -14,8 +14,11 @@ from ..engine.arrays import Array
 from ..engine.values import erf
 from ..graph import REDUCTIONS, Graph
 from .axes import Axes
+from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
-from .symbols import Home, Letter, Mean, Sigma, Symbol, varies
+from .finding import Finding
+from .questions import asked_of
+from .symbols import MEANINGS, Highest, Home, Letter, Mean, Sigma, Symbol, varies
 
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FUNCTIONS: dict[Any, Any] = {
@@ -27,6 +30,9 @@ _FUNCTIONS: dict[Any, Any] = {
     sp.erf: erf,
     sp.Abs: np.abs,
     sp.sign: np.sign,
+    Positive: lambda d: np.asarray(d > 0, np.float64),
+    AtLeast: lambda d: np.asarray(d >= 0, np.float64),
+    Zero: lambda d: np.asarray(d == 0, np.float64),
 }
 
 
@@ -98,29 +104,35 @@ class Letters(Home):
 
     def _read(self) -> None:
         nodes = self.graph.nodes
-        used = {id(x): 0 for x in self.graph.tensors}
+        self._users: dict[int, list[tuple[Tensor, int]]] = {id(x): [] for x in self.graph.tensors}
         for t in self.graph.tensors:
-            for x in {id(x) for x in t.inputs if isinstance(x, Tensor)}:
-                used[x] += 1
-        anonymous = all(n.tensor.name is None for n in nodes if n.op is not None)
+            for k, x in enumerate(t.inputs):
+                if isinstance(x, Tensor):
+                    self._users[id(x)].append((t, k))
+        self.finding = Finding(self.definitions, self._make, lambda a: a in self.leaves or a in self.literals.values())
         for node in nodes:
             t, dims = node.tensor, self.axes.dims[node.tensor]
-            if t.dtype.kind == "b":
-                found = sp.true if np.all(t.data) else sp.false if not np.any(t.data) else Letter(node.label)
-                if not isinstance(found, Letter):
-                    self.notes.append(f"the condition {node.text or node.label} is {str(found).lower()} everywhere")
+            if t.dtype.kind == "b" and (found := self._asked(t)) is not None:
                 self.of[t] = Symbol(found, dims, self)
                 continue
-            wants = t.name is not None or t.op is None or t is self.graph.output
-            if anonymous and not wants:
-                wants = node.op in REDUCTIONS or (used[id(t)] > 1 and node.op not in ("reshape", "broadcast_to", "astype"))
+            if t.dtype.kind == "b" and (t.op is None or t.op.name not in MEANINGS):
+                whole = sp.Integer(1) if np.all(t.data) else sp.Integer(0) if not np.any(t.data) else None
+                if whole is None:
+                    whole = self._letter(node.operand, {a for dim in dims for a in dim})
+                    self.values[whole] = self.spread(t.data.astype(np.float64), dims)
+                    self.leaves.append(whole)
+                else:
+                    self.notes.append(f"the condition {node.text or node.label} is {'true' if whole else 'false'} everywhere")
+                self.of[t] = Symbol(whole, dims, self)
+                continue
+            own = t.name is not None or t.op is None or t is self.graph.output
             why, expr = "", None
             if t.op is not None:
                 try:
-                    expr = self._meaning(t)
+                    expr = self._found(t, node.operand if own else None)
                 except NotSymbolicError as error:
-                    why, wants = str(error), True
-            if not wants:
+                    why, own = str(error), True
+            if not own and not self._deserves(node, expr):
                 self.of[t] = Symbol(expr, dims, self)
                 continue
             same = (
@@ -129,20 +141,77 @@ class Letters(Home):
             if same is not None and t is not self.graph.output:  # computed twice
                 self.of[t] = Symbol(same, dims, self)
                 continue
-            plain = (
-                {"mean": "m", "sum": "s"}.get(node.op or "", "t")
-                if anonymous and t.op is not None and t is not self.graph.output
-                else node.operand
-            )
-            letter = Letter(self.fresh(plain), {a for dim in dims for a in dim})
+            letter = self._letter(node.operand if own else self._usual_name(node, expr), {a for dim in dims for a in dim})
             self.of[t] = Symbol(letter, dims, self)
             self.values[letter] = self.spread(t.data.astype(np.float64), dims)
             if expr is not None:
                 self.definitions[letter] = expr
+                self.finding.known(letter, expr)
             else:
                 self.leaves.append(letter)
                 if why:
                     self.opaque[letter] = why
+        self.notes += [f"{a} is written as {v}" for a, v in self.finding.notes]
+
+    def _asked(self, t: Tensor) -> Any:
+        """What a mask is, where it is known what was compared."""
+        question = asked_of(t._data)
+        operands = []
+        for value in question[1] if question else ():
+            owner = next((x for x in self.of if x._data is value), None) if isinstance(value, np.ndarray) else value
+            if owner is None:
+                return None
+            operands.append(self.of[owner] if isinstance(owner, Tensor) else owner)
+        if question is None or not any(isinstance(x, Symbol) for x in operands):
+            return None
+        return TABLE[question[0]](*operands).expr
+
+    def _letter(self, name: str, axes: Any) -> Letter:
+        return Letter(self.fresh(name), axes)
+
+    def _make(self, name: str, definition: Any) -> Letter:
+        """A letter that was found."""
+        letter = self._letter(name, varies(definition))
+        self.values[letter] = self.number(definition)
+        self.definitions[letter] = definition
+        return letter
+
+    def _found(self, t: Tensor, name: str | None) -> Any:
+        """A tensor's meaning, in the letters that are found in it; for one with a name of its own, that is the outermost's."""
+        before = set(self.definitions)
+        expr = self.finding(self._meaning(t), root=name is not None or not self._divides(t))
+        if name is None or expr not in self.definitions or expr in before:
+            return expr
+        self._count[_bare(expr.name)] -= 1  # it was found first here, and has a name
+        del self.values[expr]
+        meaning = self.definitions.pop(expr)
+        self.finding.forget(expr)
+        return meaning
+
+    def _divides(self, t: Tensor) -> bool:
+        """Whether all that is done with it is to divide by it."""
+        users = self._users[id(t)]
+        if users and all(u.op is not None and u.op.name in ("reshape", "broadcast_to", "astype") for u, _ in users):
+            return all(self._divides(u) for u, _ in users)
+        return bool(users) and all(
+            u.op is not None and ((u.op.name == "div" and k == 1) or (u.op.name == "pow" and u.params["n"] < 0)) for u, k in users
+        )
+
+    def _deserves(self, node: Any, expr: Any) -> bool:
+        """Whether a tensor without a name gets one: a sum over an axis, or what is used more than once and is itself a sum."""
+        if isinstance(expr, Letter):
+            return False
+        several = len({id(u) for u, _ in self._users[id(node.tensor)]}) > 1
+        return node.op in REDUCTIONS or (several and bool(expr.is_Add) and node.op not in ("reshape", "broadcast_to", "astype"))
+
+    def _usual_name(self, node: Any, expr: Any) -> str:
+        if node.op == "mean":
+            inside = next((s.args[0] for s in expr.atoms(Sigma)), expr)
+            if inside.is_Pow and inside.exp == 2 and self.finding.is_deviation(inside.base):
+                return "σ²"
+            users = [u.op.name for u, k in self._users[id(node.tensor)] if u.op is not None and k == 1]
+            return "μ" if "sub" in users else "m"
+        return {"sum": "s", "max": "m", "mean": "m"}.get(node.op or "", "t")
 
     def fresh(self, name: str) -> str:
         self._count[name] = times = self._count.get(name, 0) + 1
@@ -196,6 +265,8 @@ class Letters(Home):
                     found = found.sum(axis=k, keepdims=True) * (self.sizes[a] if found.shape[k] == 1 else 1)
                     if isinstance(e, Mean):
                         found = found / self.sizes[a]
+            elif isinstance(e, Highest):
+                found = np.max(at(e.args[0]), axis=tuple(self.order.index(a) for a in e.args[1:]), keepdims=True)
             elif e.func in _FUNCTIONS:
                 found = _FUNCTIONS[e.func](at(e.args[0]))
             else:
@@ -206,18 +277,29 @@ class Letters(Home):
         with np.errstate(all="ignore"):
             return at(sp.sympify(expr))
 
-    def decide(self, expr: Any, sign: str, other: Any) -> bool:
+    def answer(self, expr: Any, sign: str, other: Any) -> Any:
+        """What is 1 where the comparison holds. Of statistics, and of what is nowhere equal, the record's answer is assumed."""
+        found = condition(expr, sign, other)
+        if found.is_number or not found.atoms(Letter):
+            return found
         a, b = self.number(expr), self.number(other)
         answers = {"<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal, "=": np.equal}[sign](a, b)
-        if not (np.all(answers) or not np.any(answers)):
-            raise NotSymbolicError(
-                f"whether {expr} {sign} {other} differs from entry to entry; a formula has one branch. Derive it on inputs that take one."
-            )
         yes = bool(np.all(answers))
+        letters = found.atoms(Letter)
+        still = not varies(found) >= self._full() and (
+            found.has(Sigma) or all(a in self.definitions or a in self.literals.values() for a in letters)
+        )
+        if not (yes or not np.any(answers)) or not (still or (sign == "=" and not yes)):
+            return found
         shown = sign if yes else {"<": "≥", "≤": ">", ">": "≤", "≥": "<", "=": "≠"}[sign]
-        if varies(expr) or varies(other) or expr.atoms(Letter) or other.atoms(Letter):
-            self.assumptions[expr, shown, other] = None
-        return yes
+        self.assumptions[expr, shown, other] = None
+        return sp.Integer(int(yes))
+
+    def complement(self, condition: Any) -> Any:
+        return complement(condition)
+
+    def _full(self) -> frozenset[Any]:
+        return frozenset(a for dim in self.axes.dims[self.graph.main_input] for a in dim)
 
     # Formulas -----------------------------------------------------------------------------------------------
 
@@ -225,7 +307,11 @@ class Letters(Home):
         """A formula with every definition put in, down to the leaves."""
         for letter, definition in reversed(self.definitions.items()):
             expr = expr.xreplace({letter: definition})
-        return expr
+        return strict(expr)
+
+
+def _bare(name: str) -> str:
+    return name.rstrip("₀₁₂₃₄₅₆₇₈₉")
 
 
 class SymbolReading(Reading):

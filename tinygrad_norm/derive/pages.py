@@ -45,14 +45,14 @@ def as_text(d: Derivation, columns: int = 100) -> str:
             body = d.writer(s.expr)
             if kind == "rewrite":
                 lines.append(f"  [{s.rule}]" + (f" {s.reason}" if s.reason else ""))
-                lines += _wrapped(f"    {d.gradient} = {body}", columns, s.off)
+                lines += _wrapped(f"    {s.left} = {body}", columns, s.off)
             elif kind == "route":
                 lines += _wrapped(f"  {s.left}  {s.rule}:  {body}", columns, s.off)
             else:
                 lines += _wrapped(f"  {s.left} = {body}", columns, s.off)
     if d.assumptions:
         lines += ["", f"assumed, as on the record: {', '.join(d.assumptions)}"]
-    lines += ["", d.formula, _verdict(d), _costs(d)]
+    lines += ["", *str(d.formula).split("\n"), _verdict(d), _costs(d)]
     return "\n".join(lines)
 
 
@@ -74,7 +74,7 @@ def as_markdown(d: Derivation) -> str:
         for s in steps:
             if kind == "rewrite":
                 lines.append(f"- **{s.rule}** ({s.reason})" if s.reason else f"- **{s.rule}**")
-                lines += ["", f"  $${hand.equation(d.gradient, s.expr)}$$", ""]
+                lines += ["", f"  $${hand.equation(s.left, s.expr)}$$", ""]
             else:
                 lines.append(f"- {s.rule}: ${hand(s.expr)}$" if kind == "route" else f"- ${hand.equation(s.left, s.expr)}$")
         lines.append("")
@@ -101,9 +101,8 @@ def _latex_section(d: Derivation) -> str:
             if kind in ("rewrite", "route"):
                 about = f"{s.rule}: {s.reason}" if kind == "rewrite" and s.reason else s.rule
                 lines.append(f"\\paragraph{{}}{_plain(about)}")
-            left = d.gradient if kind == "rewrite" else s.left
-            lines.append(_display(hand.equation(left, s.expr)))
-    lines += ["\\subsection*{Result}", *(_display(hand.equation(left, e)) for left, e in d.result()), ""]
+            lines.append(_display(hand.equation(s.left, s.expr)))
+    lines += ["\\subsection*{Result}", *(_display(hand.hand.equation(left, e)) for left, e in d.formula.equations()), ""]
     return "\n".join(lines)
 
 
@@ -180,10 +179,9 @@ def as_section(d: Derivation, heading: str = "h1") -> str:
         rows = []
         for s in steps:
             about = f"<p><b>{html.escape(s.rule)}</b> {html.escape(s.reason)}</p>" if kind in ("rewrite", "route") else ""
-            left = d.gradient if kind == "rewrite" else s.left
-            rows.append(f"<li>{about}<div>{hand.equation(left, s.expr)}</div><span class=off>{number(s.off)}</span></li>")
+            rows.append(f"<li>{about}<div>{hand.equation(s.left, s.expr)}</div><span class=off>{number(s.off)}</span></li>")
         parts.append(f"<details open><summary>{html.escape(name)}</summary><ol>{''.join(rows)}</ol></details>")
-    result = "".join(f"<div>{hand.equation(a, e)}</div>" for a, e in d.result())
+    result = "".join(f"<div>{hand.hand.equation(a, e)}</div>" for a, e in d.formula.equations())
     return (
         f"<{heading}>{title}</{heading}><div class=result>{result}</div>"
         f"<p>{html.escape(_verdict(d))}; {html.escape(_costs(d))}. Beside each line: the largest difference to the line before, in numbers.</p>"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import sympy as sp
 
+from .conditions import AtLeast, Positive, Zero, complement
 from .letters import Letters
 from .normal import Normal, part_sum
-from .symbols import Letter, Mean, Sigma, sigma, varies
+from .symbols import Highest, Letter, Mean, Sigma, sigma, varies
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,28 @@ class Rewriting:
         self.lemmas: list[Lemma] = []
         self.expanding = True
         """Whether products of sums are multiplied out."""
+        self.abbreviating = True
+        """Whether a factor that goes with dy gets a letter of its own with it."""
         self._tried: dict[Any, Any] = {lemma.total: lemma for lemma in given}
 
     def steps(self, expr: Any) -> Iterator[tuple[str, str, Any]]:
-        """Apply the rules until nothing changes."""
+        """Apply the rules, each in its turn."""
         rules: list[Callable[[Any], tuple[Any, str, str]]] = [
-            self.linear,
+            self.known_by_name,
+            *([self.linear] if self.expanding else []),
             self.leave,
             self.vanish,
             self.shorten,
             self.leave,
             self.vanish,
+            self.deviate,
+            self.vanish,
+            self.complement,
             self.softmax,
             self.means,
-            self.abbreviate,
+            *([self.abbreviate] if self.abbreviating else []),
             self.common,
+            self.group,
         ]
         for rule in rules:
             new, name, reason = rule(expr)
@@ -65,6 +74,16 @@ class Rewriting:
 
     def _each_part(self, total: Any, inside: Any) -> Any:
         return sp.Add(*(part_sum(t, total.args[1:]) for t in sp.Add.make_args(inside)))
+
+    def known_by_name(self, expr: Any) -> tuple[Any, str, str]:
+        """A function of something that the forward has computed has a letter."""
+        found = {e: a for a, e in self.definitions.items() if isinstance(e, sp.Function) and not isinstance(e, (Sigma, Mean))}
+        found = {e: a for e, a in found.items() if expr.has(e)}
+        return (
+            expr.xreplace(found),
+            "a value that has a name",
+            "; ".join(f"{self.write(e)} is {a.name}" for e, a in found.items()),
+        )
 
     # The rules ------------------------------------------------------------------------------------------------
 
@@ -137,6 +156,96 @@ class Rewriting:
         leaves = [f for f in factors if f.as_base_exp()[0] in self.letters.leaves]
         return all(f.as_base_exp()[0] == self.source for f in leaves)
 
+    def deviate(self, expr: Any) -> tuple[Any, str, str]:
+        """u is c + μ: what is left of u where only its deviations count."""
+        reasons = []
+        for c, definition in self.definitions.items():
+            if not definition.is_Add or len(definition.args) != 2:
+                continue
+            for u in definition.args:
+                m = u - definition
+                if not (isinstance(u, Letter) and isinstance(m, Letter) and expr.has(u) and varies(m) < varies(u)):
+                    continue
+                other = expr.xreplace({u: c + m})
+                other = self._out(_each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
+                other = self.shorten(self.vanish(other)[0])[0]
+                if _length(other) < _length(expr):
+                    expr = other
+                    reasons.append(f"{u.name} is {c.name} + {m.name}, and the terms with {m.name} are gone")
+        return expr, "a deviation that has a name", "; ".join(reasons)
+
+    def complement(self, expr: Any) -> tuple[Any, str, str]:
+        """e/(1 + e) is 1 − 1/(1 + e)."""
+        reasons = []
+        for q, definition in self.definitions.items():
+            base, n = definition.as_base_exp()
+            if not (definition.is_Pow and base.is_Add and n == -1 and expr.has(q)):
+                continue
+            for e in base.args:
+                if isinstance(e, Letter) and expr.has(e) and not (base - e).has(e):
+                    other = multiplied_out(expr.xreplace({e: 1 / q - (base - e)}))
+                    if _length(other) <= _length(expr) or isinstance(self.definitions.get(e), sp.exp):
+                        reasons.append(f"{self.write(e * q)} is {self.write(1 - (base - e) * q)}")
+                        expr = other
+        return expr, "what is left to one", "; ".join(reasons)
+
+    def group(self, expr: Any) -> tuple[Any, str, str]:
+        """a·b − a·b·c is a·b·(1 − c), entry by entry."""
+        found: list[str] = []
+
+        def inside(e: Any) -> Any:
+            if isinstance(e, Letter) or not e.args:
+                return e
+            e = e.func(*map(inside, e.args)) if not isinstance(e, (Sigma, Mean)) else e.func(inside(e.args[0]), *e.args[1:])
+            if e.is_Add and len(e.args) == 2 and 1 in e.args and isinstance(1 - e, (Positive, AtLeast)):
+                return complement(1 - e)
+            return self._joined(self._grouped(e, found), found) if e.is_Add else e
+
+        return inside(expr), "a common factor of some terms", "; ".join(dict.fromkeys(found))
+
+    def _joined(self, e: Any, found: list[str]) -> Any:
+        """Sums over the same axes are one sum."""
+        totals: dict[Any, list[Any]] = {}
+        for t in e.args if e.is_Add else ():
+            number, s = t.as_coeff_Mul()
+            if isinstance(s, (Sigma, Mean)):
+                totals.setdefault((s.func, s.args[1:]), []).append(number * s.args[0])
+        for (kind, axes), inside in totals.items():
+            if len(inside) > 1:
+                gone = sp.Add(*(kind(a / a.as_coeff_Mul()[0], *axes) * a.as_coeff_Mul()[0] for a in inside))
+                found.append("sums over the same axes are one")
+                within = self.common(sp.Add(*inside))[0]
+                within = self._grouped(within, []) if within.is_Add else within
+                e = e - gone + kind(within, *axes)
+        return e
+
+    def _grouped(self, e: Any, found: list[str]) -> Any:
+        terms = list(e.args)
+        sums = [t for t in terms if t.has(Sigma, Mean)]
+        if len(sums) > 1:  # dy + rstd·(g − mean(g) − …): what all sums have in common
+            shared = reduce(_shared, sums[1:], sums[0])
+            with_it = [t for t in terms if _shared(t, shared) == shared]
+            if shared.atoms(Letter) and len(with_it) < len(terms):
+                found.append(f"{self.write(shared)} is in {len(with_it)} terms")
+                return sp.Mul(shared, sp.Add(*(t / shared for t in with_it))) + sp.Add(*(t for t in terms if t not in with_it))
+        best = sp.Integer(1)
+        for i, a in enumerate(terms):
+            for j in range(i):
+                if a.has(Sigma, Mean) or terms[j].has(Sigma, Mean):
+                    continue
+                shared = _shared(a, terms[j])
+                if _length(shared) > _length(best) and shared.atoms(Letter) and (terms[j] / shared).is_polynomial():
+                    best = shared
+        if best == 1:
+            return e
+        with_it = [t for t in terms if not t.has(Sigma, Mean) and _shared(t, best) == best]
+        rest = [t for t in terms if t not in with_it]
+        found.append(f"{self.write(best)} is in {len(with_it)} terms")
+        within = sp.Add(*(t / best for t in with_it))
+        within = self._grouped(within, found) if within.is_Add else within
+        new = sp.Add(sp.Mul(best, within), *rest)
+        return new
+
     def softmax(self, expr: Any) -> tuple[Any, str, str]:
         """exp(z)/Σ exp(z) has a name."""
         reasons = []
@@ -157,7 +266,7 @@ class Rewriting:
     def _exponentials(self, expr: Any) -> Iterator[tuple[Any, Any]]:
         """Σ e and e, where e is an exponential, in full or by name."""
         for s in sorted(expr.atoms(Sigma), key=sp.default_sort_key):
-            if isinstance(s.args[0], sp.exp):
+            if isinstance(self.definitions.get(s.args[0], s.args[0]), sp.exp):
                 yield s, s.args[0]
         for letter, definition in self.definitions.items():
             if isinstance(definition, Sigma) and isinstance(self.definitions.get(definition.args[0]), sp.exp):
@@ -188,8 +297,10 @@ class Rewriting:
         return new, f"{g.name} for {self.write(meaning)}", reason
 
     def _is_parameter(self, f: Any) -> bool:
-        """A letter that is no statistic of what is normalized."""
-        return isinstance(f, Letter) and f not in self.named and not self.letters.inlined(f).has(self.source)
+        """A letter that is no statistic of what is normalized, or a condition."""
+        return isinstance(f, (Positive, AtLeast)) or (
+            isinstance(f, Letter) and f not in self.named and not self.letters.inlined(f).has(self.source)
+        )
 
     def common(self, expr: Any) -> tuple[Any, str, str]:
         terms = sp.Add.make_args(expr)
@@ -227,12 +338,15 @@ class Rewriting:
         return found
 
     def _prove(self, total: Any) -> Lemma | None:
+        if isinstance(total.args[0], Zero):
+            return self._once(total)
         letters = total.args[0].atoms(Letter)
         if not letters & set(self.letters.definitions) or self.dy in letters or len(sp.Add.make_args(total.args[0])) > 1:
             return None
         if letters & set(self.named):
             return None
-        value = self.normal.form(total, self.letters)
+        near: Any = _Near(self.letters)
+        value = self.normal.form(total, near)
         inside = total.args[0]
         name = self.write(total)
         if value == 0:
@@ -240,8 +354,20 @@ class Rewriting:
         if not value.atoms(Letter):
             return Lemma(total, value, f"{name} = {self.write(value)}")
         for candidate, why in self._candidates(inside, total.args[1:]):
-            if self.normal.form(total - candidate, self.letters) == 0:
+            if self.normal.form(total - candidate, near) == 0:
                 return Lemma(total, candidate, f"{name} = {self.write(candidate)}{why}")
+        return None
+
+    def _once(self, total: Any) -> Lemma | None:
+        """How often the largest entry occurs: once, if there are no ties on the record."""
+        for m, definition in self.letters.definitions.items():
+            u, *axes = definition.args if isinstance(definition, Highest) else (None,)
+            same = u is not None and tuple(axes) == total.args[1:] and total.args[0] == Zero(u - m)
+            if same and bool((self.letters.number(total) == 1).all()):
+                note = f"the largest entry, {m.name}, occurs once along {''.join(map(str, axes))}"
+                if note not in self.letters.notes:
+                    self.letters.notes.append(note)
+                return Lemma(total, sp.Integer(1), f"{self.write(total)} = 1: {note}")
         return None
 
     def _defined(self, total: Any) -> Lemma | None:
@@ -266,6 +392,22 @@ class Rewriting:
             if definition is not None and definition.is_Add:
                 return f": {letter.name} = {self.write(definition)} are deviations from their own mean"
         return ""
+
+
+class _Near:
+    """Definitions put in as far as sums and statistics reach: what holds for any u need not know what u was made of."""
+
+    def __init__(self, letters: Letters) -> None:
+        self.definitions = letters.definitions
+
+    def inlined(self, expr: Any) -> Any:
+        for letter, definition in reversed(self.definitions.items()):
+            if definition.has(Sigma) or any(self._is_statistic(a, letter) for a in definition.atoms(Letter)):
+                expr = expr.xreplace({letter: definition})
+        return expr
+
+    def _is_statistic(self, a: Letter, of: Letter) -> bool:
+        return (a in self.definitions and a.axes < of.axes) or (a in self.definitions and len(of.axes) == len(a.axes) == 0)
 
 
 # Tools --------------------------------------------------------------------------------------------------------
@@ -313,6 +455,14 @@ def with_means(expr: Any) -> Any:
     return expr.func(*(with_means(a) for a in expr.args))
 
 
+def with_sums(expr: Any) -> Any:
+    """A mean is a sum divided by how many there are."""
+    if isinstance(expr, Letter) or not expr.args or not expr.has(Mean):
+        return expr
+    args = [with_sums(a) for a in expr.args]
+    return Sigma(*args) / sp.Mul(*args[1:]) if isinstance(expr, Mean) else expr.func(*args)
+
+
 def _inner(b: Any) -> Any:
     if isinstance(b, Sigma):
         return Sigma(with_means(b.args[0]), *b.args[1:])
@@ -351,6 +501,36 @@ def _leaves(names: list[str], over: str) -> str:
     if len(shown) == 1:
         return f"{shown[0]} does not vary along {over}, so it leaves the sum"
     return f"{', '.join(shown[:-1])} and {shown[-1]} do not vary along {over}, so they leave the sum"
+
+
+def _shared(a: Any, b: Any) -> Any:
+    """The letters and their powers that are in both products."""
+    mine, theirs = ({f.as_base_exp()[0]: f.as_base_exp()[1] for f in sp.Mul.make_args(t.as_coeff_Mul()[1])} for t in (a, b))
+    return sp.Mul(
+        *(base ** min(n, theirs[base]) for base, n in mine.items() if base in theirs and base.atoms(Letter) and n.is_Integer
+          and theirs[base].is_Integer and n > 0 and theirs[base] > 0)
+    )  # fmt: skip
+
+
+def operations(exprs: Sequence[Any]) -> int:
+    """What it takes to compute all of these, each part once."""
+    done: set[Any] = set()
+    total = 0
+    for expr in exprs:
+        for p in sp.preorder_traversal(expr):
+            if p in done or isinstance(p, Letter) or not p.atoms(Letter):
+                continue
+            done.add(p)
+            if p.is_Add:
+                total += len(p.args) - 1
+            elif p.is_Mul:
+                inverses = [a for a in p.args if a.is_Pow and a.exp == -1]
+                done.update(inverses)
+                letters = [a for a in p.args if a.atoms(Letter)]
+                total += len(letters) - 1 + (abs(p.as_coeff_Mul()[0]) != 1 or len(letters) == len(inverses))
+            else:
+                total += 1
+    return total
 
 
 def _length(expr: Any) -> int:

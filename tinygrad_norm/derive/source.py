@@ -6,15 +6,19 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import sympy as sp
 
+from . import tree
 from .letters import Letters
 from .normal import Normal
+from .plain import Plain
 from .rules import with_means
 from .symbols import Letter, Mean, Sigma, varies
-from .writer import DIGITS, GREEK, Writer
+from .tree import Node, Number
+from .writer import DIGITS, GREEK, Hand
 
 _USUAL = {"σ²": "var", "x̂": "xhat", "μ": "mu", "ŷ": "yhat", "Σe": "total", "Ŵ": "what", "1/‖v‖": "scale", "v/‖v‖": "unit"}
 
@@ -35,19 +39,19 @@ def identifier(name: str, taken: Mapping[Any, str]) -> str:
     return plain
 
 
-class NumPyWriter(Writer):
+class NumPy(Hand):
     """The same in NumPy."""
 
     minus, plus, times = " - ", " + ", " * "
 
-    def __init__(self, letters: Letters, dy: Letter, names: Mapping[Any, str], axis: Mapping[Any, int]) -> None:
-        super().__init__(letters, dy)
+    def __init__(self, plain: Plain, names: Mapping[Any, str]) -> None:
+        super().__init__(plain.axes, plain.last)
+        self.plain = plain
         self.names = {k.name: v for k, v in names.items() if isinstance(k, Letter)}
-        self.sizes = {k: v for k, v in names.items() if not isinstance(k, Letter)}
-        self.axis = axis
+        self.sizes = {str(k): v for k, v in names.items() if not isinstance(k, Letter)}
 
-    def __call__(self, expr: Any) -> str:
-        return super().__call__(expr).replace("− ", "-").replace("−", "-")
+    def of(self, expr: Any) -> str:
+        return self(self.plain(expr))
 
     def loose(self, name: str) -> bool:
         return False
@@ -55,33 +59,40 @@ class NumPyWriter(Writer):
     def letter(self, name: str) -> str:
         return self.names[name]
 
-    def size(self, axis: Any) -> str:
-        return self.sizes[axis]
+    def size(self, axis: str) -> str:
+        return self.sizes[str(axis)]
 
     def number(self, n: Any) -> str:
-        return str(n) if n.is_Integer else f"{n.p} / {n.q}" if n.is_Rational and n.q < 1000 else repr(float(n))
+        if isinstance(n, Fraction) and n.denominator > 1:
+            return f"{n.numerator} / {n.denominator}" if n.denominator < 1000 else repr(float(n))
+        return repr(n) if isinstance(n, float) else str(n)
 
-    def power(self, base: str, n: Any) -> str:
-        return f"{base}**{n}" if n.is_Integer else f"{base} ** {float(n)!r}"
+    def power(self, base: str, n: Node) -> str:
+        value = n.value if isinstance(n, Number) else None
+        return f"{base}**{value}" if isinstance(value, int) else f"{base} ** {self.exponent(n)}"
 
-    def root(self, inside: Any) -> str:
+    def exponent(self, n: Node) -> str:
+        return repr(float(n.value)) if isinstance(n, Number) else f"({self(n)})"
+
+    def root(self, inside: Node) -> str:
         return f"np.sqrt({self(inside)})"
 
     def ratio(self, over: Sequence[str], under: Sequence[str]) -> str:
-        below = under[0] if len(under) == 1 else f"({self.times.join(under)})"
-        return self.times.join(over) + (f" / {below}" if under else "")
+        beneath = under[0] if len(under) == 1 else f"({self.times.join(under)})"
+        return self.times.join(over) + (f" / {beneath}" if under else "")
 
-    def total(self, mean: bool, axes: Sequence[Any], inside: Any, keep: bool = True) -> str:
-        at = sorted(self.axis[a] for a in axes)
+    def total(self, function: str, axes: Sequence[str], inside: Node, keep: bool = True) -> str:
+        at = sorted(self.axes.index(a) - len(self.axes) for a in axes)
         where = str(at[0]) if len(at) == 1 else str(tuple(at))
         body = self(inside)
-        body = body if isinstance(inside, (Letter, sp.exp, sp.log, sp.tanh)) else f"({body})"
-        return f"{body}.{'mean' if mean else 'sum'}(axis={where}{', keepdims=True' if keep else ''})"
+        body = body if isinstance(inside, (tree.Letter, tree.Call)) else f"({body})"
+        return f"{body}.{function}(axis={where}{', keepdims=True' if keep else ''})"
 
-    def call(self, function: str, inside: Any) -> str:
-        if function == "erf":
-            return f"np.vectorize(math.erf)({self(inside)})"
-        return f"np.{'abs' if function == '|' else function}({self(inside)})"
+    def call(self, node: tree.Call) -> str:
+        inside = ", ".join(map(self, node.arguments))
+        if node.function == "erf":
+            return f"np.vectorize(math.erf)({inside})"
+        return f"np.{node.function}({inside})"
 
 
 class Program:
@@ -99,7 +110,7 @@ class Program:
                 if a in meanings and a not in needed:
                     needed.add(a)
                     stack.append(meanings[a])
-        self.letters, self.target = letters, target
+        self.letters, self.target, self.named = letters, target, named
         self.lines = [(a, with_means(meanings[a])) for a in meanings if a in needed]
         self.result = expr
 
@@ -147,8 +158,7 @@ class Program:
         wanted = [a for a in order if a in bare or not plain]
         for a in wanted:
             names[a] = identifier(str(a), names)
-        width = len(order)
-        hand = NumPyWriter(letters, dy, names, {a: k - width for k, a in enumerate(order)})
+        hand = NumPy(Plain(letters, [dy, *self.named]), names)
 
         parameters = [names[a] for a in inputs] + [names[a] for a in constants if not self._cancels(a)]
         parameters += [f"{names[a]}={v!r}" for a, v in numbers.items()] + [
@@ -166,7 +176,7 @@ class Program:
                 if not self._aligned(dims[a], strict=True):
                     full = [names[x] if x in varies(a) else "1" for x in order]
                     lines.append(f"    {names[a]} = {names[a]}{self._turned(dims[a], hand)}.reshape({', '.join(full)})")
-        lines += [f"    {names[a]} = {hand(e)}" for a, e in self.lines]
+        lines += [f"    {names[a]} = {hand.of(e)}" for a, e in self.lines]
         lines.append(f"    return {self._returned(hand, of, dims, plain, shape_of)}")
         head = "import math\n" if any("math." in line for line in lines) else ""
         return f"{head}import numpy as np\n\n\n" + "\n".join(lines) + "\n"
@@ -200,7 +210,7 @@ class Program:
                     known |= set(dim)
         return lines
 
-    def _turned(self, dims: Any, hand: NumPyWriter, back: bool = False) -> str:
+    def _turned(self, dims: Any, hand: NumPy, back: bool = False) -> str:
         """What brings an array's axes into the common order, or from there into its own; nothing where they are in it."""
         own = [a for dim in dims for a in dim]
         common = sorted(own, key=self.letters.order.index)
@@ -210,12 +220,14 @@ class Program:
         sizes, turn = (", ".join(map(hand.size, here))), ", ".join(str(here.index(a)) for a in there)
         return f".reshape({sizes}).transpose({turn})"
 
-    def _returned(self, hand: NumPyWriter, of: Letter, dims: Any, plain: bool, shape_of: str) -> str:
+    def _returned(self, hand: NumPy, of: Letter, dims: Any, plain: bool, shape_of: str) -> str:
         expr, order = self.result, self.letters.order
         target = dims[of]
         if plain and isinstance(expr, Sigma) and varies(expr) == varies(of) and len(target) == len(varies(of)):
-            return hand.total(False, expr.args[1:], expr.args[0], keep=False)  # the axes that are left are the input's own
-        text = hand(expr)
+            total = hand.plain(expr)
+            assert isinstance(total, tree.Total)
+            return hand.total(total.function, total.axes, total.inside, keep=False)  # the axes that are left are the input's own
+        text = hand.of(expr)
         if varies(expr) != varies(of):
             ones = "np.ones(" + shape_of + ")"
             return (

@@ -24,15 +24,16 @@ ONE = sp.Integer(1)
 class Letter(sp.Symbol):  # type: ignore[misc]
     """A tensor in a formula: a name, and the axes it varies along."""
 
-    __slots__ = ("axes",)
+    __slots__ = ("_content", "axes")
 
     def __new__(cls, name: str, axes: Iterable[Any] = ()) -> Letter:
         self: Letter = sp.Symbol.__xnew__(cls, name)
         self.axes = frozenset(axes)
+        self._content = (*sp.Symbol._hashable_content(self), *sorted(map(str, self.axes)))
         return self
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), *sorted(map(str, self.axes)))
+        return self._content  # type: ignore[no-any-return]
 
     def __getnewargs_ex__(self) -> tuple[Any, Any]:
         return (self.name, self.axes), {}
@@ -46,6 +47,10 @@ class Mean(sp.Function):  # type: ignore[misc]
     """``Mean(expr, N, …)``: the sum over these axes, divided by their sizes."""
 
 
+class Highest(sp.Function):  # type: ignore[misc]
+    """``Highest(expr, N, …)``: the largest entry along these axes."""
+
+
 def sigma(expr: Any, axes: Iterable[Any]) -> Any:
     axes = sorted(axes, key=str)
     return Sigma(expr, *axes) if axes else expr
@@ -56,7 +61,7 @@ def varies(expr: Any) -> frozenset[Any]:
     """The axes an expression varies along."""
     if isinstance(expr, Letter):
         return frozenset(expr.axes)
-    if isinstance(expr, (Sigma, Mean)):
+    if isinstance(expr, (Sigma, Mean, Highest)):
         return varies(expr.args[0]) - frozenset(expr.args[1:])
     found: frozenset[Any] = frozenset().union(*(varies(a) for a in expr.args))
     return found
@@ -77,15 +82,19 @@ class Home:
 
     literals:     numbers that have a name: ε, sizes
     assumptions:  the questions that were answered so: (left, sign, right)
-    decide:       whether a question is answered the same by every entry on the record; which answer
+    answer:       a question's answer: 1, 0, or what is 1 where it is yes
     """
 
     def __init__(self) -> None:
         self.literals: dict[float, Any] = {}
         self.assumptions: dict[tuple[Any, str, Any], None] = {}
 
-    def decide(self, expr: Any, sign: str, other: Any) -> bool:
+    def answer(self, expr: Any, sign: str, other: Any) -> Any:
         raise NotSymbolicError("a comparison has no formula.")
+
+    def complement(self, condition: Any) -> Any:
+        """What is 1 where a condition does not hold."""
+        return 1 - condition
 
     def literal(self, value: Any) -> Any:
         if isinstance(value, sp.Basic):
@@ -155,8 +164,9 @@ class Symbol:
     __radd__, __rmul__ = __add__, __mul__
 
     def _ask(self, sign: str, other: Any) -> Symbol:
-        other = other.expr if isinstance(other, Symbol) else self.home.literal(other)
-        return Symbol(sp.true if self.home.decide(self.expr, sign, other) else sp.false, self.dims, self.home)
+        meant = other.expr if isinstance(other, Symbol) else self.home.literal(other)
+        dims = elementwise(lambda a, b: a, self, other).dims if isinstance(other, Symbol) else self.dims
+        return Symbol(self.home.answer(self.expr, sign, meant), dims, self.home)
 
     def __lt__(self, other: Any) -> Symbol:
         return self._ask("<", other)
@@ -241,9 +251,14 @@ def _unbroadcast(x: Symbol, shape: tuple[Any, ...]) -> Symbol:
 
 
 def _where(c: Symbol, a: Symbol, b: Symbol) -> Symbol:
-    if c.expr not in (sp.true, sp.false):
-        raise NotSymbolicError("where: the entries of the record take different branches; a formula has one.")
-    return elementwise(lambda c, a, b: a if c == sp.true else b, c, a, b)
+    no = c.home.complement(c.expr)
+    return elementwise(lambda c, a, b: a if c == 1 else b if c == 0 else c * a + no * b, c, a, b)
+
+
+def _highest(x: Symbol, axis: tuple[int, ...]) -> Symbol:
+    over = sorted(_reduced(x, axis), key=str)
+    dims = tuple(() if k in axis else dim for k, dim in enumerate(x.dims))
+    return Symbol(Highest(x.expr, *over) if over else x.expr, dims, x.home)
 
 
 def _function(f: Any) -> Callable[..., Symbol]:
@@ -279,6 +294,7 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "sigmoid": _function(lambda x: 1 / (1 + sp.exp(-x))),
     "sum": _sum,
     "mean": _mean,
+    "max": _highest,
     "softmax": _softmax,
     "logsumexp": _logsumexp,
     "log_softmax": lambda x, axis: x - _logsumexp(x, axis),
@@ -298,5 +314,6 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "less": lambda a, b: a < b,
     "less_equal": lambda a, b: a <= b,
     "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: 1 - (a == b),
 }
-"""What each op means over symbols. Where entries differ in what they answer, the answer of the record's numbers is assumed."""
+"""What each op means over symbols. A comparison is 1 where it holds."""

@@ -1,155 +1,160 @@
-"""Formulas on paper: one traversal, four hands (text, LaTeX, MathML, NumPy)."""
+"""Formulas on paper: one traversal of a plain tree, several hands (text, LaTeX, MathML; NumPy's is in ``source``)."""
 
 from __future__ import annotations
 
 import html
 import unicodedata
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
-import sympy as sp
-
-from .letters import Letters
-from .symbols import Letter, Mean, Sigma, varies
-
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from .tree import Call, Indicator, Letter, Node, Number, Power, Product, Size, Sum, Total
 
 
-class Writer:
-    """Text: ``rstd·(g − mean(g) − x̂·mean(g·x̂))``. Statistics come first, sums last; Σ and mean are over the last axis or name theirs."""
+class Hand:
+    """What all hands share. A tree is written in the order it stands.
+
+    axes:  all named axes, outermost first
+    last:  those that a Σ needs not name
+    """
 
     minus, plus, times = " − ", " + ", "·"
+    flat = True  # a quotient is written on one line
 
-    def __init__(self, letters: Letters, dy: Letter | None = None) -> None:
-        self.letters = letters
-        last = letters.axes.dims[letters.graph.main_input][-1:]
-        self.last = last[0] if last else ()
-        self.rank: dict[str, tuple[int, int]] = {}
-        graph = letters.graph
-        self.parameters = {letters.of[t].expr for t in graph.tensors if t.op is None and t is not graph.main_input}
-        roles = {id(n.tensor): n.role for n in letters.graph.nodes}
-        for k, (t, s) in enumerate(letters.of.items()):
-            if isinstance(s.expr, Letter):
-                first = 3 if t.op is None else 0 if roles[id(t)] == "statistic" else 1
-                self.rank.setdefault(s.expr.name, (first, k))
-        if dy is not None:
-            self.rank[dy.name] = (2, 0)
+    def __init__(self, axes: Sequence[str] = (), last: Sequence[str] = ()) -> None:
+        self.axes, self.last = tuple(axes), tuple(last)
 
     # The traversal ------------------------------------------------------------------------------------------
 
-    def __call__(self, expr: Any) -> str:
-        terms = sorted(sp.Add.make_args(expr), key=self._term_order)
-        lead = next((k for k, t in enumerate(terms) if t.as_coeff_Mul()[0] > 0), 0)  # no minus in front if it can be helped
-        terms.insert(0, terms.pop(lead))
+    def __call__(self, node: Node) -> str:
         text = ""
-        for k, t in enumerate(terms):
+        for k, t in enumerate(node.terms if isinstance(node, Sum) else (node,)):
             negative, body = self.term(t)
             text += (self.minus if negative else self.plus) + body if k else (self.minus.strip() if negative else "") + body
         return text
 
-    def _term_order(self, t: Any) -> Any:
-        letters = t.atoms(Letter)
-        fixed = {a for a in self.letters.values if not varies(a)} | self.parameters
-        return (not letters, letters <= fixed, len(letters) + 3 * len(t.atoms(Sigma, Mean)) + sp.count_ops(t), str(t))
-
-    def term(self, expr: Any) -> tuple[bool, str]:
-        number, rest = expr.as_coeff_Mul()
-        factors = [f for f in sp.Mul.make_args(rest) if f != 1]
-        above = [f for f in factors if not self._below(f)]
-        below = [1 / f for f in factors if self._below(f)]
-        over = [self.factor(f, len(above) + len(below) > 1 or number not in (1, -1)) for f in sorted(above, key=self._order)]
-        under = [self.factor(f, len(below) > 1 or self.flat) for f in sorted(below, key=self._order)]
+    def term(self, node: Node) -> tuple[bool, str]:
+        """Whether a term has a minus in front, and what stands behind it."""
+        factors = list(node.factors) if isinstance(node, Product) else [node]
+        number = factors.pop(0).value if isinstance(factors[0], Number) else 1  # type: ignore[union-attr]
+        above = [f for f in factors if not below(f)]
+        under = [Power(f.base, Number(-f.exponent.value)) for f in factors if below(f)]  # type: ignore[union-attr]
+        many = len(above) + len(under) > 1 or abs(number) != 1
+        over = [self.factor(f, many) for f in above]
+        beneath = [self.factor(f, len(under) > 1 or self.flat) for f in under]
         size = abs(number)
-        if (size.is_Rational and size.q != 1 and size.p in (1, 2, 3) and size.q < 10) or not size.is_Rational:
-            under, size = ([self.number(sp.Integer(size.q)), *under], sp.Integer(size.p)) if size.is_Rational else (under, size)
+        if isinstance(size, Fraction) and size.denominator != 1 and size.numerator in (1, 2, 3) and size.denominator < 10:
+            beneath, size = [self.number(size.denominator), *beneath], size.numerator
         if size != 1 or not over:
             over.insert(0, self.number(size))
-        return bool(number < 0), self.ratio(over, under)
+        return number < 0, self.ratio(over, beneath)
 
-    flat = True  # a quotient is written on one line
-
-    def _below(self, f: Any) -> bool:
-        return bool(f.is_Pow and f.exp.is_number and f.exp < 0)
-
-    def _order(self, f: Any) -> Any:
-        if f.is_number:
-            return (-1, 0, "")
-        if f.has(Sigma) or f.has(Mean):
-            return (5 if not f.is_Add else 6, len(f.atoms(Letter)), str(f))
-        if f.is_Add:
-            return (6, 0, str(f))
-        ranks = [self.rank.get(a.name, (3, 0)) for a in f.atoms(Letter)]
-        return (*min(ranks, default=(-1, 1)), str(f))
-
-    def factor(self, f: Any, tight: bool) -> str:
+    def factor(self, f: Node, tight: bool) -> str:
         """One factor; in parentheses where it would fall apart among others."""
         if isinstance(f, Letter):
             name = self.letter(f.name)
             return self.group(name) if tight and self.flat and self.loose(f.name) else name
-        if isinstance(f, (Sigma, Mean)):
-            return self.total(isinstance(f, Mean), f.args[1:], f.args[0])
-        if f.is_Symbol:
-            return self.size(f)
-        if f.is_number:
-            return self.number(f)
-        if f.is_Pow and f.base is sp.E:
-            return self.call("exp", f.exp)
-        if f.is_Pow:
-            if f.exp == sp.Rational(1, 2):
-                return self.root(f.base)
-            base = self.factor(f.base, True)
-            apart = f.base.is_Pow or (self.flat and isinstance(f.base, Letter) and f.base.name[-1] in "²³")
-            return self.power(self.group(base) if apart else base, f.exp)
-        if f.is_Add:
+        if isinstance(f, Total):
+            return self.total(f.function, f.axes, f.inside)
+        if isinstance(f, Size):
+            return self.size(f.axis)
+        if isinstance(f, Number):
+            return self.number(f.value)
+        if isinstance(f, Power):
+            return self._powered(f, tight)
+        if isinstance(f, Sum):
             return self.group(self(f)) if tight else self(f)
-        if f.is_Mul:
+        if isinstance(f, Product):
             negative, body = self.term(f)
             return (self.minus.strip() if negative else "") + (self.group(body) if tight else body)
-        return self.call(f.func.__name__.lower().replace("abs", "|"), f.args[0])
+        if isinstance(f, Indicator):
+            return self.indicator(f)
+        return self.call(f)
+
+    def _powered(self, f: Power, tight: bool) -> str:
+        n = f.exponent.value if isinstance(f.exponent, Number) else None
+        if n == 1:
+            return self.factor(f.base, tight)
+        if n == 0.5:
+            return self.root(f.base)
+        base = self.factor(f.base, True)
+        apart = isinstance(f.base, Power) or (self.flat and isinstance(f.base, Letter) and f.base.name[-1] in "²³")
+        return self.power(self.group(base) if apart else base, f.exponent)
+
+    def equation(self, left: str, right: Node) -> str:
+        return f"{self.letter(left)} = {self(right)}"
 
     # What differs between hands -------------------------------------------------------------------------------
 
     def loose(self, name: str) -> bool:
+        """Whether a name looks like several factors."""
         return "·" in name or "/" in name
 
     def letter(self, name: str) -> str:
         return name
 
-    def size(self, axis: Any) -> str:
-        return str(axis)
+    def size(self, axis: str) -> str:
+        return axis
 
     def number(self, n: Any) -> str:
-        if n.is_Integer:
-            return str(n)
-        if n.is_Rational and n.q < 1000:
-            return f"{n.p}/{n.q}"
-        return f"{float(n):g}"
+        if isinstance(n, Fraction) and n.denominator > 1:
+            return f"{n.numerator}/{n.denominator}" if n.denominator < 1000 else f"{float(n):g}"
+        return f"{n:g}" if isinstance(n, float) else str(n)
 
     def group(self, text: str) -> str:
         return f"({text})"
 
-    def power(self, base: str, n: Any) -> str:
-        return base + str(n).translate(_SUPERSCRIPT) if n.is_Integer else f"{base}^({n})"
+    def power(self, base: str, n: Node) -> str:
+        raise NotImplementedError
 
-    def root(self, inside: Any) -> str:
-        body = self(inside)
-        return f"√{body}" if isinstance(inside, Letter) and not self.loose(inside.name) else f"√({body})"
+    def root(self, inside: Node) -> str:
+        raise NotImplementedError
 
     def ratio(self, over: Sequence[str], under: Sequence[str]) -> str:
         return self.times.join(over) + "".join(f"/{d}" for d in under)
 
-    def over(self, axes: Sequence[Any]) -> str:
-        shown = [a for a in self.letters.order if a in axes]
-        return "" if tuple(shown) == tuple(self.last) else "_" + "".join(map(str, shown))
+    def total(self, function: str, axes: Sequence[str], inside: Node) -> str:
+        raise NotImplementedError
 
-    def total(self, mean: bool, axes: Sequence[Any], inside: Any) -> str:
-        return f"{'mean' if mean else 'Σ'}{self.over(axes)}({self(inside)})"
+    def call(self, node: Call) -> str:
+        raise NotImplementedError
 
-    def call(self, function: str, inside: Any) -> str:
-        return f"|{self(inside)}|" if function == "|" else f"{function}({self(inside)})"
+    def indicator(self, node: Indicator) -> str:
+        return f"[{self(node.left)} {node.sign} {self(node.right)}]"
 
-    def equation(self, left: str, right: Any) -> str:
-        return f"{self.letter(left)} = {self(right)}"
+
+def below(f: Node) -> bool:
+    """Whether a factor stands under a fraction bar."""
+    return isinstance(f, Power) and isinstance(f.exponent, Number) and f.exponent.value < 0
+
+
+class Text(Hand):
+    """``rstd·(g − mean(g) − x̂·mean(g·x̂))``. A Σ without a subscript is over the last axis."""
+
+    def power(self, base: str, n: Node) -> str:
+        if isinstance(n, Number) and isinstance(n.value, int):
+            return base + str(n.value).translate(_SUPERSCRIPT)
+        return f"{base}^({self(n)})"
+
+    def root(self, inside: Node) -> str:
+        body = self(inside)
+        return f"√{body}" if isinstance(inside, Letter) and not self.loose(inside.name) else f"√({body})"
+
+    def over(self, axes: Sequence[str]) -> str:
+        return "" if tuple(axes) == self.last else "_" + "".join(axes)
+
+    def total(self, function: str, axes: Sequence[str], inside: Node) -> str:
+        return f"{'Σ' if function == 'sum' else function}{self.over(axes)}({self(inside)})"
+
+    def call(self, node: Call) -> str:
+        inside = ", ".join(map(self, node.arguments))
+        if node.function == "abs":
+            return f"|{inside}|"
+        name = "σ" if node.function == "sigmoid" else node.function
+        return f"{name}{self.over(node.axes) if node.axes else ''}({inside})"
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 # LaTeX --------------------------------------------------------------------------------------------------------
@@ -211,7 +216,7 @@ def latex_name(name: str) -> str:
     return "".join(parts).strip()
 
 
-class Latex(Writer):
+class Latex(Hand):
     """The same for a paper."""
 
     minus, plus, times, flat = " - ", " + ", "\\,", False
@@ -219,13 +224,13 @@ class Latex(Writer):
     def letter(self, name: str) -> str:
         return latex_name(name)
 
-    def size(self, axis: Any) -> str:
-        return latex_name(str(axis))
+    def size(self, axis: str) -> str:
+        return latex_name(axis)
 
     def number(self, n: Any) -> str:
-        if n.is_Rational and not n.is_Integer and n.q < 1000:
-            return f"\\frac{{{n.p}}}{{{n.q}}}"
-        text = str(n) if n.is_Integer else f"{float(n):g}"
+        if isinstance(n, Fraction) and 1 < n.denominator < 1000:
+            return f"\\frac{{{n.numerator}}}{{{n.denominator}}}"
+        text = Hand.number(self, n)
         if "e" in text:
             mantissa, exponent = text.split("e")
             return f"{'' if mantissa == '1' else mantissa + ' ' + chr(92) + 'cdot '}10^{{{int(exponent)}}}"
@@ -234,26 +239,42 @@ class Latex(Writer):
     def group(self, text: str) -> str:
         return f"\\left({text}\\right)"
 
-    def power(self, base: str, n: Any) -> str:
-        return f"{{{base}}}^{{{n}}}"
+    def power(self, base: str, n: Node) -> str:
+        return f"{{{base}}}^{{{_exponent(self, n)}}}"
 
-    def root(self, inside: Any) -> str:
+    def root(self, inside: Node) -> str:
         return f"\\sqrt{{{self(inside)}}}"
 
     def ratio(self, over: Sequence[str], under: Sequence[str]) -> str:
-        above, below = self.times.join(over), self.times.join(under)
-        return f"\\frac{{{above}}}{{{below}}}" if under else above
+        above, beneath = self.times.join(over), self.times.join(under)
+        return f"\\frac{{{above}}}{{{beneath}}}" if under else above
 
-    def total(self, mean: bool, axes: Sequence[Any], inside: Any) -> str:
-        over = ",".join(latex_name(str(a)) for a in self.letters.order if a in axes)
-        sign = f"\\operatorname{{mean}}_{{{over}}}" if mean else f"\\sum_{{{over}}}"
-        return f"{sign}\\left({self(inside)}\\right)"
+    def _name(self, function: str, axes: Sequence[str]) -> str:
+        known = f"\\{function}" if function in ("exp", "log", "tanh", "sin", "cos", "max", "min") else None
+        known = {"sum": "\\sum", "sigmoid": "\\sigma "}.get(function, known or f"\\operatorname{{{_plain(function)}}}")
+        return known + (f"_{{{','.join(map(latex_name, axes))}}}" if axes else "")
 
-    def call(self, function: str, inside: Any) -> str:
-        if function == "|":
-            return f"\\left|{self(inside)}\\right|"
-        known = function if function in ("exp", "log", "tanh", "sin", "cos") else f"operatorname{{{function}}}"
-        return f"\\{known}\\left({self(inside)}\\right)"
+    def total(self, function: str, axes: Sequence[str], inside: Node) -> str:
+        return f"{self._name(function, axes)}\\left({self(inside)}\\right)"
+
+    def call(self, node: Call) -> str:
+        inside = ",\\,".join(map(self, node.arguments))
+        if node.function == "abs":
+            return f"\\left|{inside}\\right|"
+        return f"{self._name(node.function, node.axes)}\\left({inside}\\right)"
+
+    def indicator(self, node: Indicator) -> str:
+        sign = {"≥": "\\ge ", "≤": "\\le ", "≠": "\\ne "}.get(node.sign, node.sign)
+        return f"\\left[{self(node.left)} {sign} {self(node.right)}\\right]"
+
+
+def _plain(function: str) -> str:
+    return function.replace("_", "\\,")
+
+
+def _exponent(hand: Hand, n: Node) -> str:
+    """A fraction in an exponent on one line."""
+    return f"{n.value}" if isinstance(n, Number) and not isinstance(n.value, float) else hand(n)
 
 
 # MathML -------------------------------------------------------------------------------------------------------
@@ -284,7 +305,7 @@ def mathml_name(name: str) -> str:
     return parts[0] if len(parts) == 1 else f"<mrow>{''.join(parts)}</mrow>"
 
 
-class MathML(Writer):
+class MathML(Hand):
     """The same for a web page."""
 
     minus, plus, times, flat = "<mo>−</mo>", "<mo>+</mo>", "<mo>·</mo>", False
@@ -292,36 +313,44 @@ class MathML(Writer):
     def letter(self, name: str) -> str:
         return mathml_name(name)
 
-    def size(self, axis: Any) -> str:
-        return f"<mi>{html.escape(str(axis))}</mi>"
+    def size(self, axis: str) -> str:
+        return f"<mi>{html.escape(axis)}</mi>"
 
     def number(self, n: Any) -> str:
-        if n.is_Rational and not n.is_Integer and n.q < 1000:
-            return f"<mfrac><mn>{n.p}</mn><mn>{n.q}</mn></mfrac>"
-        return f"<mn>{Writer.number(self, n)}</mn>"
+        if isinstance(n, Fraction) and 1 < n.denominator < 1000:
+            return f"<mfrac><mn>{n.numerator}</mn><mn>{n.denominator}</mn></mfrac>"
+        return f"<mn>{Hand.number(self, n)}</mn>"
 
     def group(self, text: str) -> str:
         return f"<mrow><mo>(</mo>{text}<mo>)</mo></mrow>"
 
-    def power(self, base: str, n: Any) -> str:
-        return f"<msup><mrow>{base}</mrow><mn>{n}</mn></msup>"
+    def power(self, base: str, n: Node) -> str:
+        exponent = f"<mn>{n.value}</mn>" if isinstance(n, Number) and not isinstance(n.value, float) else self(n)
+        return f"<msup><mrow>{base}</mrow><mrow>{exponent}</mrow></msup>"
 
-    def root(self, inside: Any) -> str:
+    def root(self, inside: Node) -> str:
         return f"<msqrt>{self(inside)}</msqrt>"
 
     def ratio(self, over: Sequence[str], under: Sequence[str]) -> str:
         above = self.times.join(over)
         return f"<mfrac><mrow>{above}</mrow><mrow>{self.times.join(under)}</mrow></mfrac>" if under else f"<mrow>{above}</mrow>"
 
-    def total(self, mean: bool, axes: Sequence[Any], inside: Any) -> str:
-        over = "".join(str(a) for a in self.letters.order if a in axes)
-        sign = "<mi>mean</mi>" if mean else "<mo>Σ</mo>"
-        return f"<mrow><msub>{sign}<mi>{html.escape(over)}</mi></msub><mo>(</mo>{self(inside)}<mo>)</mo></mrow>"
+    def _named(self, function: str, axes: Sequence[str], inside: str) -> str:
+        sign = "<mo>Σ</mo>" if function == "sum" else f"<mi>{'σ' if function == 'sigmoid' else html.escape(function)}</mi>"
+        head = f"<msub>{sign}<mi>{html.escape(''.join(axes))}</mi></msub>" if axes else sign
+        return f"<mrow>{head}<mo>(</mo>{inside}<mo>)</mo></mrow>"
 
-    def call(self, function: str, inside: Any) -> str:
-        if function == "|":
-            return f"<mrow><mo>|</mo>{self(inside)}<mo>|</mo></mrow>"
-        return f"<mrow><mi>{function}</mi><mo>(</mo>{self(inside)}<mo>)</mo></mrow>"
+    def total(self, function: str, axes: Sequence[str], inside: Node) -> str:
+        return self._named(function, axes, self(inside))
 
-    def equation(self, left: str, right: Any) -> str:
+    def call(self, node: Call) -> str:
+        inside = "<mo>,</mo>".join(map(self, node.arguments))
+        if node.function == "abs":
+            return f"<mrow><mo>|</mo>{inside}<mo>|</mo></mrow>"
+        return self._named(node.function, node.axes, inside)
+
+    def indicator(self, node: Indicator) -> str:
+        return f"<mrow><mo>[</mo>{self(node.left)}<mo>{html.escape(node.sign)}</mo>{self(node.right)}<mo>]</mo></mrow>"
+
+    def equation(self, left: str, right: Node) -> str:
         return f'<math displaystyle="true"><mrow>{self.letter(left)}<mo>=</mo>{self(right)}</mrow></math>'
