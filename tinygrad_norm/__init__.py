@@ -122,6 +122,7 @@ __all__ = [
     "compare",
     "concatenate",
     "cos",
+    "data",
     "default_generator",
     "derive",
     "drawing_from",
@@ -158,6 +159,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "optim",
     "pow",
     "rand",
     "rand_like",
@@ -185,8 +187,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # opened when first asked for
+    from . import data, functional, nn, optim
     from . import draw as draw
-    from . import functional, nn
     from . import norms as norms
     from .check import GradientMismatchError, check, check_grads, compare
     from .derive import derive

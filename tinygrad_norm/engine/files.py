@@ -48,7 +48,7 @@ def _place(name: str, path: Any) -> Path:
 def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     """Write tensors to a file that ``load`` reads, and NumPy, too: .npz, uncompressed, nothing pickled.
 
-    obj:   a tensor, an array, a number, text, None, or lists, tuples and dicts (with text as keys) of such: a
+    obj:   a tensor, an array, a number, text, None, or lists, tuples and dicts (with text or whole numbers as keys) of such: a
            ``state_dict``, a checkpoint with its step and its optimizer's state
     path:  as given; no suffix is added
 
@@ -82,8 +82,8 @@ def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
         return ["tensor", key, value.requires_grad, value.name] if isinstance(value, Tensor) else ["array", key]
     if isinstance(value, dict):
         for k in value:
-            if not isinstance(k, str):
-                raise DTypeError(f"save: {where or 'the dict'} has the key {describe(k)}; keys are text.")
+            if not isinstance(k, str) and type(k) is not int:  # an optimizer counts its parameters
+                raise DTypeError(f"save: {where or 'the dict'} has the key {describe(k)}; keys are text or whole numbers.")
         kind = "ordered" if isinstance(value, OrderedDict) else "dict"
         return [kind, [[k, _taken_apart(v, arrays, f"{where}[{k!r}]")] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
