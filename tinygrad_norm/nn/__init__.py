@@ -4,7 +4,7 @@ Constructors, their defaults and ``state_dict`` keys are PyTorch's where PyTorch
 ``backward="recorded" | "analytic"`` are added.
 """
 
-from . import functional
+from . import functional, init, utils
 from .adaptive import AdaIN, AdaLayerNorm, AdaLayerNormZero, FiLM
 from .batch_norms import (
     BatchNorm1d,
@@ -15,6 +15,7 @@ from .batch_norms import (
     InstanceNorm2d,
     InstanceNorm3d,
 )
+from .calling import functional_call
 from .clipping import adaptive_grad_clip_
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .dyt import DynamicTanh
@@ -91,4 +92,7 @@ __all__ = [
     "expected_variances",
     "fold_batch_norm",
     "functional",
+    "functional_call",
+    "init",
+    "utils",
 ]
