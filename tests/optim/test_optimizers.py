@@ -335,22 +335,25 @@ def test_it_says_its_options():
     assert "    lr: 0.1" in said
 
 
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
-def test_memory_does_not_grow(name):
+def test_memory_does_not_grow(name, count):
     ps, optimizer = ours(name, **{"momentum": 0.9} if name != "Adam" else {})
+    scheduler = tn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=count)
     gradients = [np.ones(shape) for shape in SHAPES]
 
     def steps(n):
         for _ in range(n):
             give(ps, gradients, tn.tensor)
             optimizer.step()
+            scheduler.step()
         gc.collect()
 
     steps(20)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        steps(300)
+        steps(count)
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
