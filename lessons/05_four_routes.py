@@ -9,7 +9,7 @@ import numpy as np
 
 import tinygrad_norm as tn
 
-images, _ = tn.nn.digits()
+images, _ = tn.data.digits()
 rng = np.random.default_rng(0)
 x = tn.tensor(images[:8].reshape(8, 64), requires_grad=True, name="x")
 gamma = tn.tensor(rng.normal(size=64), name="γ")

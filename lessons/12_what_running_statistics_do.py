@@ -11,7 +11,7 @@ import numpy as np
 import tinygrad_norm as tn
 
 F = tn.functional
-images, _ = tn.nn.digits()
+images, _ = tn.data.digits()
 rng = np.random.default_rng(0)
 pixels = images.reshape(len(images), -1)[:, [10, 28, 36]].astype("float64")  # three channels that are never constant
 

@@ -25,7 +25,9 @@ KNOWS = {
     "derive": {"engine", "graph", "norms"},
     "draw": {"engine", "graph"},
     "nn": {"engine", "norms", "functional"},
-    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn"},
+    "optim": {"engine"},
+    "data": set(),
+    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended
 ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "cli"}}
@@ -126,12 +128,14 @@ def fresh(code):
 
 LENT = {
     "check": {"GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"},
+    "data": {"data"},
     "derive": {"derive"},
     "draw": {"draw"},
     "functional": {"functional"},
     "graph": {"graph"},
     "nn": {"nn"},
     "norms": {"Norm", "norms", "register"},
+    "optim": {"optim"},
 }
 
 

@@ -123,6 +123,7 @@ __all__ = [
     "compare",
     "concatenate",
     "cos",
+    "data",
     "default_generator",
     "derive",
     "drawing_from",
@@ -159,6 +160,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "optim",
     "pow",
     "rand",
     "rand_like",
@@ -187,8 +189,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # opened when first asked for
+    from . import data, functional, nn, optim
     from . import draw as draw
-    from . import functional, nn
     from . import norms as norms
     from .check import GradientMismatchError, assert_backward, check, check_grads, compare, strength
     from .derive import derive

@@ -11,12 +11,14 @@ from typing import Any
 
 NAMES: dict[str, str] = {
     **dict.fromkeys(("GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"), "check"),
+    "data": "data",
     "derive": "derive",
     "draw": "draw",
     "functional": "functional",
     "graph": "graph",
     "nn": "nn",
     "norms": "norms",
+    "optim": "optim",
     **dict.fromkeys(("Norm", "register"), "norms"),
 }
 """The package's names that open a room, or a file, and which."""

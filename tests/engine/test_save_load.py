@@ -89,7 +89,7 @@ def test_numpy_reads_it_and_plain_files_are_read(tmp_path):
     [
         (lambda x: x, "the object is .*state_dict"),
         ({"a": [1, {2}]}, r"\['a'\]\[1\] is \{2\}"),
-        ({3: W}, "key 3; keys are text"),
+        ({3.5: W}, "key 3.5; keys are text or whole numbers"),
         (np.array(["a"]), "dtype <U1; only numbers"),
         (tn.nn.Linear(2, 2), "Of a module save its state_dict"),
     ],

@@ -67,7 +67,6 @@ LINEAR = nn.Linear(3, 2)
         (lambda: nn.expected_variances(3, transitions=3), tn.DTypeError, "transitions=3; it is a list of blocks"),
         (lambda: nn.activation_gain(3), tn.DTypeError, "activation_gain: 3 is neither a name nor a function"),
         (lambda: nn.activation_gain(lambda z: "a"), tn.DTypeError, "gave no array of that shape"),
-        (lambda: nn.digits("foo"), tn.DTypeError, "digits: dtype='foo'; it is a floating-point dtype"),
         (lambda: nn.Sequential(3), tn.DTypeError, "Sequential: member 0 is a int, which cannot be called"),
         (lambda: nn.ModuleList(3), tn.DTypeError, "ModuleList: 3 is no list of members"),
         (lambda: nn.ModuleDict({"a": 3}), tn.DTypeError, "ModuleDict: member 'a' is a int"),

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..check import Comparison, compare, compare_all, overview
+from ..data import digits
 from ..draw import terminal
 from ..engine import TinygradNormError
-from ..nn import digits
 from ..norms import Norm, check_settings, get, names
 from .common import (
     FAILS,

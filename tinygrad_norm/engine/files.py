@@ -1,4 +1,4 @@
-"""Tensors in files: NumPy's .npz, without pickle, written whole or not at all."""
+"""Tensors in files: NumPy's .npz and .safetensors, without pickle, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DTypeError, TinygradNormError, describe
+from .safetensors import Malformed, decoded, encoded, looks_like_it
 from .tensor import Tensor
 
 _FORM = "__form__"  # how the arrays belong together, as JSON
@@ -48,25 +49,43 @@ def _place(name: str, path: Any) -> Path:
 def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     """Write tensors to a file that ``load`` reads, and NumPy, too: .npz, uncompressed, nothing pickled.
 
-    obj:   a tensor, an array, a number, text, None, or lists, tuples and dicts (with text as keys) of such: a
+    obj:   a tensor, an array, a number, text, None, or lists, tuples and dicts (with text or whole numbers as keys) of such: a
            ``state_dict``, a checkpoint with its step and its optimizer's state
-    path:  as given; no suffix is added
+    path:  as given; no suffix is added. With the suffix .safetensors it is written in that format, which PyTorch's users exchange
+           weights in; obj is then one dict of tensors and arrays by name, such as a ``state_dict``
 
     A tensor is saved as its values, with its name and whether it requires a gradient; its history is not. The file is written
     beside its place and then moved there. Returns the path. Raises ``DTypeError`` for what cannot be saved, saying where it
     stands, ``FileError`` where the system refuses.
     """
     place = _place("save", path)
+    content = encoded(_by_name(obj)) if place.suffix == ".safetensors" else _as_npz(obj)
+    try:
+        write_whole(place, content)
+    except OSError as error:
+        raise FileError(f"save: {place}: {error.strerror or error}. Is its folder there, and may it be written to?") from None
+    return place
+
+
+def _by_name(obj: Any) -> dict[str, Any]:
+    """The arrays of a flat dict."""
+    if not isinstance(obj, dict):
+        raise DTypeError(f"save: a .safetensors file holds a dict of tensors by name, not {describe(obj)}. Save it as .npz.")
+    for name, value in obj.items():
+        if not isinstance(value, (Tensor, np.ndarray, np.generic)):
+            raise DTypeError(
+                f"save: {describe(name)} is {describe(value)}; a .safetensors file holds tensors only. Save it as .npz."
+            )
+    return {name: value._data if isinstance(value, Tensor) else np.asarray(value) for name, value in obj.items()}
+
+
+def _as_npz(obj: Any) -> bytes:
     arrays: dict[str, Any] = {}
     form = _taken_apart(obj, arrays, "")
     whole = BytesIO()
     arrays[_FORM] = np.array(json.dumps(form))
     np.savez(whole, **arrays)
-    try:
-        write_whole(place, whole.getvalue())
-    except OSError as error:
-        raise FileError(f"save: {place}: {error.strerror or error}. Is its folder there, and may it be written to?") from None
-    return place
+    return whole.getvalue()
 
 
 def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
@@ -82,8 +101,8 @@ def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
         return ["tensor", key, value.requires_grad, value.name] if isinstance(value, Tensor) else ["array", key]
     if isinstance(value, dict):
         for k in value:
-            if not isinstance(k, str):
-                raise DTypeError(f"save: {where or 'the dict'} has the key {describe(k)}; keys are text.")
+            if not isinstance(k, str) and type(k) is not int:  # an optimizer counts its parameters
+                raise DTypeError(f"save: {where or 'the dict'} has the key {describe(k)}; keys are text or whole numbers.")
         kind = "ordered" if isinstance(value, OrderedDict) else "dict"
         return [kind, [[k, _taken_apart(v, arrays, f"{where}[{k!r}]")] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
@@ -98,7 +117,7 @@ def _taken_apart(value: Any, arrays: dict[str, Any], where: str) -> Any:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """What ``save`` wrote; of any other .npz file a dict of arrays, of a .npy file the array.
+    """What ``save`` wrote; of any other .npz or .safetensors file a dict of arrays, of a .npy file the array.
 
     Nothing is unpickled, so a file from elsewhere can do no harm. Raises ``FileError`` for a file that is not there, or none of
     these.
@@ -106,6 +125,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     place = _place("load", path)
     try:
         with place.open("rb") as file:  # NumPy leaves its own open where it fails
+            if looks_like_it(file.read(9)) or place.suffix == ".safetensors":
+                file.seek(0)
+                return decoded(file.read())
+            file.seek(0)
             found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return found
@@ -116,6 +139,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise FileError(f"load: there is no file {place}. Is its folder the right one?") from None
     except IsADirectoryError:
         raise FileError(f"load: {place} is a folder; name the file in it.") from None
+    except Malformed as error:
+        raise FileError(f"load: {place} is no whole .safetensors file: {error}.") from None
     except Exception:  # broken archives fail in many ways, and NumPy's advice on them would be to unpickle
         raise FileError(
             f"load: {place} cannot be read: it is neither a file that tn.save wrote nor plain .npz or .npy. (Files with pickled objects "

@@ -111,8 +111,7 @@ class Tensor(Methods):
             raise ShapeError(
                 f"data: new data {describe(new)} for {describe(self)}; shape and dtype must stay. Make a new tensor instead."
             )
-        self._data = new
-        self.written = renewed[0] = next(_births)  # younger than every record that read the old data
+        renew(self, new)
 
     @property
     def grad(self) -> Tensor | None:
@@ -253,6 +252,12 @@ class Tensor(Methods):
 
 
 # Leaves -------------------------------------------------------------------------------------------------
+
+
+def renew(leaf: Tensor, data: Array) -> None:
+    """Give a leaf an array of its shape and dtype that was made for it and that nobody else holds: ``leaf.data = data``, uncopied."""
+    leaf._data = data
+    leaf.written = renewed[0] = next(_births)  # younger than every record that read the old data
 
 
 def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False, name: str | None = None) -> Tensor:

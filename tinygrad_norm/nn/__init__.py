@@ -1,10 +1,10 @@
-"""The normalizations and their relatives as modules, the layers they stand beside, and data for the training lessons.
+"""The normalizations and their relatives as modules, and the layers they stand beside.
 
 Constructors, their defaults and ``state_dict`` keys are PyTorch's where PyTorch has the module; ``dtype`` and
 ``backward="recorded" | "analytic"`` are added.
 """
 
-from . import functional
+from . import functional, init, utils
 from .adaptive import AdaIN, AdaLayerNorm, AdaLayerNormZero, FiLM
 from .batch_norms import (
     BatchNorm1d,
@@ -15,9 +15,9 @@ from .batch_norms import (
     InstanceNorm2d,
     InstanceNorm3d,
 )
+from .calling import functional_call
 from .clipping import adaptive_grad_clip_
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
-from .digits import digits
 from .dyt import DynamicTanh
 from .folding import FoldingError, fold_batch_norm
 from .graph_norms import GraphNorm, PairNorm
@@ -89,8 +89,10 @@ __all__ = [
     "WeightStandardization",
     "activation_gain",
     "adaptive_grad_clip_",
-    "digits",
     "expected_variances",
     "fold_batch_norm",
     "functional",
+    "functional_call",
+    "init",
+    "utils",
 ]
