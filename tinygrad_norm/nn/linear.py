@@ -1,8 +1,9 @@
-"""Linear and Conv2d: the layers that normalizations stand after."""
+"""Linear and the convolutions: the layers that normalizations stand after."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..engine import OptionError, ShapeError, Tensor, describe
 from ..engine.arguments import floating
-from ..engine.convolution import Pair, conv2d
+from ..engine.convolution import Pair, conv1d, conv2d
 from ..norms.arguments import choice, flag, number
 from .module import Module
 from .parameters import real_dtype, seeded, size, zeros
@@ -46,12 +47,13 @@ class _Weighted(Module):
         raise NotImplementedError
 
 
-def pair(what: str, value: Any, least: int) -> tuple[int, int]:
-    """An int, or one for rows and one for columns; ``ShapeError`` for what is neither."""
-    both = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least for n in both):
-        raise ShapeError(f"Conv2d: {what}={describe(value)}; give an int from {least} on, or two: rows and columns.")
-    return int(both[0]), int(both[1])
+def sizes(name: str, what: str, value: Any, least: int, places: int) -> tuple[int, ...]:
+    """An int for all ``places`` axes, or one for each; ``ShapeError`` for what is neither."""
+    each = tuple(value) if isinstance(value, (tuple, list)) else (value,) * places
+    if len(each) != places or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least for n in each):
+        several = ", or two: rows and columns" if places == 2 else ""
+        raise ShapeError(f"{name}: {what}={describe(value)}; give an int from {least} on{several}.")
+    return tuple(int(n) for n in each)
 
 
 class Linear(_Weighted):
@@ -81,11 +83,9 @@ class Linear(_Weighted):
         return y if self.bias is None else y + self.bias
 
 
-class Conv2d(_Weighted):
-    """``tn.functional.conv2d`` of (N, C, H, W) or (C, H, W), with PyTorch's constructor (zeros are the only padding).
-
-    ``weight`` (out, in/groups, kH, kW), ``bias`` (out,). Raises ``ShapeError`` where ``groups`` does not divide the channels.
-    """
+class _Conv(_Weighted):
+    places: int
+    _function: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -100,31 +100,53 @@ class Conv2d(_Weighted):
         dtype: DTypeLike = np.float32,
         seed: int | None = None,
     ) -> None:
-        in_channels, out_channels = size("Conv2d", "in_channels", in_channels), size("Conv2d", "out_channels", out_channels)
-        groups = number("Conv2d", "groups", groups, whole=True)
+        name, places = type(self).__name__, self.places
+        in_channels, out_channels = size(name, "in_channels", in_channels), size(name, "out_channels", out_channels)
+        groups = number(name, "groups", groups, whole=True)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ShapeError(
-                f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}; 1 always does."
+                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}; 1 always does."
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
-        self.dilation = pair("dilation", dilation, 1)
+        self.kernel_size, self.stride = (
+            sizes(name, "kernel_size", kernel_size, 1, places),
+            sizes(name, "stride", stride, 1, places),
+        )
+        self.dilation = sizes(name, "dilation", dilation, 1, places)
         if isinstance(padding, str):
-            self.padding: tuple[int, int] | str = choice("Conv2d", "padding", padding, ("valid", "same"))
-            if padding == "same" and self.stride != (1, 1):
+            self.padding: tuple[int, ...] | str = choice(name, "padding", padding, ("valid", "same"))
+            if padding == "same" and set(self.stride) != {1}:
                 raise OptionError(
-                    f'Conv2d: padding="same" with stride={describe(stride)}: the output is as large only with stride=1.'
+                    f'{name}: padding="same" with stride={describe(stride)}: the output is as large only with stride=1.'
                 )
         else:
-            self.padding = pair("padding", padding, 0)
+            self.padding = sizes(name, "padding", padding, 0, places)
         self._begin((out_channels, in_channels // groups, *self.kernel_size), bias, dtype, seed)
 
     def extra_repr(self) -> str:
         said = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        said += f", padding={self.padding}" if self.padding != (0, 0) else ""
-        said += f", dilation={self.dilation}" if self.dilation != (1, 1) else ""
+        said += f", padding={self.padding}" if self.padding != (0,) * self.places else ""
+        said += f", dilation={self.dilation}" if set(self.dilation) != {1} else ""
         said += f", groups={self.groups}" if self.groups != 1 else ""
         return said + (", bias=False" if self.bias is None else "")
 
     def forward_with(self, weight: Tensor, input: Tensor) -> Tensor:
-        return conv2d(input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return type(self)._function(input, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Conv1d(_Conv):
+    """``tn.functional.conv1d`` of (N, C, L) or (C, L), with PyTorch's constructor (zeros are the only padding).
+
+    ``weight`` (out, in/groups, k), ``bias`` (out,). Raises ``ShapeError`` where ``groups`` does not divide the channels.
+    """
+
+    places, _function = 1, staticmethod(conv1d)
+
+
+class Conv2d(_Conv):
+    """``tn.functional.conv2d`` of (N, C, H, W) or (C, H, W), with PyTorch's constructor (zeros are the only padding).
+
+    ``weight`` (out, in/groups, kH, kW), ``bias`` (out,). Raises ``ShapeError`` where ``groups`` does not divide the channels.
+    """
+
+    places, _function = 2, staticmethod(conv2d)
