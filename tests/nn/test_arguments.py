@@ -117,7 +117,8 @@ def constructors():
 
 ENCODER, DECODER = nn.TransformerEncoderLayer(3, 1, 4), nn.TransformerDecoderLayer(3, 1, 4)
 GIVEN = {
-    "length": 5,
+    "length": 5, "hidden_size": 3, "input_size": 3, "num_embeddings": 4, "embedding_dim": 3, "embed_dim": 3, "num_heads": 1, "d_model": 3,
+    "nhead": 1, "output_size": 1, "num_layers": 1,
     "normalized_shape": 3, "num_features": 3, "num_groups": 1, "num_channels": 3, "in_features": 3, "out_features": 2,
     "in_channels": 2, "out_channels": 2, "kernel_size": 2, "dim": 1, "cond_dim": 2, "size": 3, "layer": LINEAR, "branch": LINEAR,
 }  # fmt: skip

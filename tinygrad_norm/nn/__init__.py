@@ -43,6 +43,7 @@ from .applied import (
     Softplus,
     Tanh,
 )
+from .attention import MultiheadAttention
 from .batch_norms import (
     BatchNorm1d,
     BatchNorm2d,
@@ -72,6 +73,7 @@ from .responses import GRN, FilterResponseNorm, QKNorm, ScaleNorm
 from .revin import RevIN
 from .state import ModuleError
 from .switchable import SwitchableNorm
+from .transformer import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
 from .weights import SpectralNorm, WeightNorm, WeightStandardization
 
 __all__ = [
@@ -141,6 +143,7 @@ __all__ = [
     "ModuleDict",
     "ModuleError",
     "ModuleList",
+    "MultiheadAttention",
     "NFResidual",
     "NLLLoss",
     "Normalize",
@@ -167,6 +170,10 @@ __all__ = [
     "SpectralNorm",
     "SwitchableNorm",
     "Tanh",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "WeightNorm",
     "WeightStandardization",
     "activation_gain",

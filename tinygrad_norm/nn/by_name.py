@@ -19,13 +19,25 @@ from .responses import ScaleNorm
 Maker = Callable[..., Module]
 
 
-class TokenBatchNorm(BatchNorm1d):
-    """BatchNorm of (*, C) over everything but the last axis: every token of every sample counts as one of the batch."""
+class _Tokens(Module):
+    """Of (*, C), every token of every sample counts as one of the batch."""
 
     def forward(self, input: Tensor) -> Tensor:
         x = input if input.ndim == 2 else input.reshape(-1, input.shape[-1])
-        y = super().forward(x)
+        y: Tensor = super().forward(x)
         return y if input.ndim == 2 else y.reshape(input.shape)
+
+
+class TokenBatchNorm(_Tokens, BatchNorm1d):
+    """BatchNorm over everything but the last axis."""
+
+
+class TokenPowerNorm(_Tokens, PowerNorm):
+    """PowerNorm over everything but the last axis."""
+
+
+class TokenPowerNormV(_Tokens, PowerNormV):
+    """PowerNorm by the batch's own statistic over everything but the last axis."""
 
 
 EACH: dict[str, Maker] = {
@@ -40,8 +52,13 @@ EACH: dict[str, Maker] = {
 }
 """Those that take each vector by itself."""
 
-ACROSS: dict[str, Maker] = {"batch_norm": TokenBatchNorm, "power_norm_v": PowerNormV, "power_norm": PowerNorm}
+ACROSS: dict[str, Maker] = {"batch_norm": TokenBatchNorm, "power_norm_v": TokenPowerNormV, "power_norm": TokenPowerNorm}
 """Those that look at the other vectors of the batch, too."""
+
+
+def named(norm: Any) -> bool:
+    """Whether there is one at all."""
+    return not (isinstance(norm, str) and norm == "none")
 
 
 def norm_of(name: str, norm: Any, size: int, across: bool = True, **how: Any) -> Module:

@@ -93,6 +93,11 @@ def size(name: str, what: str, value: Any, least: int = 0) -> int:
     return int(number(name, what, value, least, whole=True))
 
 
+def layers(name: str, value: Any) -> int:
+    """How many layers: as many as anybody could compute."""
+    return int(number(name, "num_layers", value, 1, 100_000, whole=True))
+
+
 def shape_of(name: str, normalized_shape: Any) -> tuple[int, ...]:
     """The sizes that are normalized over: at least one, and none below 0; else ``ShapeError``."""
     found = sizes(normalized_shape, name)

@@ -16,10 +16,10 @@ from ..engine.arguments import floating
 from ..engine.functions import dropout, stack
 from ..norms.arguments import choice, flag, is_analytic, number
 from . import gates
-from .by_name import norm_of
+from .by_name import named, norm_of
 from .gates import Kind, State, Weights
 from .module import Module
-from .parameters import real_dtype, seeded, size, zeros
+from .parameters import layers, real_dtype, seeded, size, zeros
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -49,7 +49,7 @@ class _Recurrent(Module):
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if self.bias else {}
         for what, shape in shapes.items():
             setattr(self, what + end, zeros(name, shape, self._dtype, what + end))
-        if self.norm != "none":
+        if named(self.norm):
             for what, times in self.kind.norms.items():
                 made = norm_of(name, self.norm, times * self.hidden_size, False, dtype=self._dtype, backward=self.backward)
                 setattr(self, what + end, made)
@@ -63,7 +63,7 @@ class _Recurrent(Module):
 
     def _weights(self, end: str = "") -> Weights:
         held = vars(self)
-        norms = {n: held[n + end] for n in self.kind.norms if n + end in held} if self.norm != "none" else {}
+        norms = {n: held[n + end] for n in self.kind.norms if n + end in held} if named(self.norm) else {}
         w_ih, w_hh = (held[n + end] for n in _WEIGHTS[:2])
         b_ih, b_hh = (held.get(n + end) for n in _WEIGHTS[2:])
         return Weights(w_ih, w_hh, b_ih, b_hh, norms)
@@ -188,7 +188,8 @@ class _Layers(_Recurrent):
     ) -> None:
         name = type(self).__name__
         self._begin(input_size, hidden_size, bias, dtype, seed, norm, backward)
-        self.num_layers, self.batch_first = size(name, "num_layers", num_layers, 1), flag(name, "batch_first", batch_first)
+        self.num_layers = layers(name, num_layers)
+        self.batch_first = flag(name, "batch_first", batch_first)
         self.dropout = number(name, "dropout", dropout, 0, 1)
         self.bidirectional = flag(name, "bidirectional", bidirectional)
         for layer in range(self.num_layers):
