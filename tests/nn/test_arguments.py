@@ -115,8 +115,8 @@ def constructors():
             yield name, thing
 
 
-ENCODER, DECODER = nn.TransformerEncoderLayer(3, 1, 4), nn.TransformerDecoderLayer(3, 1, 4)
 GIVEN = {
+    "encoder_layer": nn.TransformerEncoderLayer(3, 1, 4), "decoder_layer": nn.TransformerDecoderLayer(3, 1, 4),
     "length": 5, "hidden_size": 3, "input_size": 3, "num_embeddings": 4, "embedding_dim": 3, "embed_dim": 3, "num_heads": 1, "d_model": 3,
     "nhead": 1, "output_size": 1, "num_layers": 1,
     "normalized_shape": 3, "num_features": 3, "num_groups": 1, "num_channels": 3, "in_features": 3, "out_features": 2,
@@ -151,7 +151,11 @@ INPUTS = (np.ones((2, 3), "f4"), np.ones((3, 3, 2, 2)), 3, None, "a", [[1, 2], [
 def test_only_errors_of_the_projects_own(name, make):
     """Each argument of each constructor with each wrong value, then called with everything."""
     made, said = 0, []
-    needed = {p.name: GIVEN[p.name] for p in parameters(make) if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    needed = {
+        p.name: GIVEN[p.name]
+        for p in parameters(make)
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
     for p in parameters(make):
         for value in WRONG[:-1] if p.name == "n_power_iterations" else WRONG:  # so many rounds would be done
             try:

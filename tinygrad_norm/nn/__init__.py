@@ -183,6 +183,6 @@ __all__ = [
     "functional",
     "functional_call",
     "init",
-    "utils",
     "sinusoidal_positions",
+    "utils",
 ]

@@ -168,6 +168,10 @@ class _Stack(Module):
             raise DTypeError(
                 f"{name}: {describe(layer)} is no transformer layer. Make one first, such as nn.TransformerEncoderLayer(64, 4)."
             )
+        if norm is not None and not isinstance(norm, Module):
+            raise DTypeError(
+                f"{name}: norm={describe(norm)}; it is a module that stands at the end, such as nn.LayerNorm(64), or None."
+            )
         self.layers = ModuleList([deepcopy(layer) for _ in range(self.num_layers)])
         self.norm = norm
 
