@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning
 NAMES = (
     *("layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm", "weight_standardization", "weight_norm"),
     *("normalize", "cosine_similarity", "conditional_layer_norm", "ada_norm", "local_response_norm", "power_norm_v"),
-    *("scale_norm", "qk_norm"),
+    *("scale_norm", "qk_norm", "revin", "graph_norm", "pair_norm", "filter_response_norm"),
 )
 CASES = [
     pytest.param(get(name), {**get(name).options, **sample}, id=f"{name}-{i}")
@@ -28,7 +28,10 @@ CASES = [
 def both(norm: Any, dtype: str, x: np.ndarray, parameters: dict[str, Any], how: dict[str, Any]) -> tuple[Any, Any]:
     """The value and the gradient."""
     leaf = tn.tensor(x.astype(dtype), requires_grad=True)
-    y = norm.apply({"input": leaf, **{name: tn.tensor(p.astype(dtype)) for name, p in parameters.items()}}, **how)
+    y = norm.apply(
+        {"input": leaf, **{name: tn.tensor(p.astype(dtype) if p.dtype.kind == "f" else p) for name, p in parameters.items()}},
+        **how,
+    )
     dy = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
     return y.data, tn.grad(y, leaf, dy.astype(dtype))[0].data
 
@@ -40,7 +43,10 @@ def case(norm: Any, options: dict[str, Any], scale: float) -> Any:
         options["eps"] = 0.0  # nothing else to divide by
     rng = np.random.default_rng(1)
     x = (rng.standard_normal(shape) * scale).astype(np.float32)
-    parameters = {name: rng.uniform(0.5, 1.5, s).astype(np.float32) for name, s in norm.parameters(shape, **options).items()}
+    parameters = {
+        name: norm.draw[name](rng, s) if name == "mask" else rng.uniform(0.5, 1.5, s).astype(np.float32)
+        for name, s in norm.parameters(shape, **options).items()
+    }
     return options, x, parameters
 
 

@@ -26,7 +26,7 @@ from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.primitives import rsqrt, sum
 from .arguments import affine_pair, is_analytic, narrow, number, parameter, widen
-from .masked import drawn, mean_over, nodes, only, real_nodes
+from .masked import drawn, in_range, mean_over, nodes, only, real_nodes
 from .moments import affine, of_nothing
 from .registry import Norm, by_name, register
 
@@ -70,7 +70,8 @@ def graph_norm(
             mu = mean_over(wide, real, axis).named("μ")
             left = only(wide - (mu if a is None else mu * a), real).named("c")
         with scope("variance"):
-            rstd = rsqrt(mean_over(left**2, real, axis).named("σ²") + eps).named("rstd")
+            left, variance, _ = in_range(lambda c: mean_over(c**2, real, axis).named("σ²"), left, axis, eps)
+            rstd = rsqrt(variance).named("rstd")
         with scope("normalize"):
             xhat = (left * rstd).named("x̂")
     return narrow(only(affine(xhat, w, b), real), x)  # type: ignore[no-any-return]
@@ -82,9 +83,9 @@ def graph_norm(
 def _parts(x: Any, mask: Any, a: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
     """x̂, rstd and μ."""
     mu = mean_over(x, mask, axis)
-    left = only(x - mu * a, mask)
-    rstd = rsqrt(mean_over(left**2, mask, axis) + eps)
-    return left * rstd, rstd, mu
+    left, variance, scale = in_range(lambda c: mean_over(c**2, mask, axis), only(x - mu * a, mask), axis, eps)
+    rstd = rsqrt(variance)
+    return left * rstd, rstd / scale, mu
 
 
 def _dc(g: Any, x: Any, mask: Any, a: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..engine import DTypeError, ShapeError, Tensor, describe
 from ..engine.arrays import Array
 from ..engine.primitives import mean, sum
 from .arguments import wide_dtype
+from .ranges import power_of_two, shrunk
 
 
 def nodes(name: str, x: Tensor) -> tuple[int, ...]:
@@ -41,6 +43,16 @@ def share_of_one(mask: Any, axis: tuple[int, ...]) -> Any:
     """1/(how many nodes)."""
     m = mask.data if isinstance(mask, Tensor) else mask
     return (1 / np.maximum(np.sum(m, axis=tuple(a for a in axis if a < m.ndim - 1), keepdims=True), 1)).astype(m.dtype)
+
+
+def in_range(square: Callable[[Any], Any], c: Any, axis: tuple[int, ...], eps: float) -> tuple[Any, Any, Any]:
+    """c/2ᵏ, the variance ``square`` of that plus what ε comes to, and 2ᵏ, 1 unless c's own squares leave the dtype's range."""
+    variance = square(c) + eps
+    scale = power_of_two(variance, c, axis, least=eps)
+    if scale is None:
+        return c, variance, 1.0
+    c = c / scale
+    return c, square(c) + shrunk(eps, scale, 2), scale
 
 
 def only(x: Any, mask: Any) -> Any:

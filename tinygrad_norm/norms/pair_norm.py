@@ -28,7 +28,7 @@ from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.primitives import rsqrt, sum
 from .arguments import flag, is_analytic, narrow, number, widen
-from .masked import drawn, mean_over, nodes, only, real_nodes
+from .masked import drawn, in_range, mean_over, nodes, only, real_nodes
 from .moments import of_nothing
 from .registry import Norm, register
 
@@ -68,7 +68,9 @@ def pair_norm(
         with scope("centre"):
             c = only(wide - mean_over(wide, real, axis).named("μ"), real).named("c")
         with scope("length"):
-            r = rsqrt(_square(c, real, axis, each).named("‖c‖²" if each else "mean(‖c‖²)") + eps).named("r")
+            name = "‖c‖²" if each else "mean(‖c‖²)"
+            c, square, _ = in_range(lambda c: _square(c, real, axis, each).named(name), c, _shared(axis, each), eps)
+            r = rsqrt(square).named("r")
         with scope("normalize"):
             apart = (c * r).named("ĉ")
     with scope("scale"):
@@ -78,7 +80,14 @@ def pair_norm(
 def _square(c: Any, mask: Any, axis: tuple[int, ...], each: bool) -> Any:
     """‖c‖², of each node or the mean of all."""
     square = sum(c**2, axis=(axis[0] + 1,))
-    return square if each else mean_over(square, mask, axis)
+    if not each:
+        return mean_over(square, mask, axis)
+    return square if mask is None else square + (1 - mask)  # padding has no length, and is divided by none
+
+
+def _shared(axis: tuple[int, ...], each: bool) -> tuple[int, ...]:
+    """The axes that share one length."""
+    return (axis[0] + 1,) if each else (*axis, axis[0] + 1)
 
 
 # The hand-derived node ------------------------------------------------------------------------------------------
@@ -87,8 +96,9 @@ def _square(c: Any, mask: Any, axis: tuple[int, ...], each: bool) -> Any:
 def _parts(x: Any, mask: Any, axis: tuple[int, ...], eps: float, each: bool) -> tuple[Any, Any]:
     """ĉ and r."""
     c = only(x - mean_over(x, mask, axis), mask)
-    r = rsqrt(_square(c, mask, axis, each) + eps)
-    return c * r, r
+    c, square, scale = in_range(lambda c: _square(c, mask, axis, each), c, _shared(axis, each), eps)
+    r = rsqrt(square)
+    return c * r, r / scale
 
 
 def _dx(g: Any, out: Any, x: Any, mask: Any = None, *, axis: tuple[int, ...], eps: float, each: bool) -> Any:

@@ -26,9 +26,9 @@ from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
-from ..engine.primitives import mean, sqrt
+from ..engine.primitives import mean
 from .arguments import affine_pair, flag, is_analytic, narrow, number, widen
-from .moments import affine, normalization, normalize, of_nothing, record
+from .moments import affine, normalization, normalize, of_nothing, record, standardize
 from .registry import Norm, by_name, register
 
 LIVE = normalization("revin", "RevIN({0})")
@@ -66,8 +66,7 @@ def revin(
         return normalize(LIVE, x, w, b, axis, eps, backward)
     wide = widen(x)
     if analytic:
-        mu, sigma = statistics(x, eps)
-        xhat = HELD(wide, mu, 1 / sigma)
+        xhat = HELD(wide, *_constants(wide.detach(), axis, eps))
     else:
         xhat = record(wide, axis, eps, hold_mean=True, hold_std=True)
     return narrow(affine(xhat, w, b), x)  # type: ignore[no-any-return]
@@ -77,8 +76,12 @@ def statistics(x: Tensor, eps: float = 1e-5, detach: bool = True) -> tuple[Tenso
     """μ and √(σ² + ε) over time, time kept as 1: what the way out needs of the window that went in."""
     x = floating(x, "revin")
     axis, wide = _time("revin", x), widen(x.detach() if detach else x)
-    mu = mean(wide, axis=axis).named("μ")
-    return mu, sqrt(mean((wide - mu) ** 2, axis=axis) + eps).named("σ")
+    mu, rstd = _constants(wide, axis, eps)
+    return mu, (1 / rstd).named("σ")
+
+
+def _constants(x: Tensor, axis: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor]:
+    return mean(x, axis=axis).named("μ"), standardize(x, axis, eps)[1].named("rstd")
 
 
 @scope("RevIN out")

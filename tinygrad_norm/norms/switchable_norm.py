@@ -86,7 +86,7 @@ def switchable_norm(
     c, spread = channels(name, x, 3)
     of = f"{c} channels"
     w, b = affine_pair(name, x, weight, bias, (c,), of, spread)
-    a, q = (_shares(n, p, x) for n, p in (("mean_weight", mean_weight), ("var_weight", var_weight)))
+    a, q = (widen(_shares(n, p, x)) for n, p in (("mean_weight", mean_weight), ("var_weight", var_weight)))
     if (running_mean is None) != (running_var is None):
         raise ShapeError(f"{name}: running_mean and running_var go together; one of them is None.")
     m, v = (parameter(name, n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
