@@ -126,6 +126,13 @@ def _home(obj: Any) -> str | None:
     return "jax" if "jax" in sys.modules and roots & {"jax", "jaxlib"} else None
 
 
+def is_of_a_framework(obj: Any) -> bool:
+    """Whether PyTorch or JAX made it, and differentiates it."""
+    torch = sys.modules.get("torch")
+    module = torch is not None and hasattr(torch, "autograd") and isinstance(obj, type) and issubclass(obj, torch.nn.Module)
+    return module or _home(obj) is not None
+
+
 # PyTorch --------------------------------------------------------------------------------------------------------------
 
 

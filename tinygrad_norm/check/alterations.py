@@ -5,7 +5,7 @@ The library of known mistakes (``mistakes``) is written in these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ class Backward:
 
     def gradients(self, *mistakes: Mistake) -> dict[str, Array]:
         """By the input's name; of the input's shape, unless the mistake is one of shape."""
-        values = self._values([m for m in mistakes if m.values])
+        values = self.values(*(m for m in mistakes if m.values))
         edits = {edge: edit for m in mistakes for edge, edit in m.edits.items()}
         with np.errstate(all="ignore"):
             found = pull_back({self.graph.output: self.dy}, list(self.leaves.values()), Altered(values, edits))
@@ -79,7 +79,7 @@ class Backward:
             gradients = m.finish(gradients) if m.finish is not None else gradients
         return gradients
 
-    def _values(self, mistakes: Sequence[Mistake]) -> Mapping[Tensor, Any]:
+    def values(self, *mistakes: Mistake) -> Mapping[Tensor, Any]:
         """The record's values, what is altered and all that depends on it computed again."""
         if not mistakes:
             return self._plain

@@ -30,7 +30,7 @@ _INPUTS = (
     ("running_var", "moving_var", "moving_variance", "run_var", "rv", "var", "variance", "v"),
     ("running_std", "std", "sigma", "σ"),
     ("residual", "res", "skip", "shortcut"),
-    ("target", "targets", "label", "labels", "t"),
+    ("target", "targets", "label", "labels", "t", "y", "y_true"),
     ("probabilities", "probs", "target", "q"),
     ("other", "b"),
 )
@@ -81,6 +81,24 @@ class Bound:
     told: str = ""
 
 
+class Cache(dict[str, Any]):
+    """What a forward saves, under whatever usual name it is asked for."""
+
+    def __missing__(self, key: Any) -> Any:
+        for group in (*_SAVED, *_INPUTS, *_OPTIONS):
+            if same(str(key)) in group:
+                for n in self:
+                    if same(n) in group:
+                        return self[n]
+        raise KeyError(key)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+
 def same(text: str) -> str:
     """A name as it is compared: case and outer underscores do not count."""
     return text.casefold().strip("_")
@@ -108,14 +126,18 @@ def bind_backward(
     options: Mapping[str, Any],
     saved: Mapping[str, Any] | None,
     symbols: Mapping[str, str],
+    spare: Sequence[Any] = (),
 ) -> Bound:
     """The arguments of ``candidate(dy, x, weight, bias, eps)``, whatever it calls them and whichever it takes.
+
+    spare:  what its own forward saved, in order, for parameters that stand for nothing known
 
     Raises ``CheckInputError`` in one line when a parameter stands for nothing there is.
     """
     saved = saved or {}
     values = {"dy": dy, **inputs, **{n: v for n, v in (*options.items(), *saved.items()) if n not in inputs}}
-    values["cache"] = {**inputs, **options, **saved}
+    values["cache"] = Cache({**inputs, **options, **saved})
+    values |= {f"saved {i}": v for i, v in enumerate(spare)}
     exact = {same(n): n for n in (*saved, *options, *inputs)}
     shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}
     usual = _usual((_SAVED, saved), (_OPTIONS, options), (_INPUTS, inputs))
@@ -128,7 +150,7 @@ def bind_backward(
         free = [a for a in asks if same(a) not in exact and same(a) not in shown]
         if free or (asks and parameters[0].name == asks[0]):  # g is the cotangent unless only an input can be meant
             claims.insert(0, {same((free or asks)[0]): "dy"})
-    order = ["dy", *inputs, *options, *saved]
+    order = [*(f"saved {i}" for i in range(len(spare)))] or ["dy", *inputs, *options, *saved]
     bound = _bind(parameters, values, claims, order, ["dy", *inputs, *options], symbols)
     if "dy" not in bound.taken and np.ndim(dy):  # a loss may go without: then it is 1
         raise CheckInputError("has no parameter for the cotangent; call one dy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy as np
 from ..engine import Tensor, describe
 from ..engine.tensor import as_dtype
 from ..norms import InputError, Norm
-from .adapters import as_candidate
-from .candidate import Answer
+from .adapters import as_candidate, is_of_a_framework
+from .candidate import Answer, Candidate
 from .case import Case
 from .explanations import judge
 from .judgement import Judgement
+from .paired import is_layer, of_object, with_forward
 from .probes import Strength, far_from_zero, first_shape, given, sites
 from .steps import judge_steps, second_order
 from .subject import Subject
@@ -40,6 +42,8 @@ def check(
     seed: int = 0,
     limit: float = 10.0,
     framework: str | None = None,
+    forward: Callable[..., Any] | None = None,
+    wrt: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Verdict:
     """Judge a hand-derived backward, and name the term that is wrong.
@@ -55,6 +59,9 @@ def check(
     order:        2 also differentiates the candidate: saved statistics are constants to it, and that shows
     limit:        seconds the candidate may take for one answer
     framework:    "torch" or "jax", for a plain function that computes the FORWARD on that library's tensors
+    forward:      the forward that the candidate belongs to, ``(x, gamma, beta, …) -> out, cache``: it is judged first, and what it
+                  saves is handed to the backward
+    wrt:          the inputs whose gradients it gives, if not all, by name or symbol: ``("input",)``
     options:      the norm's own, such as ``eps``
 
     A mistake is named only if its gradient is the candidate's to rounding, 50·u·(1 + |μ|/σ) of the largest summand.
@@ -66,7 +73,7 @@ def check(
     if narrow not in (np.float16, np.float32, np.float64):
         raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
     subject = Subject(norm, options, inputs)
-    trial = Trial(as_candidate(candidate, framework), subject, saved, limit)
+    trial = Trial(_called(candidate, framework, forward), subject, saved, limit, wrt=subject.among(wrt))
     main = first_shape(subject, shape, inputs)
     strength = Strength(subject, main, seed)
     case, probe = strength.case, strength.probe
@@ -75,6 +82,17 @@ def check(
         yours = strength.of(subject.case(given(subject, inputs, case), grad_output))
 
     answer = trial.ask(case, np.float64)
+    if inputs is None and wrt is None and trial.knows_no_parameters(case, answer):
+        subject.plain, trial = True, replace(trial, wrt=("input",))
+        strength = Strength(subject, main, seed, ("input",))
+        case, probe = strength.case, strength.probe
+        answer = trial.ask(case, np.float64)
+    if trial.keeps(answer) and not trial.agrees(case, answer):
+        other = replace(trial, flat=True)
+        if other.agrees(case, other.ask(case, np.float64, once=True)):
+            trial = other
+            answer = trial.ask(case, np.float64)
+            answer = replace(answer, notes=(*answer.notes, "takes saved statistics without axes of one"))
     notes, error = list(answer.notes), answer.error
     precise: Any = np.dtype(np.float64)
     single = None
@@ -105,6 +123,7 @@ def check(
                 judgements = {n: _precision(far, n, single, j, narrow) for n, j in judgements.items()}
         first = case.inputs[next(iter(case.leaves))].shape
         judgements, looked, limits, told = elsewhere(trial, judgements, first, sites(subject, main), precise, seed)
+        limits = ["without γ and β", *limits] if subject.plain else limits
         notes += told if all(j.ok for j in judgements.values()) else []
         judgements |= judge_steps(case, answer, notes)
         if order == 2 and all(j.ok for j in judgements.values()):
@@ -125,6 +144,23 @@ def check(
         limits=tuple(limits),
         bound=answer.told,
     )  # fmt: skip
+
+
+def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] | None) -> Any:
+    owner = getattr(candidate, "__self__", None)
+    if forward is not None:
+        return with_forward(candidate, forward)
+    if framework is None and not isinstance(candidate, Candidate):
+        if is_layer(candidate) and not is_of_a_framework(candidate):
+            return of_object(candidate)
+        if (
+            owner is not None
+            and getattr(candidate, "__name__", "") == "backward"
+            and is_layer(owner)
+            and not is_of_a_framework(owner)
+        ):
+            return of_object(owner)
+    return as_candidate(candidate, framework)
 
 
 def _precision(case: Case, name: str, single: Answer, right: Judgement, dtype: Any) -> Judgement:

@@ -14,8 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from ..norms import names as norms
-from .binding import CheckInputError, is_backward
+from .binding import COTANGENT, CheckInputError, is_backward, same
 from .guard import explain, run
+from .paired import is_layer, needs_forward
 
 LIMIT = 60.0  # seconds for the file to be executed: it may import a framework
 _SHORT = {
@@ -48,12 +49,16 @@ _counter = itertools.count()
 
 @dataclass(frozen=True)
 class Found:
-    """A backward in a file: what it is called there, the callable, the norm as far as it can be told, and its line."""
+    """A backward in a file: what it is called there, the callable, the norm as far as it can be told, and its line.
+
+    forward:  the function beside it whose cache it asks for: ``ln_forward`` of ``ln_backward``
+    """
 
     name: str
     function: Callable[..., Any]
     norm: str | None
     line: int
+    forward: Callable[..., Any] | None = None
 
 
 def load(target: str) -> list[Found]:
@@ -158,11 +163,15 @@ def _named(module: ModuleType, wanted: str, own: dict[str, Any], path: Path) -> 
     if not callable(scope):
         raise CheckInputError(f"{path}: {wanted} is a {type(scope).__name__}, not a function.")
     owner = parents[-1]
-    if isinstance(owner, type) and not _is_autograd(owner):
+    if isinstance(owner, type) and wanted.endswith(".backward") and is_layer(owner) and is_backward_method(owner):
+        scope = owner
+    elif isinstance(owner, type) and not _is_autograd(owner):
         scope = _without_object(owner, wanted.rpartition(".")[2], f"{path}: {wanted}")
     elif isinstance(owner, type):
         scope = owner  # the backward of an autograd function is asked for through its class
     elif isinstance(scope, type) and not _is_autograd(scope):
+        if is_layer(scope) and is_backward_method(scope):
+            return _found(module, wanted, scope)
         if not hasattr(scope, "backward"):
             raise CheckInputError(
                 f"{path}: {wanted} is a class without a backward; name one of its methods: {path}:{wanted}.METHOD."
@@ -180,11 +189,18 @@ def _backwards(module: ModuleType, name: str, value: Any, own: dict[str, Any]) -
         method = inspect.getattr_static(value, "backward", None)
         if isinstance(method, (staticmethod, classmethod)) and is_backward(value.backward):  # type: ignore[attr-defined]
             return [_found(module, f"{name}.backward", value.backward)]  # type: ignore[attr-defined]
-        return []
+        layer = "backward" in vars(value) and is_layer(value) and is_backward_method(value)
+        return [_found(module, name, value)] if layer else []
     words = set(_words(name))
     if is_backward(value) or (words & _SAYS_BACKWARD and not words & _SAYS_NOT) or _is_custom_vjp(value):
         return [_found(module, name, value)]
     return []
+
+
+def is_backward_method(value: type) -> bool:
+    """Whether its ``backward`` asks for a cotangent after the object."""
+    parameters = list(inspect.signature(value.backward).parameters)  # type: ignore[attr-defined]
+    return len(parameters) > 1 and parameters[0] == "self" and same(parameters[1]) in COTANGENT
 
 
 def _serves_another(value: Any, own: dict[str, Any]) -> bool:
@@ -218,7 +234,24 @@ def _without_object(owner: type, method: str, shown: str) -> Any:
 def _found(module: ModuleType, name: str, function: Any) -> Found:
     code = getattr(inspect.unwrap(function) if not isinstance(function, type) else function, "__code__", None)
     line = code.co_firstlineno if code is not None else _class_line(function)
-    return Found(name, function, _norm_of(module, name, function), line)
+    forward = _partner(module, name) if needs_forward(function) else None
+    return Found(name, function, _norm_of(module, name, function), line, forward)
+
+
+def _partner(module: ModuleType, name: str) -> Callable[..., Any] | None:
+    """The forward that goes by the same name."""
+    for back, forth in (
+        ("backward", "forward"),
+        ("Backward", "Forward"),
+        ("bwd", "fwd"),
+        ("backprop", "forward"),
+        ("back", "forward"),
+    ):
+        for other in (name.replace(back, forth), re.sub(f"_?{back}_?", "", name)) if back in name else ():
+            found = getattr(module, other, None)
+            if other != name and callable(found) and not is_backward(found):
+                return found  # type: ignore[no-any-return]
+    return None
 
 
 def _class_line(function: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,9 +104,9 @@ class Probe:
 class Strength:
     """The strongest of some probes, and what any other is measured by."""
 
-    def __init__(self, subject: Subject, shape: tuple[int, ...] | None, seed: int) -> None:
+    def __init__(self, subject: Subject, shape: tuple[int, ...] | None, seed: int, wanted: Sequence[str] | None = None) -> None:
         cases = [subject.case(draw(subject, np.random.default_rng([seed, k]), shape)) for k in range(_TRIES)]
-        self._wanted = list(cases[0].leaves)
+        self._wanted = list(cases[0].leaves) if wanted is None else list(wanted)
         weak = [self._passing(case) for case in cases]
         self._harmless = set.intersection(*weak)
         best = min(range(_TRIES), key=lambda k: len(weak[k]))
@@ -143,8 +143,11 @@ def draw(subject: Subject, rng: np.random.Generator, shape: Any) -> dict[str, Ar
             f"check: {subject.title} needs an input with at least {subject.norm.min_ndim} axes, none empty, not {shape}."
         )
     values = {}
+    plain = {"weight": np.ones, "bias": np.zeros} if subject.plain else {}
     for n, s in {"input": shape, **subject.norm.parameters(shape, **subject.options)}.items():
-        if n in subject.norm.draw:
+        if n in plain:
+            values[n] = plain[n](s)
+        elif n in subject.norm.draw:
             values[n] = rounded(np.asarray(subject.norm.draw[n](rng, s)))
         else:
             values[n] = rounded(_uneven(rng, s) if n == "input" else rng.normal(size=s))

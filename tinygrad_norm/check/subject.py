@@ -15,7 +15,16 @@ from ..norms import InputError, Norm, check_settings, get, is_a_choice
 from .case import Case
 from .mistakes import own_mistakes
 
-SAVED = {"μ": ("mean", "mu"), "σ²": ("var", "variance"), "rstd": ("rstd", "inv_std"), "x̂": ("xhat", "x_hat"), "c": ("c",)}
+SAVED = {
+    "μ": ("mean", "mu"),
+    "σ²": ("var", "variance"),
+    "rstd": ("rstd", "inv_std"),
+    "x̂": ("xhat", "x_hat"),
+    "c": ("c", "centered"),
+    "ms": ("ms", "mean_square"),
+    "‖x‖": ("norm", "length"),
+    "p": ("probs",),
+}
 """What is on the record, and what a forward pass that saves it calls it."""
 
 
@@ -25,6 +34,7 @@ class Subject:
     def __init__(self, norm: Any, options: Mapping[str, Any], inputs: Any) -> None:
         self.registered = isinstance(norm, (str, Norm))
         self.axes: dict[str, tuple[str, ...]] | None = None
+        self.plain = False  # γ = 1 and β = 0, for a candidate that knows neither
         if self.registered:
             self.norm: Norm = get(norm)
             self.options = check_settings(self.norm, options, "check")
@@ -47,6 +57,18 @@ class Subject:
 
     def symbol(self, name: str) -> str:
         return self.norm.symbol(name) if self.registered else name
+
+    def among(self, wrt: str | Sequence[str] | None) -> tuple[str, ...] | None:
+        """Inputs by name or symbol, as names."""
+        if wrt is None:
+            return None
+        known = list(self.norm.parameters(self.norm.shape, **self.options)) if self.registered else list(self.arrays)[1:]
+        names = ["input" if self.registered else next(iter(self.arrays)), *known]
+        of = {word: n for n in names for word in (n, self.symbol(n))}
+        asked = [wrt] if isinstance(wrt, str) else list(wrt)
+        if not asked or set(asked) - set(of):
+            raise InputError(f"check: wrt={describe(wrt)}; the inputs of {self.title} are {', '.join(names)}.")
+        return tuple(of[w] for w in asked)
 
     def published(self, case: Case) -> dict[str, Array]:
         """What the paper gives, for the inputs where that is by design not the gradient."""
@@ -87,15 +109,28 @@ class Subject:
         return Case(Graph(y), leaves, cotangent, eps, own, inputs, self.norm if self.registered else None, self.options)
 
 
-def statistics(case: Case, saved: Mapping[str, str] | None) -> dict[str, Array]:
-    """What a forward pass would have saved, under its usual names, or the user's."""
+def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) -> dict[str, Array]:
+    """What a forward pass would have saved, under its usual names, or the user's.
+
+    flat:  without axes of one, as fused kernels save them
+    """
     named = {t.name: t.numpy() for t in case.graph.tensors if t.name is not None and t.op is not None}
     output = {"output": case.graph.output.numpy()}
     if saved is not None:
         if unknown := [label for label in saved.values() if label not in named]:
             raise InputError(f"check: nothing on the record is called {', '.join(unknown)}; there are {', '.join(named)}.")
-        return {argument: named[label] for argument, label in saved.items()}
-    return output | {argument: named[label] for label, arguments in SAVED.items() if label in named for argument in arguments}
+        found = {argument: named[label] for argument, label in saved.items()}
+    else:
+        found = {argument: named[label] for label, arguments in SAVED.items() if label in named for argument in arguments}
+        with np.errstate(all="ignore"):
+            if "rstd" in named:
+                found |= {"rms" if "ms" in named else "std": 1 / named["rstd"]}
+            if "1/‖v‖" in named:
+                found |= {"norm": 1 / named["1/‖v‖"]}
+        found |= output if case.graph.output.size > 1 else {}
+    if flat:
+        found = {n: a.reshape([k for k in a.shape if k != 1]) if a.size < case.dy.size else a for n, a in found.items()}
+    return found
 
 
 def _by_argument(forward: Callable[..., Any], inputs: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,9 +11,10 @@ import numpy as np
 from .candidate import Answer, ask, sanity
 from .case import Case
 from .explanations import judge
+from .forward import judge_output
 from .judgement import Judgement
 from .probes import Site, case_at
-from .subject import Subject, statistics
+from .subject import SAVED, Subject, statistics
 
 
 @dataclass(frozen=True)
@@ -24,20 +25,46 @@ class Trial:
     subject: Subject
     saved: Mapping[str, str] | None
     limit: float
+    flat: bool = False
+    wrt: tuple[str, ...] | None = None
 
     def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
         """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
         arrays = {n: t.numpy().astype(dtype) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
-        kept = {n: a.astype(dtype) for n, a in statistics(case, self.saved).items()}
+        kept = {n: a.astype(dtype) for n, a in statistics(case, self.saved, self.flat).items()}
         symbols = {n: self.subject.symbol(n) for n in arrays}
         how = ask if once else sanity
-        return how(self.call, case.dy.astype(dtype), arrays, self.subject.options, kept, list(case.leaves), self.limit, symbols)
+        return how(self.call, case.dy.astype(dtype), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
+
+    def wanted(self, case: Case) -> list[str]:
+        """The inputs whose gradients are asked for."""
+        return [n for n in case.leaves if self.wrt is None or n in self.wrt]
+
+    def knows_no_parameters(self, case: Case, answer: Answer) -> bool:
+        """Whether it takes and gives nothing for γ and β: then it is of the norm without."""
+        learned = {"weight", "bias"} & set(case.leaves)
+        given = {n for n, g in answer.gradients.items() if g is not None}
+        known = bool(answer.taken) and not answer.misshapen and self.subject.registered
+        return (
+            known and bool(learned) and "input" in given and not learned & (answer.taken | given) and not {"cache"} & answer.taken
+        )
+
+    def keeps(self, answer: Answer) -> bool:
+        """Whether it was handed saved statistics."""
+        return bool(answer.taken & {n for names in SAVED.values() for n in (*names, "std", "rms")}) or "cache" in answer.taken
+
+    def agrees(self, case: Case, answer: Answer) -> bool:
+        """Whether all it gives is right."""
+        found = self.judge(case, answer, [], explained=False)
+        return bool(found) and all(j.ok for j in found.values())
 
     def judge(self, case: Case, answer: Answer, notes: list[str], explained: bool = True) -> dict[str, Judgement]:
         """Each gradient that is wanted."""
-        published, found = self.subject.published(case), {}
+        published, found = self.subject.published(case), dict[str, Judgement]()
         gradients = {**answer.gradients, **answer.misshapen}
-        for n in case.leaves:
+        if answer.output is not None:
+            found["output"] = judge_output(case, answer.output, explained)
+        for n in self.wanted(case):
             symbol = f"d{self.subject.symbol(n)}"
             if gradients.get(n) is None and n.startswith("running_"):
                 notes.append(f"gives no {symbol}: running statistics are not learned, none is needed")

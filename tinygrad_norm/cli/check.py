@@ -23,7 +23,22 @@ _ABOUT = (
     "Find the backward functions in a Python file and judge each gradient; a wrong one is diagnosed, not only refused. "
     "The file is EXECUTED, as python FILE would: name only files you would run."
 )
-_TAKEN = {"norm", "inputs", "shape", "grad_output", "dtype", "saved", "order", "seed", "limit", "framework", "candidate"}
+_TAKEN = {
+    "norm",
+    "inputs",
+    "shape",
+    "grad_output",
+    "dtype",
+    "saved",
+    "order",
+    "seed",
+    "limit",
+    "framework",
+    "candidate",
+    "forward",
+    "wrt",
+    "device",
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,7 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
             order=args.order,
             seed=args.seed,
             limit=args.limit,
-            **options,
+            **options | ({} if found.forward is None else {"forward": found.forward}),
         )
     except TinygradNormError as error:
         return _Result(label, found, error=f"{label}: {error}")

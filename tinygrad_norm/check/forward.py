@@ -1,0 +1,39 @@
+"""Whether a candidate's own forward is the one its backward is held against, and if not, what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .alterations import Mistake
+from .case import Case
+from .judgement import Judgement
+
+
+def judge_output(case: Case, output: Any, explained: bool = True) -> Judgement:
+    """y against the record's. A known mistake in a value is named where y is what it gives."""
+    truth = case.graph.output.numpy()
+    mine = np.asarray(output)
+    if mine.shape != truth.shape and mine.size == truth.size == 1:
+        mine = mine.reshape(truth.shape)
+    if mine.shape != truth.shape:
+        return Judgement("output", "y", "wrong", np.inf, np.inf, lines=(f"your y has shape {mine.shape}, not {truth.shape}",))
+    scale = max(float(np.max(np.abs(truth), initial=0)), 1e-300)
+    unit = max(1e-9, 1e3 * float(np.finfo(mine.dtype).eps)) if mine.dtype.kind == "f" else 1e-9
+    if mine.dtype == np.float64 and np.array_equal(mine.astype(np.float32), mine):
+        unit = 1e-4
+    off = float(np.max(np.abs(mine - truth), initial=0))
+    if off <= unit * scale:
+        return Judgement("output", "y", "right", off, off / scale, unit * scale)
+    lines: tuple[str, ...] = (f"your y is not {case.norm.title if case.norm is not None else 'the forward'}'s",)
+    names: tuple[str, ...] = ()
+    for m in case.library if explained else ():
+        if m.values and np.max(np.abs(_output(case, m) - mine), initial=0) <= unit * scale:
+            lines, names = (f"{lines[0]}: {m.sentence}",), (m.name,)
+            break
+    return Judgement("output", "y", "wrong", off, off / scale, unit * scale, mistakes=names, lines=lines)
+
+
+def _output(case: Case, mistake: Mistake) -> Any:
+    return case.backward.values(mistake)[case.graph.output]

@@ -1,0 +1,221 @@
+"""Candidates that come with a forward of their own: ``(dout, cache)`` beside ``(x, gamma, beta, bn_param) -> out, cache``, and
+objects with ``forward``, ``backward`` and ``dgamma``."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import Array
+from .answers import Names, to_array
+from .binding import COTANGENT, Bound, CheckInputError, bind_backward, bind_forward, other_names, same
+from .candidate import Candidate, Pairing
+
+_SETTINGS = ("param", "params", "config", "cfg", "conf")  # what assignments call the dict of options
+_HOLDERS = ("params", "parameters", "grads", "gradients")  # dicts in which objects keep what they learn
+
+
+def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
+    """``backward(dout, cache)``, handed what ``forward`` returned besides the output; or what of it its parameters ask for."""
+
+    def paired(
+        dy: Array, inputs: Mapping[str, Array], options: Mapping[str, Any], saved: Mapping[str, Any], names: Names
+    ) -> Pairing:
+        returned = _call_forward(forward, inputs, options)
+        output, rest = _split(returned)
+        bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
+        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound)
+
+    return Candidate(backward, paired=paired)
+
+
+def of_object(thing: Any) -> Candidate:
+    """An object, or a class that makes one, with ``forward(x)`` and ``backward(dy)``; it keeps its parameters and their gradients."""
+    made: dict[tuple[int, ...], Any] = {}
+
+    def paired(
+        dy: Array, inputs: Mapping[str, Array], options: Mapping[str, Any], saved: Mapping[str, Any], names: Names
+    ) -> Pairing:
+        first = next(iter(inputs))
+        shape = inputs[first].shape
+        if shape not in made:
+            made[shape] = _new(thing, inputs) if isinstance(thing, type) else copy.deepcopy(thing)
+        layer = made[shape]
+        held = _put(layer, inputs, options)
+        others = {n: a for n, a in inputs.items() if n == first or n not in held}
+        function = layer.forward if hasattr(layer, "forward") else layer.__call__
+        output, rest = _split(_call_forward(function, others, options))
+        bound = _bind_to_cache(layer.backward, dy, inputs, options, saved, names.symbols, rest)
+        answer = layer.backward(*bound.args, **bound.kwargs)
+        kept = _gradients_in(layer, names)
+        if kept and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
+            answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
+            answer = {f"d_{n}": a for n, a in answer.items()}
+        return Pairing(to_array(output), answer, bound)
+
+    function = thing if isinstance(thing, type) else thing.backward
+    return Candidate(function, paired=paired)
+
+
+def is_layer(thing: Any) -> bool:
+    """Whether it goes forward and backward by itself, with nothing but a cotangent."""
+    backward = getattr(thing, "backward", None)
+    if not callable(backward) or not (
+        callable(getattr(thing, "forward", None)) or (not isinstance(thing, type) and callable(thing))
+    ):
+        return False
+    try:
+        parameters = [p for p in inspect.signature(backward).parameters.values() if p.default is p.empty]
+    except (TypeError, ValueError):
+        return False
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+    return 1 <= len(names) <= 2
+
+
+def needs_forward(backward: Any) -> bool:
+    """Whether a function asks for a cotangent and one thing that is no input: a cache."""
+    try:
+        names = [p.name for p in inspect.signature(backward).parameters.values() if p.default is p.empty]
+    except (TypeError, ValueError):
+        return False
+    return len(names) == 2 and same(names[1]) in (
+        "cache",
+        "ctx",
+        "saved",
+        "memory",
+        "context",
+        "state",
+        "tape",
+        "residuals",
+        "res",
+    )
+
+
+def _call_forward(forward: Callable[..., Any], inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    extra = {"momentum": 0.1, "mode": "train", "is_training": True, "train": True}
+    extra = {n: v for n, v in extra.items() if n not in options}
+    parameters = _parameters(forward)
+    for p in parameters:
+        if same(p.name).rpartition("_")[2] in _SETTINGS:
+            extra[p.name] = {**options, "mode": "train" if options.get("training", True) else "test", "momentum": 0.9}
+    call = bind_forward(forward, inputs, {**options, **extra})
+    return forward(*call.args, **call.kwargs)
+
+
+def _split(returned: Any) -> tuple[Any, Any]:
+    """The output, and what comes with it."""
+    if isinstance(returned, (tuple, list)) and returned:
+        rest = returned[1:]
+        return returned[0], rest[0] if len(rest) == 1 else tuple(rest) or None
+    return returned, None
+
+
+def _bind_to_cache(
+    backward: Any,
+    dy: Array,
+    inputs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    saved: Mapping[str, Any],
+    symbols: Mapping[str, str],
+    rest: Any,
+) -> Bound:
+    parameters = [p for p in _parameters(backward) if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.default is p.empty]
+    if len(parameters) == 2 and rest is not None and same(parameters[1].name) not in {same(n) for n in inputs}:
+        first, second = (p.name for p in parameters)
+        if same(second) in COTANGENT and same(first) not in COTANGENT:
+            return Bound((rest, dy), {}, frozenset({"dy", *inputs}), (), told=f"{first} = its forward's cache, {second} = dy")
+        return Bound((dy, rest), {}, frozenset({"dy", *inputs}), (), told=f"{first} = dy, {second} = its forward's cache")
+    if len(parameters) == 1:
+        return Bound((dy,), {}, frozenset({"dy", *inputs}), (), told="")
+    return bind_backward(backward, dy, inputs, options, {**saved, **_recognised(rest, saved)}, symbols, spare=_flat(rest))
+
+
+def _flat(rest: Any) -> tuple[Any, ...]:
+    return (
+        ()
+        if rest is None
+        else tuple(rest.values())
+        if isinstance(rest, Mapping)
+        else tuple(rest)
+        if isinstance(rest, (tuple, list))
+        else (rest,)
+    )
+
+
+def _recognised(rest: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What the forward saved, under our names: by its own name in a dict, else by its value."""
+    found: dict[str, Any] = {str(k): v for k, v in rest.items()} if isinstance(rest, Mapping) else {}
+    arrays = [v for v in _flat(rest) if isinstance(v, np.ndarray) and v.size > 1]
+    for name, known in saved.items():
+        same_size = [v for v in arrays if isinstance(known, np.ndarray) and v.size == known.size]
+        for value in (v for v in same_size if np.allclose(v.reshape(known.shape), known, rtol=1e-6, atol=0)):
+            found.setdefault(name, value)
+    return found
+
+
+# Objects --------------------------------------------------------------------------------------------------------------
+
+
+def _new(thing: type, inputs: Mapping[str, Array]) -> Any:
+    shape = inputs[next(iter(inputs))].shape
+    sizes = [a.shape for n, a in list(inputs.items())[1:] if a.ndim == 1][:1] or [shape[-1:]]
+    tries: Iterable[tuple[Any, ...]] = ((), (sizes[0][0],), (sizes[0],), (shape,))
+    for arguments in tries:
+        try:
+            return thing(*arguments)
+        except TypeError:
+            continue
+    raise CheckInputError(
+        f"{thing.__name__} could not be made: not without arguments, nor with {sizes[0][0]}. Give an object of it"
+    )
+
+
+def _put(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) -> set[str]:
+    """The probe's parameters and options in place of the object's own; which there were."""
+    held: set[str] = set()
+    places: list[dict[str, Any]] = [vars(layer)] if hasattr(layer, "__dict__") else []
+    places += [v for k, v in list(places[0].items()) if k in _HOLDERS[:2] and isinstance(v, dict)] if places else []
+    for name, value in (*list(inputs.items())[1:], *options.items()):
+        words = set(other_names(name, None)) | ({"epsilon"} if name == "eps" else set())
+        for place in places:
+            for key in [k for k in place if isinstance(k, str) and same(k) in words and not callable(place[k])]:
+                if name in inputs and (
+                    name.startswith("running_") or (key in ("mean", "var", "m", "v", "g") and name != "weight")
+                ):
+                    continue
+                old = place[key]
+                place[key] = (
+                    np.array(value).reshape(np.shape(old) if np.size(old) == np.size(value) and np.ndim(old) else np.shape(value))
+                    if name in inputs
+                    else value
+                )
+                held.add(name)
+    return held
+
+
+def _gradients_in(layer: Any, names: Names) -> dict[str, Any]:
+    """dgamma, grad_weight, grads["gamma"], by input."""
+    found: dict[str, Any] = {}
+    first = names.wanted[0]
+    for key, value in list(getattr(layer, "__dict__", {}).items()):
+        if key in _HOLDERS[2:] and isinstance(value, Mapping):
+            for k, v in value.items():
+                name = names.gradient_of(str(k)) or names.named(str(k))
+                if name is not None and name != first:
+                    found[name] = v
+            continue
+        name = names.gradient_of(key)
+        if name is not None and name != first and value is not None:
+            found[name] = value
+    return found
+
+
+def _parameters(function: Any) -> Sequence[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
