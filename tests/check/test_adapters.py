@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import tinygrad_norm as tn
 from tinygrad_norm.check.adapters import as_candidate
 from tinygrad_norm.check.binding import CheckInputError
 from tinygrad_norm.check.candidate import ask, sanity
@@ -216,3 +217,56 @@ def test_a_library_that_is_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(CheckInputError, match="jax is not installed here"):
         as_candidate(lambda x: x, "jax")
+
+
+# PyTorch's own modules, and code for its tensors ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "title", "options", "summary"),
+    [
+        (lambda nn: nn.RMSNorm(8), "RMSNorm", "ε = 2.220446049250313e-16", "right"),
+        (lambda nn: nn.RMSNorm(8, eps=1e-3), "RMSNorm", "ε = 0.001", "right"),
+        (lambda nn: nn.LayerNorm(8, elementwise_affine=False), "LayerNorm", "ε = 1e-05", "right, without γ and β"),
+        (lambda nn: nn.LayerNorm(8, bias=False), "LayerNorm", "ε = 1e-05", "right, without β"),
+        (lambda nn: nn.GroupNorm(3, 6), "GroupNorm", "num_groups = 3  ε = 1e-05", "right"),
+        (lambda nn: nn.BatchNorm2d(4, eps=1e-3), "BatchNorm", "ε = 0.001", "right, not for 2 or 3 axes"),
+        (lambda nn: nn.BatchNorm1d(8).eval(), "BatchNorm", "training = False  ε = 1e-05", "right, not for 4 axes"),
+        (lambda nn: nn.InstanceNorm1d(3, affine=True), "InstanceNorm", "ε = 1e-05", "right, not for 4 axes"),
+        (lambda nn: nn.Softmax(-1), "Softmax", "", "right"),
+        (lambda nn: nn.CrossEntropyLoss(label_smoothing=0.1), "Cross-entropy", "label_smoothing = 0.1", "right"),
+    ],
+)
+def test_a_module_says_what_it_is(make, title, options, summary):
+    torch = pytest.importorskip("torch")
+    verdict = tn.check(make(torch.nn))
+    assert (verdict.title, verdict.options, verdict.summary) == (title, options, summary), verdict.text()
+
+
+def test_a_module_against_another_norm_is_wrong_and_what_says_nothing_is_asked():
+    torch = pytest.importorskip("torch")
+    assert not tn.check(torch.nn.LayerNorm(8), "rms_norm").ok
+    with pytest.raises(tn.check.InputError, match="say what it belongs to"):
+        tn.check(torch.nn.Linear(8, 8))
+
+
+@pytest.mark.thorough
+def test_a_compiled_module():
+    torch = pytest.importorskip("torch")
+    assert tn.check(torch.compile(torch.nn.LayerNorm(8), backend="eager")).ok
+
+
+def test_code_for_tensors_needs_no_word():
+    pytest.importorskip("torch")
+
+    def backward(dy, x, weight, bias, eps):
+        c = x - x.mean(-1, keepdim=True)
+        r = (c.pow(2).mean(-1, keepdim=True) + eps).rsqrt()
+        h, g, rows = c * r, dy * weight, tuple(range(x.ndim - 1))
+        dx = r * (g - g.mean(-1, keepdim=True) - h * (g * h).mean(-1, keepdim=True))
+        return dx, (dy * h).sum(rows), dy.sum(rows)
+
+    verdict = tn.check(backward, "layer_norm")
+    assert verdict.summary == "right"
+    assert any(note.endswith("it was given PyTorch's tensors") for note in verdict.notes)
+    assert tn.check(backward, "layer_norm", device="cpu").summary == "right"

@@ -18,14 +18,14 @@ from ..engine import Tensor, grad, tensor
 from ..engine.arrays import Array
 from .answers import Names, WrongAnswer, gathered, to_array
 from .binding import CheckInputError, bind_backward, bind_forward, is_backward, other_names, same
-from .candidate import Candidate
+from .candidate import Candidate, Pairing
 from .guard import explain, file_of, run
 
 LIMIT = 60.0  # seconds for a second derivative
 Inputs = Mapping[str, Array]
 
 
-def as_candidate(obj: Any, framework: str | None = None) -> Candidate:
+def as_candidate(obj: Any, framework: str | None = None, device: str | None = None) -> Candidate:
     """Anything whose backward can be judged, as a candidate for ``ask``.
 
     obj:        a function of arrays that computes gradients; or, recognized without being told: a ``torch.autograd.Function``
@@ -33,8 +33,9 @@ def as_candidate(obj: Any, framework: str | None = None) -> Candidate:
                 function of torch; a function of jax, a ``jax.custom_vjp`` or ``jax.jit`` object
     framework:  "torch" or "jax" for a plain function on that library's tensors. It computes the forward, unless its first
                 parameter is named as a cotangent (dy, grad_output, …): then it is itself the backward
+    device:     of PyTorch, such as "cuda": the tensors go there, the answer comes back
 
-    Tensors are on the CPU, in the arrays' dtype; for float64, JAX computes with x64 enabled.
+    Tensors are on the CPU unless ``device`` says otherwise, in the arrays' dtype; for float64, JAX computes with x64 enabled.
     Raises ``CheckInputError`` for what is not callable, a class that should be an instance, and a library not installed.
     """
     if isinstance(obj, Candidate):
@@ -54,7 +55,7 @@ def as_candidate(obj: Any, framework: str | None = None) -> Candidate:
         raise CheckInputError(f"check: a candidate is a function, not {type(obj).__name__}.")
     if found is None:
         return Candidate(obj)
-    return _torch(obj) if found == "torch" else _jax(obj)
+    return _torch(obj, device) if found == "torch" else _jax(obj)
 
 
 def order2_by_tensors(
@@ -126,6 +127,11 @@ def _home(obj: Any) -> str | None:
     return "jax" if "jax" in sys.modules and roots & {"jax", "jaxlib"} else None
 
 
+def speaks_torch(obj: Any) -> bool:
+    """Whether a plain function may be meant for tensors of PyTorch: its file, or its caller, imported it."""
+    return sys.modules.get("torch") is not None and callable(obj) and not isinstance(obj, type) and _home(obj) is None
+
+
 def is_of_a_framework(obj: Any) -> bool:
     """Whether PyTorch or JAX made it, and differentiates it."""
     torch = sys.modules.get("torch")
@@ -136,13 +142,13 @@ def is_of_a_framework(obj: Any) -> bool:
 # PyTorch --------------------------------------------------------------------------------------------------------------
 
 
-def _torch(obj: Any) -> Candidate:
+def _torch(obj: Any, device: str | None = None) -> Candidate:
     import torch
 
     def put(array: Any, watched: bool = False) -> Any:
         if not isinstance(array, np.ndarray):
             return array
-        t = torch.from_numpy(array.copy(order="K"))
+        t = torch.from_numpy(array.copy(order="K")).to(device or "cpu")
         return t.requires_grad_() if watched and t.is_floating_point() else t
 
     def leaves(inputs: Inputs) -> dict[str, Any]:
@@ -163,7 +169,7 @@ def _torch(obj: Any) -> Candidate:
         call = bind_backward(
             obj, put(dy), {n: put(a) for n, a in inputs.items()}, options, kept, Names(inputs, None, None).symbols
         )
-        return obj(*call.args, **call.kwargs)
+        return Pairing(None, obj(*call.args, **call.kwargs), call)
 
     def second(dy: Array, inputs: Inputs, options: Mapping[str, Any], v: Inputs) -> Mapping[str, Array] | str:
         def work() -> dict[str, Array]:
@@ -209,11 +215,19 @@ def _module_forward(module: Any, xs: Mapping[str, Any], options: Mapping[str, An
     import torch
 
     first = next(iter(xs.values()))
-    module = copy.deepcopy(module).to(first.dtype)
+    module = copy.deepcopy(module).to(device=first.device, dtype=first.dtype)
+    inner = getattr(module, "_orig_mod", module)  # a compiled one calls it
+    if hasattr(inner, "normalized_shape"):
+        inner.normalized_shape = tuple(xs["weight"].shape if "weight" in xs else first.shape[-1:])
+    if hasattr(inner, "num_features") and first.ndim > 1:
+        inner.num_features = first.shape[1]
     for part in module.modules():
         for n, value in options.items():
             for word in (n, "variance_epsilon") if n == "eps" else (n,):
-                if n != "training" and isinstance(getattr(part, word, None), (bool, int, float)) and value is not None:
+                if n == "training" or value is None or not hasattr(part, word):
+                    continue
+                old = getattr(part, word)
+                if isinstance(old, (int, float)) or (n == "eps" and old is None):
                     setattr(part, word, value)
     if "training" in options:
         module.train(bool(options["training"]))
@@ -224,8 +238,13 @@ def _module_forward(module: Any, xs: Mapping[str, Any], options: Mapping[str, An
                 own[key] = n
                 break
     others = {n: t for n, t in xs.items() if n not in own.values()}
-    call = bind_forward(module.forward, others, options)
-    return torch.func.functional_call(module, {key: xs[n] for key, n in own.items()}, call.args, dict(call.kwargs))
+    call = bind_forward(inner.forward, others, options)
+    put = {key: xs[n] for key, n in own.items()}
+    if first.ndim > 1:  # statistics that run along have the channels' size
+        for key, value in module.named_buffers():
+            if key not in put and value.ndim == 1 and len(value) != first.shape[1]:
+                put[key] = torch.full((first.shape[1],), float(key.endswith("var")), dtype=value.dtype, device=value.device)
+    return torch.func.functional_call(module, put, call.args, dict(call.kwargs))
 
 
 # JAX --------------------------------------------------------------------------------------------------------------

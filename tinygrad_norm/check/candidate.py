@@ -203,7 +203,11 @@ def _ask(
             got.read(found.returned)
             return
         if isinstance(candidate, Candidate) and candidate.gradients is not None:
-            got.read(candidate.gradients(cotangent, given, options, kept))
+            answer = candidate.gradients(cotangent, given, options, kept)
+            if isinstance(answer, Pairing):
+                calls.append(answer.bound)
+                got.taken, answer = answer.bound.taken, answer.returned
+            got.read(answer)
             return
         call = bind_backward(candidate, cotangent, given, options, kept, names.symbols)
         got.taken = call.taken

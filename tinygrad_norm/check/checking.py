@@ -10,12 +10,13 @@ import numpy as np
 
 from ..engine import Tensor, describe
 from ..engine.tensor import as_dtype
-from ..norms import InputError, Norm
-from .adapters import as_candidate, is_of_a_framework
+from ..norms import InputError, Norm, get
+from .adapters import as_candidate, is_of_a_framework, speaks_torch
 from .candidate import Answer, Candidate
 from .case import Case
 from .explanations import judge
 from .judgement import Judgement
+from .modules import told_by
 from .paired import is_layer, of_object, with_forward
 from .probes import Strength, far_from_zero, first_shape, given, sites
 from .steps import judge_steps, second_order
@@ -31,7 +32,7 @@ _SAY = (
 
 def check(
     candidate: Any,
-    norm: str | Norm | Callable[..., Tensor],
+    norm: str | Norm | Callable[..., Tensor] | None = None,
     *,
     inputs: Any = None,
     shape: tuple[int, ...] | None = None,
@@ -44,13 +45,15 @@ def check(
     framework: str | None = None,
     forward: Callable[..., Any] | None = None,
     wrt: str | Sequence[str] | None = None,
+    device: str | None = None,
     **options: Any,
 ) -> Verdict:
     """Judge a hand-derived backward, and name the term that is wrong.
 
     candidate:    ``(dy, x, weight, bias, eps) -> (dx, dweight, dbias)``, arrays in, arrays out, arguments matched by name
                   where their names are usual; or a class or callable of PyTorch or JAX, whose own backward is judged
-    norm:         a registered name, a ``Norm``, or any forward recorded from primitives (then ``inputs`` is needed)
+    norm:         a registered name, a ``Norm``, or any forward recorded from primitives (then ``inputs`` is needed). A module
+                  of PyTorch's says it by its class, and is judged by its own options
     inputs:       for a forward of your own: its arrays, by argument name or in order; for a norm: your own probe
     shape:        of the input that is drawn
     grad_output:  the cotangent of your own probe. The verdict is always from a strong one; of yours it is said how strong
@@ -62,6 +65,7 @@ def check(
     forward:      the forward that the candidate belongs to, ``(x, gamma, beta, …) -> out, cache``: it is judged first, and what it
                   saves is handed to the backward
     wrt:          the inputs whose gradients it gives, if not all, by name or symbol: ``("input",)``
+    device:       of PyTorch, such as "cuda": the numbers go there, the answer comes back
     options:      the norm's own, such as ``eps``
 
     A mistake is named only if its gradient is the candidate's to rounding, 50·u·(1 + |μ|/σ) of the largest summand.
@@ -72,18 +76,37 @@ def check(
     narrow = as_dtype("check", np.float64 if dtype is None else dtype)
     if narrow not in (np.float16, np.float32, np.float64):
         raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
-    subject = Subject(norm, options, inputs)
-    trial = Trial(_called(candidate, framework, forward), subject, saved, limit, wrt=subject.among(wrt))
+    own = told_by(candidate)
+    norm = own.norm if norm is None and own is not None else norm
+    if norm is None:
+        raise InputError(f"check: {describe(candidate)}: say what it belongs to, such as check(candidate, 'layer_norm').")
+    theirs = own is not None and norm in (own.norm, get(own.norm))
+    subject = Subject(norm, {**own.options, **options} if own is not None and theirs else options, inputs)
+    asked = subject.among(wrt)
+    if own is not None and theirs:
+        subject.plain = tuple(n for n in own.without if n in subject.norm.parameters(subject.norm.shape, **subject.options))
+        shape = own.shape if shape is None and inputs is None else shape
+        if subject.plain and asked is None:
+            asked = tuple(n for n in ("input", "weight", "bias") if n not in subject.plain)
+    trial = Trial(_called(candidate, framework, forward, device), subject, saved, limit, wrt=asked)
     main = first_shape(subject, shape, inputs)
-    strength = Strength(subject, main, seed)
+    strength = Strength(subject, main, seed, asked)
     case, probe = strength.case, strength.probe
     yours = None
     if (inputs is not None and subject.registered) or grad_output is not None:
         yours = strength.of(subject.case(given(subject, inputs, case), grad_output))
 
     answer = trial.ask(case, np.float64)
+    if answer.raised and framework is None and forward is None and speaks_torch(candidate):
+        other = replace(trial, call=as_candidate(candidate, "torch", device))
+        tensors = other.ask(case, np.float64)
+        if not tensors.raised:
+            trial, answer = (
+                other,
+                replace(tensors, notes=(*tensors.notes, f"with arrays it {answer.error}; it was given PyTorch's tensors")),
+            )
     if inputs is None and wrt is None and trial.knows_no_parameters(case, answer):
-        subject.plain, trial = True, replace(trial, wrt=("input",))
+        subject.plain, trial = ("weight", "bias"), replace(trial, wrt=("input",))
         strength = Strength(subject, main, seed, ("input",))
         case, probe = strength.case, strength.probe
         answer = trial.ask(case, np.float64)
@@ -123,7 +146,7 @@ def check(
                 judgements = {n: _precision(far, n, single, j, narrow) for n, j in judgements.items()}
         first = case.inputs[next(iter(case.leaves))].shape
         judgements, looked, limits, told = elsewhere(trial, judgements, first, sites(subject, main), precise, seed)
-        limits = ["without γ and β", *limits] if subject.plain else limits
+        limits = [f"without {' and '.join(map(subject.symbol, subject.plain))}", *limits] if subject.plain else limits
         notes += told if all(j.ok for j in judgements.values()) else []
         judgements |= judge_steps(case, answer, notes)
         if order == 2 and all(j.ok for j in judgements.values()):
@@ -146,7 +169,7 @@ def check(
     )  # fmt: skip
 
 
-def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] | None) -> Any:
+def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] | None, device: str | None) -> Any:
     owner = getattr(candidate, "__self__", None)
     if forward is not None:
         return with_forward(candidate, forward)
@@ -160,7 +183,7 @@ def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] |
             and not is_of_a_framework(owner)
         ):
             return of_object(owner)
-    return as_candidate(candidate, framework)
+    return as_candidate(candidate, "torch" if device is not None and framework is None else framework, device)
 
 
 def _precision(case: Case, name: str, single: Answer, right: Judgement, dtype: Any) -> Judgement:

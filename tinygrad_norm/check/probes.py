@@ -143,7 +143,7 @@ def draw(subject: Subject, rng: np.random.Generator, shape: Any) -> dict[str, Ar
             f"check: {subject.title} needs an input with at least {subject.norm.min_ndim} axes, none empty, not {shape}."
         )
     values = {}
-    plain = {"weight": np.ones, "bias": np.zeros} if subject.plain else {}
+    plain = {n: make for n, make in (("weight", np.ones), ("bias", np.zeros)) if n in subject.plain}
     for n, s in {"input": shape, **subject.norm.parameters(shape, **subject.options)}.items():
         if n in plain:
             values[n] = plain[n](s)

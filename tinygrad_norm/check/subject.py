@@ -34,7 +34,7 @@ class Subject:
     def __init__(self, norm: Any, options: Mapping[str, Any], inputs: Any) -> None:
         self.registered = isinstance(norm, (str, Norm))
         self.axes: dict[str, tuple[str, ...]] | None = None
-        self.plain = False  # γ = 1 and β = 0, for a candidate that knows neither
+        self.plain: tuple[str, ...] = ()  # of γ = 1 and β = 0, those that a candidate does not know
         if self.registered:
             self.norm: Norm = get(norm)
             self.options = check_settings(self.norm, options, "check")
