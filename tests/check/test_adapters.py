@@ -270,3 +270,38 @@ def test_code_for_tensors_needs_no_word():
     assert verdict.summary == "right"
     assert any(note.endswith("it was given PyTorch's tensors") for note in verdict.notes)
     assert tn.check(backward, "layer_norm", device="cpu").summary == "right"
+
+
+def test_bfloat16_and_mixed_dtypes():
+    torch = pytest.importorskip("torch")
+    seen = set()
+
+    def backward(dy, x, weight, bias, eps, factor=1.0):
+        seen.add((dy.dtype, x.dtype, weight.dtype))
+        kind = weight.dtype
+        dy, x = dy.to(kind), x.to(kind)
+        c = x - x.mean(-1, keepdim=True)
+        r = (c.pow(2).mean(-1, keepdim=True) + eps).rsqrt()
+        h, g, rows = c * r, dy * weight, tuple(range(x.ndim - 1))
+        dx = r * (g - g.mean(-1, keepdim=True) - factor * h * (g * h).mean(-1, keepdim=True))
+        return dx, (dy * h).sum(rows), dy.sum(rows)
+
+    mixed = {"x": "bfloat16", "weight": "float32", "bias": "float32"}
+    assert tn.check(backward, "layer_norm", dtype=mixed, framework="torch").summary == "right"
+    assert (torch.bfloat16, torch.bfloat16, torch.float32) in seen
+    assert tn.check(backward, "layer_norm", dtype="bfloat16", framework="torch").summary == "right"
+    assert (torch.bfloat16,) * 3 in seen
+    wrong = tn.check(
+        lambda dy, x, weight, bias, eps: backward(dy, x, weight, bias, eps, -1), "layer_norm", dtype="bfloat16", framework="torch"
+    )
+    assert wrong.judgements["input"].mistakes == ("σ²: sign",)
+    with pytest.raises(tn.check.InputError, match=r"dtype=.'gain'.: LayerNorm has input, weight, bias"):
+        tn.check(backward, "layer_norm", dtype={"gain": "bfloat16"}, framework="torch")
+
+
+def test_rounding_to_bfloat16_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    from tinygrad_norm.check.answers import to_bfloat16
+
+    x = np.random.default_rng(0).normal(size=1000).astype(np.float32) * 10.0 ** np.arange(-20, 20).repeat(25)
+    np.testing.assert_array_equal(to_bfloat16(x), torch.from_numpy(x.astype(np.float32)).bfloat16().float().numpy())

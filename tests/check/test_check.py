@@ -193,7 +193,7 @@ def test_the_sum_as_a_loss_tells_no_formula_for_dx_from_another():
         ({"order": 3}, InputError, r"check: order=3; it is 1 or 2"),
         ({"momentum": 0.1}, InputError, "LayerNorm has no option momentum; it has eps, "),
         ({"eps": -1.0}, InputError, "from 0 on"),
-        ({"dtype": "int32"}, InputError, "dtype='int32'; it is float16, float32 or float64"),
+        ({"dtype": "int32"}, InputError, "dtype='int32'; it is float16, bfloat16, float32 or float64"),
         ({"grad_output": np.ones(3)}, ShapeError, r"cotangent of shape \(3,\) for output .*; the shapes must be equal"),
         ({"grad_output": np.full((4, 8), np.inf)}, InputError, "the cotangent has entries that are not finite"),
         ({"inputs": {"input": np.full((4, 8), np.nan)}}, InputError, "x has entries that are not finite"),

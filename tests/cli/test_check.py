@@ -153,7 +153,7 @@ def test_a_junit_file_is_written_whole_or_not_at_all(tmp_path, capsys, monkeypat
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("mine.py", "--norm", "layernorm"), "there is no 'layernorm'. Known: ada_norm"),
+        (("mine.py", "--norm", "layernorm"), "there is no 'layernorm'. Did you mean layer_norm?"),
         (("mine.py:ln_bwd", "--arg", "shape=3"), "--arg shape=…: that is no option of a norm"),
         (("mine.py:ln_bwd", "--arg", "epsilon=3"), "LayerNorm has no option epsilon"),
         (("mine.py:none",), "there is no none in it"),

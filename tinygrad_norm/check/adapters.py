@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine import Tensor, grad, tensor
 from ..engine.arrays import Array
-from .answers import Names, WrongAnswer, gathered, to_array
+from .answers import Brain, Names, WrongAnswer, gathered, to_array
 from .binding import CheckInputError, bind_backward, bind_forward, is_backward, other_names, same
 from .candidate import Candidate, Pairing
 from .guard import explain, file_of, run
@@ -148,7 +148,8 @@ def _torch(obj: Any, device: str | None = None) -> Candidate:
     def put(array: Any, watched: bool = False) -> Any:
         if not isinstance(array, np.ndarray):
             return array
-        t = torch.from_numpy(array.copy(order="K")).to(device or "cpu")
+        t = torch.from_numpy(np.array(array, order="K")).to(device or "cpu")
+        t = t.bfloat16() if isinstance(array, Brain) else t
         return t.requires_grad_() if watched and t.is_floating_point() else t
 
     def leaves(inputs: Inputs) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def ask(
 
     ``KeyboardInterrupt`` passes through, nothing else does; ``SystemExit`` is an error like another.
     """
-    return _ask(candidate, dy, inputs, options, saved, wanted, limit, symbols, np.array)
+    return _ask(candidate, dy, inputs, options, saved, wanted, limit, symbols, _copied)
 
 
 def sanity(
@@ -120,21 +120,21 @@ def sanity(
 ) -> Answer:
     """``ask``, with notes on whether the answer is the same a second time, and on arrays laid out otherwise in memory."""
     ask_on = functools.partial(_ask, candidate, dy, inputs, options, saved, wanted, limit, symbols)
-    first = ask_on(np.array)
+    first = ask_on(_copied)
     if all(g is None for g in first.gradients.values()):
         return first
     notes = list(first.notes)
     names = Names(inputs, wanted, symbols)
     again: Mapping[str, Array | None] = {}
-    for layout, when in ((np.array, "the second time"), (_transposed, "for transposed input"), (_strided, "for strided input")):
+    for layout, when in ((_copied, "the second time"), (_transposed, "for transposed input"), (_strided, "for strided input")):
         other = ask_on(layout)
-        again = other.gradients if layout is np.array else again
+        again = other.gradients if layout is _copied else again
         if other.error != first.error:
             notes.append(f"{when}: {other.error or 'no error any more'}")
             if other.error is not None and other.error.startswith(_LATE):
                 break
             continue
-        exactly = layout is np.array
+        exactly = layout is _copied
         floor = float(np.max(np.abs(dy), initial=0)) if dy.size else 0.0
         told = [_difference(names.label(n), a, other.gradients[n], floor, exactly) for n, a in first.gradients.items()]
         notes += [f"gives another answer {when}: {t}" for t in told if t][:1]
@@ -156,18 +156,22 @@ def _difference(label: str, a: Array | None, b: Array | None, floor: float, exac
     return f"{label} rounds differently, by {gap:.1e}" if exactly else None
 
 
+def _copied(a: Array) -> Array:
+    return np.array(a, subok=True)
+
+
 def _transposed(a: Array) -> Array:
     """A copy whose first axis runs fastest."""
-    return np.array(a, order="F") if np.ndim(a) > 1 else _strided(a)
+    return np.array(a, order="F", subok=True) if np.ndim(a) > 1 else _strided(a)
 
 
 def _strided(a: Array) -> Array:
     """A copy with other numbers between its own."""
     if not np.ndim(a):
-        return np.array(a)
+        return _copied(a)
     room: Array = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)[..., ::2]
     room[...] = a
-    return room
+    return room.view(type(a))
 
 
 # One call -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,13 @@ from .alterations import Backward, Mistake
 from .compare import rounding_of
 from .mistakes import library, told_apart
 
+BFLOAT16 = "bfloat16"
 ALIAS = 1e-9  # relative: below, two formulas are one on these numbers
+
+
+def unit_roundoff(dtype: Any) -> float:
+    """Half the distance from 1 to the next number; NumPy has no bfloat16, which has 8 bits."""
+    return 2.0**-8 if dtype == BFLOAT16 else float(np.finfo(dtype).eps) / 2
 
 
 @dataclass(eq=False)
@@ -57,7 +63,7 @@ class Case:
 
     def gate(self, name: str, dtype: Any, like: Array | None = None) -> float:
         """How far rounding in ``dtype`` may take this gradient (or a mistaken one, ``like``) from its formula."""
-        unit = float(np.finfo(dtype).eps) / 2
+        unit = unit_roundoff(dtype)
         truth = float(np.max(np.abs(self.truth[name]), initial=0))
         larger = 1.0 if like is None or not truth else max(1.0, float(np.max(np.abs(like), initial=0)) / truth)
         return self.rounding[name] * unit * larger

@@ -13,7 +13,7 @@ from ..engine.tensor import as_dtype
 from ..norms import InputError, Norm, get
 from .adapters import as_candidate, is_of_a_framework, speaks_torch
 from .candidate import Answer, Candidate
-from .case import Case
+from .case import BFLOAT16, Case, unit_roundoff
 from .explanations import judge
 from .judgement import Judgement
 from .modules import told_by
@@ -21,7 +21,7 @@ from .paired import is_layer, of_object, with_forward
 from .probes import Strength, far_from_zero, first_shape, given, sites
 from .steps import judge_steps, second_order
 from .subject import Subject
-from .trial import Trial, elsewhere
+from .trial import Trial, cast, elsewhere
 from .verdict import Verdict
 
 _SAY = (
@@ -57,7 +57,9 @@ def check(
     inputs:       for a forward of your own: its arrays, by argument name or in order; for a norm: your own probe
     shape:        of the input that is drawn
     grad_output:  the cotangent of your own probe. The verdict is always from a strong one; of yours it is said how strong
-    dtype:        float32 or float16 also judges the arithmetic in that precision, besides the formula
+    dtype:        float32, float16 or "bfloat16" also judges the arithmetic in that precision, besides the formula; by input where
+                  they differ, ``{"input": "bfloat16", "weight": "float32"}``. Code for PyTorch gets bfloat16 as such, other code
+                  single-precision numbers that bfloat16 holds
     saved:        for a backward that takes saved statistics under unusual names: argument name -> name on the record
     order:        2 also differentiates the candidate: saved statistics are constants to it, and that shows
     limit:        seconds the candidate may take for one answer
@@ -73,9 +75,10 @@ def check(
     """
     if type(order) is not int or order not in (1, 2):
         raise InputError(f"check: order={describe(order)}; it is 1 or 2.")
-    narrow = as_dtype("check", np.float64 if dtype is None else dtype)
+    mixed = _mixed(dtype)
+    narrow = np.dtype(np.float64) if mixed is not None else as_dtype("check", np.float64 if dtype is None else dtype)
     if narrow not in (np.float16, np.float32, np.float64):
-        raise InputError(f"check: dtype={describe(dtype)}; it is float16, float32 or float64.")
+        raise InputError(f"check: dtype={describe(dtype)}; it is float16, bfloat16, float32 or float64.")
     own = told_by(candidate)
     norm = own.norm if norm is None and own is not None else norm
     if norm is None:
@@ -144,8 +147,11 @@ def check(
             if far is not None:
                 single = trial.ask(far, narrow)
                 judgements = {n: _precision(far, n, single, j, narrow) for n, j in judgements.items()}
+        if mixed is not None:
+            judgements = _in_mixed(trial, case, judgements, mixed)
         first = case.inputs[next(iter(case.leaves))].shape
         judgements, looked, limits, told = elsewhere(trial, judgements, first, sites(subject, main), precise, seed)
+        limits = [*limits, f"to {precise}'s rounding"] if precise != np.float64 else limits
         limits = [f"without {' and '.join(map(subject.symbol, subject.plain))}", *limits] if subject.plain else limits
         notes += told if all(j.ok for j in judgements.values()) else []
         judgements |= judge_steps(case, answer, notes)
@@ -186,13 +192,43 @@ def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] |
     return as_candidate(candidate, "torch" if device is not None and framework is None else framework, device)
 
 
+def _mixed(dtype: Any) -> Mapping[str, Any] | None:
+    """Dtypes by input, where they differ or are bfloat16; "" stands for all the others."""
+    if isinstance(dtype, Mapping):
+        return {n: BFLOAT16 if BFLOAT16 in str(d) else as_dtype("check", d) for n, d in dtype.items()}
+    return {"": BFLOAT16} if BFLOAT16 in str(dtype) else None
+
+
+def _in_mixed(trial: Trial, case: Case, judgements: dict[str, Judgement], mixed: Mapping[str, Any]) -> dict[str, Judgement]:
+    """The formula is right; is it also, with each input in its own dtype?"""
+    by_symbol = {trial.subject.symbol(n): n for n in case.inputs}
+    if unknown := {n for n in mixed if n and n not in case.inputs and n not in by_symbol}:
+        raise InputError(f"check: dtype={sorted(unknown)}: {trial.subject.title} has {', '.join(case.inputs)}.")
+    named = {by_symbol.get(n, n): d for n, d in mixed.items()}
+    of = {n: named.get(n, named.get("", np.dtype(np.float32))) for n in case.inputs}
+    first = of[next(iter(case.leaves))]
+    rounded = {
+        n: np.asarray(cast(t.numpy(), of[n]), np.float64) if t.requires_grad else t.numpy() for n, t in case.inputs.items()
+    }
+    other = trial.subject.case(rounded, np.asarray(cast(case.dy, first), np.float64))
+    answer = trial.ask(other, of)
+    coarse = max(of.values(), key=unit_roundoff)
+    found = {}
+    for n, j in judgements.items():
+        if n not in case.leaves or j.status != "right":
+            found[n] = j
+            continue
+        found[n] = _precision(other, n, answer, j, coarse)
+    return found
+
+
 def _precision(case: Case, name: str, single: Answer, right: Judgement, dtype: Any) -> Judgement:
     """The formula is right; is it also computed well?"""
     mine = single.gradients.get(name)
     if mine is None:
         return Judgement(name, right.symbol, "wrong", lines=(f"in lower precision: {single.error or 'none given'}",))
-    wider = mine.dtype.itemsize > dtype.itemsize  # no better for it: what it was given is rounded
-    rough = judge(case, name, right.symbol, mine.astype(dtype) if wider else mine)
+    wider = dtype == BFLOAT16 or mine.dtype.itemsize > dtype.itemsize  # no better for it: what it was given is rounded
+    rough = judge(case, name, right.symbol, mine, dtype=dtype if wider else mine.dtype)
     if rough.status == "right":
         return rough
     lines = ("the formula is right (in float64), its arithmetic in lower precision is not: rounding does not explain the error.",

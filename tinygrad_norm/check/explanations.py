@@ -31,16 +31,20 @@ from .sanity import (
 _FAR = 0.25  # an explanation that leaves more than this unexplained is none
 
 
-def judge(case: Case, name: str, symbol: str, mine: Array | None, explained: bool = True, **more: Any) -> Judgement:
+def judge(
+    case: Case, name: str, symbol: str, mine: Array | None, explained: bool = True, dtype: Any = None, **more: Any
+) -> Judgement:
     """The verdict on one gradient, in the dtype it came in.
 
     explained:  whether to say why it is wrong, if it is
+    dtype:      of the arithmetic, where it is known to be another than what came
     more:       what else is known of it, as ``Given`` has it
     """
     if mine is None:
         return Judgement(name, symbol, "missing", lines=(f"the candidate gives no {symbol}",))
     truth = case.truth[name]
-    dtype = _arithmetic(mine, truth)
+    inferred = dtype is None
+    dtype = _arithmetic(mine, truth) if inferred else dtype
     given = Given(name, symbol, mine.astype(np.float64), dtype, **more)
     measured: dict[str, Any] = {"max_abs": np.inf, "relative": np.inf}
     found = None
@@ -53,11 +57,8 @@ def judge(case: Case, name: str, symbol: str, mine: Array | None, explained: boo
         if off <= allowed:
             found = changes_from_call_to_call(case, given)
             if found is None:
-                told = (
-                    (f"computed in {dtype} inside; judged by that rounding",)
-                    if dtype != mine.dtype and off > case.gate(name, mine.dtype)
-                    else ()
-                )
+                single = inferred and dtype != mine.dtype and off > case.gate(name, mine.dtype)
+                told = (f"computed in {dtype} inside; judged by that rounding",) if single else ()
                 return Judgement(name, symbol, "right", lines=told, **measured)
     found = found or explain(case, given, EXPLANATIONS if explained else (as_published,))
     return Judgement(name, symbol, found.status, mistakes=found.mistakes, aliases=found.aliases, lines=found.lines, **measured)

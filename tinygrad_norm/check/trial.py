@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from .answers import to_bfloat16
 from .candidate import Answer, ask, sanity
-from .case import Case
+from .case import BFLOAT16, Case
 from .explanations import judge
 from .forward import judge_output
 from .judgement import Judgement
 from .probes import Site, case_at
 from .subject import SAVED, Subject, statistics
+
+
+def cast(a: Any, dtype: Any) -> Any:
+    """Numbers in that dtype; those of bfloat16 travel in single precision."""
+    return to_bfloat16(a) if dtype == BFLOAT16 else a.astype(dtype)
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,13 @@ class Trial:
 
     def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
         """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
-        arrays = {n: t.numpy().astype(dtype) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
-        kept = {n: a.astype(dtype) for n, a in statistics(case, self.saved, self.flat).items()}
+        of = dtype if isinstance(dtype, Mapping) else dict.fromkeys(case.inputs, dtype)
+        first = of[next(iter(case.leaves))]
+        arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
+        kept = {n: cast(a, first) for n, a in statistics(case, self.saved, self.flat).items()}
         symbols = {n: self.subject.symbol(n) for n in arrays}
         how = ask if once else sanity
-        return how(self.call, case.dy.astype(dtype), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
+        return how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
 
     def wanted(self, case: Case) -> list[str]:
         """The inputs whose gradients are asked for."""

@@ -71,11 +71,19 @@ def add_parser(commands: Any) -> None:
         "--arg", action="append", default=[], type=option, metavar="NAME=VALUE", help="an option, such as eps=1e-6"
     )
     parser.add_argument("--shape", type=shape_argument, metavar="16,64", help="of the input it is asked with")
-    parser.add_argument("--dtype", choices=("float32", "float64"), help="float32 judges the arithmetic besides the formula")
+    parser.add_argument(
+        "--dtype",
+        choices=("float16", "bfloat16", "float32", "float64"),
+        help="a narrower one judges the arithmetic besides the formula",
+    )
     parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers it is asked with (default: 0)")
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: also differentiate it once more")
     parser.add_argument("--limit", type=_seconds, default=10.0, metavar="SECONDS", help="for one answer (default: 10)")
     parser.add_argument("--framework", choices=("torch", "jax"), help="the functions compute on that library's tensors")
+    parser.add_argument(
+        "--wrt", metavar="INPUTS", help="the inputs whose gradients it gives, if not all, such as input or x,weight"
+    )
+    parser.add_argument("--device", help="of PyTorch, such as cuda: the numbers go there, the answer comes back")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the results as a JSON list and nothing else")
     form.add_argument("--quiet", action="store_true", help="print a line for each function and nothing else")
@@ -132,11 +140,18 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
             order=args.order,
             seed=args.seed,
             limit=args.limit,
-            **options | ({} if found.forward is None else {"forward": found.forward}),
+            **options | _said(found, args),
         )
     except TinygradNormError as error:
         return _Result(label, found, error=f"{label}: {error}")
     return _Result(label, found, verdict)
+
+
+def _said(found: Found, args: argparse.Namespace) -> dict[str, Any]:
+    """What is not always there."""
+    wrt = None if args.wrt is None else tuple(w.strip() for w in args.wrt.split(","))
+    said = {"forward": found.forward, "wrt": wrt, "device": args.device}
+    return {n: v for n, v in said.items() if v is not None}
 
 
 # Showing it -----------------------------------------------------------------------------------------------------------
