@@ -211,13 +211,24 @@ def test_a_guess_that_is_not_right_is_not_judged():
 
     verdict = tn.check(l2, "normalize")
     assert not verdict.judged
-    assert verdict.summary.startswith(
-        "not judged: its parameter grad_n is taken for dy, by position; its parameter n is taken for x"
-    )
+    assert verdict.summary.startswith("not judged: its parameter n is taken for x, by position, and with that it is not right")
     assert verdict.junit().get("errors") == "1"
     assert tn.check(
         l2, "normalize", saved={"norm": "‖x‖"}, forward=lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True), x)
     ).error
+
+
+def test_a_first_parameter_that_is_the_gradient_of_something_is_no_guess():
+    verdict = tn.check(lambda dw, v, g: (dw, None), "weight_norm")
+    assert verdict.judged
+    assert verdict.judgements["input"].status == "wrong"
+
+
+def test_numbers_of_half_precision_are_no_sign_of_coarse_arithmetic():
+    """What was drawn are such numbers: dy itself is judged as exactly as anything."""
+    verdict = tn.check(lambda dy, x: dy, lambda x: x - 0.001 * x.mean(-1, keepdims=True), inputs=np.ones((4, 8)))
+    assert not verdict.ok
+    assert verdict.judgements["x"].allowed < 1e-4
 
 
 def test_arithmetic_in_single_precision_inside():

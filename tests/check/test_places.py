@@ -170,7 +170,7 @@ def returning(change):
         (lambda dx, dw, db: (dx, db, dw), "dγ and dβ are swapped"),
         (lambda dx, dw, db: (dx, 0 * dw, db), "dγ is zero everywhere"),
         (lambda dx, dw, db: (dx, dw[None], db), "dγ has shape (1, 8), not (8,): right values in the wrong shape"),
-        (lambda dx, dw, db: (dx, dx, db), "this is dx, in the place of dγ"),
+        (lambda dx, dw, db: (dx, dx, db), "dγ has shape (4, 8), not (8,): this is dx, in the place of dγ"),
     ],
 )
 def test_right_numbers_in_the_wrong_place(change, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ COTANGENT = (
     *("grad", "grad_output", "grad_outputs", "grad_out", "out_grad", "output_grad", "output_gradient"),
     *("upstream", "upstream_grad", "upstream_gradient"),
 )
+_COTANGENT = re.compile(r"(d|grad|∂)", re.IGNORECASE)  # comes first, and is called the gradient of something
 _INPUTS = (
     ("input", "x", "inp", "inputs", "x_in"),
     ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g"),
@@ -236,14 +238,11 @@ def _bind(
         found.update({f"**{n}": n for n in rest})
     shown = [f"{p.name} = {symbols.get(found[p.name], found[p.name])}" for p in named if p.name in found]
     plain = all(same(p.name) in (found[p.name], symbols.get(found[p.name])) for p in named if p.name in found)
-    return Bound(
-        tuple(args),
-        kwargs,
-        frozenset(found.values()),
-        tuple(guessed) if by_name else (),
-        tuple(guessed),
-        "" if plain else ", ".join(shown),
-    )
+    first = named[0].name if named else ""
+    if found.get(first) == "dy" and _COTANGENT.match(first):
+        guessed = [g for g in guessed if not g.startswith(f"its parameter {first} ")]
+    told = "" if plain else ", ".join(shown)
+    return Bound(tuple(args), kwargs, frozenset(found.values()), tuple(guessed) if by_name else (), tuple(guessed), told)
 
 
 _STATISTICS = frozenset(word for group in _SAVED for word in group if len(word) > 1 or word in "yμσ")

@@ -21,6 +21,7 @@ from .known import pair, rule
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
+    in_the_place_of_another,
     not_finite,
     of_another_shape,
     overwritten,
@@ -68,16 +69,10 @@ def _arithmetic(mine: Array, truth: Array) -> Any:
     """The dtype its arithmetic can have been in: what was computed in single precision and widened is still single."""
     if mine.dtype not in (np.float16, np.float32, np.float64):
         return np.dtype(np.float64)
-    dtype = mine.dtype
-    with np.errstate(over="ignore"):
-        for narrow in (np.dtype(np.float32), np.dtype(np.float16)):
-            if (
-                narrow.itemsize < dtype.itemsize
-                and np.array_equal(mine.astype(narrow), mine)
-                and not np.array_equal(truth.astype(narrow), truth)
-            ):
-                dtype = narrow
-    return dtype
+    single = np.dtype(np.float32)  # (half-precision numbers are what it was given: to give such says nothing)
+    if mine.dtype == np.float64 and np.array_equal(mine.astype(single), mine) and not np.array_equal(truth.astype(single), truth):
+        return single
+    return mine.dtype
 
 
 def explain(case: Case, given: Given, explanations: Sequence[Explain]) -> Explanation:
@@ -140,6 +135,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     overwritten,
     with_routes(rule),
     block,
+    in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
     by_index,

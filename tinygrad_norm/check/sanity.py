@@ -43,7 +43,15 @@ def in_another_order(case: Case, given: Given) -> Explanation | None:
                 return Explanation((f"{_d(case, moved[0])} and {_d(case, moved[1])} are swapped",), ("order",))
             gave, wants = (", ".join(_d(case, n) for n in names) for names in (order, places))
             return Explanation((f"you return ({gave}); the order is ({wants})",), ("order",))
-    return Explanation((f"this is {_d(case, fits[given.name][0])}, in the place of {given.symbol}",), ("order",))
+    return None
+
+
+def in_the_place_of_another(case: Case, given: Given) -> Explanation | None:
+    """Another input's gradient, which may stand in its own place, too."""
+    for other in case.truth:
+        if other != given.name and _are(case, given.array, other, given):
+            return Explanation((f"this is {_d(case, other)}, in the place of {given.symbol}",), ("order",))
+    return None
 
 
 def of_another_shape(case: Case, given: Given) -> Explanation | None:
@@ -51,6 +59,9 @@ def of_another_shape(case: Case, given: Given) -> Explanation | None:
         return None
     truth, mine = case.truth[given.name], given.array
     text = f"{given.symbol} has shape {mine.shape}, not {truth.shape}"
+    misplaced = in_the_place_of_another(case, given)
+    if misplaced is not None:
+        return Explanation((f"{text}: {misplaced.lines[0]}",), misplaced.mistakes)
     if mine.size == truth.size and given.is_it(case, truth.reshape(mine.shape)):
         return Explanation((f"{text}: right values in the wrong shape",), ("shape",))
     if mine.shape == truth.shape[::-1] and given.is_it(case, truth.T):
