@@ -299,3 +299,72 @@ def test_pairs_and_classes_are_found_in_a_file(tmp_path, capsys):
     assert main(["check", f"{path}:batchnorm_backward", f"{path}:LayerNorm", f"{path}:LayerNorm.backward", "--quiet"]) == 0
     assert main(["check", f"{path}:guess_layer_norm_backward", "--quiet"]) == 2
     assert "not judged  " in capsys.readouterr().out
+
+
+# Every way of handing it over -------------------------------------------------------------------------------------------
+
+
+def ways(answer):
+    """The same backward in every accepted signature; ``answer(dy, x, w, b, eps)`` computes it."""
+
+    class Object:
+        def __init__(self):
+            self.weight, self.bias, self.eps = np.ones(1), np.zeros(1), 0.0
+
+        def forward(self, x):
+            self.x = x
+            return tn.functional.layer_norm(
+                tn.tensor(x), x.shape[-1], tn.tensor(self.weight), tn.tensor(self.bias), self.eps
+            ).numpy()
+
+        def backward(self, dout):
+            dx, self.dweight, self.dbias = answer(dout, self.x, self.weight, self.bias, self.eps)
+            return dx
+
+    def forward(x, gamma, beta, eps):
+        layer = Object()
+        layer.weight, layer.bias, layer.eps = gamma, beta, eps
+        return layer.forward(x), (x, gamma, beta, eps)
+
+    yield "plain", lambda dy, x, weight, bias, eps: answer(dy, x, weight, bias, eps), {}
+    yield "keywords", lambda *, eps, gamma, beta, x, dout: answer(dout, x, gamma, beta, eps), {}
+    yield "cache", lambda dout, cache: answer(dout, *(cache[n] for n in ("x", "gamma", "beta", "eps"))), {}
+    yield "forward", lambda dout, cache: answer(dout, *cache), {"forward": forward}
+    yield "dict", lambda dy, x, w, b, eps: dict(zip(("dx", "dw", "db"), answer(dy, x, w, b, eps))), {}
+    yield "list", lambda grad_output, inp, gain, shift, epsilon: list(answer(grad_output, inp, gain, shift, epsilon)), {}
+    yield "object", Object(), {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_right_gradient_is_right_in_every_signature_and_one_wrong_entry_is_wrong(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(2, 7, size=rng.integers(2, 4)).tolist())
+    spoiled = {"at": None}
+
+    def answer(dy, x, w, b, eps):
+        _, back = tn.vjp(lambda x, w, b: tn.functional.layer_norm(x, x.shape[-1], w, b, eps), *(tn.tensor(a) for a in (x, w, b)))
+        dx, dw, db = (g.numpy().copy() for g in back(tn.tensor(dy)))
+        if spoiled["at"] is not None and x.shape == shape:
+            dx.flat[spoiled["at"] % dx.size] += spoiled["by"]
+        return dx, dw, db
+
+    options = {"shape": shape, "eps": float(10 ** rng.uniform(-8, -1))}
+    for name, candidate, more in ways(answer):
+        spoiled["at"] = None
+        verdict = tn.check(candidate, "layer_norm", **more, **options)
+        assert verdict.ok, f"{name}: {verdict}"
+        spoiled.update(at=int(rng.integers(100)), by=100 * verdict.judgements["input"].allowed)
+        wrong = tn.check(candidate, "layer_norm", **more, **options)
+        assert not wrong.judgements["input"].ok, f"{name}: {wrong}"
+
+
+def test_rounding_of_single_precision_is_said_to_be_that():
+    def partly(dy, x, weight, bias, eps):
+        c = x - m(x)
+        r = ((m(c * c) + eps) ** -0.5).astype(np.float32).astype(np.float64)
+        h, g, rows = c * r, dy * weight, tuple(range(x.ndim - 1))
+        return r * (g - m(g) - h * m(g * h)), (dy * h).sum(rows), dy.sum(rows)
+
+    verdict = tn.check(partly, "layer_norm")
+    assert verdict.judgements["input"].status == "imprecise"
+    assert "the size of single-precision rounding" in verdict.text()

@@ -118,6 +118,17 @@ def by_index(case: Case, given: Given) -> Explanation | None:
     return Explanation(tuple(lines)) if lines else None
 
 
+def coarse(case: Case, given: Given) -> Explanation | None:
+    """The right formula, as near as single precision goes."""
+    single = np.dtype(np.float32)
+    truth = case.truth[given.name]
+    if given.dtype != np.float64 or np.max(np.abs(given.array - truth), initial=0) > case.gate(given.name, single):
+        return None
+    text = "the size of single-precision rounding: part of it is computed in float32, or two large numbers cancel"
+    where = _map(given.array, truth, case.gate(given.name, given.dtype))
+    return Explanation((text, *where), status="imprecise")
+
+
 def residual(case: Case, given: Given) -> Explanation | None:
     """What comes nearest, what that leaves, and where the difference is."""
     truth = case.truth[given.name]
@@ -139,6 +150,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     with_routes(pair),
     with_routes(combination),
     by_index,
+    coarse,
     residual,
 )
 

@@ -23,9 +23,9 @@ def not_finite(case: Case, given: Given) -> Explanation | None:
 def zero_everywhere(case: Case, given: Given) -> Explanation | None:
     if np.any(given.array) or not np.any(case.truth[given.name]):
         return None
-    mistakes = rule(case, given)
-    lines = (f"{given.symbol} is zero everywhere: it was never computed, or never written",)
-    return Explanation((*lines, *(mistakes.lines if mistakes else ())), mistakes.mistakes if mistakes else ())
+    text = f"{given.symbol} is zero everywhere: it was never computed, or never written"
+    known = rule(case, given)
+    return Explanation((text,)) if known is None else Explanation((text, *known.lines), known.mistakes, known.aliases)
 
 
 def in_another_order(case: Case, given: Given) -> Explanation | None:
