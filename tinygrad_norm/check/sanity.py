@@ -73,7 +73,7 @@ def of_another_shape(case: Case, given: Given) -> Explanation | None:
         return Explanation((text,), known.mistakes if known else ("shape",), known.aliases if known else ())
     if known is not None:
         return Explanation((text, *known.lines), known.mistakes, known.aliases)
-    return Explanation((text,), ("shape",))
+    return Explanation((text,))
 
 
 def transposed(case: Case, given: Given) -> Explanation | None:
