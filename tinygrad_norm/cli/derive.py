@@ -32,6 +32,7 @@ def add_parser(commands: Any) -> None:
         "--shape", type=shape_argument, metavar="7,11", help="of the numbers it is checked with; sizes should differ"
     )
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: the gradient of the gradient")
+    parser.add_argument("--closed", action="store_true", help="one line, even where a list of lines is shorter")
     parser.add_argument("--lemma", action="append", default=[], metavar="'Σ_N(q) = 1'", help="what else is known of a sum")
     parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers it is checked with (default: 0)")
     parser.add_argument("--format", choices=FORMATS, help="(default: text, or what the suffix of --out says)")
@@ -44,7 +45,18 @@ def run_derive(args: argparse.Namespace) -> int:
     forward, inputs = forward_of(args)
     how: dict[str, Any] = {"shape": args.shape, "lemmas": args.lemma, "seed": args.seed, **dict(args.arg)}
     wanted = [args.wrt] if args.wrt else _all(forward, inputs, how)
-    found = [derive(forward, wrt, inputs=inputs, order=args.order, **how) for wrt in wanted]
+    found, without = [], []
+    for wrt in wanted:
+        try:
+            found.append(derive(forward, wrt, inputs=inputs, order=args.order, form="closed" if args.closed else "auto", **how))
+        except DerivationError as error:  # one input without an answer does not keep the others from theirs
+            if args.wrt:
+                raise
+            without.append(f"{wrt}: {error}")
+    if not found:
+        raise DerivationError("\n".join(without))
+    if without:
+        print("\n".join(without), file=sys.stderr)
     kind = args.format or _SUFFIXES.get(args.out.suffix if args.out else "", "text")
     if kind == "html" and args.out is None and sys.stdout.isatty():
         raise DerivationError("derive: a page is for a browser: --out layer_norm.html.")

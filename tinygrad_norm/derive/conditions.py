@@ -100,8 +100,6 @@ def is_positive(d: Any, or_zero: bool = False) -> bool:
 def condition(left: Any, sign: str, right: Any) -> Any:
     """The comparison as an expression that is 1 where it holds."""
     d = left - right
-    made: dict[str, Callable[[], Any]] = {
-        ">": lambda: Positive(d), "<": lambda: Positive(-d), "≤": lambda: AtLeast(-d), "≥": lambda: AtLeast(d),
-        "=": lambda: Zero(d), "≠": lambda: 1 - Zero(d),
-    }  # fmt: skip
-    return made[sign]()
+    if sign in ("=", "≠"):
+        return Zero(d) if sign == "=" else 1 - Zero(d)
+    return (Positive if sign in "<>" else AtLeast)(d if sign in ">≥" else -d)

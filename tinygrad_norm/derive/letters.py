@@ -180,13 +180,14 @@ class Letters(Home):
         """A tensor's meaning, in the letters that are found in it; for one with a name of its own, that is the outermost's."""
         before = set(self.definitions)
         expr = self.finding(self._meaning(t), root=name is not None or not self._divides(t))
-        if name is None or expr not in self.definitions or expr in before:
+        letter = expr.as_base_exp()[0]
+        if name is None or letter not in self.definitions or letter in before:
             return expr
-        self._count[_bare(expr.name)] -= 1  # it was found first here, and has a name
-        del self.values[expr]
-        meaning = self.definitions.pop(expr)
-        self.finding.forget(expr)
-        return meaning
+        self._count[_bare(letter.name)] -= 1  # it was found first here, and has a name
+        del self.values[letter]
+        meaning = self.definitions.pop(letter)
+        self.finding.forget(letter)
+        return expr.xreplace({letter: meaning})
 
     def _divides(self, t: Tensor) -> bool:
         """Whether all that is done with it is to divide by it."""

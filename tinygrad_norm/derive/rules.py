@@ -104,10 +104,9 @@ class Rewriting:
 
         def part(s: Any) -> Any:
             for f in sp.Mul.make_args(s.args[0]):
-                base = f.as_base_exp()[0]
-                if isinstance(base, (Letter, Sigma, Mean)) and not varies(f) & set(s.args[1:]):
+                if f.atoms(Letter) and not varies(f) & set(s.args[1:]):
                     over = "".join(map(str, s.args[1:]))
-                    left.setdefault(over, {})[self.write(base)] = None
+                    left.setdefault(over, {})[self.write(f.as_base_exp()[0])] = None
             return self._each_part(s, s.args[0])
 
         new = self._out(_each_sum(expr, part))
@@ -132,8 +131,9 @@ class Rewriting:
         reasons = []
         for letter, definition in self.definitions.items():
             factors = sp.Mul.make_args(definition)
-            if definition.is_Pow and definition.base.is_Add:  # 1/(σ + ε), which division leaves behind
-                again = {p: letter ** (p.exp / definition.exp) for p in expr.atoms(sp.Pow) if p.base == definition.base}
+            base, n = definition.as_base_exp()
+            if base.is_Add:  # 1/(σ + ε), which division leaves behind
+                again = {p: letter ** (p.exp / n) for p in expr.atoms(sp.Pow) if p.base == base}
                 again = {p: q for p, q in again.items() if q.as_base_exp()[1].is_Integer}
                 if again:
                     expr = expr.xreplace(again)
@@ -362,8 +362,9 @@ class Rewriting:
         """How often the largest entry occurs: once, if there are no ties on the record."""
         for m, definition in self.letters.definitions.items():
             u, *axes = definition.args if isinstance(definition, Highest) else (None,)
-            same = u is not None and tuple(axes) == total.args[1:] and total.args[0] == Zero(u - m)
-            if same and bool((self.letters.number(total) == 1).all()):
+            if u is None or tuple(axes) != total.args[1:] or total.args[0] != Zero(u - m):
+                continue
+            if (self.letters.number(total) == 1).all():
                 note = f"the largest entry, {m.name}, occurs once along {''.join(map(str, axes))}"
                 if note not in self.letters.notes:
                     self.letters.notes.append(note)
@@ -497,10 +498,9 @@ def _has_new_inverse(new: Any, old: Any, factor: Any) -> bool:
 
 def _leaves(names: list[str], over: str) -> str:
     """``rstd and Σ(c·dy·γ) do not vary along N, so they leave the sum``."""
-    shown = names if len(names) < 4 else [*names[:2], "others"]
-    if len(shown) == 1:
-        return f"{shown[0]} does not vary along {over}, so it leaves the sum"
-    return f"{', '.join(shown[:-1])} and {shown[-1]} do not vary along {over}, so they leave the sum"
+    if len(names) == 1:
+        return f"{names[0]} does not vary along {over}, so it leaves the sum"
+    return f"{', '.join(names[:-1])} and {names[-1]} do not vary along {over}, so they leave the sum"
 
 
 def _shared(a: Any, b: Any) -> Any:
