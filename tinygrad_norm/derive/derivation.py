@@ -8,14 +8,16 @@ from functools import cached_property
 from typing import Any
 
 from ..engine.arrays import Array
+from ..graph import Graph
 from ..graph.table import ascii_text, to_json
+from .axes import Axes
 from .equality import Equality, compare_formulas, off
 from .formula import Formula
 from .letters import Letters
 from .plain import Plain, Writing, formula_of
 from .recording import Record
 from .rules import Lemma
-from .source import Program, identifier
+from .source import Source, identifier
 from .symbols import Letter
 from .writer import Hand, Text
 
@@ -93,6 +95,14 @@ class Derivation:
             Plain(self.letters, [self.dy, *self.named], calling=True), self.gradient, target, self.expr, self.named, self.stages
         )
 
+    def _fixed(self) -> list[str]:
+        """The axes that have the same size on the record at other sizes: groups by width."""
+        again = self.record.again
+        if again is None:
+            return []
+        other = {str(a): n for a, n in Axes(Graph(again.output), again.axes).sizes.items()}
+        return [str(a) for a, n in self.letters.sizes.items() if other.get(str(a)) == n]
+
     @property
     def ok(self) -> bool:
         """Whether every line agrees with the one before, and the last with the record's gradient."""
@@ -155,22 +165,17 @@ class Derivation:
     def numpy_source(self) -> str:
         """A NumPy function that computes the gradient; it runs without this package."""
         record = self.record
-        names: dict[Any, str] = {self.dy: "dy" if record.order == 1 else "v"}
-        again = {self.letters.of[record.dy].expr: "dy"} if record.order == 2 else {}
+        names = {self.dy.name: "dy" if record.order == 1 else "v"}
+        again = {self.letters.of[record.dy].expr.name: "dy"} if record.order == 2 else {}
         for n, t in record.inputs.items():
             if t in self.letters.of:
-                names[self.letters.of[t].expr] = identifier("x" if n == "input" else n, {**names, **again})
+                names[self.letters.of[t].expr.name] = identifier("x" if n == "input" else n, {**names, **again})
         names |= again
-        target = self.letters.of[record.inputs[self.of]].expr
+        target = self.letters.of[record.inputs[self.of]].expr.name
         function = f"{identifier(record.name, {})}_{identifier('d' + names[target], {})}" + (
             "_again" if record.order == 2 else ""
         )
-        about = f"{self.formula}"
-        return self._program.source(function, names, self.dy, target, about)
-
-    @cached_property
-    def _program(self) -> Program:
-        return Program(self.letters, self.expr, self.named, self.gradient)
+        return str(Source(self.formula, function, names, str(self.formula)))
 
     def to_json(self) -> str:
         return to_json(

@@ -65,6 +65,7 @@ class Formula:
     layouts:  of each input and of dy, and under ``of`` that of the result: by the letter's name
     numbers:  settings such as ε, by name
     sizes:    as recorded; of use only where shapes do not tell an axis' size, as the number of groups
+    fixed:    the axes whose size is the same whatever the input's, as far as is known
     """
 
     name: str
@@ -75,6 +76,7 @@ class Formula:
     layouts: tuple[tuple[str, Layout], ...]
     numbers: tuple[tuple[str, float], ...] = ()
     sizes: tuple[tuple[str, int], ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[Letter, ...]:
@@ -117,11 +119,16 @@ class Formula:
             if len(dim) == 1:
                 sizes[dim[0]] = n
         for dim, n in dims:
-            for a in dim[:-1]:
-                sizes.setdefault(a, recorded[a])
+            for a in dim:
+                if a != self.free(dim):
+                    sizes.setdefault(a, recorded[a])
             if dim:
-                sizes.setdefault(dim[-1], n // int(np.prod([sizes[a] for a in dim[:-1]], dtype=int)))
+                sizes.setdefault(self.free(dim), n // int(np.prod([sizes[a] for a in dim if a != self.free(dim)], dtype=int)))
         return {a: sizes.get(a, recorded.get(a, 1)) for a in self.axes}
+
+    def free(self, dim: tuple[str, ...]) -> str:
+        """Of axes that were merged, the one that follows from the others: the last that is not fixed."""
+        return next((a for a in reversed(dim) if a not in self.fixed), dim[-1])
 
     def _spread(self, name: str, array: Array, layout: Layout, sizes: Mapping[str, int]) -> Array:
         """An array with one axis for each named one, in their order."""

@@ -98,6 +98,8 @@ class Plain:
             if e is None:
                 continue
             z = self._exponent(e)
+            if total is not None:
+                z = self._moving(z, total[1])
             made.append(Call("softmax", (self(z),), self.over(total[1])) if total is not None else Call("sigmoid", (self(z),)))
             factors = [a for a in factors if a is not e and a is not f]
         return [*map(self.factor, factors), *made]
@@ -112,6 +114,20 @@ class Plain:
         s = self.letters.definitions.get(s, s)
         z = self._exponent(s.args[0]) if isinstance(s, Sigma) else None
         return None if z is None else (z, s.args[1:])
+
+    def _moving(self, z: Any, axes: Any) -> Any:
+        """z without what does not vary along the axes: a softmax is the same without it."""
+        terms = sp.Add.make_args(self.letters.definitions.get(z, z))
+        moving = [t for t in terms if varies(t) & set(axes)]
+        return sp.Add(*moving) if 0 < len(moving) < len(terms) else z
+
+    def _share(self, p: Any) -> tuple[Any, Any] | None:
+        """z and the axes, of exp(z)/Σ exp(z) by its letter."""
+        for e in sp.Mul.make_args(self.letters.definitions.get(p, p)):
+            total = self._total(e.base) if e.is_Pow and e.exp == -1 else None
+            if total is not None and self._exponent(self.letters.definitions.get(p, p) * e.base) == total[0]:
+                return total
+        return None
 
     def _logistic(self, s: Any) -> Any:
         """z, of 1 + exp(z)."""
@@ -137,6 +153,9 @@ class Plain:
             if z is not None:
                 return Call("sigmoid", (self(-z),))
             return Power(self(f.base), self(f.exp))
+        if isinstance(f, sp.log) and self.calling and (share := self._share(f.args[0])) is not None:
+            z, axes = share
+            return Call("log_softmax", (self(self._moving(z, axes)),), self.over(axes))
         if isinstance(f, sp.log) and self.calling:
             total, logistic = self._total(f.args[0]), self._logistic(f.args[0])
             if total is not None:
@@ -188,7 +207,13 @@ class Writing:
 
 
 def formula_of(
-    plain: Plain, name: str, of: Letter, expr: Any, named: Mapping[Letter, Any], stages: Collection[Letter] = ()
+    plain: Plain,
+    name: str,
+    of: Letter,
+    expr: Any,
+    named: Mapping[Letter, Any],
+    stages: Collection[Letter] = (),
+    fixed: Collection[str] = (),
 ) -> Formula:
     """A result with a line for every letter it needs."""
     letters = plain.letters
@@ -208,7 +233,7 @@ def formula_of(
     numbers = {a.name: float(letters.values[a]) for a in letters.literals.values() if isinstance(a, Letter) and a.name in used}
     return Formula(
         name, of.name, result, tuple(lines), plain.axes, _layouts(plain, used), tuple(numbers.items()),
-        tuple((str(a), n) for a, n in letters.sizes.items()),
+        tuple((str(a), n) for a, n in letters.sizes.items()), tuple(fixed),
     )  # fmt: skip
 
 
