@@ -1,4 +1,12 @@
-"""From the tape to the closed form. The only room that knows SymPy, and it imports it when asked for a formula."""
+"""From the tape to the closed form. The only room that knows SymPy, and it imports it when asked for a formula.
+
+How a derivation flows through the room: ``recording`` runs the forward at sizes that can be told apart; ``axes`` names the
+axes; ``letters`` reads the record in ``symbols``, and ``finding`` gives letters to what nobody named (x̂, rstd, a softmax);
+``conditions`` are factors such as [x > 0]. ``deriving`` reads the engine's own backward pass over these symbols and has it
+rewritten: by ``rules`` into one line, or in ``stages``, a line for each cotangent. ``plain`` makes trees of the result
+(``tree``, ``formula``), which every hand writes (``writer``, ``source``, ``pages``). ``equality`` compares normal forms
+(``normal``).
+"""
 
 from ..graph.routes import lend_closed_form
 from .asking import derive

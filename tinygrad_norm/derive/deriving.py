@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,7 +74,8 @@ def _derive(record: Record, name: str, lemmas: Sequence[str], form: str) -> Deri
     y, x = record.output, record.inputs[name]
     graph = Graph(y)
     if x not in graph.ids:
-        raise DerivationError(f"derive: the output does not depend on {x.name}.")
+        what = "the output" if record.order == 1 else y.name
+        raise DerivationError(f"derive: {what} does not depend on {x.name}: its derivative is zero.")
     letters = Letters(graph, record.axes, record.numbers, record.sized)
     out, source = letters.of[y], letters.of[x].expr
     cotangent = np.random.default_rng(y.size).normal(size=y.shape) if record.order == 2 else record.dy.data
@@ -214,8 +216,22 @@ def _route_steps(letters: Letters, graph: Graph, x: Tensor, seed: Symbol, cotang
         share = along(graph, r.edges, seed, SymbolReading(letters)).expr
         scale = float(np.max(np.abs(r.graph.cotangent(cotangent)), initial=0))
         exact = letters.spread(r.share, letters.axes.dims[x])
-        steps.append(Step("route", r.letter, share, r.title, r.passes, off(letters.number(share), exact, scale)))
+        steps.append(
+            Step("route", r.letter, share, _title(letters, graph, r.title), r.passes, off(letters.number(share), exact, scale))
+        )
     return steps
+
+
+def _title(letters: Letters, graph: Graph, title: str) -> str:
+    """A route's title in the letters that the formulas use."""
+    write = Writing(Plain(letters), Text)
+    known: dict[str, str] = {}
+    for node in graph.nodes:
+        expr = letters.of[node.tensor].expr
+        base = expr.as_base_exp()[0]
+        known |= dict.fromkeys((node.label, node.operand), write(base if isinstance(base, Letter) else expr))
+    names = sorted((n for n in known if n), key=len, reverse=True)
+    return re.sub(rf"(?<!\w)({'|'.join(map(re.escape, names))})(?!\w)", lambda m: known[m[0]], title)
 
 
 def _given(letters: Letters, lemmas: Sequence[str], inputs: Collection[str | None]) -> list[Lemma]:

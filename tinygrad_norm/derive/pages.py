@@ -37,6 +37,10 @@ def _verdict(d: Derivation) -> str:
     return f"largest difference to the record's gradient: {number(d.verify())}" + ("" if d.ok else "   NOT THE SAME")
 
 
+def _assumed(d: Derivation) -> list[str]:
+    return [f"assumed, as on the record: {', '.join(d.assumptions)}"] if d.assumptions else []
+
+
 def as_text(d: Derivation, columns: int = 100) -> str:
     lines = [f"{d.title}: {d.gradient}, derived from the record"]
     for kind, title, steps in _sections(d):
@@ -50,9 +54,7 @@ def as_text(d: Derivation, columns: int = 100) -> str:
                 lines += _wrapped(f"  {s.left}  {s.rule}:  {body}", columns, s.off)
             else:
                 lines += _wrapped(f"  {s.left} = {body}", columns, s.off)
-    if d.assumptions:
-        lines += ["", f"assumed, as on the record: {', '.join(d.assumptions)}"]
-    lines += ["", *str(d.formula).split("\n"), _verdict(d), _costs(d)]
+    lines += ["", *str(d.formula).split("\n"), *_assumed(d), _verdict(d), _costs(d)]
     return "\n".join(lines)
 
 
@@ -78,7 +80,13 @@ def as_markdown(d: Derivation) -> str:
             else:
                 lines.append(f"- {s.rule}: ${hand(s.expr)}$" if kind == "route" else f"- ${hand.equation(s.left, s.expr)}$")
         lines.append("")
-    lines += [f"**Result:** $${d.latex()}$$", "", f"{_verdict(d)}; {_costs(d)}.", ""]
+    lines += [
+        f"**Result:** $${d.latex()}$$",
+        "",
+        *(t for a in _assumed(d) for t in (f"{a}.", "")),
+        f"{_verdict(d)}; {_costs(d)}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -102,11 +110,16 @@ def _latex_section(d: Derivation) -> str:
                 about = f"{s.rule}: {s.reason}" if kind == "rewrite" and s.reason else s.rule
                 lines.append(f"\\paragraph{{}}{_plain(about)}")
             lines.append(_display(hand.equation(s.left, s.expr)))
-    lines += ["\\subsection*{Result}", *(_display(hand.hand.equation(left, e)) for left, e in d.formula.equations()), ""]
+    lines += [
+        "\\subsection*{Result}",
+        *(_display(hand.hand.equation(left, e)) for left, e in d.formula.equations()),
+        *map(_plain, _assumed(d)),
+        "",
+    ]
     return "\n".join(lines)
 
 
-def _display(equation: str, columns: int = 220) -> str:
+def _display(equation: str, columns: int = 150) -> str:
     """One displayed equation, broken between terms where it is long."""
     left, _, right = equation.partition(" = ")
     if len(right) > columns:  # \\left( … \\right) would not break
@@ -147,9 +160,9 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } summary { cursor: pointer; font-size: 1.1rem; font-weight: 600; padding: .4rem 0; }
 details { border-top: 1px solid var(--line); } ol { list-style: none; padding: 0 0 .5rem; margin: 0; }
-li { display: grid; grid-template-columns: 1fr auto; gap: .1rem 1rem; padding: .35rem 0; align-items: baseline; }
+li { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .1rem 1rem; padding: .35rem 0; align-items: baseline; }
 li > p { grid-column: 1 / -1; margin: 0; color: var(--soft); } li > p b { color: var(--mark); }
-li > div { overflow: auto hidden; padding: .3rem 0; } .off { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
+li > div, .result > div { padding: .3rem 0; overflow-wrap: anywhere; } math + math { margin-left: .25em; } p, summary { overflow-wrap: anywhere; } .off { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
 math { font-size: 1.1rem; } .result { border: 1px solid var(--line); border-left: .3rem solid var(--mark); padding: .8rem 1rem; overflow-x: auto; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .8rem; font-size: .9rem; }
 @media print { details { break-inside: avoid; } }
@@ -184,7 +197,7 @@ def as_section(d: Derivation, heading: str = "h1") -> str:
     result = "".join(f"<div>{hand.hand.equation(a, e)}</div>" for a, e in d.formula.equations())
     return (
         f"<{heading}>{title}</{heading}><div class=result>{result}</div>"
-        f"<p>{html.escape(_verdict(d))}; {html.escape(_costs(d))}. Beside each line: the largest difference to the line before, in numbers.</p>"
+        f"{''.join(f'<p>{html.escape(a)}.</p>' for a in _assumed(d))}<p>{html.escape(_verdict(d))}; {html.escape(_costs(d))}. Beside each line: the largest difference to the line before, in numbers.</p>"
         f"{''.join(parts)}<details><summary>In NumPy</summary><pre>{html.escape(d.numpy_source())}</pre></details>"
     )
 

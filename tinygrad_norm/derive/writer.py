@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from .tree import Call, Indicator, Letter, Node, Number, Power, Product, Size, Sum, Total
+from .tree import Call, Indicator, Letter, Node, Number, Power, Product, Size, Sum, Total, product_of
 
 
 class Hand:
@@ -353,4 +353,23 @@ class MathML(Hand):
         return f"<mrow><mo>[</mo>{self(node.left)}<mo>{html.escape(node.sign)}</mo>{self(node.right)}<mo>]</mo></mrow>"
 
     def equation(self, left: str, right: Node) -> str:
-        return f'<math displaystyle="true"><mrow>{self.letter(left)}<mo>=</mo>{self(right)}</mrow></math>'
+        """Pieces between which a narrow page may break the line: a term each, also of a sum in brackets."""
+        pieces = self._pieces(right)
+        pieces[0] = f"{self.letter(left)}<mo>=</mo>{pieces[0]}"
+        return " ".join(f'<math displaystyle="true"><mrow>{p}</mrow></math>' for p in pieces)
+
+    def _pieces(self, node: Node) -> list[str]:
+        if isinstance(node, Sum):
+            found = []
+            for k, t in enumerate(node.terms):
+                negative, _ = self.term(t)
+                sign = self.minus if negative else self.plus if k else ""
+                inner = self._pieces(product_of(Number(-1), t) if negative else t)
+                found += [sign + inner[0], *inner[1:]]
+            return found
+        last = node.factors[-1] if isinstance(node, Product) else None
+        if isinstance(node, Product) and isinstance(last, Sum) and not any(map(below, node.factors)):
+            inner = self._pieces(last)
+            head = self(product_of(*node.factors[:-1])) + self.times
+            return [f"{head}<mo>(</mo>{inner[0]}", *inner[1:-1], f"{inner[-1]}<mo>)</mo>"]
+        return [self(node)]
