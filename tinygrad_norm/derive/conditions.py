@@ -22,7 +22,7 @@ class Positive(_Indicator):
     @classmethod
     def eval(cls, d: Any) -> Any:
         if d.is_number:
-            return sp.Integer(1 if d > 0 else 0)
+            return sp.Integer(1 if d > 0 else 0) if d.is_real else None
         if is_positive(d):
             return sp.Integer(1)
         if is_positive(-d, or_zero=True):
@@ -36,7 +36,7 @@ class AtLeast(_Indicator):
     @classmethod
     def eval(cls, d: Any) -> Any:
         if d.is_number:
-            return sp.Integer(1 if d >= 0 else 0)
+            return sp.Integer(1 if d >= 0 else 0) if d.is_real else None
         if is_positive(d, or_zero=True):
             return sp.Integer(1)
         if is_positive(-d):
@@ -49,8 +49,12 @@ def _by_branches(kind: Any, d: Any) -> Any:
     inner = next(iter(sorted(d.atoms(Positive, AtLeast), key=sp.default_sort_key)), None)
     if inner is not None:
         other = complement(inner)
-        yes, no = ({inner: sp.Integer(v), other: sp.Integer(1 - v)} for v in (1, 0))
-        return inner * kind(d.xreplace(yes)) + other * kind(d.xreplace(no))
+        yes, no = (kind(d.xreplace({inner: sp.Integer(v), other: sp.Integer(1 - v)})) for v in (1, 0))
+        if no == 0 and isinstance(yes, (Positive, AtLeast)):
+            beyond = inner.args[0] - yes.args[0]
+            if beyond.is_number and (beyond > 0 or (beyond == 0 and isinstance(yes, Positive))):
+                return yes  # which does not hold but where the other does
+        return inner * yes + other * no
     number = abs(d.as_coeff_Mul()[0])
     return kind(d / number) if number != 1 else None
 
@@ -78,7 +82,7 @@ class Zero(_Indicator):
 def is_positive(d: Any, or_zero: bool = False) -> bool:
     """Whether an expression is greater than zero for all numbers, as far as can be seen at once."""
     if d.is_number:
-        return bool(d >= 0 if or_zero else d > 0)
+        return bool(d.is_real) and bool(d >= 0 if or_zero else d > 0)
     if isinstance(d, Letter):
         return False
     if d.is_Symbol or isinstance(d, sp.exp):  # a size

@@ -29,7 +29,7 @@ from .writer import Text
 
 _ROUTES = 12  # more than these are not listed one by one
 _MOST_ROUTES = {1: 40, 2: 400}  # beyond, nothing is written as one sum unless it is asked for
-_SHORT = 90  # signs: a line that needs no stages
+_SHORT = 60  # signs: a line that needs no stages
 
 
 def derive_now(
@@ -172,13 +172,24 @@ def _staged(rewriting: Rewriting, letters: Letters, chain: _Chain, gradient: str
         before[change.of] = now
     expr = stages.lines.pop(target)
     made = {a: e for a, e in rewriting.named.items() if a not in chain.lines}
+    if not steps or steps[-1].expr != expr:
+        gap = off(letters.number(expr), letters.number(chain.found), floor)
+        steps.append(Step("rewrite", gradient, expr, "the line that is left for the input", "", gap))
     return _Result(expr, {**made, **stages.lines}, tuple(rewriting.lemmas), tuple(steps), frozenset(stages.lines))
 
 
 def _forward_steps(letters: Letters) -> list[Step]:
     known = {a: float(np.max(np.abs(v), initial=0)) for a, v in letters.values.items()}
+    write = Writing(Plain(letters), Text)
+    recognised = {v: f"{write(with_means(letters.opened(e)))} is {v}" for e, v in letters.finding.notes}
     return [
-        Step("forward", a.name, with_means(e), off=off(letters.number(e), letters.values[a], _floor(known, e)))
+        Step(
+            "forward",
+            a.name,
+            with_means(e),
+            rule=recognised.get(a, ""),
+            off=off(letters.number(e), letters.values[a], _floor(known, e)),
+        )
         for a, e in letters.definitions.items()
     ]
 

@@ -80,7 +80,7 @@ class Finding:
 
     def _mean_of(self, e: Any) -> tuple[Any, tuple[Any, ...]] | None:
         """u and its axes where e is mean(u)."""
-        e = self.meaning(e)
+        e = e.xreplace({a: self.meaning(a) for a in e.args if isinstance(a, Letter)}) if e.is_Mul else self.meaning(e)
         for s in sp.Mul.make_args(e):
             if isinstance(s, Sigma) and e == s / sp.Mul(*s.args[1:]):
                 return s.args[0], s.args[1:]

@@ -151,7 +151,6 @@ class Letters(Home):
                 self.leaves.append(letter)
                 if why:
                     self.opaque[letter] = why
-        self.notes += [f"{a} is written as {v}" for a, v in self.finding.notes]
 
     def _asked(self, t: Tensor) -> Any:
         """What a mask is, where it is known what was compared."""
@@ -303,6 +302,10 @@ class Letters(Home):
         return frozenset(a for dim in self.axes.dims[self.graph.main_input] for a in dim)
 
     # Formulas -----------------------------------------------------------------------------------------------
+
+    def opened(self, expr: Any) -> Any:
+        """A formula with the definitions of its own letters put in, once, but for those of means."""
+        return expr.xreplace({a: e for a, e in self.definitions.items() if not a.name.startswith("μ")})
 
     def inlined(self, expr: Any) -> Any:
         """A formula with every definition put in, down to the leaves."""

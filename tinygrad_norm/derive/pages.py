@@ -53,7 +53,7 @@ def as_text(d: Derivation, columns: int = 100) -> str:
             elif kind == "route":
                 lines += _wrapped(f"  {s.left}  {s.rule}:  {body}", columns, s.off)
             else:
-                lines += _wrapped(f"  {s.left} = {body}", columns, s.off)
+                lines += _wrapped(f"  {s.left} = {body}" + (f"   ({s.rule})" if s.rule else ""), columns, s.off)
     lines += ["", *str(d.formula).split("\n"), *_assumed(d), _verdict(d), _costs(d)]
     return "\n".join(lines)
 

@@ -63,11 +63,29 @@ class Rewriting:
             self.common,
             self.group,
         ]
+        whole = self._parameters(expr)
+        expr = expr.xreplace(whole)
+        back = {a: e for e, a in whole.items()}
         for rule in rules:
             new, name, reason = rule(expr)
             if new != expr:
-                yield name, reason, new
+                self.named = {g: e.xreplace(back) for g, e in self.named.items()}
+                yield name, reason, new.xreplace(back)
                 expr = new
+
+    def _parameters(self, expr: Any) -> dict[Any, Letter]:
+        """Sums of parameters alone, such as 1 + γ: factors that stay whole."""
+        found = {}
+        for e in sorted(expr.atoms(sp.Add), key=sp.default_sort_key):
+            letters = e.atoms(Letter)
+            if (
+                letters
+                and all(a in self.letters.leaves and a not in (self.dy, self.source) for a in letters)
+                and not e.has(Sigma)
+            ):
+                found[e] = Letter(self.write(e), varies(e))
+                self.letters.values[found[e]] = self.letters.number(e)
+        return found
 
     def _out(self, expr: Any) -> Any:
         return multiplied_out(expr) if self.expanding else expr
@@ -252,13 +270,17 @@ class Rewriting:
         for total, e in self._exponentials(expr):
             if not any({e, 1 / total} <= set(sp.Mul.make_args(t)) for t in _products(expr)):
                 continue
-            p = Letter(self.letters.fresh("p"), varies(e))
+            meaning = self.letters.inlined(e / total)
+            known = {**self.letters.definitions, **self.named}
+            p = next((a for a, m in known.items() if varies(a) == varies(e) and self.letters.inlined(m) == meaning), None)
+            p = p or Letter(self.letters.fresh("p"), varies(e))
             expr = _each_product(
                 expr,
                 lambda t, e=e, s=total, p=p: t * s / e * p if {e, 1 / s} <= set(sp.Mul.make_args(t)) else t,  # type: ignore[misc]
             )
-            self.named[p] = e / total
-            self.letters.values[p] = self.letters.number(e / total)
+            if p not in known:
+                self.named[p] = e / total
+                self.letters.values[p] = self.letters.number(e / total)
             inside = (e if isinstance(e, sp.exp) else self.definitions[e]).args[0]
             reasons.append(f"{self.write(e / total)} is the softmax of {self.write(inside)}")
         return expr, "a share that has a name", "; ".join(reasons)

@@ -74,6 +74,8 @@ class NumPy(Hand):
         return repr(float(n.value)) if isinstance(n, Number) else f"({self(n)})"
 
     def root(self, inside: Node) -> str:
+        if not any(isinstance(n, Letter) for n in walk(inside)):
+            return f"{self.factor(inside, True)} ** 0.5"  # of a size: a plain number, which keeps an array's dtype
         return f"np.sqrt({self(inside)})"
 
     def ratio(self, over: Sequence[str], under: Sequence[str]) -> str:
@@ -268,7 +270,8 @@ class Source:
         formula, hand = self.formula, self.hand
         target, own = self.layouts[formula.of], {a for dim in self.layouts[formula.of] for a in dim}
         trees = [result, *(line.expression for line in formula.lines)]
-        cast = ".astype(" + self.names[self.inputs[0]] + ".dtype)" if any(_branches(n) for t in trees for n in walk(t)) else ""
+        wide = any(isinstance(n, Indicator) or (isinstance(n, Call) and n.function == "erf") for t in trees for n in walk(t))
+        cast = f".astype({self.names[self.inputs[0]]}.dtype)" if wide else ""  # of a mask, and of erf entry by entry
         if self.plain and isinstance(result, Total) and varies(result) == own and len(target) == len(own):
             text = hand.total(result.function, result.axes, result.inside, keep=False)
             return f"{text}{cast}"  # the axes that are left are the input's own

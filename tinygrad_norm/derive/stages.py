@@ -89,4 +89,4 @@ class Stages:
 
     def _is_less(self, one: Any, other: Any) -> bool:
         mine, theirs = operations([one]), operations([other])
-        return mine < theirs or (mine == theirs and len(self.write(one)) < len(self.write(other)))
+        return mine < theirs or (mine == theirs and len(self.write(one)) <= len(self.write(other)))
