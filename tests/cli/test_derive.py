@@ -149,7 +149,7 @@ def test_a_forward_of_ones_own(capsys):
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("layernorm",), "there is no 'layernorm'. Known: ada_norm"),
+        (("layernorm",), "there is no 'layernorm'. Did you mean layer_norm? Known: ada_norm"),
         (("mine.py:none", "--axes", "x=B"), "there is no function none in mine.py; there are centred, scaled, product."),
         (("mine.py:_hidden", "--axes", "x=B"), "there is no function _hidden in mine.py"),
         (("mine.py",), "name the forward in mine.py: mine.py:FUNCTION."),

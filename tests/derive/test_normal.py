@@ -8,9 +8,9 @@ import sympy as sp
 
 import tinygrad_norm as tn
 from tinygrad_norm.derive import derive
+from tinygrad_norm.derive.algebra import multiplied_out
 from tinygrad_norm.derive.letters import Letters
 from tinygrad_norm.derive.normal import Normal
-from tinygrad_norm.derive.rules import multiplied_out
 from tinygrad_norm.derive.symbols import Letter, Mean, Sigma
 
 B, N = (sp.Symbol(name, integer=True, positive=True) for name in "BN")

@@ -8,9 +8,9 @@ import sympy as sp
 
 import tinygrad_norm as tn
 from tinygrad_norm.derive import NotSymbolicError
+from tinygrad_norm.derive.algebra import multiplied_out
 from tinygrad_norm.derive.letters import Letters, SymbolReading
 from tinygrad_norm.derive.normal import part_sum
-from tinygrad_norm.derive.rules import multiplied_out
 from tinygrad_norm.derive.symbols import Letter, Mean, Sigma, Symbol, sigma, varies
 from tinygrad_norm.engine import TABLE, pull_back
 

@@ -15,6 +15,7 @@ from ..graph import Graph
 from ..graph.routes import along
 from ..graph.table import number
 from ..norms import Norm, get
+from .algebra import with_means
 from .derivation import Derivation, Step
 from .equality import off
 from .errors import DerivationError, NotSymbolicError
@@ -22,7 +23,7 @@ from .letters import Letters, SymbolReading
 from .plain import Plain, Writing
 from .questions import listening
 from .recording import Record, read_lemma, recorder, second_of, sized, target_of
-from .rules import Lemma, Rewriting, with_means
+from .rules import Lemma, Rewriting
 from .stages import Stages
 from .symbols import Letter, Symbol, sigma
 from .writer import Text

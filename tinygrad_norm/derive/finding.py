@@ -44,7 +44,8 @@ class Finding:
         args = [self(a, root and e.is_Mul) for a in e.args]
         e = e.func(*args)
         if e.is_Add:
-            return self._spread(e)
+            e = self._log_share(e)
+            return self._spread(e) if e.is_Add else e
         if e.is_Mul:
             return self._share(self._normalized(e))
         if e.func in _FUNCTIONS and varies(e):
@@ -195,6 +196,16 @@ class Finding:
         source = next((a for a in meaning.args if self.is_leaf(a)), None) if meaning.is_Add else u if self.is_leaf(u) else None
         name = source.name if source is not None and len(source.name) == 1 and source.name.isalpha() else "x"
         return unicodedata.normalize("NFC", f"{name}\u0302")
+
+    def _log_share(self, e: Any) -> Any:
+        """z − log Σ exp(z)"""
+        for t in e.args:
+            s = self.meaning((-t).args[0]) if isinstance(-t, sp.log) else None
+            power = self.meaning(s.args[0]) if isinstance(s, Sigma) else None
+            if isinstance(power, sp.exp) and set(sp.Add.make_args(power.args[0])) <= set(e.args):
+                rest = e - power.args[0] - t
+                return rest + self.letter("lp", power.args[0] + t)
+        return e
 
     def _share(self, e: Any) -> Any:
         """exp(z)/Σ exp(z)"""

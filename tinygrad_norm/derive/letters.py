@@ -314,6 +314,22 @@ class Letters(Home):
         return strict(expr)
 
 
+class Near:
+    """Definitions put in as far as sums and statistics reach: what holds for any u need not know what u was made of."""
+
+    def __init__(self, letters: Letters) -> None:
+        self.definitions = letters.definitions
+
+    def inlined(self, expr: Any) -> Any:
+        for letter, definition in reversed(self.definitions.items()):
+            if definition.has(Sigma) or any(self._is_statistic(a, letter) for a in definition.atoms(Letter)):
+                expr = expr.xreplace({letter: definition})
+        return expr
+
+    def _is_statistic(self, a: Letter, of: Letter) -> bool:
+        return (a in self.definitions and a.axes < of.axes) or (a in self.definitions and len(of.axes) == len(a.axes) == 0)
+
+
 def _bare(name: str) -> str:
     return name.rstrip("₀₁₂₃₄₅₆₇₈₉")
 

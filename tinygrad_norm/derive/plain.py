@@ -8,10 +8,10 @@ from typing import Any
 
 import sympy as sp
 
+from .algebra import with_means
 from .conditions import AtLeast, Positive, Zero
 from .formula import Formula, Layout, Line
 from .letters import Letters
-from .rules import with_means
 from .symbols import Highest, Letter, Mean, Sigma, varies
 from .tree import Call, Indicator, Node, Number, Power, Size, Total, product_of, sum_of
 from .tree import Letter as Leaf
@@ -63,6 +63,9 @@ class Plain:
         return Leaf(a.name, self.over(a.axes), kind)
 
     def __call__(self, expr: Any) -> Node:
+        share = self._log_share(expr) if self.calling and expr.is_Add else None
+        if share is not None:
+            return Call("log_softmax", (self(self._moving(*share)),), self.over(share[1]))
         terms = sorted(sp.Add.make_args(expr), key=self._term_order)
         lead = next((k for k, t in enumerate(terms) if t.as_coeff_Mul()[0] > 0), 0)  # no minus in front if it can be helped
         terms.insert(0, terms.pop(lead))
@@ -120,6 +123,14 @@ class Plain:
         terms = sp.Add.make_args(self.letters.definitions.get(z, z))
         moving = [t for t in terms if varies(t) & set(axes)]
         return sp.Add(*moving) if 0 < len(moving) < len(terms) else z
+
+    def _log_share(self, expr: Any) -> tuple[Any, Any] | None:
+        """z and the axes, of z − log Σ exp(z)."""
+        for t in expr.args:
+            total = self._total((-t).args[0]) if isinstance(-t, sp.log) else None
+            if total is not None and expr - t == total[0]:
+                return total
+        return None
 
     def _share(self, p: Any) -> tuple[Any, Any] | None:
         """z and the axes, of exp(z)/Σ exp(z) by its letter."""

@@ -9,8 +9,19 @@ from typing import Any
 
 import sympy as sp
 
+from .algebra import (
+    each_product,
+    each_sum,
+    has_new_inverse,
+    leaves_the_sum,
+    length,
+    multiplied_out,
+    products,
+    shared_factor,
+    with_means,
+)
 from .conditions import AtLeast, Positive, Zero, complement
-from .letters import Letters
+from .letters import Letters, Near
 from .normal import Normal, part_sum
 from .symbols import Highest, Letter, Mean, Sigma, sigma, varies
 
@@ -95,13 +106,14 @@ class Rewriting:
 
     def known_by_name(self, expr: Any) -> tuple[Any, str, str]:
         """A function of something that the forward has computed has a letter."""
+        for a, definition in self.definitions.items():  # exp(z − log Σ exp(z))
+            for t in definition.args if definition.is_Add and expr.has(sp.exp(a)) else ():
+                if isinstance(-t, sp.log):
+                    expr = expr.xreplace({sp.exp(a): sp.exp(definition - t) / (-t).args[0]})
         found = {e: a for a, e in self.definitions.items() if isinstance(e, sp.Function) and not isinstance(e, (Sigma, Mean))}
         found = {e: a for e, a in found.items() if expr.has(e)}
-        return (
-            expr.xreplace(found),
-            "a value that has a name",
-            "; ".join(f"{self.write(e)} is {a.name}" for e, a in found.items()),
-        )
+        reason = "; ".join(f"{self.write(e)} is {a.name}" for e, a in found.items())
+        return expr.xreplace(found), "a value that has a name", reason
 
     # The rules ------------------------------------------------------------------------------------------------
 
@@ -112,7 +124,7 @@ class Rewriting:
             return sp.Add(*(sigma(t, s.args[1:]) for t in sp.Add.make_args(multiplied_out(s.args[0]))))
 
         return (
-            multiplied_out(_each_sum(expr, part)),
+            multiplied_out(each_sum(expr, part)),
             "Σ is linear",
             "products are multiplied out; the sum of a + b is the sum of a plus the sum of b",
         )
@@ -127,8 +139,8 @@ class Rewriting:
                     left.setdefault(over, {})[self.write(f.as_base_exp()[0])] = None
             return self._each_part(s, s.args[0])
 
-        new = self._out(_each_sum(expr, part))
-        reason = "; ".join(_leaves(list(names), over) for over, names in left.items())
+        new = self._out(each_sum(expr, part))
+        reason = "; ".join(leaves_the_sum(list(names), over) for over, names in left.items())
         ones = any(not varies(s.args[0]) for s in expr.atoms(Sigma))
         reason = reason or ("a sum of ones is the size of its axis" if ones else "so do numbers")
         return new, "what does not vary leaves the sum", reason
@@ -163,8 +175,8 @@ class Rewriting:
             if n != 1 or not isinstance(base, Letter):
                 continue
             other = expr.xreplace({base: letter * base / definition})
-            other = self._out(_each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
-            if _length(other) <= _length(expr) and other != expr and not _has_new_inverse(other, expr, definition / base):
+            other = self._out(each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
+            if length(other) <= length(expr) and other != expr and not has_new_inverse(other, expr, definition / base):
                 expr = other
                 reasons.append(f"{self.write(definition)} is {letter.name}")
         return expr, "a product that has a name", "; ".join(reasons)
@@ -185,9 +197,9 @@ class Rewriting:
                 if not (isinstance(u, Letter) and isinstance(m, Letter) and expr.has(u) and varies(m) < varies(u)):
                     continue
                 other = expr.xreplace({u: c + m})
-                other = self._out(_each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
+                other = self._out(each_sum(other, lambda s: self._each_part(s, self._out(s.args[0]))))
                 other = self.shorten(self.vanish(other)[0])[0]
-                if _length(other) < _length(expr):
+                if length(other) < length(expr):
                     expr = other
                     reasons.append(f"{u.name} is {c.name} + {m.name}, and the terms with {m.name} are gone")
         return expr, "a deviation that has a name", "; ".join(reasons)
@@ -202,7 +214,7 @@ class Rewriting:
             for e in base.args:
                 if isinstance(e, Letter) and expr.has(e) and not (base - e).has(e):
                     other = multiplied_out(expr.xreplace({e: 1 / q - (base - e)}))
-                    if _length(other) <= _length(expr) or isinstance(self.definitions.get(e), sp.exp):
+                    if length(other) <= length(expr) or isinstance(self.definitions.get(e), sp.exp):
                         reasons.append(f"{self.write(e * q)} is {self.write(1 - (base - e) * q)}")
                         expr = other
         return expr, "what is left to one", "; ".join(reasons)
@@ -241,8 +253,8 @@ class Rewriting:
         terms = list(e.args)
         sums = [t for t in terms if t.has(Sigma, Mean)]
         if len(sums) > 1:  # dy + rstd·(g − mean(g) − …): what all sums have in common
-            shared = reduce(_shared, sums[1:], sums[0])
-            with_it = [t for t in terms if _shared(t, shared) == shared]
+            shared = reduce(shared_factor, sums[1:], sums[0])
+            with_it = [t for t in terms if shared_factor(t, shared) == shared]
             if shared.atoms(Letter) and len(with_it) < len(terms):
                 found.append(f"{self.write(shared)} is in {len(with_it)} terms")
                 return sp.Mul(shared, sp.Add(*(t / shared for t in with_it))) + sp.Add(*(t for t in terms if t not in with_it))
@@ -251,12 +263,12 @@ class Rewriting:
             for j in range(i):
                 if a.has(Sigma, Mean) or terms[j].has(Sigma, Mean):
                     continue
-                shared = _shared(a, terms[j])
-                if _length(shared) > _length(best) and shared.atoms(Letter) and (terms[j] / shared).is_polynomial():
+                shared = shared_factor(a, terms[j])
+                if length(shared) > length(best) and shared.atoms(Letter) and (terms[j] / shared).is_polynomial():
                     best = shared
         if best == 1:
             return e
-        with_it = [t for t in terms if not t.has(Sigma, Mean) and _shared(t, best) == best]
+        with_it = [t for t in terms if not t.has(Sigma, Mean) and shared_factor(t, best) == best]
         rest = [t for t in terms if t not in with_it]
         found.append(f"{self.write(best)} is in {len(with_it)} terms")
         within = sp.Add(*(t / best for t in with_it))
@@ -268,13 +280,13 @@ class Rewriting:
         """exp(z)/Σ exp(z) has a name."""
         reasons = []
         for total, e in self._exponentials(expr):
-            if not any({e, 1 / total} <= set(sp.Mul.make_args(t)) for t in _products(expr)):
+            if not any({e, 1 / total} <= set(sp.Mul.make_args(t)) for t in products(expr)):
                 continue
             meaning = self.letters.inlined(e / total)
             known = {**self.letters.definitions, **self.named}
             p = next((a for a, m in known.items() if varies(a) == varies(e) and self.letters.inlined(m) == meaning), None)
             p = p or Letter(self.letters.fresh("p"), varies(e))
-            expr = _each_product(
+            expr = each_product(
                 expr,
                 lambda t, e=e, s=total, p=p: t * s / e * p if {e, 1 / s} <= set(sp.Mul.make_args(t)) else t,  # type: ignore[misc]
             )
@@ -299,7 +311,7 @@ class Rewriting:
 
     def abbreviate(self, expr: Any) -> tuple[Any, str, str]:
         """A factor that goes with dy wherever dy stands: g."""
-        with_dy = [t for t in _products(expr) if t.has(self.dy) and self.dy in [f.as_base_exp()[0] for f in sp.Mul.make_args(t)]]
+        with_dy = [t for t in products(expr) if t.has(self.dy) and self.dy in [f.as_base_exp()[0] for f in sp.Mul.make_args(t)]]
         if len(with_dy) < 2:
             return expr, "", ""
         shared: set[Any] = set.intersection(*({f for f in sp.Mul.make_args(t) if self._is_parameter(f)} for t in with_dy)) - {
@@ -311,7 +323,7 @@ class Rewriting:
         g = Letter(self.letters.fresh("g"), varies(meaning))
         self.named[g] = meaning
         self.letters.values[g] = self.letters.number(meaning)
-        new = _each_product(expr, lambda t: t / meaning * g if self.dy in sp.Mul.make_args(t) else t)
+        new = each_product(expr, lambda t: t / meaning * g if self.dy in sp.Mul.make_args(t) else t)
         known = self.cotangents.get(meaning)
         reason = "the two only occur together" + (
             f": {g.name} is {known}, the gradient that reaches {known[1:]}" if known else ""
@@ -367,7 +379,7 @@ class Rewriting:
             return None
         if letters & set(self.named):
             return None
-        near: Any = _Near(self.letters)
+        near: Any = Near(self.letters)
         value = self.normal.form(total, near)
         inside = total.args[0]
         name = self.write(total)
@@ -415,145 +427,3 @@ class Rewriting:
             if definition is not None and definition.is_Add:
                 return f": {letter.name} = {self.write(definition)} are deviations from their own mean"
         return ""
-
-
-class _Near:
-    """Definitions put in as far as sums and statistics reach: what holds for any u need not know what u was made of."""
-
-    def __init__(self, letters: Letters) -> None:
-        self.definitions = letters.definitions
-
-    def inlined(self, expr: Any) -> Any:
-        for letter, definition in reversed(self.definitions.items()):
-            if definition.has(Sigma) or any(self._is_statistic(a, letter) for a in definition.atoms(Letter)):
-                expr = expr.xreplace({letter: definition})
-        return expr
-
-    def _is_statistic(self, a: Letter, of: Letter) -> bool:
-        return (a in self.definitions and a.axes < of.axes) or (a in self.definitions and len(of.axes) == len(a.axes) == 0)
-
-
-# Tools --------------------------------------------------------------------------------------------------------
-
-
-def multiplied_out(expr: Any) -> Any:
-    """Products and whole powers of sums multiplied out; what stands under a fraction or a root stays as it is."""
-    if not expr.has(sp.Add):
-        return expr
-    kept = {p: sp.Dummy() for p in expr.atoms(sp.Pow) if p.base.is_Add and not (p.exp.is_Integer and p.exp > 0)}
-    free = expr.xreplace(kept)
-    for _ in range(len(kept)):  # one may stand within another's sum
-        free = free.xreplace(kept)
-    free = sp.expand_mul(sp.expand_multinomial(free))
-    back = {d: p for p, d in kept.items()}
-    for _ in range(len(kept)):
-        free = free.xreplace(back)
-    return free
-
-
-def _each_sum(expr: Any, change: Callable[[Any], Any]) -> Any:
-    """The expression with every Σ replaced, the innermost first."""
-    if isinstance(expr, Letter) or not expr.args or not expr.has(Sigma):
-        return expr
-    args = [_each_sum(a, change) for a in expr.args]
-    new = expr.func(*args)
-    return change(new) if isinstance(new, Sigma) else new
-
-
-def with_means(expr: Any) -> Any:
-    """Σ with one over its sizes beside it is a mean."""
-    if isinstance(expr, Letter) or not expr.args or not expr.has(Sigma):
-        return expr
-    if expr.is_Mul or isinstance(expr, Sigma) or (expr.is_Pow and isinstance(expr.base, Sigma)):
-        factors = list(sp.Mul.make_args(expr))
-        powers = dict(f.as_base_exp() for f in factors)
-        for f in list(powers):
-            if isinstance(f, Sigma) and powers[f].is_Integer and powers[f] > 0:
-                k, axes = powers[f], f.args[1:]
-                if all(powers.get(a, sp.Integer(0)) <= -k for a in axes):
-                    for a in axes:
-                        powers[a] += k
-                    powers[Mean(with_means(f.args[0]), *axes)] = powers.pop(f)
-        return sp.Mul(*(_inner(b) ** n for b, n in powers.items()))
-    return expr.func(*(with_means(a) for a in expr.args))
-
-
-def with_sums(expr: Any) -> Any:
-    """A mean is a sum divided by how many there are."""
-    if isinstance(expr, Letter) or not expr.args or not expr.has(Mean):
-        return expr
-    args = [with_sums(a) for a in expr.args]
-    return Sigma(*args) / sp.Mul(*args[1:]) if isinstance(expr, Mean) else expr.func(*args)
-
-
-def _inner(b: Any) -> Any:
-    if isinstance(b, Sigma):
-        return Sigma(with_means(b.args[0]), *b.args[1:])
-    return b if isinstance(b, (Mean, Letter)) else with_means(b)
-
-
-def _products(expr: Any) -> Iterator[Any]:
-    """Every product in the expression, those inside sums too."""
-    for t in sp.Add.make_args(expr):
-        yield t
-        for s in t.atoms(Sigma, Mean):
-            yield from sp.Add.make_args(s.args[0])
-
-
-def _each_product(expr: Any, change: Callable[[Any], Any]) -> Any:
-    def inside(e: Any) -> Any:
-        if isinstance(e, Letter) or not e.args:
-            return e
-        if isinstance(e, (Sigma, Mean)):
-            return e.func(_each_product(e.args[0], change), *e.args[1:])
-        return e.func(*(inside(a) for a in e.args))
-
-    return sp.Add(*(change(inside(t)) for t in sp.Add.make_args(expr)))
-
-
-def _has_new_inverse(new: Any, old: Any, factor: Any) -> bool:
-    """Whether what a letter was written for left its inverse behind."""
-    inverses = {1 / f for f in sp.Mul.make_args(factor)}
-    before, after = ({f for t in _products(e) for f in sp.Mul.make_args(t)} for e in (old, new))
-    return bool(inverses & (after - before))
-
-
-def _leaves(names: list[str], over: str) -> str:
-    """``rstd and Σ(c·dy·γ) do not vary along N, so they leave the sum``."""
-    if len(names) == 1:
-        return f"{names[0]} does not vary along {over}, so it leaves the sum"
-    return f"{', '.join(names[:-1])} and {names[-1]} do not vary along {over}, so they leave the sum"
-
-
-def _shared(a: Any, b: Any) -> Any:
-    """The letters and their powers that are in both products."""
-    mine, theirs = ({f.as_base_exp()[0]: f.as_base_exp()[1] for f in sp.Mul.make_args(t.as_coeff_Mul()[1])} for t in (a, b))
-    return sp.Mul(
-        *(base ** min(n, theirs[base]) for base, n in mine.items() if base in theirs and base.atoms(Letter) and n.is_Integer
-          and theirs[base].is_Integer and n > 0 and theirs[base] > 0)
-    )  # fmt: skip
-
-
-def operations(exprs: Sequence[Any]) -> int:
-    """What it takes to compute all of these, each part once."""
-    done: set[Any] = set()
-    total = 0
-    for expr in exprs:
-        for p in sp.preorder_traversal(expr):
-            if p in done or isinstance(p, Letter) or not p.atoms(Letter):
-                continue
-            done.add(p)
-            if p.is_Add:
-                total += len(p.args) - 1
-            elif p.is_Mul:
-                inverses = [a for a in p.args if a.is_Pow and a.exp == -1]
-                done.update(inverses)
-                letters = [a for a in p.args if a.atoms(Letter)]
-                total += len(letters) - 1 + (abs(p.as_coeff_Mul()[0]) != 1 or len(letters) == len(inverses))
-            else:
-                total += 1
-    return total
-
-
-def _length(expr: Any) -> int:
-    return sum(int(abs(p.exp)) if isinstance(p, sp.Pow) and p.exp.is_Integer else 1 for p in sp.preorder_traversal(expr))

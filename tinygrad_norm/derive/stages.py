@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .rules import Rewriting, operations, with_sums
+from .algebra import operations, with_sums
+from .rules import Rewriting
 from .symbols import Letter
 
 _LONG = 36  # letters and functions in a line: beyond, only what saves operations is put in
