@@ -37,7 +37,7 @@ def derive(
     form:      "closed" for one line, "staged" for a line for each gradient on the way; "auto" takes what costs less, then the shorter
     options:   the norm's own, such as ``eps``
 
-    Raises ``NotSymbolicError`` for an operation that has no formula over named axes (a product of matrices, a maximum over an
+    Raises ``NotSymbolicError`` for an operation that has no formula over named axes (a product of matrices, a cumulative sum over an
     axis, an index), naming it and the line that recorded it; ``DerivationError`` for a question that cannot be answered.
     """
     from .deriving import derive_now
