@@ -34,8 +34,9 @@ def standardize(x: Any, axis: tuple[int, ...], eps: float, center: bool = True) 
     variance = mean(centred**2, axis=axis) + eps
     scale = power_of_two(variance, centred, axis, least=eps)
     if scale is not None:
-        xhat, rstd = standardize(centred / scale, axis, shrunk(eps, scale, 2), center=False)
-        return xhat, rstd / scale
+        centred = centred / scale
+        rstd = rsqrt(mean(centred**2, axis=axis) + shrunk(eps, scale, 2))
+        return centred * rstd, rstd / scale
     rstd = rsqrt(variance)
     return centred * rstd, rstd
 
