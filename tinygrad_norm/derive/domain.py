@@ -80,7 +80,7 @@ def is_at_least_zero(e: Any) -> bool:
         return True
     if e.is_Pow:
         return bool(e.exp.is_Integer and e.exp % 2 == 0) or is_at_least_zero(e.base)
-    if e.is_Add and not e.atoms(Letter):
+    if e.is_Add and not e.has(Letter, Sigma, Mean):
         return is_positive(e)
     return (e.is_Add or e.is_Mul) and all(map(is_at_least_zero, e.args))
 
@@ -96,7 +96,7 @@ def is_positive(e: Any) -> bool:
         return True
     if e.is_Pow:
         return is_positive(e.base)
-    if e.is_Add and e.atoms(sp.Symbol) and not e.atoms(Letter):  # sizes, such as N − 1
+    if e.is_Add and e.atoms(sp.Symbol) and not e.has(Letter, Sigma, Mean):  # sizes, such as N − 1
         return bool(e.subs(dict.fromkeys(e.atoms(sp.Symbol), 8)) > 0)
     if e.is_Add:
         return all(map(is_at_least_zero, e.args)) and any(map(is_positive, e.args))
