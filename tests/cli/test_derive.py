@@ -204,3 +204,20 @@ def test_a_terminal_without_greek(monkeypatch):
         assert main(["derive", *argv]) == 0
         out.seek(0)
         assert "dx = rstd*(g - xhat*mean(g*xhat))" in out.read()
+
+
+def test_equals_exits_with_0_only_where_it_is_proved(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def right(dy, input):\n    r = ((input * input).mean(-1, True) + 1e-5).rsqrt()\n    return dy\n"
+        "def beta(dy):\n    return dy.sum(0)\n"
+        "def half(dy):\n    return dy.sum(0) / 2\n",
+        encoding="utf-8",
+    )
+    ask = ["derive", "layer_norm", "--wrt", "bias", "--equals"]
+    assert main([*ask, f"{file}:beta"]) == 0
+    assert "beta: equal: proved" in capsys.readouterr().out
+    assert main([*ask, f"{file}:half"]) == 1
+    assert "half: not equal" in capsys.readouterr().out
+    assert main([*ask, f"{file}:none"]) == 2
+    assert main([*ask, "beta"]) == 2

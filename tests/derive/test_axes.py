@@ -147,7 +147,7 @@ def test_the_size_of_it_all():
     assert str(derive(lambda x: x.sum(-1, True) / x.size * x, inputs=X).formula) == "dx = (s·dy/N + mean(dy·x))/B"
 
 
-@pytest.mark.parametrize("n", [lambda x: x.shape[-1] + 1, lambda x: 2 * x.shape[-1]])
+@pytest.mark.parametrize("n", [lambda x: 2 * x.shape[-1] + 1, lambda x: x.shape[-1] + x.shape[0]])
 def test_other_numbers_that_come_from_sizes_are_said(n):
     d = derive(lambda x: x.sum(-1, True) / n(x) * x, inputs=X)
     assert "depends on the sizes (the formula is for these)" in d.assumptions[0]

@@ -65,16 +65,13 @@ def test_what_holds_only_for_these_numbers_is_not_proved():
     two = derive(lambda x, z, w: x * (z * w).sqrt(), inputs=inputs)
     d = derive(lambda x: (x * x).sqrt() * x, inputs={"x": inputs["x"]})
     for verdict in (one.equals(two), d.equals(lambda dy, x: 2.0 * x * dy)):
-        assert verdict
-        assert not verdict.proved
-        assert "not proved" in str(verdict)
+        assert not verdict
+        assert verdict.kind != "proved"
 
 
-def test_a_constant_of_the_same_values_says_so_in_numbers_at_most():
+def test_what_is_held_is_the_same_number_as_what_is_not():
     d = derive(lambda x: x * x.mean(-1, True).detach(), inputs=X)
-    live = d.equals(lambda dy, x: dy * x.mean(-1, True))
-    assert live
-    assert not live.proved
+    assert d.equals(lambda dy, x: dy * x.mean(-1, True)).proved
 
 
 def test_other_shapes_other_numbers_other_norms():

@@ -135,6 +135,14 @@ def forward_of(args: argparse.Namespace) -> tuple[Any, Any]:
         if args.norm.endswith(".py"):
             raise DerivationError(f"name the forward in {args.norm}: {args.norm}:FUNCTION.")
         return args.norm, None
+    found = function_in(path, function)
+    if not args.axes and not getattr(args, "input", None):
+        raise DerivationError("name the axes of your forward's inputs: --axes x=B,N --axes w=N.")
+    return found, dict(args.axes)
+
+
+def function_in(path: str, function: str) -> Any:
+    """A function of a file, which is executed."""
     import runpy
 
     try:
@@ -150,6 +158,4 @@ def forward_of(args: argparse.Namespace) -> tuple[Any, Any]:
             if callable(v) and not n.startswith("_") and getattr(v, "__module__", "") == "tinygrad_norm_derives"
         )
         raise DerivationError(f"there is no function {function} in {path}; there are {known or 'none'}.")
-    if not args.axes and not getattr(args, "input", None):
-        raise DerivationError("name the axes of your forward's inputs: --axes x=B,N --axes w=N.")
-    return module[function], dict(args.axes)
+    return module[function]

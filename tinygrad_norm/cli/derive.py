@@ -9,7 +9,7 @@ from typing import Any
 
 from ..derive import DerivationError, derive
 from ..engine.files import write_whole
-from .common import FAILS, HOLDS, add_forward, forward_of, has_unicode, show, whole_number
+from .common import FAILS, HOLDS, add_forward, forward_of, function_in, has_unicode, show, whole_number
 from .inputs import shape_argument
 
 FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:
         help="the gradient's formula, from the recorded forward, line by line",
         description="Derive the gradient's formula from the record: the forward as equations, the chain rule at each node, the sum "
         "over routes, and every rewriting down to the closed form, with the largest difference in numbers beside each line.",
-        epilog="exit code: 0 every line holds, 1 one does not, 2 used wrongly. A FILE is EXECUTED: name only files you would run.",
+        epilog="exit code: 0 every line holds, 1 one does not, 2 used wrongly; with --equals 0 only if it is proved. A FILE is EXECUTED: name only files you would run.",
     )
     parser.set_defaults(run=run_derive)
     add_forward(parser)
@@ -37,6 +37,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers it is checked with (default: 0)")
     parser.add_argument("--format", choices=FORMATS, help="(default: text, or what the suffix of --out says)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; .tex, .md, .html, .py, .json or .txt")
+    parser.add_argument(
+        "--equals",
+        metavar="FILE.py:FUNCTION",
+        help="is this function of dy and the inputs the same formula? exit code 0 only if proved",
+    )
     parser.add_argument("--quiet", action="store_true", help="print the formulas and nothing else")
 
 
@@ -44,19 +49,27 @@ def run_derive(args: argparse.Namespace) -> int:
     """Derive by each input asked for; returns the exit code."""
     forward, inputs = forward_of(args)
     how: dict[str, Any] = {"shape": args.shape, "lemmas": args.lemma, "seed": args.seed, **dict(args.arg)}
-    wanted = [args.wrt] if args.wrt else _all(forward, inputs, how)
+    wanted = [args.wrt] if args.wrt else [None] if args.equals else _all(forward, inputs, how)
     found, without = [], []
     for wrt in wanted:
         try:
             found.append(derive(forward, wrt, inputs=inputs, order=args.order, form="closed" if args.closed else "auto", **how))
         except DerivationError as error:  # one input without an answer does not keep the others from theirs
-            if args.wrt:
+            if args.wrt or args.equals:
                 raise
             without.append(f"{wrt}: {error}")
     if not found:
         raise DerivationError("\n".join(without))
     if without:
         print("\n".join(without), file=sys.stderr)
+    if args.equals:
+        path, colon, function = args.equals.rpartition(":")
+        if not (colon and path.endswith(".py")):
+            raise DerivationError(f"--equals {args.equals}: name a function in a file, FILE.py:FUNCTION.")
+        (d,) = found
+        verdict = d.equals(function_in(path, function))
+        show(f"{d.formula}\n{function}: {verdict}")
+        return HOLDS if verdict.proved else FAILS
     kind = args.format or _SUFFIXES.get(args.out.suffix if args.out else "", "text")
     if kind == "html" and args.out is None and sys.stdout.isatty():
         raise DerivationError("derive: a page is for a browser: --out layer_norm.html.")

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sympy as sp
-
-from ..engine import TABLE, Tensor
+from ..engine import TABLE, Tensor, enable_grad, history, tensor
 from ..graph import Graph, axis_names
 from .errors import NotSymbolicError
 
@@ -26,8 +24,8 @@ _KEPT = ("sum", "mean", "max", "prod", "logsumexp")
 class _Axis:
     """One axis while it is not yet known what else it is."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, known: bool = False) -> None:
+        self.size, self.known = size, known
         self.parts: list[_Axis] | None = None  # what it turned out to be made of, or the one it turned out to be
 
     def flat(self) -> list[_Axis]:
@@ -46,7 +44,8 @@ def _unify(one: Sequence[_Axis], other: Sequence[_Axis], where: str) -> None:
         if p is q:
             a, b = a[1:], b[1:]
         elif p.size == q.size:
-            q.parts = [p]
+            kept, other_one = (q, p) if q.known and not p.known else (p, q)
+            other_one.parts = [kept]
             a, b = _flat(a)[1:], _flat(b)[1:]
         else:
             large, small = (p, q) if p.size > q.size else (q, p)
@@ -63,14 +62,28 @@ class Axes:
 
     dims:   by tensor
     sizes:  of each named axis, as recorded
+
+    fixed:  axes of leaves that are known already, by those of another record. Raises ``NotSymbolicError`` where this record
+            takes apart what is one there, or makes one of two, and where an axis meets itself.
     """
 
-    def __init__(self, graph: Graph, names: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        names: Mapping[str, Sequence[str]] | None = None,
+        fixed: Mapping[Tensor, Dims] | None = None,
+        known: Mapping[Any, int] | None = None,
+    ) -> None:
         self._of: dict[Tensor, list[list[_Axis]]] = {}
+        self._ids, self._fixed = graph.ids, fixed or {}
+        self._known = {label: _Axis(n, True) for label, n in (known or {}).items()}
         for node in graph.nodes:
             t = node.tensor
             self._of[t] = self._leaf(t) if t.op is None else self._computed(t)
         self._meet(graph, names or {})
+        self._against_itself(graph)
+        if any(a.parts is not None for a in self._known.values()):
+            raise NotSymbolicError("its axes cannot be matched with those of the other record.")
         labels = self._labels(graph, names or {})
         self.sizes = {labels[a]: a.size for a in labels}
         self.dims: dict[Tensor, Dims] = {
@@ -79,14 +92,29 @@ class Axes:
         self.order = list(self.sizes)
 
     def _leaf(self, t: Tensor) -> list[list[_Axis]]:
+        if t in self._fixed:
+            return [[self._known[a] for a in dim] for dim in self._fixed[t]]
         return [[_Axis(n)] if n > 1 else [] for n in t.shape]
+
+    def _against_itself(self, graph: Graph) -> None:
+        """x·xᵀ of a square: one name for two running indices cannot say which is which."""
+        for t in graph.tensors:
+            self._once(t, self._of[t])
+
+    def _once(self, t: Tensor, dims: Sequence[Sequence[_Axis]]) -> None:
+        flat = [a for dim in dims for a in _flat(dim)]
+        if len(flat) > len(set(flat)):
+            name = t.op.name if t.op else f"the input {t.name}" if t.name else "a constant"
+            raise NotSymbolicError(
+                f"{name}: an axis of size {next(a.size for a in flat if flat.count(a) > 1)} meets itself, as in x·xᵀ; "
+                "a formula over named axes has one running index for each.",
+                self._ids.get(t),
+            )
 
     def _computed(self, t: Tensor) -> list[list[_Axis]]:
         assert t.op is not None
         name, inputs = t.op.name, [x for x in t.inputs if isinstance(x, Tensor)]
         first = self._of[inputs[0]]
-        if t.op.name not in TABLE:
-            return self._unknown(t, inputs)
         if t.op.elementwise or name == "where":
             return self._broadcast([self._of[x] for x in inputs], t)
         if name in _SAME:
@@ -124,25 +152,57 @@ class Axes:
                 if own[-k] and dims[-k]:
                     _unify(own[-k], dims[-k], t.op.name if t.op else "")
                 own[-k] = own[-k] or dims[-k]
+        self._once(t, own)
         return own
 
     def _unknown(self, t: Tensor, inputs: Sequence[Tensor]) -> list[list[_Axis]]:
-        """An op that is not in the engine's table, such as an analytic node: axes in the same place and of the same size are the same."""
+        """An op that has no meaning here: of one that is not in the table, such as an analytic node, its forward may be read."""
+        assert t.op is not None
         own = self._leaf(t)
-        if t.op is not None and t.op.name in TABLE:  # a product, an index: which axis is which cannot be read off the sizes
+        if t.op.name in TABLE:  # a product, an index: which axis is which cannot be read off the sizes
             return own
-        seen: dict[tuple[int, int], list[_Axis]] = {(k, t.shape[-k]): own[-k] for k in range(1, t.ndim + 1)}
-        for x in inputs:
-            for k in range(1, x.ndim + 1):
-                if x.shape[-k] > 1:
-                    other = seen.setdefault((k, x.shape[-k]), self._of[x][-k])
-                    _unify(other, self._of[x][-k], t.op.name if t.op else "")
+        inner = self._inside(t, inputs)
+        if inner is not None:
+            return inner
+        for k in range(1, t.ndim + 1):
+            for x in inputs:
+                if k <= x.ndim and x.shape[-k] == t.shape[-k] > 1:
+                    if any(n == t.shape[-k] for y in (t, x) for j, n in enumerate(reversed(y.shape), 1) if j != k):
+                        raise NotSymbolicError(
+                            f"{t.op.name}: a node with rules of its own and several axes of size {t.shape[-k]}; which is which "
+                            "cannot be told. Derive it at sizes that differ."
+                        )
+                    _unify(own[-k], self._of[x][-k], t.op.name)
+        return own
+
+    def _inside(self, t: Tensor, inputs: Sequence[Tensor]) -> list[list[_Axis]] | None:
+        """The axes of a node with rules of its own, where its value is written in ops of the table."""
+        assert t.op is not None
+        leaves = {x: tensor(x.data, requires_grad=x.dtype.kind == "f") for x in inputs}
+        try:
+            with enable_grad():
+                found = t.op.forward(*(leaves.get(x, x) if isinstance(x, Tensor) else x for x in t.inputs), **t.params)
+        except Exception:  # its value is written for arrays
+            return None
+        if not isinstance(found, Tensor) or found.op is None or found.shape != t.shape:
+            return None
+        inner = history(found)
+        if any(u.op is not None and u.op.name not in TABLE for u in inner):
+            return None
+        outer = {leaf: x for x, leaf in leaves.items()}
+        for u in inner:
+            self._of[u] = self._of[outer[u]] if u in outer else self._leaf(u) if u.op is None else self._computed(u)
+        own = self._of[found]
+        for u in inner:
+            del self._of[u]
         return own
 
     def _labels(self, graph: Graph, names: Mapping[str, Sequence[str]]) -> dict[_Axis, Any]:
         """A name for every axis: the user's, else what formulas call the axes of the widest leaf; others by their leaf."""
-        labels: dict[_Axis, Any] = {}
-        taken: set[str] = set()
+        import sympy as sp
+
+        labels: dict[_Axis, Any] = {a: label for label, a in self._known.items()}
+        taken = {str(label) for label in self._known}
 
         def give(dim: Sequence[_Axis], wanted: str) -> None:
             flat = _flat(dim)

@@ -11,9 +11,10 @@ from ..engine.arrays import Array
 from ..graph import Graph
 from ..graph.table import ascii_text, to_json
 from .axes import Axes
-from .equality import Equality, compare_formulas, off
+from .equality import Equality, compare_formulas
 from .formula import Formula
 from .letters import Letters
+from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing, formula_of
 from .recording import Record
 from .rules import Lemma
@@ -97,7 +98,7 @@ class Derivation:
 
     def _fixed(self) -> list[str]:
         """The axes that have the same size on the record at other sizes: groups by width."""
-        again = self.record.again
+        again = next(iter(self.record.others), None)
         if again is None:
             return []
         other = {str(a): n for a, n in Axes(Graph(again.output), again.axes).sizes.items()}
@@ -106,18 +107,23 @@ class Derivation:
     @property
     def ok(self) -> bool:
         """Whether every line agrees with the one before, and the last with the record's gradient."""
-        return self.verify() < 1e-9 and all(s.off < 1e-9 for s in self.steps)
+        allowed = tolerance(self.record.output.dtype)
+        return self.verify() < allowed and all(s.off < allowed for s in self.steps)
 
     def verify(self) -> float:
         """The largest relative difference between the formula and the record's gradient, in numbers."""
-        return off(self.letters.number(self.expr), self.truth)
+        return off(self.letters.number(self.expr), self.truth, gradient_on(self.record, self.of)[1])
 
-    def equals(self, other: Any) -> Equality:
+    def equals(self, other: Any, pairing: Mapping[str, str] | None = None) -> Equality:
         """Whether another formula is the same: a derivation, or a function of tensors named as the inputs are, and dy.
 
-        First by normal form, which proves it; else by numbers, which only say that it is so for these.
+        pairing:  which input each of theirs is, where the names do not say it: ``{"weight": "γ"}``
+
+        Proved, which alone is true as a bool, is what has the same normal form under the same assumptions and the same numbers
+        on records of other sizes, signs and values. Else it is equal under an assumption, not proved, or not equal; ``residual``
+        is then the difference as a formula, where that is short.
         """
-        return compare_formulas(self, other)
+        return compare_formulas(self, other, pairing)
 
     def unabbreviated(self) -> Any:
         """The formula without its abbreviations."""

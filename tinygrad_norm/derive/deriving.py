@@ -17,12 +17,12 @@ from ..graph.table import number
 from ..norms import Norm, get
 from .algebra import with_means
 from .derivation import Derivation, Step
-from .equality import off
 from .errors import DerivationError, NotSymbolicError
 from .letters import Letters, SymbolReading
+from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
 from .questions import listening
-from .recording import Record, read_lemma, recorder, second_of, sized, target_of
+from .recording import Record, cotangent_of, read_lemma, recorder, second_of, sized, target_of
 from .rules import Lemma, Rewriting
 from .stages import Stages
 from .symbols import Letter, Symbol, sigma
@@ -62,8 +62,10 @@ def derive_now(
     with listening():
         record = make()
         name = target_of(record, wrt)
-        record = sized(make, second_of(record, name) if order == 2 else record, name)
+        record = second_of(record, name) if order == 2 else record
     try:
+        with listening():
+            record = sized(record, name)
         return _derive(record, name, lemmas, form)
     except NotSymbolicError as error:
         from .lines import recorded_at
@@ -77,13 +79,14 @@ def _derive(record: Record, name: str, lemmas: Sequence[str], form: str) -> Deri
     if x not in graph.ids:
         what = "the output" if record.order == 1 else y.name
         raise DerivationError(f"derive: {what} does not depend on {x.name}: its derivative is zero.")
-    letters = Letters(graph, record.axes, record.numbers, record.sized)
+    letters = Letters(graph, record.axes, record.numbers, record.marks)
     out, source = letters.of[y], letters.of[x].expr
-    cotangent = np.random.default_rng(y.size).normal(size=y.shape) if record.order == 2 else record.dy.data
+    cotangent = cotangent_of(record)
     dy = Letter(letters.fresh("v" if record.order == 2 else f"d{graph.nodes[-1].label}"), out.expr.axes)
     letters.values[dy] = letters.spread(cotangent, out.dims)
     seed = Symbol(dy, out.dims, letters)
-    truth = letters.spread(np.broadcast_to(pull_back({y: cotangent}, [x])[x], x.shape), letters.axes.dims[x])
+    exact, floor = gradient_on(record, name)
+    truth = letters.spread(exact, letters.axes.dims[x])
 
     chain = _chain(letters, y, x, seed, cotangent, truth)
     count = graph.count_routes(x)
@@ -106,7 +109,9 @@ def _derive(record: Record, name: str, lemmas: Sequence[str], form: str) -> Deri
 
     def result(found: _Result) -> Derivation:
         write = Writing(Plain(letters, [dy]), Text)
-        assumed = tuple(f"{write(a)} {sign} {write(b)}" for a, sign, b in letters.assumptions) + tuple(letters.notes)
+        assumed = (
+            tuple(f"{write(a)} {sign} {write(b)}" for a, sign, b in letters.assumptions) + tuple(letters.notes) + record.notes
+        )
         made = Derivation(
             record.title, name, symbol, (*steps, *found.steps), found.expr, found.named, found.lemmas, tuple(given), assumed,
             (operations, 0), (passes, 0), letters, record, truth, dy, found.stages,
@@ -116,7 +121,7 @@ def _derive(record: Record, name: str, lemmas: Sequence[str], form: str) -> Deri
 
     closed = None
     if total is not None:
-        closed = result(_closed(rewriting(), letters, f"d{symbol}", total, count, truth))
+        closed = result(_closed(rewriting(), letters, f"d{symbol}", total, count, truth, floor))
         if form == "closed" or (
             closed.operations[1] <= operations and (_length(closed) <= _SHORT or len(chain.lines) <= 1 or record.order == 2)
         ):
@@ -143,15 +148,15 @@ class _Result:
     stages: frozenset[Letter] = frozenset()
 
 
-def _closed(rewriting: Rewriting, letters: Letters, gradient: str, total: Any, count: int, truth: Array) -> _Result:
+def _closed(rewriting: Rewriting, letters: Letters, gradient: str, total: Any, count: int, truth: Array, floor: float) -> _Result:
     """One line: the sum over routes, rewritten."""
     before = letters.number(total)
     routes = {1: "the route", 2: "both routes"}.get(count, f"all {count} routes")
-    steps = [Step("rewrite", gradient, total, f"the sum over {routes}", "nothing is simplified yet", off(before, truth))]
+    steps = [Step("rewrite", gradient, total, f"the sum over {routes}", "nothing is simplified yet", off(before, truth, floor))]
     expr = total
     for rule, reason, expr in rewriting.steps(total):
         now = letters.number(expr)
-        steps.append(Step("rewrite", gradient, expr, rule, reason, off(now, before)))
+        steps.append(Step("rewrite", gradient, expr, rule, reason, off(now, before, floor)))
         before = now
     return _Result(expr, dict(rewriting.named), tuple(rewriting.lemmas), tuple(steps))
 
@@ -260,7 +265,7 @@ def _given(letters: Letters, lemmas: Sequence[str], inputs: Collection[str | Non
         axes = [a for a in letters.order if str(a) in over] if over else last
         total = sigma(letter, axes)
         gap = off(letters.number(total), np.asarray(value))
-        if gap > 1e-9:
+        if not gap <= tolerance(letters.graph.output.dtype):
             raise DerivationError(f"derive: the lemma {text!r} does not hold on the record: it is off by {number(gap)}.")
         known.append(Lemma(total, letters.literal(value), f"{text.strip()}, which is given"))
     return known

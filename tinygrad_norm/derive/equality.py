@@ -1,23 +1,35 @@
-"""Are two formulas the same? By normal form, which proves it; else by numbers, which only say that it is so for these."""
+"""Are two formulas the same? Four answers, and only one of them is a proof.
+
+Proved is what has one normal form, holds under the same assumptions on both sides, and was found true in numbers on every
+record: at other sizes, on numbers of other signs. Leaves are paired by the caller: the parameters of a function by the names of
+the inputs, or as ``pairing`` says. A constant is data, the same as another one if every entry is, on every record.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy as sp
 
-from ..engine import Tensor, TinygradNormError, tensor
+from ..engine import Tensor, TinygradNormError, history
 from ..graph import Graph
 from ..graph.table import number
-from .errors import DerivationError, NotSymbolicError
+from .algebra import with_means
+from .axes import Axes
+from .domain import asked, holds
+from .errors import NotSymbolicError
 from .letters import Letters
+from .marks import Place, Size, marks
 from .normal import Normal
-from .recording import Record, changed
-from .symbols import Letter
+from .other import Incomparable, Leaves, Other, gradient_on, off, tolerance
+from .recording import Record, sizes_of
+from .residual import LONGEST, is_plain, shortest
+from .rules import Rewriting
+from .symbols import Letter, rational
+from .watching import joined, watching
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -25,112 +37,352 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Equality:
-    """Whether two formulas are the same.
+    """Whether two formulas are the same. True as a bool only where it is proved.
 
-    proved:  their normal forms are one: they are equal whatever the numbers
-    off:     the largest difference on random numbers, relative
+    kind:         "proved", "equal under", "not proved" or "not equal"
+    assumptions:  sentences under which it holds; empty where it holds for every input
+    residual:     yours less the derivation's, as a formula, where that is short
+    off:          the largest difference on random numbers, relative
+    records:      how many records the numbers were compared on
+    reason:       why it is not proved
     """
 
-    proved: bool
+    kind: str
     off: float
+    assumptions: tuple[str, ...] = ()
+    residual: str | None = None
+    records: int = 0
+    reason: str = ""
+
+    @property
+    def proved(self) -> bool:
+        return self.kind == "proved"
 
     def __bool__(self) -> bool:
-        return self.proved or self.off < 1e-10
+        return self.proved
 
     def __str__(self) -> str:
-        if self.proved:
-            return "equal: proved, both have the same normal form"
-        if self:
-            return f"equal in numbers (largest difference {number(self.off)}); not proved: the normal forms differ"
-        return f"not equal: they differ by {number(self.off)} of the largest entry"
+        under = "; ".join(self.assumptions)
+        if self.kind == "proved":
+            text = "equal: proved, both have the same normal form"
+            return text + (f". Assumed: {under}" if under else "")
+        if self.kind == "equal under":
+            return f"equal under: {under}" + (f". {self.reason}" if self.reason else "")
+        if self.kind == "not proved":
+            return f"not proved: {self.reason}" + (f". Assumed: {under}" if under else "")
+        text = (
+            f"not equal: {self.reason}" if self.reason else f"not equal: they differ by {number(self.off)} of the largest entry"
+        )
+        return text + (f": {self.residual}" if self.residual else "")
 
 
-def compare_formulas(d: Derivation, other: Any) -> Equality:
+def _records(n: int) -> str:
+    return "one record" if n == 1 else f"{n} records"
+
+
+def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | None = None) -> Equality:
     """A derivation's formula and another derivation's, or that of a function of tensors."""
-    if isinstance(other, type(d)):
-        letters = other.letters
-        theirs = other.unabbreviated().xreplace({other.dy: d.dy})
-        theirs = _matched(d, theirs, letters, {**other.record.inputs, "dy": other.record.dy}, by_name=True)
-    elif callable(other):
-        found, inputs, letters = _recorded(d, other)
-        if set(map(str, letters.order)) - set(map(str, d.letters.order)):
-            raise DerivationError("equals: the function's axes cannot be matched with the derivation's.")
-        letters.order, letters.sizes = d.letters.order, d.letters.sizes
-        own, dims = d.letters.axes.dims[d.record.inputs[d.of]], letters.of[found].dims
-        if len(dims) > len(own) or any(dim not in ((), mine) for dim, mine in zip(reversed(dims), reversed(own))):
-            return Equality(False, float("inf"))  # another shape
-        theirs = _matched(d, letters.of[found].expr, letters, inputs, by_name=False)
-    else:
-        raise DerivationError(f"equals: expected a derivation or a function of tensors, got {type(other).__name__}.")
-    mine = d.letters.inlined(d.unabbreviated())
+    theirs = Other(d, other, pairing)
     try:
-        gap = off(d.letters.number(theirs, {**letters.values, **d.letters.values}), d.truth)
-    except (NotSymbolicError, ValueError):  # other axes
-        gap = float("inf")
-    if gap > 1e-9:
-        return Equality(False, gap)
-    return Equality(Normal({m.total: m.value for m in d.given}).is_zero(mine - theirs, d.letters), gap)
-
-
-def _matched(d: Derivation, expr: Any, letters: Letters, inputs: Mapping[str, Tensor], by_name: bool) -> Any:
-    """The other's leaves as mine: inputs by their names, constants by their values; one that I do not have is its own."""
-    mine = {n: d.letters.of[t].expr for n, t in d.record.inputs.items() if t in d.letters.of}
-    mine["dy"] = d.letters.of[d.record.dy].expr if d.record.dy in d.letters.of else d.dy
-    expr, change = letters.inlined(expr), {}
-    for t, symbol in letters.of.items():
-        a = symbol.expr
-        if a not in letters.leaves or (by_name and t.name and a not in letters.opaque):
+        found, _ = theirs.on(d.record)
+    except Incomparable as error:
+        return Equality("not equal", float("inf"), reason=str(error))
+    shape = d.record.inputs[d.of].shape
+    if not _fits(found.shape, shape):
+        return Equality("not equal", float("inf"), reason=f"its shape is {found.shape}, that of {d.gradient} {shape}")
+    numbers = [off(found.data, *gradient_on(d.record, d.of))]
+    others, lost = [], ""
+    for record in d.record.others:
+        try:
+            again, _ = theirs.on(record)
+        except (TinygradNormError, ValueError, TypeError, IndexError, ArithmeticError) as error:
+            lost = f"at other sizes it fails ({type(error).__name__})"
             continue
-        name = next((n for n, x in inputs.items() if x is t), None)
-        stranger = Letter(f"{a.name} of the other", a.axes)
-        if name is not None:
-            same = [mine[name]] if name in mine and mine[name].axes == a.axes else []
-        else:
-            try:
-                value = d.letters.spread(t.data, letters.axes.dims[t])
-            except (KeyError, ValueError):  # other axes, other sizes
-                value = letters.values[a]
-            same = [m for m in d.letters.leaves if m.axes == a.axes and np.array_equal(value, d.letters.values[m])]
-            letters.values[stranger] = value
-        change[a] = same[0] if same else stranger
-    return expr.xreplace(change)
+        others.append((record, again))
+    moved = bool(others)
+    if not others:  # other numbers at the same sizes are better than none
+        fresh = theirs.redrawn()
+        others = [(fresh, theirs.on(fresh)[0])] if fresh is not None else []
+    for record, again in others:
+        expected, floor = gradient_on(record, d.of)
+        numbers.append(off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf"))
+    allowed = tolerance(d.record.output.dtype)
+    largest = max((n for n in numbers if np.isfinite(n)), default=float("nan"))
+    if numbers[0] > allowed:
+        return Equality(
+            "not equal",
+            numbers[0],
+            residual=_Proof(d, theirs, [d.record, *(r for r, _ in others)], moved, False).residual,
+            records=1,
+        )
+    if not (np.isfinite(numbers[0]) and np.all(np.isfinite(d.record.output.data))):
+        return Equality("not proved", numbers[0], reason="the record holds a number that is not finite")
+    proof = _Proof(d, theirs, [d.record, *(r for r, _ in others)], moved)
+    if any(n > allowed for n in numbers[1:]):
+        worst = max(n for n in numbers[1:] if n > allowed)
+        if proof.holds and proof.assumptions:
+            return Equality("equal under", worst, proof.assumptions, records=1, reason="Elsewhere they differ")
+        what = "they are equal on this record, but at other sizes or on other numbers they differ by "
+        reason = f"{what}{number(worst)} of the largest entry"
+        return Equality("not equal", worst, residual=proof.residual, reason=reason, records=len(numbers))
+    finite = sum(bool(np.isfinite(n)) for n in numbers)
+    if proof.holds:
+        if finite < 2:
+            if finite < len(numbers):
+                where = "the inputs are such that both are numbers, which they are not elsewhere"
+                return Equality("equal under", largest, (where, *proof.needed, *proof.assumptions), records=finite)
+            reason = "the normal forms are one, but there is no second record whose numbers are finite"
+            return Equality("not proved", largest, proof.assumptions, records=finite, reason=reason)
+        sizes = (f"the sizes are {_sizes(d)}: {lost}",) if lost and not moved else ()
+        domain = ("the inputs are such that both are numbers, which they are not everywhere",) if finite < len(numbers) else ()
+        needed = (*proof.needed, *sizes, *domain)
+        if needed:
+            return Equality("equal under", largest, tuple(dict.fromkeys((*needed, *proof.assumptions))), records=finite)
+        return Equality("proved", largest, proof.assumptions, records=finite)
+    reason = f"the numbers agree on {_records(finite)} (largest difference {number(largest)}); {proof.why}"
+    return Equality("not proved", largest, proof.assumptions, records=finite, reason=reason)
 
 
-def _recorded(d: Derivation, function: Callable[..., Any]) -> tuple[Tensor, Mapping[str, Tensor], Letters]:
-    """The function on the record's inputs, in letters; numbers in it that follow the sizes are sizes."""
-    found, inputs = _call(function, d.record)
-    known = {t.name: dims for t, dims in d.letters.axes.dims.items() if t.op is None}
-    if d.record.order == 1:
-        known["dy"] = d.letters.axes.dims[d.record.output]
-    axes = {n: [str(a) for (a,) in dims] for n, dims in known.items() if n and all(len(dim) == 1 for dim in dims)}
-    sizes: frozenset[float] = frozenset()
-    if d.record.again is not None:
-        with suppress(TinygradNormError, ValueError):  # a function for one shape
-            sizes = changed(found, _call(function, d.record.again)[0])
-    return found, inputs, Letters(Graph(found), axes, d.record.numbers, sizes)
+def _sizes(d: Derivation) -> str:
+    return ", ".join(f"{a} = {n}" for a, n in d.letters.sizes.items())
 
 
-def _call(function: Callable[..., Any], record: Record) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """A function of tensors named as the inputs are (by name or by symbol; the main one also x), and dy."""
-    inputs = {**record.inputs, "dy": record.dy}
-    for t in record.inputs.values():
-        inputs.setdefault(t.name or "", t)
-    inputs.setdefault("x", next(iter(record.inputs.values())))
-    wanted = inspect.signature(function).parameters
-    unknown = [n for n in wanted if n not in inputs and wanted[n].default is inspect.Parameter.empty]
-    if unknown:
-        known = dict.fromkeys(n for n in inputs if n and n.isidentifier())
-        raise DerivationError(f"equals: the function asks for {', '.join(unknown)}; there are {', '.join(known)}.")
-    leaves = {n: tensor(inputs[n].data, requires_grad=True, name=inputs[n].name) for n in wanted if n in inputs}
-    found = function(**leaves)
-    if not isinstance(found, Tensor) or found.op is None:
-        raise DerivationError("equals: the function must compute one tensor from its inputs, in recorded operations.")
-    names = {id(t): n for n, t in [*record.inputs.items(), ("dy", record.dy)]}
-    return found, {names[id(inputs[n])]: leaf for n, leaf in leaves.items()}
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, whole) == whole and len(shape) <= len(whole)
+    except ValueError:
+        return False
 
 
-def off(a: Any, b: Any, floor: float = 0.0) -> float:
-    """The largest difference, relative to the largest entry of b, or to ``floor`` where that is larger."""
-    a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
-    largest = max(float(np.max(np.abs(b), initial=0)), floor)
-    return float(np.max(np.abs(a - b), initial=0)) / (largest or 1.0)
+class _Proof:
+    """The symbolic half: both formulas in the same letters, what each takes for granted, and how they differ.
+
+    holds:        the normal forms are one
+    needed:       what one side takes for granted and the other does not
+    assumptions:  all that either takes for granted
+    """
+
+    def __init__(self, d: Derivation, theirs: Other, records: list[Record], moved: bool, prove: bool = True) -> None:
+        self.holds, self.why = False, "the normal forms differ"
+        self.needed: tuple[str, ...] = ()
+        self.assumptions: tuple[str, ...] = tuple(d.assumptions)
+        self.d, self.write, self.records = d, d.writer, records
+        self.options = {a: rational(v) for v, a in d.letters.literals.items()}  # theirs is recorded with my ε
+        self._left: tuple[Any, Any, Other] | None = None
+        self.said: list[str] = [*d.record.notes, *theirs.renamed]
+        self.conditions: list[dict[Any, str]] = []
+        self.domains: list[dict[Any, str]] = []
+        self._safe: set[Any] = set()
+        known = {m.total: m.value for m in d.given}
+        self.normal = normal = Normal(known)
+        try:
+            own = self._read(Other(d, d, None), moved)
+            self.domains[0] |= self._domain(d.letters.graph, d.letters, {})
+            expr = self._read(theirs, moved)
+            held = self._held(moved)
+        except NotSymbolicError as error:
+            self.why = str(error)
+            return
+        mine = d.letters.inlined(d.unabbreviated()).xreplace(self.options).xreplace(held)
+        difference = mine - expr.xreplace(held)
+        self._left = (-difference, held, theirs)
+        if not prove:
+            return
+        one, other = self.conditions[:2]
+        assumed = [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
+        zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
+        ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
+        more = {
+            k: text for k, text in their_zero.items() if k not in zero and (k[0], "> 0") not in zero and not _implied(k, ours)
+        }
+        self.holds = normal.is_zero(difference, d.letters) or self._is_own(expr, own, held)
+        if not self.holds and ours:
+            normal = Normal(known, ours)
+            self.holds = normal.is_zero(difference, d.letters)
+        if not self.holds:
+            signs = self._signs(difference)
+            if signs and Normal(known, frozenset(signs)).is_zero(difference, d.letters):
+                self.holds = True
+                used = [a for a in signs if not Normal(known, frozenset(signs) - {a}).is_zero(difference, d.letters)]
+                assumed += [f"{self.write(a)} > 0" for a in used or signs]
+        assumed += [text for k, text in more.items() if k[1] != "≠ 0" or (k[0], "> 0") not in more]
+        self.said += [text for k, text in zero.items() if k not in their_zero]
+        self.needed = tuple(dict.fromkeys(assumed))
+        lemmas = [m.why for m in d.given]
+        zeros = sorted(normal.nonzero, key=str) if self.holds else []
+        nonzero = [f"{self.write(a)} ≠ 0" for a in zeros if _named(a)]
+        self.assumptions = tuple(dict.fromkeys([*one.values(), *other.values(), *assumed, *self.said, *lemmas, *nonzero]))
+
+    @property
+    def residual(self) -> str | None:
+        """Yours less the derivation's, as a short formula in its letters; None where there is none."""
+        if self._left is None:
+            return None
+        d, (left, held, theirs) = self.d, self._left
+        found, _ = theirs.on(d.record)
+        dims = d.letters.axes.dims[d.record.inputs[d.of]]
+        gap = np.broadcast_to(found.data, d.record.inputs[d.of].shape).astype(np.float64)
+        numbers = d.letters.spread(gap, dims) - d.truth
+
+        def is_it(e: Any) -> bool:
+            plain = e
+            for g, meaning in reversed(list(d.named.items())):
+                plain = plain.xreplace({g: meaning})
+            plain = d.letters.inlined(plain).xreplace(self.options).xreplace(held)
+            return self.normal.is_zero(left - plain, d.letters)
+
+        made = shortest(d, numbers, is_it)
+        if made is None:
+            made = self.normal.short_form(left, d.letters)
+            if made is None or not is_plain(made):
+                return None
+            made = with_means(made)
+        made = Rewriting(d.letters, d.dy, d.writer, d.letters.of[d.record.inputs[d.of]].expr).common(made)[0]
+        text = f"yours − {d.gradient} = {d.writer(made)}"
+        return text if len(text) <= LONGEST else None
+
+    def _is_own(self, expr: Any, own: Any, held: Any) -> bool:
+        """The record's own gradient, read as theirs is; that the formula is this gradient, its derivation has shown."""
+        return bool(expr.xreplace(held) == own.xreplace(held)) and self.d.ok
+
+    def _read(self, other: Other, moved: bool) -> Any:
+        """A formula in my letters, and on what conditions it is so."""
+        with watching() as made:
+            found, leaves = other.on(self.d.record)
+        with joined(made):
+            return self._formula(found, leaves, [other.on(r)[0] for r in self.records[1:]] if moved else [])
+
+    def _formula(self, found: Tensor, leaves: Leaves, others: list[Tensor]) -> Any:
+        d, mine = self.d, self.d.letters
+        if found.op is None:
+            raise NotSymbolicError("a constant has no formula")
+        fixed = {leaf: mine.axes.dims[t] for leaf, t in leaves.items() if isinstance(t, Tensor) and t in mine.axes.dims}
+        fixed |= {leaf: mine.of[d.record.output].dims for leaf, t in leaves.items() if t is None}
+        graph = Graph(found)
+        axes = Axes(graph, fixed=fixed, known=mine.sizes)
+        if len(axes.sizes) > len(mine.sizes):
+            raise NotSymbolicError("its axes cannot be matched with the derivation's")
+        marked: dict[Place, Size] = {}
+        unknown: dict[Place, float] = {}
+        if len(others) > 1:
+            plain = [found, *others]
+            sizes = [{str(a): float(n) for a, n in mine.sizes.items()}, *(sizes_of(r) for r in self.records[1:])]
+            axis = set(sizes[0])
+            if all(axis <= set(s) for s in sizes):
+                marked, unknown = marks(plain, [{a: s[a] for a in axis} for s in sizes])
+        self.said += [f"{v:g}, which depends on the sizes, is as on the record" for v in dict.fromkeys(unknown.values())]
+        letters = Letters(graph, marks=marked, axes=axes)
+        change: dict[Any, Any] = {}
+        for t, symbol in letters.of.items():
+            a = symbol.expr
+            if a not in letters.leaves or a in change:
+                continue
+            if t in leaves:
+                own = leaves[t]
+                change[a] = (
+                    d.dy if own is None else mine.of[own].expr if own in mine.of else Letter(f"{a.name} of the other", a.axes)
+                )
+            elif a in letters.opaque:
+                change[a] = Letter(f"{a.name} of the other", a.axes)
+            else:
+                change[a] = self._data(t, symbol)
+        self.conditions.append(self._conditions(letters, change))
+        self.domains.append(self._domain(graph, letters, change))
+        return letters.inlined(letters.of[found].expr).xreplace(change).xreplace(self.options)
+
+    def _data(self, t: Tensor, symbol: Any) -> Any:
+        """A constant of theirs: a number where all entries are one, else the letter of mine that has the same entries."""
+        value = t.data
+        if (
+            t.dtype.kind in "iuf"
+            and value.size
+            and np.all(value == value.flat[0])
+            and np.isfinite(value.flat[0])
+            and value.size > 0
+        ):
+            return rational(float(value.flat[0]))
+        d = self.d
+        inputs = {*d.record.inputs.values(), d.record.dy}
+        for own, s in d.letters.of.items():
+            if own.op is not None or own in inputs or s.expr not in d.letters.leaves or d.letters.axes.dims[own] != symbol.dims:
+                continue
+            if own.data.shape == value.shape and np.array_equal(own.data, value):
+                return s.expr
+        return Letter(f"{symbol.expr.name} of the other", symbol.expr.axes)
+
+    def _held(self, moved: bool) -> dict[Any, Any]:
+        """My constants: as what they were made from, as the number that they hold, or as data."""
+        d = self.d
+        inputs = {*d.record.inputs.values(), d.record.dy}
+        wanted = {k: t for k, t in enumerate(d.letters.graph.tensors) if t.op is None and t not in inputs and t in d.letters.of}
+        wanted = {k: t for k, t in wanted.items() if isinstance(d.letters.of[t].expr, Letter)}
+        if not wanted or d.record.order != 1:
+            return {}
+        assert d.record.make is not None
+        with watching() as made:
+            again = d.record.make(on={n: t.data for n, t in d.record.inputs.items()}, numbers=d.record.numbers)
+        tensors = history(again.output)
+        found: dict[Any, Any] = {}
+        pairs = {t: d.record.inputs[n] for n, t in again.inputs.items()}
+        same = len(tensors) == len(d.letters.graph.tensors)
+        for k, t in wanted.items():
+            letter = d.letters.of[t].expr
+            if np.all(t.data == t.data.flat[0]) and t not in made:
+                found[letter] = rational(float(t.data.flat[0])) if not (same and tensors[k] in made) else letter
+            if same and tensors[k] in made:
+                with joined(made):
+                    found[letter] = self._formula(tensors[k], pairs, [])
+        return found
+
+    def _signs(self, difference: Any) -> list[Any]:
+        """Inputs that are positive on the record."""
+        values = self.d.letters.values
+        return [
+            a
+            for a in sorted(difference.atoms(Letter), key=str)
+            if a in values and np.size(values[a]) and np.all(np.asarray(values[a]) > 0)
+        ]
+
+    def _domain(self, graph: Graph, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
+        """Where it is a number, by normal form, in words."""
+
+        def read(x: Any) -> Any:
+            e = letters.of[x].expr if isinstance(x, Tensor) else rational(float(x))
+            return letters.inlined(e).xreplace(change).xreplace(self.options)
+
+        found = {}
+        for e, sign in asked(graph, read):
+            form = self.normal.sign_of(e, self.d.letters)
+            if holds(e, sign) or (form.is_number and form > 0):
+                self._safe |= {(form, s) for s in (("≥ 0",) if sign == "≥ 0" else ("> 0", "≥ 0", "≠ 0"))}
+            else:
+                found[form, sign] = f"{self.write(e)} {sign}"
+        return found
+
+    def _conditions(self, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
+        """What is answered the same by every entry of the record, by normal form, in words."""
+
+        questions = [
+            (letters.inlined(a).xreplace(change), sign, letters.inlined(b).xreplace(change)) for a, sign, b in letters.assumptions
+        ]
+        found: dict[Any, str] = {}
+        for a, sign, b in questions:
+            form = self.normal.form((a - b).xreplace(self.options), self.d.letters)
+            if form.is_number:
+                continue
+            if sign in ("<", "≤"):
+                form, key = -form, {"<": ">", "≤": "≥"}[sign]
+            else:
+                key = sign
+            found[form, key] = f"{self.write(a)} {sign} {self.write(b)}"
+        return found | {n: n for n in letters.notes if "everywhere" in n}
+
+
+def _implied(condition: tuple[Any, str], positive: frozenset[Any]) -> bool:
+    """Whether it follows from letters that are not negative."""
+    form, sign = condition
+    return sign == "≥ 0" and all(f.as_base_exp()[0] in positive for f in sp.Mul.make_args(form))
+
+
+def _named(a: Any) -> bool:
+    return all("⟨" not in x.name for x in a.atoms(Letter))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from .axes import Axes
 from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
 from .finding import Finding
+from .marks import Place, Size
 from .questions import asked_of
+from .sizes import Marks
 from .symbols import MEANINGS, Highest, Home, Letter, Mean, Sigma, Symbol, varies
 
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -54,10 +56,11 @@ class Letters(Home):
         graph: Graph,
         names: Mapping[str, Sequence[str]] | None = None,
         numbers: Mapping[str, float] | None = None,
-        sized: Collection[float] = (),
+        marks: Mapping[Place, Size] | None = None,
+        axes: Axes | None = None,
     ) -> None:
         super().__init__()
-        self.graph, self.axes = graph, Axes(graph, names)
+        self.graph, self.axes = graph, axes or Axes(graph, names)
         self.order, self.sizes = self.axes.order, dict(self.axes.sizes)
         if len(self.order) > _MOST:
             raise NotSymbolicError(f"the record has {len(self.order)} axes to tell apart; {_MOST} at most have names.")
@@ -67,40 +70,12 @@ class Letters(Home):
         self.leaves: list[Letter] = []
         self.opaque: dict[Letter, str] = {}
         self.notes: list[str] = []
-        self._count: dict[str, int] = {}
-        self._name_numbers(numbers or {}, sized)
+        self._count: dict[str, int] = dict.fromkeys(numbers or {}, 1)
+        named = {name: Letter(name) for name in numbers or {}}
+        self.literals = {float(v): named[n] for n, v in (numbers or {}).items()}
+        self.values |= {named[n]: float(v) for n, v in (numbers or {}).items()}
+        self.marks = Marks(graph, marks or {}, {**{str(a): a for a in self.order}, **named}, self)
         self._read()
-
-    def _name_numbers(self, numbers: Mapping[str, float], sized: Collection[float]) -> None:
-        """Numbers on the record that are sizes, a size less one, or an option with a name.
-
-        sized:  numbers that are known to come from sizes; another 7 is a 7, even where there are 7 entries
-        """
-        reduced = {
-            tuple(a for k in t.params["axis"] for a in self.axes.dims[x][k])
-            for t in self.graph.tensors
-            if isinstance(t.params.get("axis"), tuple)
-            for x in t.inputs[:1]
-            if isinstance(x, Tensor)
-        }
-        reduced |= {tuple(a for dim in self.axes.dims[t] for a in dim) for t in self.graph.tensors if t.op is None}
-        for axes in [*reduced, *((a,) for a in self.order)]:
-            n = int(np.prod([self.sizes[a] for a in axes]))
-            total = sp.Mul(*axes)
-            whole = {float(n) ** k: total ** sp.Rational(k) for k in (1.0, -1.0, 0.5, -0.5)}
-            less = {(n - 1.0) ** k: (total - 1) ** int(k) for k in (1.0, -1.0) if n > 4}
-            for forms in (whole, less):  # where there is one, its reciprocal may come up in a rule
-                if any(math.isclose(v, form, rel_tol=1e-14) for v in sized for form in forms):
-                    self.literals |= forms
-        self.notes += [
-            f"{v:g}, which depends on the sizes (the formula is for these)"
-            for v in sorted(sized)
-            if not any(math.isclose(v, known, rel_tol=1e-14) for known in self.literals)
-        ]
-        for name, value in numbers.items():
-            letter = Letter(name)
-            self.literals[float(value)] = letter
-            self.values[letter] = float(value)
 
     def _read(self) -> None:
         nodes = self.graph.nodes
@@ -124,6 +99,9 @@ class Letters(Home):
                 else:
                     self.notes.append(f"the condition {node.text or node.label} is {'true' if whole else 'false'} everywhere")
                 self.of[t] = Symbol(whole, dims, self)
+                continue
+            if t.op is None and (size := self.marks.of(t, "value")) is not None:
+                self.of[t] = Symbol(size.expr, dims, self)
                 continue
             own = t.name is not None or t.op is None or t is self.graph.output
             why, expr = "", None
@@ -214,13 +192,18 @@ class Letters(Home):
         return {"sum": "s", "max": "m", "mean": "m"}.get(node.op or "", "t")
 
     def fresh(self, name: str) -> str:
-        self._count[name] = times = self._count.get(name, 0) + 1
-        return name + ("" if times == 1 else str(times).translate(_SUBSCRIPT))
+        """The name, with a number where another tensor has it."""
+        while True:
+            self._count[name] = times = self._count.get(name, 0) + 1
+            given = name + ("" if times == 1 else str(times).translate(_SUBSCRIPT))
+            if given == name or given not in self._count:
+                self._count.setdefault(given, 1)
+                return given
 
     def _meaning(self, t: Tensor) -> Any:
         assert t.op is not None
-        operands = [self.of[x] if isinstance(x, Tensor) else x for x in t.inputs]
-        params = dict(t.params)
+        operands = self.marks.operands(t, self.of.__getitem__)
+        params = self.marks.options(t)
         if "shape" in params:
             params["shape"] = Symbol(0, self.axes.dims[t]).shape
         if not any(isinstance(x, Symbol) for x in operands):
@@ -345,10 +328,15 @@ class SymbolReading(Reading):
         self.letters, self.names = letters, names
         self.cotangents: dict[Letter, tuple[Any, Tensor]] = {}
 
+    def operands(self, node: Tensor) -> tuple[Any, ...]:
+        return self.letters.marks.operands(node, self.value)
+
     def pull(self, node: Tensor, position: int, g: Any, out: Any, operands: tuple[Any, ...]) -> Any:
         letter = out.expr
         if letter in self.letters.opaque and node.op is not None and node.op.name in TABLE:
             raise NotSymbolicError(self.letters.opaque[letter], self.letters.graph.ids[node])
+        if node.op is not None and node.op.name not in TABLE:
+            node = SimpleNamespace(op=node.op, params=self.letters.marks.options(node))  # type: ignore[assignment]
         return super().pull(node, position, g, out, operands)
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Any:

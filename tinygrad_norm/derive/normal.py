@@ -1,50 +1,133 @@
 """A normal form for formulas over named axes: two formulas that have the same one are equal, whatever the numbers.
 
-Everything is written out down to the leaves. What is left are sums of products of letters, of Σs of such products, and
-of roots. Σ is linear; factors that do not vary along its axes leave it; sums over different axes part or join. A root's
-square says something about its letters (r⁻² = Σx²/N − (Σx)²/N² + ε): by that, one Σ of each root is put in terms of the
-others, so that nothing can be written in two ways.
+Everything is written out down to the leaves. What is normal is a sum of products of powers of: leaves, sizes, Σs of such
+products, and letters for what is no polynomial of these,
+
+    root      r of a sum S, r^q = 1/S with one q for all of S's roots and quotients
+    exp, |x|  exp of one term (of a sum it is a product), the absolute value; tanh and sigmoid are written by exp
+    sign, log, erf, [a > 0], [a = 0], …  of a normal argument
+
+Σ is linear; factors that do not vary along its axes leave it; sums over different axes part or join. Each letter's relation is
+used in one direction only: |x|² is x²; the largest product in S times r^q is 1 less the others times r^q; and where S holds a Σ,
+that Σ is put in terms of r and the others. What was not found zero may be zero all the same; what was found zero is, wherever
+the formula is a number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
 
+from . import domain
+from .conditions import AtLeast, Positive, Zero
 from .letters import Letters
-from .symbols import Letter, Mean, Sigma, sigma, varies
+from .products import at_least, content, is_even, is_size, largest, lead, part_sum
+from .symbols import Letter, Mean, Sigma, varies
+
+_ROUNDS = 40  # of rewriting; more would be a circle
+_TERMS, _FEW = 400, 40  # of a sum: a proof that needs more is not tried; nor is more shown
+
+
+class _TooLong(Exception):
+    """A normal form of very many terms."""
 
 
 class Normal:
-    """Normal forms that share their letters for roots: compare only those made by the same one."""
+    """Normal forms that share their letters: compare only those made by the same one.
 
-    def __init__(self, known: Mapping[Any, Any] | None = None) -> None:
-        self._named: dict[Any, Letter] = {}  # a power or a function of a sum, as one letter
+    known:     Σs whose value is given
+    positive:  letters that are taken to be positive
+    nonzero:   what was taken to be no zero, for sign(x)² to be 1
+    """
+
+    def __init__(self, known: Mapping[Any, Any] | None = None, positive: frozenset[Any] = frozenset()) -> None:
+        self.known, self.positive = dict(known or {}), positive
+        self.nonzero: set[Any] = set()
+        self._mode = ""  # how |x| and sign(x) are read
+        self._named: dict[Any, Letter] = {}  # a function, as one letter
         self._meaning: dict[Letter, Any] = {}
-        self._rules: dict[Any, Any] = dict(known or {})  # a Σ, in terms of a root, or as it is known
+        self._roots: dict[Any, Letter] = {}  # by the sum S
+        self._under: dict[Letter, Any] = {}
+        self._q: dict[Letter, int] = {}
+        self._free: set[Letter] = set()  # roots by which a Σ was put away
+        self._rules: dict[Any, Any] = dict(self.known)  # a Σ, in terms of a root, or as it is known
+        self._changed, self._most = False, 0
 
     def form(self, expr: Any, letters: Letters) -> Any:
-        return self._settle(self._form(letters.inlined(expr)))
+        expr = letters.inlined(expr)
+        for _ in range(6):
+            self._changed = False
+            found = self._settle(self._form(expr))
+            if not self._changed:
+                break
+            self._rules, self._free = dict(self.known), set()  # a root of another order came up: all over, knowing it
+        return found
+
+    def sign_of(self, expr: Any, letters: Letters) -> Any:
+        """The normal form less what is positive in it: two formulas that have the same one have the same sign."""
+        found = self.form(expr, letters)
+        if found.is_Add:
+            found = content(found, self._is_positive)[1]
+        number, rest = found.as_coeff_Mul()
+        factors = [f for f in sp.Mul.make_args(rest) if not self._is_positive(f)]
+        return sp.sign(number) * sp.Mul(*factors)
 
     def is_zero(self, expr: Any, letters: Letters) -> bool:
         """Whether the formula is zero for all numbers; False says only that this could not be shown."""
+        for mode, kinds in ("", (sp.Expr,)), ("branches", (sp.sign, sp.Abs)), ("signs", (sp.sign,)):
+            involved = [m.args[0] for m in self._meaning.values() if isinstance(m, kinds)]
+            if mode and not involved:
+                continue
+            self._mode, self._most = mode, _TERMS
+            try:
+                if self._opens_to_zero(expr, letters):
+                    self.nonzero |= set(involved) if mode == "signs" else set()
+                    return True
+            except _TooLong:
+                return False
+            finally:
+                self._mode, self._most = "", 0
+        return False
+
+    def short_form(self, expr: Any, letters: Letters) -> Any | None:
+        """The normal form; None where it is very long."""
+        self._most = _FEW
+        try:
+            return self.form(expr, letters)
+        except _TooLong:
+            return None
+        finally:
+            self._most = 0
+
+    def _opens_to_zero(self, expr: Any, letters: Letters) -> bool:
         left = self.form(expr, letters)
         for _ in range(4):
             if left == 0:
                 return True
-            opened = left.xreplace(
-                {a: self._meaning[a] for a in left.atoms(Letter) if a in self._meaning and self._is_quotient(a)}
-            )
+            opened = self._opened(left)
             if opened == left:
                 return False
             left = self._settle(self._polynomial(sp.fraction(sp.together(opened))[0]))
         return False
 
-    def _is_quotient(self, a: Letter) -> bool:
-        meaning = self._meaning[a]
-        return bool(meaning.is_Pow and meaning.exp == -1)
+    def _opened(self, e: Any) -> Any:
+        """Whole powers of r^q as 1/S; what stands within a Σ stays as it is."""
+        terms = []
+        for term in sp.Add.make_args(e):
+            factors = []
+            for f in sp.Mul.make_args(term):
+                base, n = f.as_base_exp()
+                if base in self._under and base not in self._free and n.is_Integer:
+                    q = self._q[base]
+                    m, rest = divmod(int(n), q)
+                    factors.append(self._under[base] ** -m * base**rest)
+                else:
+                    factors.append(f)
+            terms.append(sp.Mul(*factors))
+        return sp.Add(*terms)
 
     def _settle(self, expr: Any) -> Any:
         for _ in range(20):
@@ -57,71 +140,263 @@ class Normal:
     # One level at a time -----------------------------------------------------------------------------------
 
     def _form(self, e: Any) -> Any:
-        if not e.args or isinstance(e, Letter):
+        if not e.args or isinstance(e, Letter) or e.is_number:
             return e
         if isinstance(e, (Sigma, Mean)):
             total = self._sum(self._form(e.args[0]), e.args[1:])
             return total / sp.Mul(*e.args[1:]) if isinstance(e, Mean) else total
-        if e.is_Pow and e.base is not sp.E:
-            return self._power(self._form(e.base), e.exp)
+        if isinstance(e, sp.exp) or (e.is_Pow and e.base is sp.E):
+            return self._exponential(self._settle(self._form(e.exp)))
+        if e.is_Pow:
+            return self._polynomial(self._power(self._form(e.base), e.exp))
         if e.is_Add or e.is_Mul:
             return self._polynomial(e.func(*(self._form(a) for a in e.args)))
-        if isinstance(e, sp.exp):
-            return self._exponential(self._settle(self._form(e.args[0])))
+        if len(e.args) == 1:
+            return self._polynomial(self._function(e.func, self._settle(self._form(e.args[0]))))
         return self._name(e.func(*(self._settle(self._form(a)) for a in e.args)))
 
-    def _polynomial(self, e: Any) -> Any:
-        return self._powers(sp.expand_mul(sp.expand_multinomial(e)))
+    def _function(self, f: Any, a: Any) -> Any:
+        if a.is_number:
+            return f(a)
+        if f is sp.tanh:
+            return 1 - 2 * self._power(self._exponential(sp.expand_mul(2 * a)) + 1, sp.Integer(-1))
+        if f is sp.Abs:
+            return sp.Mul(*(self._absolute(*t.as_base_exp()) for t in self._factors(a)))
+        if f is sp.sign:
+            return sp.Mul(*(self._sign(*t.as_base_exp()) for t in self._factors(a)))
+        if f is sp.log:
+            return self._settle(sp.Add(*(self._logarithm(*t.as_base_exp()) for t in self._factors(a))))
+        if f is AtLeast:
+            return 1 - self._positive(sp.expand_mul(-a))
+        if f is Positive:
+            return self._positive(a)
+        if f is Zero:
+            return self._zero(a)
+        if f in (sp.erf, sp.sin, sp.cos) and lead(a).as_coeff_Mul()[0] < 0:  # odd and even functions
+            return (1 if f is sp.cos else -1) * self._name(f(sp.expand_mul(-a)))
+        return self._name(f(a))
 
-    def _powers(self, e: Any) -> Any:
-        """Negative powers of sums, which expanding made anew, become letters."""
-        found = {p: self._power(p.base, p.exp) for p in e.atoms(sp.Pow) if p.base.is_Add and p.base is not sp.E}
-        return sp.expand_mul(e.xreplace(found)) if found else e
+    def _positive(self, a: Any) -> Any:
+        """[a > 0], where a's sign is that of the product of a few factors; of −a it is 1 − [a > 0] − [a = 0]."""
+        number, factors = self._of_unsure_sign(a)
+        if not factors:
+            return sp.Integer(1 if number > 0 else 0)
+        inside = sp.Mul(*factors)
+        if number < 0:
+            return 1 - self._name(Positive(inside)) - self._zero(inside)
+        return self._name(Positive(inside))
+
+    def _zero(self, a: Any) -> Any:
+        factors = self._of_unsure_sign(a)[1]
+        return self._name(Zero(sp.Mul(*factors))) if factors else sp.Integer(0)
+
+    def _of_unsure_sign(self, a: Any) -> tuple[Any, list[Any]]:
+        """A number of the sign of a without these factors: what is positive is left out."""
+        number, factors = sp.Integer(1), []
+        for f in self._factors(a):
+            base = f.as_base_exp()[0]
+            if f.is_number:
+                number *= sp.sign(f)
+            elif not (
+                base.is_positive or base in self.positive or (base.is_Add and domain.is_positive(base)) or self._is_exp(base)
+            ):
+                factors.append(f)
+        return number, factors
+
+    def _is_exp(self, base: Any) -> bool:
+        return isinstance(self._meaning.get(base), sp.exp) or (base in self._under and self._q[base] % 2 == 0)
+
+    def _factors(self, a: Any) -> list[Any]:
+        """A product's factors; of a sum, what all its terms have in common, and the rest."""
+        if not a.is_Add:
+            return list(sp.Mul.make_args(a))
+        shared, rest = content(a, lambda b: True)
+        if lead(rest).as_coeff_Mul()[0] < 0:
+            shared, rest = -shared, sp.expand_mul(-rest)
+        return [f for f in (*sp.Mul.make_args(shared), rest) if f != 1]
+
+    def _absolute(self, base: Any, n: Any) -> Any:
+        """|baseⁿ|, where the base may be any one factor."""
+        if self._is_positive(base):
+            return base**n
+        if base.is_number:
+            return abs(base) ** n
+        if base.is_Add:
+            return self._name(sp.Abs(base)) ** n
+        return self._name(sp.Abs(base, evaluate=False)) ** n
+
+    def _sign(self, base: Any, n: Any) -> Any:
+        if self._is_positive(base):
+            if not (base.is_positive or base in self.positive):
+                self.nonzero.add(base)
+            return sp.Integer(1)
+        if base.is_number:
+            return sp.sign(base) ** n
+        even = n.is_Integer and n % 2 == 0
+        if self._mode == "branches":
+            return (2 * self._positive(base) + self._zero(base) - 1) ** (2 if even else 1)
+        letter = self._name(sp.sign(base, evaluate=False))
+        if self._mode == "signs":
+            return sp.Integer(1) if even else self._absolute(base, sp.Integer(1)) * self._power(base, sp.Integer(-1))
+        return letter**2 if even else letter
+
+    def _logarithm(self, base: Any, n: Any) -> Any:
+        """log of one factor of a product that is positive: of its absolute value."""
+        if base.is_number:
+            return sp.log(abs(base) ** n) if abs(base) != 1 else sp.Integer(0)
+        if base in self._under:  # a root: of what it is the root
+            return self._function(sp.log, self._under[base]) * -n / self._q[base]
+        if base in self._meaning and isinstance(self._meaning[base], sp.exp):
+            return n * self._meaning[base].args[0]
+        if base in self._meaning and isinstance(self._meaning[base], sp.Abs):
+            return n * self._name(sp.log(base))
+        return n * self._name(sp.log(base if base.is_Add else self._absolute(base, sp.Integer(1))))
+
+    def _polynomial(self, e: Any) -> Any:
+        e = sp.expand_mul(sp.expand_multinomial(e))
+        for _ in range(_ROUNDS):
+            if 0 < self._most < len(sp.Add.make_args(e)):
+                raise _TooLong
+            found = {p: self._power(p.base, p.exp) for p in e.atoms(sp.Pow) if p.base.is_Add and p.base is not sp.E}
+            new = e.xreplace(found) if found else e
+            new = self._reduced(new)
+            if new == e:
+                return e
+            e = sp.expand_mul(sp.expand_multinomial(new))
+        return e
+
+    # The letters' relations ---------------------------------------------------------------------------------
+
+    def _reduced(self, e: Any) -> Any:
+        if not any(a in self._meaning or a in self._under for a in e.atoms(Letter)):
+            return e
+        return sp.Add(*(self._reduced_term(t) for t in sp.Add.make_args(e)))
+
+    def _reduced_term(self, term: Any) -> Any:
+        powers = dict(f.as_base_exp() for f in sp.Mul.make_args(term))
+        for letter, n in powers.items():
+            meaning = self._meaning.get(letter)
+            if isinstance(meaning, sp.Abs) and n.is_Rational and not 0 <= n < 2:
+                m = sp.floor(n / 2)
+                return term / letter**n * letter ** (n - 2 * m) * self._power(meaning.args[0], 2 * m)
+            if isinstance(meaning, sp.sign) and n.is_Integer and n > 0:
+                if n > 2:
+                    return term / letter**2
+                inside = meaning.args[0]
+                absolute = self._named.get(sp.Abs(inside, evaluate=False), self._named.get(sp.Abs(inside)))
+                if absolute is not None and absolute in powers and powers[absolute] >= 1:
+                    return term / letter / absolute * inside
+                if inside in powers and powers[inside].is_Integer and powers[inside] >= 1:
+                    return term / letter / inside * self._absolute(inside, sp.Integer(1))
+            if isinstance(meaning, (Positive, Zero)):
+                if n != 1:
+                    return term / letter ** (n - 1)
+                if isinstance(meaning, Zero) and (
+                    self._named.get(Positive(meaning.args[0])) in powers or powers.get(meaning.args[0], sp.Integer(0)) > 0
+                ):
+                    return sp.Integer(0)
+            if self._mode == "branches" and isinstance(meaning, sp.Abs) and n == 1:
+                return term / letter * meaning.args[0] * (2 * self._positive(meaning.args[0]) - 1)
+            if letter in self._under and letter not in self._free and n.is_Integer:
+                q, under = self._q[letter], self._under[letter]
+                if n < 0:
+                    m = -(-int(-n) // q)
+                    return term / letter**n * letter ** (n + m * q) * under**m
+                if n >= q:
+                    top = largest(under)
+                    product = top.as_coeff_Mul()[1]
+                    sizes = sp.Mul(*(f for f in sp.Mul.make_args(product) if is_size(f)))
+                    own = [f.as_base_exp() for f in sp.Mul.make_args(product / sizes) if f != 1]
+                    if own and all(b in powers and at_least(powers[b], k) for b, k in own):
+                        return term / top / letter**q - term / top * sp.expand_mul(under - top)
+        return term
 
     def _power(self, base: Any, n: Any) -> Any:
+        """Of a product, the product of the powers: of the factors, or for a root, where several may be negative, of |factor|s."""
         base = self._settle(base)
-        if base.is_Mul:
-            whole = [] if n.is_Integer else [a for a in base.args if not self._is_positive(a)]
-            apart = sp.Mul(*(self._power_of_product(a, n) for a in base.args if a not in whole))
-            return apart * (self._power_of_product(whole[0], n) if len(whole) == 1 else sp.Mul(*whole) ** n)
-        return self._power_of_one(base, n)
+        if not base.is_Mul:
+            return self._power_of_factor(base, n, True)
+        if n.is_Integer:
+            return sp.Mul(*(self._power_of_factor(a, n, True) for a in base.args))
+        number, rest = base.as_coeff_Mul()
+        factors = list(sp.Mul.make_args(rest))
+        unsure = [k for k, f in enumerate(factors) if not (self._is_positive(f) or f.is_number or is_even(f))]
+        if number < 0 and len(unsure) == 1 and factors[unsure[0]].is_Add:
+            factors[unsure[0]], number = sp.expand_mul(-factors[unsure[0]]), -number
+        alone = number > 0 and len(unsure) < 2
+        return abs(number) ** n * sp.Mul(*(self._power_of_factor(f, n, alone) for f in factors))
 
-    def _power_of_product(self, factor: Any, n: Any) -> Any:
-        base, k = factor.as_base_exp()
-        if factor.is_Pow and (n.is_Integer or self._is_positive(base)):
-            return self._power(base, k * n)
-        return self._power_of_one(factor, n)
+    def _power_of_factor(self, factor: Any, n: Any, alone: bool) -> Any:
+        """(bᵏ)ⁿ; where it is a root and has no other factor that may be negative, it is a number where b is not negative."""
+        base, k = factor.as_base_exp() if not factor.is_number else (factor, sp.Integer(1))
+        if base.is_number:
+            return factor**n if n.is_Integer else abs(factor) ** n
+        if n.is_Integer or self._is_positive(base):
+            if base in self._under and not n.is_Integer:
+                return self._power_of_one(self._under[base], -k * n / self._q[base])
+            return self._power_of_one(base, k * n)
+        if not n.is_number:
+            return self._name(sp.Pow(factor, n, evaluate=False))
+        if alone and k == 1 and base in self._under:
+            return self._power_of_one(self._under[base], -n / self._q[base])
+        if alone and k == 1 and base.is_Add:
+            return self._power_of_one(base, n)
+        return self._absolute(base, k * n)
 
     def _is_positive(self, factor: Any) -> bool:
-        """Whether a root may be taken of the factor by itself: not where it may be negative."""
+        """Whether a root may be taken of the factor by itself, and its absolute value is it: not where it may be negative."""
         base = factor.as_base_exp()[0]
-        meaning = self._meaning.get(base)
-        root = meaning is not None and (isinstance(meaning, sp.exp) or (meaning.is_Pow and not meaning.exp.is_Integer))
-        return bool(factor.is_positive or base.is_positive or root)
+        if base in self.positive or factor.is_positive or base.is_positive:
+            return True
+        if base in self._under:
+            return self._q[base] % 2 == 0 or self._is_positive(self._under[base])
+        if base.is_Add:
+            parts = [(t.as_coeff_Mul()[0], sp.Mul.make_args(t.as_coeff_Mul()[1])) for t in base.args]
+            return all(c > 0 and all(f == 1 or is_even(f) or self._is_positive(f) for f in fs) for c, fs in parts)
+        if isinstance(base, Sigma):
+            factors = [f.as_base_exp() for f in sp.Mul.make_args(base.args[0])]
+            return all((n.is_Integer and n % 2 == 0) or self._is_positive(b) for b, n in factors)
+        return isinstance(self._meaning.get(base), (sp.exp, sp.Abs))
 
     def _power_of_one(self, base: Any, n: Any) -> Any:
         if not base.is_Add:
             return base**n
         if n.is_Integer and n > 0:
             return self._polynomial(base**n)
-        content, base = _content(base)
+        shared, base = content(base, lambda b: bool(n.is_Integer) or self._is_positive(b))
+        outside = self._power(shared, n) if shared != 1 else sp.Integer(1)
         if base == 1 or not base.is_Add:
-            return content**n * base**n
-        if n.is_Rational and not n.is_Integer:
-            root = self._name(sp.Pow(base, sp.Rational(-1, n.q), evaluate=False))
-            self._eliminate(base, root, n.q)
-            return content**n * root ** (-n.q * n)
-        if n.is_Integer:
-            return content**n * self._name(sp.Pow(base, -1, evaluate=False)) ** (-n)
-        return content**n * self._name(sp.Pow(base, n, evaluate=False))
+            return outside * base**n
+        if not n.is_Rational:
+            return outside * self._name(sp.Pow(base, n, evaluate=False))
+        turned = sp.Integer(1)
+        if n.is_Integer and base not in self._roots:
+            other = sp.expand_mul(-base)
+            if other in self._roots or largest(base, True).as_coeff_Mul()[0] < 0:
+                base, turned = other, sp.Integer(-1) ** n
+        root = self._root(base, int(n.q))
+        return turned * outside * root ** (-self._q[root] * n)
 
-    def _eliminate(self, base: Any, root: Letter, q: int) -> None:
+    def _root(self, base: Any, q: int) -> Letter:
+        """The letter of this sum's roots: of the order that serves all that were asked for."""
+        if base not in self._roots:
+            letter = Letter(f"⟨{len(self._named) + len(self._roots)}⟩", varies(base))
+            self._roots[base], self._under[letter], self._q[letter] = letter, base, q
+        letter = self._roots[base]
+        if self._q[letter] % q:
+            self._q[letter] = math.lcm(q, self._q[letter])
+            self._changed = True
+        self._eliminate(base, letter)
+        return letter
+
+    def _eliminate(self, base: Any, root: Letter) -> None:
         """By root⁻² = base (or another power q), one Σ of the base in terms of the others."""
         for term in sorted(base.args, key=lambda t: (-sp.count_ops(t), str(t))):
             factor, rest = term.as_independent(Sigma, as_Add=False)
             if isinstance(rest, Sigma) and not varies(factor) and not factor.atoms(Letter) and not (base - term).has(rest):
                 if rest not in self._rules:
-                    self._rules[rest] = sp.expand_mul((root**-q - (base - term)) / factor)
+                    self._rules[rest] = sp.expand_mul((root ** -self._q[root] - (base - term)) / factor)
+                    self._free.add(root)
                 return
 
     def _exponential(self, e: Any) -> Any:
@@ -132,13 +407,15 @@ class Normal:
             if isinstance(rest, sp.log) or (rest in self._meaning and isinstance(self._meaning[rest], sp.log)):
                 inside = rest.args[0] if isinstance(rest, sp.log) else self._meaning[rest].args[0]
                 found *= self._power(inside, number)
+            elif rest == 1:
+                found *= sp.exp(number)
             else:
                 found *= self._name(sp.exp(rest)) ** number
         return self._polynomial(found)
 
     def _name(self, e: Any) -> Letter:
         if e not in self._named:
-            letter = Letter(f"⟨{len(self._named)}⟩", varies(e))
+            letter = Letter(f"⟨{len(self._named) + len(self._roots)}⟩", varies(e))
             self._named[e], self._meaning[letter] = letter, e
         return self._named[e]
 
@@ -150,52 +427,3 @@ class Normal:
 
     def _sum(self, e: Any, axes: Any) -> Any:
         return sp.Add(*(part_sum(t, axes) for t in sp.Add.make_args(self._polynomial(e))))
-
-
-def part_sum(term: Any, axes: Any) -> Any:
-    """Σ of one product: what does not vary leaves; what shares no axis parts; a Σ inside joins; Σ of 1 is the size."""
-    factors, outside = [], sp.Integer(1)
-    over = set(axes)
-    for f in sp.Mul.make_args(term):
-        base, n = f.as_base_exp()
-        if isinstance(base, Sigma) and n.is_Integer and n > 0 and varies(base) & over:
-            bound = set(base.args[1:])
-            others = [a for a in sp.Mul.make_args(term) if a is not f]
-            if n == 1 and not any(varies(a) & bound for a in others) and not bound & over:
-                factors.append(base.args[0])
-                over |= bound
-                continue
-        factors.append(f)
-    groups: list[tuple[set[Any], Any]] = []
-    for f in factors:
-        along = set(varies(f)) & over
-        if not along:
-            outside *= f
-            continue
-        touching = [g for g in groups if g[0] & along]
-        for g in touching:
-            along, f = along | g[0], f * g[1]
-            groups.remove(g)
-        groups.append((along, f))
-    spread = set().union(*(g[0] for g in groups)) if groups else set()
-    for along, f in groups:
-        outside *= sigma(f, along)
-    for a in over - spread:
-        outside *= a
-    return outside
-
-
-def _content(base: Any) -> tuple[Any, Any]:
-    """What all terms of a sum have in common in numbers and sizes, so that the rest is the same however it was written."""
-    terms = list(base.args)
-    powers = [_sizes(t) for t in terms]
-    content = sp.Integer(1)
-    for symbol in sorted(set().union(*powers), key=str):
-        content *= symbol ** min(p.get(symbol, 0) for p in powers)
-    lead = min(terms, key=lambda t: sp.default_sort_key(t / t.as_coeff_Mul()[0]))
-    content *= abs(lead.as_coeff_Mul()[0])
-    return content, sp.Add(*(t / content for t in terms))
-
-
-def _sizes(term: Any) -> dict[Any, Any]:
-    return {b: n for b, n in (f.as_base_exp() for f in sp.Mul.make_args(term)) if b.is_Symbol and b.is_positive}

@@ -22,7 +22,8 @@ from .algebra import (
 )
 from .conditions import AtLeast, Positive, Zero, complement
 from .letters import Letters, Near
-from .normal import Normal, part_sum
+from .normal import Normal
+from .products import part_sum
 from .symbols import Highest, Letter, Mean, Sigma, sigma, varies
 
 
@@ -168,7 +169,8 @@ class Rewriting:
                 if again:
                     expr = expr.xreplace(again)
                     reasons.append(f"{self.write(definition)} is {letter.name}")
-            if len(factors) < 2 or not self._is_short_for(letter, factors):
+            may_be_zero = definition.has(Positive, AtLeast, Zero)
+            if len(factors) < 2 or may_be_zero or not self._is_short_for(letter, factors):
                 continue
             wide = max(factors, key=lambda f: (len(varies(f)), f.as_base_exp()[0] not in self.letters.leaves))
             base, n = wide.as_base_exp()
@@ -408,7 +410,7 @@ class Rewriting:
     def _defined(self, total: Any) -> Lemma | None:
         """A Σ that is a letter's definition, such as N·μ."""
         for letter, definition in self.letters.definitions.items():
-            if total in sp.Mul.make_args(definition):
+            if total in sp.Mul.make_args(definition) and not (definition / total).atoms(Letter):  # they may be zero
                 value = total / definition * letter
                 return Lemma(total, value, f"{self.write(total)} is {self.write(value)}")
         return None

@@ -80,7 +80,7 @@ def size(dim: tuple[Any, ...]) -> Any:
 class Home:
     """What the symbols of one derivation share.
 
-    literals:     numbers that have a name: ε, sizes
+    literals:     options that have a name, such as ε, by value: how a formula's letters are told apart from those of tensors
     assumptions:  the questions that were answered so: (left, sign, right)
     answer:       a question's answer: 1, 0, or what is 1 where it is yes
     """
@@ -97,24 +97,52 @@ class Home:
         return 1 - condition
 
     def literal(self, value: Any) -> Any:
+        """A number as it stands: what is a size or has a name is known by its place, not by its value."""
         if isinstance(value, sp.Basic):
             expr = sp.sympify(value)
-            expr = expr.xreplace({n: _rational(float(n)) for n in expr.atoms(sp.Float)})
-            return expr.xreplace({n: self.literals[float(n)] for n in expr.atoms(sp.Number) if float(n) in self.literals})
+            return expr.xreplace({n: rational(float(n)) for n in expr.atoms(sp.Float)})
         number = float(value)
         if not math.isfinite(number):
             raise NotSymbolicError(f"{number} is no number to calculate with.")
-        if number in self.literals:
-            return self.literals[number]
-        return _rational(number)
+        return rational(number)
 
 
-def _rational(number: float) -> Any:
-    """A third is a third, 1e-05 is 1/100000."""
+@lru_cache(maxsize=10_000)
+def rational(number: float) -> Any:
+    """A third is a third, 1e-05 is 1/100000, and 0.7978845608028654 is √(2/π): where a number is to rounding."""
     near = Fraction(number).limit_denominator(60)
     if abs(near - Fraction(number)) <= abs(Fraction(number)) / 2**51:
         return sp.Rational(near.numerator, near.denominator)
-    return sp.Rational(repr(number))
+    text = repr(number)
+    if len(text.replace("-", "").replace(".", "").strip("0").split("e")[0]) > 14:
+        for value, exact in _constants().items():
+            short = float(f"{number / value:.7g}")
+            part = Fraction(number / value).limit_denominator(24)
+            for times, shown in ((short, sp.Rational(repr(short))), (float(part), sp.Rational(part.numerator, part.denominator))):
+                if times and abs(times * value - number) <= abs(number) / 2**51:
+                    return shown * exact
+    return sp.Rational(text)
+
+
+@lru_cache(maxsize=1)
+def _constants() -> dict[float, Any]:
+    """Numbers that have a name, and are written into programs as decimals."""
+    two, pi = sp.sqrt(2), sp.sqrt(sp.pi)
+    many = [
+        two,
+        pi,
+        1 / pi,
+        two * pi,
+        two / pi,
+        1 / (two * pi),
+        sp.pi,
+        1 / sp.pi,
+        two / sp.pi,
+        sp.log(2),
+        1 / sp.log(2),
+        sp.sqrt(3),
+    ]
+    return {float(c): c for c in many}
 
 
 class Symbol:
@@ -156,7 +184,7 @@ class Symbol:
         return elementwise(lambda a, b: b / a, self, other)
 
     def __pow__(self, n: Any) -> Symbol:
-        return elementwise(lambda a: a ** (n.expr if isinstance(n, Symbol) else _rational(float(n))), self)  # no size, no ε
+        return elementwise(lambda a: a ** (n.expr if isinstance(n, Symbol) else rational(float(n))), self)  # no size, no ε
 
     def __neg__(self) -> Symbol:
         return elementwise(lambda a: -a, self)
@@ -204,7 +232,10 @@ def elementwise(f: Callable[..., Any], *operands: Any) -> Symbol:
     ndim = max(s.ndim for s in symbols)
     spread = [((),) * (ndim - s.ndim) + s.dims for s in symbols]
     dims = tuple(next((dim for dim in several if dim), ()) for several in zip(*spread))
-    return Symbol(f(*(s.expr for s in symbols)), dims, home)
+    expr = f(*(s.expr for s in symbols))
+    if expr.has(sp.zoo, sp.nan, sp.oo, -sp.oo):
+        raise NotSymbolicError("it is no number, such as 0/0, whatever the inputs are.")
+    return Symbol(expr, dims, home)
 
 
 def _reduced(x: Symbol, axis: tuple[int, ...]) -> tuple[Any, ...]:
@@ -289,7 +320,7 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "expm1": _function(lambda x: sp.exp(x) - 1),
     "ndtr": _function(_phi),
     "gelu": _function(lambda x: x * _phi(x)),
-    "gelu_tanh": _function(lambda x: x / (1 + sp.exp(-x * (_rational(GELU_TANH[0]) + _rational(GELU_TANH[1]) * x**2)))),
+    "gelu_tanh": _function(lambda x: x / (1 + sp.exp(-x * (rational(GELU_TANH[0]) + rational(GELU_TANH[1]) * x**2)))),
     "softplus": _function(lambda x: sp.log(1 + sp.exp(x))),
     "sigmoid": _function(lambda x: 1 / (1 + sp.exp(-x))),
     "sum": _sum,

@@ -1,0 +1,103 @@
+"""Where a record is a number: what stands under its roots and logarithms, and what it divides by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sympy as sp
+
+from ..graph import Graph
+from .symbols import Letter, Mean, Sigma
+
+
+def asked(graph: Graph, read: Callable[[Any], Any]) -> Iterator[tuple[Any, str]]:
+    """(formula, "> 0", "≥ 0" or "≠ 0") for every operand that must be so, unless it is for all numbers.
+
+    read:  the formula of an operand
+    """
+    for t in graph.tensors:
+        if t.op is None or t.dtype.kind == "b":
+            continue
+        name, inputs = t.op.name, t.inputs
+        if name in ("log", "rsqrt"):
+            wanted: list[tuple[Any, str]] = [(read(inputs[0]), "> 0")]
+        elif name == "sqrt":
+            wanted = [(read(inputs[0]), "≥ 0")]
+        elif name == "log1p":
+            wanted = [(1 + read(inputs[0]), "> 0")]
+        elif name == "div":
+            wanted = [(read(inputs[1]), "≠ 0")]
+        elif name == "pow" and not float(t.params["n"]).is_integer():
+            wanted = [(read(inputs[0]), "> 0" if t.params["n"] < 0 else "≥ 0")]
+        elif name == "pow" and t.params["n"] < 0:
+            wanted = [(read(inputs[0]), "≠ 0")]
+        elif name == "power":
+            n = read(inputs[1])
+            wanted = [] if n.is_Integer and n >= 0 else [(read(inputs[0]), "> 0")]
+        else:
+            continue
+        for e, sign in wanted:
+            yield from simplest(e, sign)
+
+
+def simplest(e: Any, sign: str) -> Iterator[tuple[Any, str]]:
+    """A condition in parts: √(x·w) is not 0 where x is not and w is not; x² is more than 0 where x is not 0."""
+    if sign == "> 0":
+        factors = sp.Mul.make_args(e)
+        even = [f for f in factors if is_at_least_zero(f)]
+        for f in even:
+            yield from simplest(f, "≠ 0")
+        rest = sp.Mul(*(f for f in factors if f not in even))
+        if rest != 1:
+            yield rest, sign
+    elif sign == "≥ 0":
+        yield e, sign
+    else:
+        for f in sp.Mul.make_args(e):
+            base = f.as_base_exp()[0]
+            if isinstance(f, sp.Abs):
+                yield from simplest(f.args[0], sign)
+            elif not isinstance(f, sp.exp) and base.is_Mul:
+                yield from simplest(base, sign)
+            elif not isinstance(f, sp.exp):
+                yield base, sign
+
+
+def holds(e: Any, sign: str) -> bool:
+    """Whether it is so for all numbers, by what it is made of."""
+    return is_at_least_zero(e) if sign == "≥ 0" else is_positive(e)
+
+
+def is_at_least_zero(e: Any) -> bool:
+    if isinstance(e, Letter):
+        return False
+    if e.is_number or e.is_Symbol:
+        return bool(e.is_nonnegative)
+    if isinstance(e, (Sigma, Mean)):
+        return is_at_least_zero(e.args[0])
+    if isinstance(e, (sp.exp, sp.Abs)):
+        return True
+    if e.is_Pow:
+        return bool(e.exp.is_Integer and e.exp % 2 == 0) or is_at_least_zero(e.base)
+    if e.is_Add and not e.has(Letter, Sigma, Mean):
+        return is_positive(e)
+    return (e.is_Add or e.is_Mul) and all(map(is_at_least_zero, e.args))
+
+
+def is_positive(e: Any) -> bool:
+    if isinstance(e, Letter):
+        return False
+    if e.is_number or e.is_Symbol:
+        return bool(e.is_positive)
+    if isinstance(e, (Sigma, Mean)):
+        return is_positive(e.args[0])
+    if isinstance(e, sp.exp):
+        return True
+    if e.is_Pow:
+        return is_positive(e.base)
+    if e.is_Add and e.atoms(sp.Symbol) and not e.has(Letter, Sigma, Mean):  # sizes, such as N − 1
+        return bool(e.subs(dict.fromkeys(e.atoms(sp.Symbol), 8)) > 0)
+    if e.is_Add:
+        return all(map(is_at_least_zero, e.args)) and any(map(is_positive, e.args))
+    return bool(e.is_Mul) and all(map(is_positive, e.args))

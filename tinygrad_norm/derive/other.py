@@ -1,0 +1,180 @@
+"""What a derivation's formula is held against: a function of tensors, or another derivation, as something to run on any record."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine import Tensor, TinygradNormError, grad, history, pull_back, tensor
+from ..engine.arrays import Array
+from .errors import DerivationError
+from .recording import Record, cotangent_of, second_of
+
+if TYPE_CHECKING:
+    from .derivation import Derivation
+
+Leaves = Mapping[Tensor, "Tensor | None"]
+"""Their leaves, and which of mine each is; None for the cotangent."""
+
+
+class Incomparable(DerivationError):
+    """Two formulas that are about different things."""
+
+
+class Other:
+    """The other formula: ``on(record)`` is its value on a record's inputs, recorded, and which of its leaves is which input.
+
+    pairing:  the names of my inputs by those of theirs; names that are not in it stand for themselves
+    """
+
+    def __init__(self, d: Derivation, other: Any, pairing: Mapping[str, str] | None) -> None:
+        self.d, self.pairing = d, dict(pairing or {})
+        self.is_function = not isinstance(other, type(d))
+        if self.is_function and not callable(other):
+            raise DerivationError(f"equals: expected a derivation or a function of tensors, got {type(other).__name__}.")
+        self._other = other
+        self._redrawn: Record | None = None
+        self.renamed: list[str] = []
+        if not self.is_function:
+            own, their = d.record.numbers, other.record.numbers
+            self.renamed = [f"{n} stands for the same number in both" for n in own if their.get(n, own[n]) != own[n]]
+        known = _known(d.record)
+        for theirs, mine in self.pairing.items():
+            if mine not in known:
+                told = ", ".join(dict.fromkeys(n for n in known if n))
+                raise DerivationError(f"equals: pairing={{{theirs!r}: {mine!r}}}: there is no input {mine!r}; there are {told}.")
+
+    def on(self, record: Record) -> tuple[Tensor, Leaves]:
+        return self._call(record) if self.is_function else self._derive(record)
+
+    def _call(self, record: Record) -> tuple[Tensor, Leaves]:
+        """A function of tensors named as the inputs are (by name or by symbol; the main one also x), and dy."""
+        function: Callable[..., Any] = self._other
+        known = _known(record)
+        wanted = inspect.signature(function).parameters
+        names = {n: self.pairing.get(n, n) for n in wanted}
+        unknown = [n for n in wanted if names[n] not in known and wanted[n].default is inspect.Parameter.empty]
+        unknown = [n for n in unknown if wanted[n].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)]
+        if unknown:
+            there = dict.fromkeys(n for n in known if n and n.isidentifier())
+            raise DerivationError(f"equals: the function asks for {', '.join(unknown)}; there are {', '.join(there)}.")
+        leaves, mine = {}, {}
+        base = _known(self.d.record)
+        for n in wanted:
+            if names[n] in known:
+                leaves[n] = tensor(known[names[n]].data, requires_grad=True, name=known[names[n]].name)
+                own = base[names[n]]
+                mine[leaves[n]] = None if _is_cotangent(names[n], self.d.record) else own
+        with np.errstate(all="ignore"):
+            found = function(**leaves)
+        if isinstance(found, Tensor) and any(found is leaf for leaf in leaves.values()):
+            found = found * 1.0
+        if not isinstance(found, Tensor) or found.op is None:
+            raise DerivationError("equals: the function must compute one tensor from its inputs, in recorded operations.")
+        return found, mine
+
+    def _derive(self, record: Record) -> tuple[Tensor, Leaves]:
+        """The other derivation's gradient, recorded on my numbers: its formula is that of this record."""
+        other: Derivation = self._other
+        known, base = _known(record), _known(self.d.record)
+        on, pairs = {}, {}
+        for n, t in other.record.inputs.items():
+            for name in (self.pairing.get(n), self.pairing.get(t.name or ""), n, t.name):
+                if name in known and known[name] is not record.dy:
+                    on[n], pairs[n] = known[name].data, base[name]
+                    break
+        assert other.record.make is not None
+        made = other.record.make(on=on, numbers=record.numbers)
+        x = made.inputs[other.of]
+        if record.order == 2 or other.record.order == 2:
+            if record.order != other.record.order:
+                raise Incomparable("one is of order 1, the other of order 2")
+            made = replace(made, dy=tensor(record.dy.data, requires_grad=True, name="dy"))
+            made = second_of(made, other.of)
+            if made.output.shape != record.output.shape:
+                raise Incomparable("the outputs have different shapes")
+        elif made.output.shape != record.output.shape:
+            raise Incomparable(f"one output is of shape {made.output.shape}, the other {record.output.shape}")
+        seed = tensor(cotangent_of(record), requires_grad=True, name="dy" if record.order == 1 else "v")
+        with np.errstate(all="ignore"):
+            (found,) = grad(made.output, x, seed, create_graph=True)
+        if found.op is None:
+            found = (seed if found is seed else found.detach()) * tensor(1.0, requires_grad=True)
+        mine: dict[Tensor, Tensor | None] = {made.inputs[n]: own for n, own in pairs.items()}
+        mine[seed] = None
+        if record.order == 2:
+            mine[made.dy] = self.d.record.dy
+        return found, mine
+
+    # Other numbers ------------------------------------------------------------------------------------------
+
+    def redrawn(self) -> Record | None:
+        """My forward on other numbers at the same sizes."""
+        if self._redrawn is None:
+            record = self.d.record
+            rng = np.random.default_rng(1)
+            on = {}
+            for n, t in record.inputs.items():
+                keep = t.dtype.kind != "f"
+                signs = 1.0 if np.all(t.data > 0) else rng.choice([-1.0, 1.0], size=t.shape)
+                on[n] = t.data if keep else (rng.permutation(t.data.ravel()).reshape(t.shape) * signs * 1.25).astype(t.dtype)
+            assert record.make is not None
+            try:
+                made = record.make(on=on, numbers=record.numbers)
+                self._redrawn = second_of(made, self.d.of) if record.order == 2 else made
+            except (TinygradNormError, ValueError):
+                return None
+        return self._redrawn
+
+    def moves(self, constant: Tensor) -> bool:
+        """Whether a constant of my record is another one when the inputs are: a statistic that is held."""
+        fresh = self.redrawn()
+        if fresh is None:
+            return True
+        mine, theirs = history(self.d.record.output), history(fresh.output)
+        k = next(i for i, t in enumerate(mine) if t is constant)
+        return len(theirs) <= k or not np.array_equal(theirs[k].data, constant.data)
+
+
+def _known(record: Record) -> dict[str, Tensor]:
+    known = {**record.inputs, "dy": record.dy}
+    for t in record.inputs.values():
+        known.setdefault(t.name or "", t)
+    known.setdefault("x", next(iter(record.inputs.values())))
+    if record.order == 2:
+        known["v"] = tensor(cotangent_of(record), requires_grad=True, name="v")
+    return known
+
+
+def _is_cotangent(name: str, record: Record) -> bool:
+    return name == ("dy" if record.order == 1 else "v") and name not in record.inputs
+
+
+def gradient_on(record: Record, of: str) -> tuple[Array, float]:
+    """The gradient's numbers on a record, and what is next to nothing beside the cotangents it is made of."""
+    x = record.inputs[of]
+    with np.errstate(all="ignore"):
+        found = pull_back({record.output: cotangent_of(record)}, [x], keep=True)
+    largest = max((float(np.max(np.abs(g), initial=0)) for g in found.values()), default=0.0)
+    floor = (
+        8 * float(np.finfo(x.dtype).eps) ** 0.425 * largest if np.isfinite(largest) else 0.0
+    )  # times the tolerance: 8 roundings
+    return (np.broadcast_to(found[x], x.shape) if x in found else np.zeros(x.shape)), floor
+
+
+def off(a: Any, b: Any, floor: float = 0.0) -> float:
+    """The largest difference, relative to the largest entry of b, or to ``floor`` where that is larger; NaN where a number is."""
+    a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    if not (np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
+        return float("nan")
+    largest = max(float(np.max(np.abs(b), initial=0)), floor)
+    return float(np.max(np.abs(a - b), initial=0)) / (largest or 1.0)
+
+
+def tolerance(dtype: Any) -> float:
+    """What differences on a record of this dtype may be called rounding: 1e-9 in float64, 1e-4 in float32."""
+    return float(float(np.finfo(dtype).eps) ** 0.575)
