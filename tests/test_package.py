@@ -26,7 +26,7 @@ KNOWS = {
     "draw": {"engine", "graph"},
     "nn": {"engine", "norms", "functional"},
     "optim": {"engine"},
-    "data": set(),
+    "data": {"engine"},
     "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended

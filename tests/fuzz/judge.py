@@ -14,7 +14,7 @@ import numpy as np
 
 import tinygrad_norm as tn
 from tests.fuzz import referee
-from tests.fuzz.confirm import changed, confirm
+from tests.fuzz.confirm import changed, confirm, split
 from tests.fuzz.finding import Finding, TooLong, bounded, evaluate, inside, make
 from tests.fuzz.messages import judge_error, judge_warnings
 from tests.fuzz.targets import Call, Target
@@ -37,6 +37,8 @@ def judge(call: Call, target: Target) -> Report:
             report = _judge(call, target)
         except TooLong as e:
             report = Report([Finding("hang", "more than 10 s of processor time", call.text, inside(e.__traceback__))], "error")
+        finally:
+            tn.set_grad_enabled(True)  # which a call may have changed, as it may anybody's
     for finding in report.findings:
         finding.target = call.target
     return report
@@ -57,21 +59,34 @@ def _enter(context: Any, decorates: bool) -> str:
     return "" if isinstance(getattr(context, "name", ""), str) else f"its name is {context.name!r}"
 
 
-def _makes(call: Call) -> bool:
-    """Can the module be built whose method is called?"""
+def _not_built(call: Call) -> Exception | None:
+    """Why the module cannot be built whose method is called."""
     try:
         evaluate(call.receiver or call.function)
-    except Exception:
-        return False
-    return True
+    except Exception as error:
+        return error
+    return None
+
+
+def _faulty_argument(text: str) -> bool:
+    """Is there an argument in ``nn.Name(a, b)`` that cannot be made by itself?"""
+    try:
+        for argument in split(text):
+            evaluate(argument)
+    except tn.TinygradNormError:
+        return True
+    return False
 
 
 def _judge(call: Call, target: Target) -> Report:
     try:
         function, args, kwargs = make(call)
     except Exception as e:
-        if target.kind in ("forward", "module method") and not _makes(call):
-            found = judge_error(e, call, target, [], None, {}, "built")
+        not_built = _not_built(call) if target.kind in ("forward", "module method") else None
+        if not_built is not None:
+            if isinstance(not_built, tn.TinygradNormError) and _faulty_argument(call.receiver or call.function):
+                return Report([], "argument")
+            found = judge_error(not_built, call, target, [], None, {}, "built")
             return Report([found] if found else [], "error")
         if isinstance(e, tn.TinygradNormError):
             return Report([], "argument")  # one of the arguments cannot be made at all
@@ -136,7 +151,8 @@ def _judge(call: Call, target: Target) -> Report:
             findings += _promoted(call, [*values, built if built is not None else function], result)
         except Exception as e:
             findings.append(Finding("a result that cannot be used", f"{type(e).__name__}: {e}", call.text))
-    if target.name.startswith(("F.", "tn.")) and isinstance(result, (np.ndarray, np.generic)) and not target.slow:
+    arrays = target.name.startswith("tn.data.")  # which hands out arrays
+    if target.name.startswith(("F.", "tn.")) and not arrays and isinstance(result, (np.ndarray, np.generic)) and not target.slow:
         findings.append(Finding("an array, where tensors are handed out", type(result).__name__, call.text))
     outcome, said = "no referee", ""
     with np.errstate(all="ignore"), warnings.catch_warnings():

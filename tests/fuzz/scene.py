@@ -158,7 +158,8 @@ class Scene:
         if how < 0.07 and len(shape) == 1:
             return str([round(0.3 * k - 0.5, 1) for k in range(shape[0])])
         if how < 0.12:
-            return f"tn.from_numpy({self.array(shape, dtype)}{', requires_grad=True' if floating else ''})"
+            array = self.array(shape, dtype) if shape else f"np.asarray({self.array(shape, dtype)})"  # arithmetic leaves no array
+            return f"tn.from_numpy({array}{', requires_grad=True' if floating else ''})"
         if how < 0.25 or not floating:
             return f"tn.tensor({self.array(shape, dtype)})"
         return f"tn.tensor({self.array(shape, dtype)}, requires_grad=True)"

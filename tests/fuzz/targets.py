@@ -14,6 +14,7 @@ import numpy as np
 from numpy.testing.overrides import get_overridable_numpy_array_functions, get_overridable_numpy_ufuncs
 
 import tinygrad_norm as tn
+from tests.fuzz import written
 from tests.fuzz.scene import Scene
 from tests.fuzz.values import Drawer
 
@@ -157,6 +158,11 @@ def some_tensor(drawer: Drawer, scene: Scene) -> str:
     """The tensor a method is asked of."""
     if scene.rng.random() < 0.2:
         return scene.any_tensor()
+    if scene.rng.random() < 0.6:
+        if written.OF_BOOLS.search(drawer.last):
+            return f"tn.tensor({scene.array(scene.shape, 'bool')})"
+        if written.IN_PLACE.search(drawer.last):
+            return f"tn.tensor({scene.array(scene.shape)})"
     text = scene.tensor()
     return text if text.startswith("tn.") else f"tn.tensor({text}, requires_grad=True)"
 
@@ -277,7 +283,12 @@ def discover() -> list[Target]:
         for n in tn.__all__
         if isinstance(getattr(tn, n), types.ModuleType) and n not in ("functional", "nn")
     }
-    spaces |= {f"nn.{n}": v for n, v in ((n, getattr(tn.nn, n)) for n in tn.nn.__all__) if isinstance(v, types.ModuleType)}
+    spaces |= {
+        f"{space}.{n}": getattr(module, n)
+        for space, module in list(spaces.items())
+        for n in getattr(module, "__all__", ())
+        if isinstance(getattr(module, n), types.ModuleType)
+    }
     del spaces["nn.functional"]  # F, where PyTorch has it
     for space, module in spaces.items():
         for n in getattr(module, "__all__", [n for n in dir(module) if not n.startswith("_")]):

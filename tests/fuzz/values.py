@@ -14,6 +14,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from tests.fuzz import written
 from tests.fuzz.scene import AXES_OF, INDICES, WILD, WORDS, Scene
 
 TENSOR = re.compile(
@@ -61,6 +62,8 @@ class Drawer:
         rng, name, default = scene.rng, p.name, p.default
         note = str(p.annotation).strip("'\"")
         shape, rank = scene.shape, len(scene.shape)
+        if known := written.texts(self.name, name, scene):
+            return self.choose(name, rng, list(known))
         if name in ("norm", "candidate"):
             return self.choose(name, rng, ["'layer_norm'", "'rms_norm'", "lambda x: x*x", "tn.norms.get('layer_norm')"])
         if name in ("output", "outputs") and self.name.startswith("tn."):
@@ -83,6 +86,8 @@ class Drawer:
             )
         if isinstance(default, bool) or note == "bool":
             return rng.choice(("True", "False"))
+        if note == "bool | None":
+            return rng.choice(("True", "False", "None"))
         if "dtype" in name:
             return rng.choice(("'float32'", "np.float64", "np.dtype('float16')", "'int64'", "np.float32"))
         if note.startswith(("Function", "Callable")) or name in ("f", "fn", "func", "function", "hook", "candidate"):
@@ -248,7 +253,7 @@ class Drawer:
             "k",
         ):
             return self.choose(name, rng, ["0.5", "2", "-1", "1", scene.tensor(), scene.tensor(()), "None"])
-        if "Graph" in self.name:
+        if self.name.startswith("Graph."):
             return self.choose(name, rng, ["x", "0", "1", "x", scene.tensor()])
         return self.operand(name, scene)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import Array, DataError, whole
+from ..engine import describe
+from .arguments import Array, DataError, values, whole
 
 
 class Batches:
@@ -18,14 +19,10 @@ class Batches:
     """
 
     def __init__(self, arrays: tuple[Any, ...], size: int, shuffle: bool, seed: int, drop_last: bool) -> None:
-        if not arrays:
-            raise DataError("batches: no arrays. Give at least one, such as batches(x, y, size=32).")
-        try:
-            self._arrays: tuple[Array, ...] = tuple(np.asarray(a) for a in arrays)
-        except ValueError:
-            raise DataError(
-                "batches: what was given makes no arrays. Give arrays with the samples along the first axis."
-            ) from None
+        if not isinstance(arrays, (tuple, list)) or not arrays:
+            found = "no arrays" if isinstance(arrays, (tuple, list)) else describe(arrays)
+            raise DataError(f"batches: {found}. Give at least one, such as batches(x, y, size=32).")
+        self._arrays: tuple[Array, ...] = tuple(values("batches", a) for a in arrays)
         shapes = [a.shape for a in self._arrays]
         if not all(shapes) or len({s[0] for s in shapes}) != 1:
             raise DataError(
@@ -35,7 +32,7 @@ class Batches:
         self.size, self._seed = whole("batches", "size", size, 1), whole("batches", "seed", seed)
         for what, value in (("shuffle", shuffle), ("drop_last", drop_last)):
             if not isinstance(value, (bool, np.bool_)):
-                raise DataError(f"batches: {what}={value!r}; it is True or False. (The seed is an argument of its own.)")
+                raise DataError(f"batches: {what}={describe(value)}; it is True or False. (The seed is an argument of its own.)")
         self._shuffle, self._drop_last = bool(shuffle), bool(drop_last)
         self.epoch = self.batch = self._first = 0
 
@@ -66,7 +63,7 @@ class Batches:
         try:
             epoch, batch = state_dict["epoch"], state_dict["batch"]
         except (TypeError, KeyError, IndexError):
-            raise DataError(f"batches: {state_dict!r} is no state; it is a dict, as state_dict() gives.") from None
+            raise DataError(f"batches: {describe(state_dict)} is no state; it is a dict, as state_dict() gives.") from None
         epoch, batch = whole("batches", "epoch", epoch), whole("batches", "batch", batch, 0, len(self))
         self.epoch, self.batch, self._first = epoch, batch, batch
 
@@ -77,7 +74,7 @@ class Batches:
 def batches(*arrays: Any, size: int, shuffle: bool = False, seed: int = 0, drop_last: bool = False) -> Batches:
     """Batches of one array or, together, of several: ``for x, t in batches(images, labels, size=32, shuffle=True):``.
 
-    arrays:     shapes (n, …), the samples along the first axis; a batch of one array is the array, of several a tuple
+    arrays:     shapes (n, …), the samples along the first axis (of tensors the values, as arrays); a batch of one array is the array, of several a tuple
     size:       how many samples; the last batch has what is left, or is left out with ``drop_last``
     shuffle:    each epoch in an order of its own, that depends on ``seed`` and the epoch's number only
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import describe
 from .arguments import Array, DataError, drawn, floating
 
 _HELD_OUT = 297
@@ -23,15 +24,19 @@ def digits(split: str | None = None, shuffle: int | None = None, dtype: Any = np
     Source: Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998 (its test
     set), CC BY 4.0.
     """
+    return _read("digits", split, shuffle, dtype)
+
+
+def _read(name: str, split: str | None, shuffle: int | None, dtype: Any) -> tuple[Array, Array]:
     from importlib.resources import files
 
-    kind = floating("digits", dtype)
-    if split not in (None, "train", "test"):
-        raise DataError(f'digits: split={split!r}; it is "train", "test", or None for all.')
+    kind = floating(name, dtype)
+    if not (split is None or (isinstance(split, str) and split in ("train", "test"))):
+        raise DataError(f'{name}: split={describe(split)}; it is "train", "test", or None for all.')
     with files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         images, labels = (data["images"] / 16).astype(kind), data["labels"].astype(np.int64)
     if shuffle is not None:
-        order = drawn("digits", shuffle).permutation(len(labels))
+        order = drawn(name, shuffle, "shuffle").permutation(len(labels))
         images, labels = images[order], labels[order]
     part = {None: slice(None), "train": slice(-_HELD_OUT), "test": slice(-_HELD_OUT, None)}[split]
     return images[part], labels[part]
@@ -39,7 +44,7 @@ def digits(split: str | None = None, shuffle: int | None = None, dtype: Any = np
 
 def digit_rows(split: str | None = None, shuffle: int | None = None, dtype: Any = np.float64) -> tuple[Array, Array]:
     """The digits as sequences of 8 steps, a row of 8 pixels at each: shape (n, 8, 8), batch first. Arguments: ``digits``'s."""
-    return digits(split, shuffle, dtype)
+    return _read("digit_rows", split, shuffle, dtype)
 
 
 def digit_pixels(split: str | None = None, shuffle: int | None = None, dtype: Any = np.float64) -> tuple[Array, Array]:
@@ -48,5 +53,5 @@ def digit_pixels(split: str | None = None, shuffle: int | None = None, dtype: An
     Source of the task: Le, Jaitly, Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units"
     (arXiv:1504.00941), sec. 4.2, with MNIST's 784.
     """
-    images, labels = digits(split, shuffle, dtype)
+    images, labels = _read("digit_pixels", split, shuffle, dtype)
     return images.reshape(len(images), -1, 1), labels

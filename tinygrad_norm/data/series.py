@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import Array, DataError, drawn, floating, real, whole
+from ..engine import describe
+from .arguments import Array, DataError, drawn, floating, real, values, whole
 
 
 def seasonal(
@@ -40,17 +41,17 @@ def seasonal(
 def windows(series: Any, size: int, horizon: int, stride: int = 1) -> tuple[Array, Array]:
     """What was seen, and what came: x, shape (n, size, channels), and y, shape (n, horizon, channels), the steps right after it.
 
-    series:  shape (length, channels), or (length,) for one channel
+    series:  shape (length, channels), or (length,) for one channel; of a tensor the values
     stride:  from the start of one window to the next
 
     In the order of time, so that a split by place holds out the future. Copies. Raises ``DataError`` where not one window fits.
     """
-    array = np.asarray(series)
+    array = values("windows", series)
     array = array[:, None] if array.ndim == 1 else array
     size, horizon, stride = (whole("windows", w, v, 1) for w, v in (("size", size), ("horizon", horizon), ("stride", stride)))
     if array.ndim != 2 or len(array) < size + horizon:
         raise DataError(
-            f"windows: series of shape {np.shape(series)} with size={size} and horizon={horizon}: it is (length, channels), and of at least "
+            f"windows: series {describe(series)} with size={size} and horizon={horizon}: it is (length, channels), and of at least "
             f"{size + horizon} steps."
         )
     starts = np.arange(0, len(array) - size - horizon + 1, stride)[:, None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import as_tensor
 from .creation import full_like, zeros_like
 from .elementwise import clamp
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe, speaking_as
@@ -88,7 +89,7 @@ def copy_(self: Tensor, source: Any) -> Tensor:
     """Take these values, spread to this shape and cast to this dtype."""
     _may_change(self, "copy_")
     with speaking_as("copy_"):
-        new = source.detach() if isinstance(source, Tensor) else tensor(source)
+        new = as_tensor(source, "copy_", "source").detach()
         return _changed(self, "copy_", new.broadcast_to(self.shape).astype(self.dtype))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import primitives as op
-from .arguments import as_tensor, beside, floating, in_float32, integers, meeting
+from .arguments import as_tensor, beside, floating, in_float32, integers, meeting, ordered
 from .arrays import Array
 from .axes import log_softmax
 from .errors import DTypeError, GradientError, OptionError, ShapeError, describe
@@ -74,7 +74,7 @@ def _weights(name: str, what: str, weight: Any, input: Tensor) -> Tensor | None:
     return w if w.dtype == input.dtype else w.astype(input.dtype)
 
 
-def _constant(name: str, what: str, weight: Any) -> Any:
+def constant(name: str, what: str, weight: Any) -> Any:
     """A weight to which no gradient flows; an error rather than silence where one is asked for."""
     if isinstance(weight, Tensor) and weight.requires_grad:
         raise GradientError(f"{name}: {what} {describe(weight)} requires a gradient, and none flows to it. Pass {what}.detach().")
@@ -153,7 +153,8 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
     """
     name = "binary_cross_entropy"
     choice(name, "reduction", reduction, REDUCTIONS)
-    t, w = _pair(name, input, target), _weights(name, "weight", _constant(name, "weight", weight), input)
+    t, w = _pair(name, input, target), _weights(name, "weight", constant(name, "weight", weight), input)
+    ordered(name, input, t)
     for what, p in (("input", input), ("target", t)):
         if p.size and not (p.data.min() >= 0 and p.data.max() <= 1):
             raise OptionError(f"{name}: {what} {describe(p)} has entries outside 0 … 1. Of logits, take {name}_with_logits.")
@@ -182,7 +183,7 @@ def binary_cross_entropy_with_logits(
     choice(name, "reduction", reduction, REDUCTIONS)
     t, w, positive = (
         _pair(name, input, target),
-        *(_weights(name, k, _constant(name, k, v), input) for k, v in (("weight", weight), ("pos_weight", pos_weight))),
+        *(_weights(name, k, constant(name, k, v), input) for k, v in (("weight", weight), ("pos_weight", pos_weight))),
     )
     yes, no = t if positive is None else t * positive, 1 - t
     losses = yes * op.softplus(-input) + no * op.softplus(input)
@@ -222,7 +223,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 def _class_weights(name: str, weight: Any, input: Tensor, axis: int) -> Array:
     """A factor for every class, shaped to broadcast against the input."""
     classes = input.shape[axis]
-    w = np.ones(classes, input.dtype) if weight is None else floating(_constant(name, "weight", weight), name, "weight").data
+    w = np.ones(classes, input.dtype) if weight is None else floating(constant(name, "weight", weight), name, "weight").data
     if w.shape != (classes,):
         raise ShapeError(f"{name}: weight {describe(w)} for input {describe(input)}: one number per class, shape ({classes},).")
     return w.astype(input.dtype, copy=False).reshape(classes, *(1,) * (input.ndim - axis - 1))

@@ -73,16 +73,21 @@ class set_grad_enabled(_Recording):
 
     def __init__(self, mode: bool) -> None:
         super().__init__(flag("set_grad_enabled", "mode", mode))
-        self.before, state.recording = state.recording, self.mode
+        self.before: bool | None = state.recording
+        state.recording = self.mode
 
     def __call__(self, function: Any) -> Any:
-        state.recording = self.before
+        self._undo()
         return super().__call__(function)
 
     def __enter__(self) -> None:
+        self._undo()
         super().__enter__()
-        state.outside[-1] = self.before
-        self.before = self.mode  # entered again, it is inside itself
+
+    def _undo(self) -> None:
+        """A context or a decorator after all: the call itself has changed nothing."""
+        if self.before is not None:
+            state.recording, self.before = self.before, None
 
 
 def stretches(context: Any, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor, tensor
+from ..engine import ShapeError, Tensor, describe, tensor
 from ..engine import functions as F
 from ..engine.arguments import floating
+from ..engine.losses import constant
+from ..engine.shapes import flag
 from .module import Module
 
 _CLASS_WEIGHTS = ("weight", "pos_weight")
@@ -54,20 +56,36 @@ class Applied(Module):
         cls.__signature__ = inspect.Signature(options)
 
     def __init__(self, *given: Any, **named: Any) -> None:
+        kind = type(self).__name__
         try:
             bound = self.__signature__.bind(*given, **named)
         except TypeError as error:
-            raise TypeError(f"{type(self).__name__}.__init__(): {error}") from None
+            raise TypeError(f"{kind}.__init__() {_as_python_says(str(error), len(given), self.__signature__)}") from None
         bound.apply_defaults()
         for name, value in bound.arguments.items():
-            weights = name in _CLASS_WEIGHTS and value is not None
-            setattr(self, name, tensor(floating(value, type(self).__name__, name), name=name) if weights else value)
+            if name == "inplace":
+                value = flag(kind, name, value)
+            elif name in _CLASS_WEIGHTS and value is not None:
+                value = tensor(floating(constant(kind, name, value), kind, name), name=name)
+            setattr(self, name, value)
 
     def _apply(self, *inputs: Any) -> Any:
         return type(self)._function(*inputs, **{n: getattr(self, n) for n in self._options})
 
     def forward(self, input: Any) -> Any:
         return self._apply(input)
+
+
+def _as_python_says(fault: str, given: int, signature: inspect.Signature) -> str:
+    """What is wrong with a call, in the words that Python has for a function with this signature."""
+    most = 1 + len(signature.parameters)
+    least = 1 + sum(p.default is p.empty for p in signature.parameters.values())
+    if fault == "too many positional arguments":
+        count = f"{most}" if least == most else f"from {least} to {most}"
+        return f"takes {count} positional argument{'s' if most > 1 else ''} but {given + 1} were given"
+    if "required" in fault:
+        return f"missing 1 required positional argument: {fault.rpartition(': ')[2]}"
+    return fault if fault.startswith("got") else f"got {fault}"
 
 
 # Activations --------------------------------------------------------------------------------------------------------
@@ -239,18 +257,27 @@ class _WholeChannels(Dropout):
     places: int
 
     def forward(self, input: Any) -> Any:
-        x = floating(input, type(self).__name__)
+        name = type(self).__name__
+        x = floating(input, name)
+        if x.ndim not in (self.places + 1, self.places + 2):
+            axes = ("L",) if self.places == 1 else ("H", "W")
+            raise ShapeError(
+                f"{name}: input {describe(x)}; it is (N, C, {', '.join(axes)}) or (C, {', '.join(axes)}). "
+                "Dropout takes any shape, entry by entry."
+            )
         shape = (*x.shape[: x.ndim - self.places], *(1,) * self.places)
         return x * F.dropout(Tensor(np.ones(shape, x.dtype)), self.p, self.training)
 
 
 class Dropout1d(_WholeChannels):
-    """Dropout of whole channels of (N, C, L) or (C, L)."""
+    """Dropout of whole channels of (N, C, L) or (C, L); ``ShapeError`` for another number of axes."""
 
     places = 1
 
 
 class Dropout2d(_WholeChannels):
-    """Dropout of whole channels of (N, C, H, W) or (C, H, W)."""
+    """Dropout of whole channels of (N, C, H, W) or (C, H, W); ``ShapeError`` for another number of axes.
+
+    Of three axes PyTorch takes the second for the channels, with a warning that this will change to (C, H, W)."""
 
     places = 2

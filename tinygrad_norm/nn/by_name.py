@@ -68,7 +68,13 @@ def norm_of(name: str, norm: Any, size: int, across: bool = True, **how: Any) ->
     ``OptionError`` for a name that is none of them.
     """
     if callable(norm):
-        return norm(size)  # type: ignore[no-any-return]
+        made = norm(size)
+        if not isinstance(made, Module):
+            raise OptionError(
+                f"{name}: norm is a function that makes {describe(made)} of the size {size}; it must make a module, such as "
+                "lambda size: nn.LayerNorm(size)."
+            )
+        return made
     known = {**EACH, **ACROSS} if across else EACH
     if not isinstance(norm, str) or norm not in known:
         raise OptionError(

@@ -40,7 +40,7 @@ def functional_call(
     """
     name = "functional_call"
     if not isinstance(module, Module):
-        raise DTypeError(f"{name}: module is {describe(module)}, which is none.")
+        raise DTypeError(f"{name}: module is {describe(module)}, which is none; give the module that is to be called.")
     tied, exact = flag(name, "tie_weights", tie_weights), flag(name, "strict", strict)
     foreign = _as_one(name, parameter_and_buffer_dicts)
     places = _places(module)
@@ -73,7 +73,7 @@ def _as_one(name: str, dicts: Any) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for d in several:
         if not isinstance(d, Mapping):
-            raise DTypeError(f"{name}: {describe(d)} is no dict of tensors by name, such as dict(module.named_parameters()).")
+            raise DTypeError(f"{name}: {describe(d)} is no dict of tensors by name; give one, such as dict(module.named_parameters()).")
         for key, value in d.items():
             if key in found:
                 raise OptionError(f"{name}: {key!r} stands in more than one dict. Name it once.")

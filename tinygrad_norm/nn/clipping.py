@@ -50,14 +50,16 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float, norm_type: float = 
     norm_type:   p of the p-norm, above 0; ``float("inf")`` for the largest entry
     error_if_nonfinite:  ``GradientError`` where the length is NaN or infinite; otherwise the gradients become NaN or 0
 
-    Returns the length before, a tensor of shape () in the gradients' dtype; it is computed in float64.
+    Returns the length before, a tensor of shape () in the gradients' dtype (the parameters', where none has a gradient); it is
+    computed in float64.
 
     Source: Pascanu, Mikolov, Bengio 2013, "On the difficulty of training Recurrent Neural Networks" (arXiv:1211.5063), algorithm 1.
     """
     name = "clip_grad_norm_"
     most, power = number(name, "max_norm", max_norm, 0), number(name, "norm_type", norm_type, above=0)
     strict = flag(name, "error_if_nonfinite", error_if_nonfinite)
-    found = list(_gradients(name, parameters))
+    each = list(each_parameter(name, parameters))
+    found = list(_gradients(name, each))
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = [_length(g, power) for _, g in found]
         total = float(_length(np.array(lengths), power))
@@ -69,7 +71,7 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float, norm_type: float = 
         if not factor >= 1:
             for p, g in found:
                 _replace(p, g * factor)
-        return Tensor(np.asarray(total, np.result_type(*{g.dtype for _, g in found}) if found else np.float64))
+        return Tensor(np.asarray(total, np.result_type(*{g.dtype for _, g in found} or {p.dtype for p in each} or {np.float64})))
 
 
 def _length(a: Array, power: float) -> float:

@@ -47,7 +47,7 @@ def power_of_two(
         return None  # nearly always
     well = ((data > low) & (data < high)) | (data < 0)  # by an ε below 0: NaN, as it must be
     x = x.numpy() if isinstance(x, Tensor) else x
-    largest = np.max(np.abs(x), axis, keepdims=True)
+    largest = np.max(np.abs(x), axis, keepdims=True, initial=0)
     needed = ~well & (largest > 0) & np.isfinite(largest)
     if not needed.any():
         return None
