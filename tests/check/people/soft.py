@@ -1,0 +1,218 @@
+"""Softmax, log-softmax and cross-entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .cases import right, wrong
+
+# Softmax ------------------------------------------------------------------------------------------------------------
+
+
+def total(a, axis=-1):
+    return a.sum(axis, keepdims=True)
+
+
+def probabilities(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / total(e)
+
+
+@right("softmax", dim=-1)
+def softmax_right(dy, y):
+    return y * (dy - total(dy * y))
+
+
+@right("softmax", missing="right for matrices only", dim=-1)
+def softmax_pairs(dy, y):
+    return (y[:, :, None] * y[:, None, :] * (dy[:, :, None] - dy[:, None, :])).sum(2)
+
+
+@wrong("softmax", "diagonal", missing="the diagonal of a Jacobian", dim=-1)
+def softmax_diagonal(dy, y):
+    return dy * y * (1 - y)
+
+
+@wrong("softmax", "the Σe term is missing", dim=-1)
+def softmax_direct(dy, y):
+    return dy * y
+
+
+@wrong("softmax", "Σ(dy)", missing="another thing is summed", dim=-1)
+def softmax_sum_without_p(dy, y):
+    return y * (dy - total(dy))
+
+
+@wrong("softmax", "p²", missing="another thing is summed", dim=-1)
+def softmax_sum_of_squares(dy, y):
+    return y * (dy - total(dy * y * y))
+
+
+@wrong("softmax", "the Σe term is N = 8 times too small", dim=-1)
+def softmax_mean(dy, y):
+    return y * (dy - (dy * y).mean(-1, keepdims=True))
+
+
+@wrong("softmax", "the Σe term has the wrong sign", dim=-1)
+def softmax_sign(dy, y):
+    return y * (dy + total(dy * y))
+
+
+@wrong("softmax", "the Σe term was averaged over axis 0", missing="the means over the wrong axis", dim=-1)
+def softmax_over_the_batch(dy, y):
+    return y * (dy - total(dy * y, 0))
+
+
+@wrong("softmax", "axis 1", missing="the means over the wrong axis", dim=0)
+def softmax_last_axis(dy, y):
+    return y * (dy - total(dy * y))
+
+
+@wrong("softmax", "log-softmax", missing="the neighbouring norm as a whole", dim=-1)
+def log_softmax_for_softmax(dy, y):
+    return dy - y * total(dy)
+
+
+@wrong("softmax", "cross-entropy", missing="the neighbouring norm as a whole", dim=-1)
+def cross_entropys_shortcut(dy, y):
+    return dy - y
+
+
+@wrong("softmax", "first row", missing="one row for all", dim=-1)
+def jacobian_of_the_first_row(dy, x):
+    p = probabilities(x)
+    return dy @ (np.diag(p[0]) - np.outer(p[0], p[0]))
+
+
+@wrong("softmax", "leaves out the last 7 mod 4 = 3 entries", dim=-1)
+def softmax_blocks(dy, y):
+    k = y.shape[-1] // 4 * 4
+    return y * (dy - total((dy * y)[..., :k]))
+
+
+@wrong("softmax", "power", missing="a power of the denominator", dim=-1)
+def softmax_power(dy, x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    s = total(e)
+    return e * (dy / s - total(dy * e) / s)
+
+
+# Log-softmax --------------------------------------------------------------------------------------------------------
+
+
+@right("log_softmax", dim=-1)
+def log_right(dy, y):
+    return dy - np.exp(y) * total(dy)
+
+
+@wrong("log_softmax", "Σdy", missing="another thing is summed", dim=-1)
+def log_without_sum(dy, x):
+    return dy - probabilities(x)
+
+
+@wrong("log_softmax", "the Σe term is missing", dim=-1)
+def log_direct(dy, x):
+    return dy * 1.0
+
+
+@wrong("log_softmax", "the Σe term has the wrong sign", dim=-1)
+def log_sign(dy, x):
+    return dy + probabilities(x) * total(dy)
+
+
+@wrong("log_softmax", "softmax's", missing="another thing is summed", dim=-1)
+def softmaxs_sum(dy, x):
+    p = probabilities(x)
+    return dy - p * total(dy * p)
+
+
+@wrong("log_softmax", "exp", missing="the exponential forgotten", dim=-1)
+def log_without_exp(dy, y):
+    return dy - y * total(dy)
+
+
+@wrong("log_softmax", "the Σe term is N = 8 times too small", dim=-1)
+def log_mean(dy, x):
+    return dy - probabilities(x) * dy.mean(-1, keepdims=True)
+
+
+@wrong("log_softmax", "axis 0", missing="the means over the wrong axis", dim=-1)
+def log_over_the_batch(dy, x):
+    return dy - probabilities(x) * total(dy, 0)
+
+
+@wrong("log_softmax", "whole array", missing="the means over the wrong axis", dim=-1)
+def log_over_everything(dy, x):
+    return dy - probabilities(x) * dy.sum()
+
+
+@wrong("log_softmax", "diagonal", missing="the diagonal of a Jacobian", dim=-1)
+def log_diagonal(dy, x):
+    return dy * (1 - probabilities(x))
+
+
+@wrong("log_softmax", "leaves out the last 7 mod 4 = 3 entries", dim=-1)
+def log_blocks(dy, x):
+    return dy - probabilities(x) * total(dy[..., : x.shape[-1] // 4 * 4])
+
+
+# Cross-entropy ------------------------------------------------------------------------------------------------------
+
+
+def one_hot(target, p):
+    return (np.arange(p.shape[1]) == target[:, None]).astype(float)
+
+
+@right("cross_entropy")
+def entropy_right(dout, x, target):
+    p = probabilities(x)
+    return dout * (p - one_hot(target, p)) / len(x)
+
+
+@right("cross_entropy", missing="probabilities that the forward saved", reduction="sum")
+def entropy_from_probabilities(dout, probs, target):
+    return dout * (probs - one_hot(target, probs))
+
+
+@wrong("cross_entropy", "the sum(−t2) term is 4 = N times what it should be")
+def entropy_not_averaged(dout, x, target):
+    p = probabilities(x)
+    return dout * (p - one_hot(target, p))
+
+
+@wrong("cross_entropy", "sign", missing="the usual words of losses")
+def entropy_sign(dout, logits, target):
+    p = probabilities(logits)
+    return dout * (one_hot(target, p) - p) / len(p)
+
+
+@wrong("cross_entropy", "label_smoothing", missing="the usual words of losses", label_smoothing=0.1)
+def entropy_smoothing_forgotten(dout, logits, target):
+    p = probabilities(logits)
+    return dout * (p - one_hot(target, p)) / len(p)
+
+
+@wrong("cross_entropy", "N·C", missing="the usual words of losses")
+def entropy_divided_by_all(dout, logits, target):
+    p = probabilities(logits)
+    return dout * (p - one_hot(target, p)) / p.size
+
+
+@wrong("cross_entropy", "cotangent", missing="the cotangent ignored")
+def entropy_without_cotangent(dout, x, target):
+    p = probabilities(x)
+    return (p - one_hot(target, p)) / len(p)
+
+
+@wrong("cross_entropy", "index 4, 5, 6 of axis 0 is missing")
+def entropy_chunks(dout, x, target):
+    p, dx = probabilities(x), np.zeros_like(x)
+    k = len(x) // 4 * 4
+    dx[:k] = dout * (p - one_hot(target, p))[:k] / len(x)
+    return dx
+
+
+@wrong("cross_entropy", "ignored", missing="what is ignored, in words", ignore_index=1)
+def entropy_of_ignored_rows(dout, x, target, ignore_index):
+    p, kept = probabilities(x), target != ignore_index
+    return dout * (p - one_hot(target, p) * kept[:, None]) / max(kept.sum(), 1)
