@@ -14,7 +14,7 @@ from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describ
 from .op import Op
 from .shapes import flag, number
 from .state import state
-from .tensor import Tensor, tensor
+from .tensor import Tensor
 
 
 def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
