@@ -20,7 +20,9 @@ def values(name: str, given: Any) -> Array:
     try:
         return np.asarray(given.numpy() if isinstance(given, Tensor) else given)
     except (ValueError, TypeError, TinygradNormError):  # lists of unequal lengths, or of tensors with a history
-        raise DataError(f"{name}: {describe(given)} makes no array. Give an array with the samples along the first axis.") from None
+        raise DataError(
+            f"{name}: {describe(given)} makes no array. Give an array with the samples along the first axis."
+        ) from None
 
 
 def whole(name: str, what: str, value: Any, least: int = 0, most: int | None = None) -> int:

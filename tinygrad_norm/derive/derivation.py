@@ -13,11 +13,11 @@ from ..graph.table import ascii_text, to_json
 from .axes import Axes
 from .equality import Equality, compare_formulas
 from .formula import Formula
+from .lemmas import Lemma
 from .letters import Letters
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing, formula_of
 from .recording import Record
-from .rules import Lemma
 from .source import Source, identifier
 from .symbols import Letter
 from .writer import Hand, Text

@@ -18,12 +18,13 @@ from ..norms import Norm, get
 from .algebra import with_means
 from .derivation import Derivation, Step
 from .errors import DerivationError, NotSymbolicError
+from .lemmas import Lemma
 from .letters import Letters, SymbolReading
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
 from .questions import listening
 from .recording import Record, cotangent_of, read_lemma, recorder, second_of, sized, target_of
-from .rules import Lemma, Rewriting
+from .rules import Rewriting
 from .stages import Stages
 from .symbols import Letter, Symbol, sigma
 from .writer import Text

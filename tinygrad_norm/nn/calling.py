@@ -73,7 +73,9 @@ def _as_one(name: str, dicts: Any) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for d in several:
         if not isinstance(d, Mapping):
-            raise DTypeError(f"{name}: {describe(d)} is no dict of tensors by name; give one, such as dict(module.named_parameters()).")
+            raise DTypeError(
+                f"{name}: {describe(d)} is no dict of tensors by name; give one, such as dict(module.named_parameters())."
+            )
         for key, value in d.items():
             if key in found:
                 raise OptionError(f"{name}: {key!r} stands in more than one dict. Name it once.")

@@ -71,7 +71,9 @@ def clip_grad_norm_(parameters: Parameters, max_norm: float, norm_type: float = 
         if not factor >= 1:
             for p, g in found:
                 _replace(p, g * factor)
-        return Tensor(np.asarray(total, np.result_type(*{g.dtype for _, g in found} or {p.dtype for p in each} or {np.dtype(np.float64)})))
+        return Tensor(
+            np.asarray(total, np.result_type(*{g.dtype for _, g in found} or {p.dtype for p in each} or {np.dtype(np.float64)}))
+        )
 
 
 def _length(a: Array, power: float) -> float:
