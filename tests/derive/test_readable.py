@@ -176,3 +176,15 @@ def test_groups_by_width_follow_the_width():
 
     d = derive(f, inputs={"x": np.random.default_rng(0).normal(size=(7, 6))})
     assert d.ok
+
+
+def test_a_forward_that_splits_an_axis_is_drawn_at_sizes_that_split():
+    def halves(x):
+        g = x.reshape(x.shape[0], 2, x.shape[1] // 2)
+        c = g - g.mean(-1, keepdim=True)
+        return (c * ((c * c).mean(-1, keepdim=True) + 1e-5).rsqrt()).reshape(x.shape)
+
+    d = tn.derive(halves, inputs={"x": ("B", "N")})
+    assert str(d.formula) == "dx = rstd·(dy − mean_N2(dy) − x̂·mean_N2(x̂·dy))"
+    with pytest.raises(tn.ShapeError, match=r"reshape: x \(7, 11\)"):
+        tn.derive(lambda x: x.reshape(5, 5), inputs={"x": ("B", "N")})

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from .errors import DerivationError
 from .marks import Place, Size, marks, numbers_on
 
 _PRIMES = (7, 11, 13, 17, 19, 23, 29)
+_SPLIT = (18, 30, 42, 66, 78, 102, 114)  # into 2, 3 or 6 groups, for forwards that cannot have a prime
 
 
 @dataclass(frozen=True)
@@ -246,10 +248,10 @@ def _of_function(
         )
     first: Record | None = None
     failure: Exception | None = None
-    for arrays in fixed:
+    for arrays, drawn in product(fixed, (_PRIMES, _SPLIT)):
         for positive in (False, True):
             try:
-                record = _run(f, inputs, options, arrays, named, seed, again, lemmas, positive)
+                record = _run(f, inputs, options, arrays, named, seed, again, lemmas, positive, drawn)
             except (TinygradNormError, ValueError) as error:
                 failure = failure or error
                 break
@@ -281,6 +283,7 @@ def _run(
     again: int,
     lemmas: Sequence[str],
     positive: bool = False,
+    drawn: Sequence[int] = _PRIMES,
 ) -> Record:
     rng = np.random.default_rng(seed + _APART * again)
     sizes = {a: k for n, own in named.items() if n in arrays for a, k in zip(own, arrays[n].shape)}
@@ -290,7 +293,7 @@ def _run(
             value = np.abs(arrays[n]) + 0.1 if positive and again and n not in named else arrays[n]
         else:
             for a in named[n]:
-                sizes.setdefault(a, _PRIMES[(len(sizes) + again) % len(_PRIMES)])
+                sizes.setdefault(a, drawn[(len(sizes) + again) % len(drawn)])
             value = rng.normal(size=[sizes[a] for a in named[n]])
             value = np.abs(value) + 0.1 if positive else value
         value = imposed(value, n, named.get(n, axis_names(value.ndim)), lemmas)
