@@ -349,43 +349,44 @@ def test_the_difference_is_a_formula(wrong, residual):
 # Many that are not equal ---------------------------------------------------------------------------------------------
 
 
-def pair(seed):
-    """A random forward and its gradient, with one change in the forward that the gradient is taken of."""
+def pairs(seed, many=False):
+    """A random forward and, for the gradient that is handed over, the same with one change: by chance, or each of four."""
     from .test_random_forwards import forward, program
 
     steps, axes = program(seed)
     rng = np.random.default_rng(seed)
     k = int(rng.integers(len(steps)))
     op, i, j, c = steps[k]
-    other = [
+    others = [
         (op, i, j, c * 1.001 + 0.01),
         ((op + 1 + int(rng.integers(12))) % 13, i, j, c),
         (op, i + 1, j, c),
         (op, i, j + 1, -c),
-    ][rng.integers(4)]
-    return forward(steps), forward([*steps[:k], other, *steps[k + 1 :]]), axes
+    ]
+    chosen = others if many else [others[rng.integers(4)]]
+    return forward(steps), [forward([*steps[:k], other, *steps[k + 1 :]]) for other in chosen], axes
 
 
-def is_refused(seed):
-    """None where the change changes nothing."""
-    one, two, axes = pair(seed)
+def are_refused(seed, many=False):
+    """For each change whether it is refused; None where it changes nothing."""
+    one, altered, axes = pairs(seed, many)
     d = derive(one, "x", inputs=axes)
-    verdict = d.equals(lambda dy, x, w: tn.grad(two(x, w), x, dy, create_graph=True)[0])
-    if verdict.off < 1e-12:
-        return None
-    return not verdict.proved and not verdict
+    for two in altered:
+        verdict = d.equals(lambda dy, x, w, two=two: tn.grad(two(x, w), x, dy, create_graph=True)[0])
+        yield None if verdict.off < 1e-12 else not verdict.proved and not verdict
 
 
 @pytest.mark.parametrize("start", range(0, 40, 20))
 def test_altered_pairs_are_never_proved(start):
-    found = [is_refused(seed) for seed in range(start, start + 20)]
+    found = [f for seed in range(start, start + 20) for f in are_refused(seed)]
     assert False not in found
     assert sum(f is True for f in found) > 8
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("start", range(100, 4600, 500))
+@pytest.mark.parametrize("start", range(100, 1200, 100))
 def test_many_altered_pairs_are_never_proved(start):
-    found = [is_refused(seed) for seed in range(start, start + 500)]
+    """Over 2,000 that differ."""
+    found = [f for seed in range(start, start + 100) for f in are_refused(seed, many=True)]
     assert False not in found
-    assert sum(f is True for f in found) > 220
+    assert sum(f is True for f in found) > 185
