@@ -156,6 +156,8 @@ def judge_error(
             who = squeeze(said["name"])
             if re.search(rf"\b(tn|F|nn)\.{re.escape(said['name'])}\b(?!\()", call.text):
                 return None  # a function that was handed in takes something else
+            if re.search(rf"\bnn\.{re.escape(said['name'].removesuffix('.forward'))}\(", call.text):
+                return None  # a module that was handed in
             parts = [squeeze(p) for p in re.split(r"[.\s]", call.target)]
             parts += [OTHER_NAMES.get(p, p) for p in parts]
             if any(p and p in who for p in parts) or (who.endswith((".init", "init", "forward")) and stage != "function"):

@@ -136,7 +136,7 @@ class MultiheadAttention(Module):
             found = [
                 linear(t, w[i * e : (i + 1) * e], None if b is None else b[i * e : (i + 1) * e]) for i, t in enumerate((q, k, v))
             ]
-        q, k, v = (t.reshape(*t.shape[:2], self.num_heads, -1).swapaxes(1, 2) for t in found)
+        q, k, v = (t.reshape(*t.shape[:2], self.num_heads, e // self.num_heads).swapaxes(1, 2) for t in found)
         return (q, k, v) if not named(self.qk_norm) else (self.q_norm(q), self.k_norm(k), v)
 
     def _mask(self, q: Tensor, k: Tensor, padding: Any, attn_mask: Any, causal: bool) -> Any:
