@@ -135,7 +135,7 @@ class Optimizer:
         self._stepped = True
         for group in self.param_groups:
             for what in ("lr", "weight_decay"):
-                if type(group[what]) is not float:  # a NumPy number would change a dtype
+                if what in group and type(group[what]) is not float:  # a NumPy number would change a dtype
                     self._number(group, what, None)
             with np.errstate(all="ignore"):  # a run that diverges is told by its loss
                 for p in group["params"]:
