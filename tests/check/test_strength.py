@@ -211,7 +211,7 @@ def test_misuse_is_named(call, error, words):
 
 
 def test_assert_backward_speaks_for_itself():
-    with pytest.raises(tn.TinygradNormError, match="^assert_backward: to judge against a forward of your own"):
+    with pytest.raises(tn.TinygradNormError, match=r"^assert_backward: to judge against a forward of your own"):
         tn.assert_backward(right, 3)
 
 

@@ -397,5 +397,11 @@ def test_copy_says_what_it_cannot_copy():
 
 
 def test_probabilities_are_not_complex():
-    with pytest.raises(tn.DTypeError, match="binary_cross_entropy: .* is complex"):
+    with pytest.raises(tn.DTypeError, match=r"binary_cross_entropy: .* is complex"):
         tn.functional.binary_cross_entropy(np.array([0.5 + 0j]), np.array([1.0]))
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_what_is_not_finite_is_no_whole_number(value):
+    with pytest.raises(tn.DTypeError, match=rf"int: \(\) float64 is {value}"):
+        int(tn.tensor(value))

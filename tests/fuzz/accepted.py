@@ -44,7 +44,7 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (r"\.prod$", r"must be int, not tuple|got \(Tensor, tuple|dim=tuple", "several axes at once"),
     (
         "",
-        r"'?(keepdim|requires_grad|descending|largest|sorted)'?( \(position \d\))? must be bool, not int|keepdim=int",
+        r"'?(keepdim|requires_grad|descending|largest|sorted|ceil_mode|count_include_pad)'?( \(position \d\))? must be bool, not int|keepdim=int",
         "0 and 1 are flags",
     ),
     (r"tn\.", r"argument 'dtype' must be torch.dtype, not (str|type|numpy)", "a dtype by its name"),
@@ -68,6 +68,13 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     (r"^nn\.", r"leaf Variable that requires grad is being used in an in-place", "inplace=True is taken and changes nothing"),
     (r"\.(var|std)$", r"unbiased=NoneType", "None is the option that is not given"),
     (r"\.(var|std)$", r"got \((Tensor, )?unbiased=bool, keepdim=bool", "keepdim without dim keeps all axes"),
+    (r"^nn\.\w+Loss", r"cannot assign 'float' object to buffer 'weight'", "numbers become tensors"),
+    (
+        r"^nn\.(RNN|LSTM|GRU)",
+        r"sequence length to be larger than 0|input_size must be greater",
+        "no steps, no features: an empty sum",
+    ),
+    (r"^nn\.Hardtanh", r"max_val .* must be greater than min_val", "one number is a range"),
     (r"Transformer|Attention", r"Need attn_mask if specifying the is_causal", "is_causal alone says what may be looked at"),
     (r"\.masked_fill$", r"got \((Tensor, )?bool, ", "truth values become tensors"),
     (r"nn\.", r"Invalid device string|'device' must be|'dtype' must be torch.dtype", "no device: dtype stands one place earlier"),

@@ -89,6 +89,8 @@ def names_operation(message: str, call: Call) -> bool:
         return True
     if re.search(rf"(\b(tn|F|nn)\.|[(,] ?){re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
         return True  # a function that was handed in speaks for itself
+    if any(f"nn.{re.split('[:( ]', message)[0]}(" in t for _, t in call.args):
+        return True  # so does a module
     if "lambda" in call.text and call.target in DERIVES:
         return True  # so does one written there
     parts = [p for p in re.split(r"[.\s=]", call.target) if p and p not in ("tn", "np", "F", "nn", "forward", "linalg", "fft")]
