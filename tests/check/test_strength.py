@@ -210,6 +210,11 @@ def test_misuse_is_named(call, error, words):
 # assert_backward ------------------------------------------------------------------------------------------------------
 
 
+def test_assert_backward_speaks_for_itself():
+    with pytest.raises(tn.TinygradNormError, match=r"^assert_backward: to judge against a forward of your own"):
+        tn.assert_backward(right, 3)
+
+
 def test_assert_backward():
     assert tn.assert_backward(right, "layer_norm").ok
 

@@ -215,8 +215,8 @@ def test_stopping_after_the_last_batch_of_an_epoch():
     [
         (lambda: data.digits("all"), "digits: split='all'; it is \"train\""),
         (lambda: data.digits(dtype="foo"), "digits: dtype='foo'; it is a floating-point dtype"),
-        (lambda: data.digits(shuffle=-1), "digits: seed=-1"),
-        (lambda: data.digits(shuffle=True), "digits: seed=True"),
+        (lambda: data.digits(shuffle=-1), "digits: shuffle=-1"),
+        (lambda: data.digits(shuffle=True), "digits: shuffle=True"),
         (lambda: data.adding(3, 1), "adding: length=1; it is a whole number from 2 on"),
         (lambda: data.copying(3, delay=0), "copying: delay=0"),
         (lambda: data.reversing(3, symbols=0), "reversing: symbols=0"),
@@ -225,12 +225,17 @@ def test_stopping_after_the_last_batch_of_an_epoch():
         (lambda: data.karate_club("int64"), "karate_club: dtype='int64'"),
         (
             lambda: data.windows(np.ones(4), 3, 2),
-            r"windows: series of shape \(4,\) with size=3 and horizon=2: .* at least 5 steps",
+            r"windows: series \(4,\) float64 with size=3 and horizon=2: .* at least 5 steps",
         ),
         (lambda: data.batches(X, T[:3], size=2), r"arrays of the shapes \[\(10, 2\), \(3,\)\]"),
         (lambda: data.batches(np.ones(()), size=2), r"arrays of the shapes \[\(\)\]"),
         (lambda: data.batches(size=2), "no arrays"),
-        (lambda: data.batches([[1], [1, 2]], size=2), "makes no arrays"),
+        (lambda: data.batches([[1], [1, 2]], size=2), r"batches: \[\[1\], \[1, 2\]\] makes no array"),
+        (lambda: data.digit_rows("all"), "digit_rows: split='all'"),
+        (lambda: data.digit_pixels(np.array([0, 1])), r"digit_pixels: split=\(2,\) int64"),
+        (lambda: data.digits(["train"]), r"digits: split=\['train'\]"),
+        (lambda: data.Batches(tn.ones(4, 4), 2, False, 0, False), r"batches: \(4, 4\) float64. Give at least one"),
+        (lambda: data.windows([[1], [1, 2]], 1, 1), "windows: .* makes no array"),
         (lambda: data.batches(X, size=0), "size=0"),
         (lambda: data.batches(X, size=2, shuffle=7), "shuffle=7; it is True or False"),
         (lambda: data.batches(X, size=2).load_state_dict(3), "3 is no state"),
@@ -240,6 +245,19 @@ def test_stopping_after_the_last_batch_of_an_epoch():
 def test_misuse_is_named(make, words):
     with pytest.raises(data.DataError, match=words):
         make()
+
+
+def test_errors_are_the_projects_own():
+    assert issubclass(data.DataError, tn.TinygradNormError)
+    assert issubclass(data.DataError, ValueError)
+
+
+def test_tensors_are_taken_by_their_values():
+    x = tn.tensor(np.arange(6.0), requires_grad=True)
+    (batch,) = data.batches(x * 2, size=6)
+    assert type(batch) is np.ndarray
+    np.testing.assert_array_equal(batch, x.data * 2)
+    np.testing.assert_array_equal(data.windows(x, 4, 2)[1], [[[4.0], [5.0]]])
 
 
 def test_a_loop_learns():

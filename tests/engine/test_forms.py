@@ -176,7 +176,7 @@ BAD = {
     "axis": (ShapeError, r"softmax: axis \(\) float64 is not an axis", lambda: F.softmax(x, np.array(1.0))),
     "pad number": (ShapeError, r"pad: 1 for x \(3, 4\) float64: two numbers for each axis", lambda: F.pad(x, 1)),
     "topk half": (ShapeError, "topk: k=1.0; it is a whole number", lambda: F.topk(x, 1.0)),
-    "split half": (ShapeError, "split: size=1.5; it is a whole number", lambda: F.split(x, 1.5)),
+    "split half": (ShapeError, "split: split_size_or_sections=1.5; it is a whole number", lambda: F.split(x, 1.5)),
     "stack number": (DTypeError, "stack: 3 is no list of tensors", lambda: F.stack(3)),
     "pad value": (DTypeError, "pad: value='a'; it is a number", lambda: F.pad(x, (1, 1), value="a")),
     "keepdim": (OptionError, "logsumexp: keepdim='yes'; it is True or False", lambda: F.logsumexp(x, 0, "yes")),

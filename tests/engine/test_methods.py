@@ -371,3 +371,37 @@ def test_functional_is_found_where_pytorch_has_it():
 
     assert tn.nn.functional is F
     assert all(getattr(F, name) is getattr(tn.functional, name) for name in tn.functional.__all__)
+
+
+def test_set_grad_enabled_may_be_entered_again():
+    off = tn.set_grad_enabled(False)
+    for _ in range(2):
+        with off:
+            assert not tn.is_grad_enabled()
+        assert tn.is_grad_enabled()
+    asked = off(tn.is_grad_enabled)
+    with tn.no_grad():
+        assert not asked()
+        assert not tn.is_grad_enabled(), "a decorated call ends where it began"
+
+
+def test_all_and_any_over_no_axis_leave_every_entry_to_itself():
+    x = tn.tensor([[0.0, 2.0], [1.0, 0.0]])
+    for asked in (x.all([]), x.any(dim=())):
+        np.testing.assert_array_equal(asked.data, x.data != 0)
+
+
+def test_copy_says_what_it_cannot_copy():
+    with pytest.raises(tn.DTypeError, match=r"copy_: source \(object\): data of dtype 'object'"):
+        tn.zeros(2).copy_(object())
+
+
+def test_probabilities_are_not_complex():
+    with pytest.raises(tn.DTypeError, match=r"binary_cross_entropy: .* is complex"):
+        tn.functional.binary_cross_entropy(np.array([0.5 + 0j]), np.array([1.0]))
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_what_is_not_finite_is_no_whole_number(value):
+    with pytest.raises(tn.DTypeError, match=rf"int: \(\) float64 is {value}"):
+        int(tn.tensor(value))

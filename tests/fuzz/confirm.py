@@ -106,7 +106,7 @@ def confirm(
                 findings.append(Finding("gradient", slope, call.text))
         elif moderate:
             slope = referee.gradients_differ(result, tensors, None, []) or _slope(call, result, tensors, args, kwargs)
-            if slope:
+            if slope and not _ties(tensors):
                 findings.append(Finding("gradient", slope, call.text))
         return "confirmed", ""
     except referee.NoReferee:
@@ -151,21 +151,23 @@ def _confirm_module(
     if target.kind == "forward":
         twin_args = [evaluate(t) for t in split(call.function)]
         twin = referee.module_twin(name, function, twin_args, {})
-        inputs = [*args, *kwargs.values()]
+        inputs, words = args, kwargs
     else:
         twin = referee.module_twin(name, built, args, kwargs)
-        inputs = then
+        inputs, words = then, {}
     fresh = evaluate(call.function) if target.kind == "forward" else None
     del fresh
     theirs_in = [referee.to_torch(v, True, True) for v in inputs]
+    theirs_by_name = {k: referee.to_torch(v, True, not isinstance(v, bool)) for k, v in words.items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            theirs = twin(*theirs_in)
+            theirs = twin(*theirs_in, **theirs_by_name)
     except Exception as e:
         raise referee.refused(e) from None
-    moderate = referee.is_moderate(inputs)
-    gap = referee.differ(result, theirs, lambda: _narrow(twin, inputs), moderate, referee.coarsest(inputs))
+    every = [*inputs, *words.values()]
+    moderate = referee.is_moderate(every)
+    gap = referee.differ(result, theirs, lambda: _narrow(twin, inputs, words), moderate, referee.coarsest(every))
     if gap and _is_random(call, result):
         return "random", ""
     if gap:
@@ -174,11 +176,11 @@ def _confirm_module(
     return "confirmed", ""
 
 
-def _narrow(twin: Any, inputs: list[Any]) -> Any:
+def _narrow(twin: Any, inputs: list[Any], words: dict[str, Any]) -> Any:
     """The twin once more in the inputs' own dtype: where float32 ends, PyTorch's ends too."""
     theirs = [referee.to_torch(v, False, True) for v in inputs]
     kind = next((t.dtype for t in theirs if t.is_floating_point()), None)
-    return twin.to(kind)(*theirs)
+    return twin.to(kind)(*theirs, **{k: referee.to_torch(v, False, not isinstance(v, bool)) for k, v in words.items()})
 
 
 def _is_random(call: Call, result: Any) -> bool:

@@ -89,6 +89,8 @@ def names_operation(message: str, call: Call) -> bool:
         return True
     if re.search(rf"(\b(tn|F|nn)\.|[(,] ?){re.escape(re.split('[:( ]', message)[0])}\b(?!\()", call.text, re.I):
         return True  # a function that was handed in speaks for itself
+    if any(f"nn.{re.split('[:( ]', message)[0]}(" in t for _, t in call.args):
+        return True  # so does a module
     if "lambda" in call.text and call.target in DERIVES:
         return True  # so does one written there
     parts = [p for p in re.split(r"[.\s=]", call.target) if p and p not in ("tn", "np", "F", "nn", "forward", "linalg", "fft")]
@@ -156,6 +158,8 @@ def judge_error(
             who = squeeze(said["name"])
             if re.search(rf"\b(tn|F|nn)\.{re.escape(said['name'])}\b(?!\()", call.text):
                 return None  # a function that was handed in takes something else
+            if re.search(rf"\bnn\.{re.escape(said['name'].removesuffix('.forward'))}\(", call.text):
+                return None  # a module that was handed in
             parts = [squeeze(p) for p in re.split(r"[.\s]", call.target)]
             parts += [OTHER_NAMES.get(p, p) for p in parts]
             if any(p and p in who for p in parts) or (who.endswith((".init", "init", "forward")) and stage != "function"):

@@ -56,7 +56,9 @@ def test_most_names_meet_a_call_that_works() -> None:
     wanted = [
         t
         for t in discover()
-        if t.name.startswith(("F.", "Tensor.", "tn.")) and t.kind in ("function", "method", "operator") and not t.slow
+        if t.name.startswith(("F.", "Tensor.", "tn.", "nn."))
+        and t.kind in ("function", "method", "operator", "module", "forward")
+        and not t.slow
     ]
     dead = [t.name for t in wanted if all(r.outcome in ("error", "argument") for _, r in reports(t, 40))]
     assert len(dead) <= len(wanted) // 20, dead

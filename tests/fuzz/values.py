@@ -346,7 +346,7 @@ class Drawer:
                 drawn.append((None, text))
             else:
                 drawn.append((p.name, text))
-        bound = any("x :=" in t for _, t in drawn)
+        bound = any(":=" in t for _, t in drawn)
         for _ in range(faults if not bound else 0):
             kind = rng.random()
             if kind < 0.06:

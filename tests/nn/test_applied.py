@@ -80,10 +80,33 @@ def test_the_options_are_pytorchs_in_their_order(name):
 
 def test_what_it_is_made_with_is_shown_and_misuse_says_whose_it_is():
     assert repr(nn.MaxPool2d(3, 2)) == ("MaxPool2d(3, stride=2, padding=0, dilation=1, return_indices=False, ceil_mode=False)")
-    with pytest.raises(TypeError, match=r"ELU.__init__\(\): got an unexpected keyword argument 'beta'"):
+    with pytest.raises(TypeError, match=r"^ELU.__init__\(\) got an unexpected keyword argument 'beta'$"):
         nn.ELU(beta=1)
-    with pytest.raises(TypeError, match=r"AvgPool2d.__init__\(\): missing a required argument: 'kernel_size'"):
+    with pytest.raises(TypeError, match=r"^AvgPool2d.__init__\(\) missing 1 required positional argument: 'kernel_size'$"):
         nn.AvgPool2d()
+    with pytest.raises(TypeError, match=r"^ELU.__init__\(\) takes from 1 to 3 positional arguments but 4 were given$"):
+        nn.ELU(1.0, False, 2)
+    with pytest.raises(TypeError, match=r"^Tanh.__init__\(\) takes 1 positional argument but 2 were given$"):
+        nn.Tanh(1)
+    with pytest.raises(TypeError, match=r"^ELU.__init__\(\) got multiple values for argument 'alpha'$"):
+        nn.ELU(1.0, alpha=2)
+    with pytest.raises(tn.OptionError, match="SELU: inplace=7; it is True or False"):
+        nn.SELU(7)
+    with pytest.raises(tn.GradientError, match=r"BCEWithLogitsLoss: pos_weight \(3,\) float64 requires a gradient"):
+        nn.BCEWithLogitsLoss(pos_weight=tn.ones(3, requires_grad=True))
+
+
+@pytest.mark.parametrize(("layer", "axes"), [(nn.Dropout1d, (1, 4)), (nn.Dropout2d, (2, 5))], ids=["1d", "2d"])
+def test_dropout_of_channels_wants_channels(layer, axes):
+    for n in axes:
+        with pytest.raises(tn.ShapeError, match=rf"{layer.__name__}: input .*; it is \(N, C, .*Dropout takes any shape"):
+            layer()(np.ones((2,) * n))
+
+
+def test_a_loss_takes_whole_numbers_for_probabilities():
+    x, t = tn.tensor([0.3, -1.2], requires_grad=True), np.array([0, 1])
+    for loss in (nn.BCEWithLogitsLoss(), nn.KLDivLoss()):
+        np.testing.assert_array_equal(loss(x, t).data, loss(x, t.astype(float)).data)
 
 
 @pytest.mark.parametrize("whole", [1, 2])

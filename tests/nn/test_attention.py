@@ -159,3 +159,29 @@ def test_misuse_is_named():
         nn.TransformerEncoderLayer(6, 2, activation="exp")
     with pytest.raises(tn.DTypeError, match=r"TransformerEncoder: .*is no transformer layer"):
         nn.TransformerEncoder(nn.Linear(2, 2), 3)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_no_sample_at_all(need_weights):
+    x = np.ones((3, 0, 4), "float32")
+    y, weights = tn.nn.MultiheadAttention(4, 2)(x, x, x, need_weights=need_weights)
+    assert y.shape == (3, 0, 4)
+    assert weights is None or weights.shape == (0, 3, 3)
+
+
+def test_a_norm_made_by_its_name_speaks_as_its_layer():
+    with pytest.raises(tn.OptionError, match=r"^TransformerEncoderLayer: backward='tanh'; it is"):
+        tn.nn.TransformerEncoderLayer(4, 1, 5, norm="batch_norm", backward="tanh")
+
+
+def test_queries_without_features_have_no_norm_to_leave_the_range():
+    scores = tn.nn.QKNorm(4)(np.zeros((3, 0)), np.zeros((2, 0)))
+    np.testing.assert_array_equal(scores.data, np.zeros((3, 2)))
+
+
+def test_a_mask_that_is_no_array_is_named():
+    x = np.ones((2, 4), "float32")
+    with pytest.raises(tn.DTypeError, match=r"MultiheadAttention: mask \(list\)"):
+        tn.nn.MultiheadAttention(4, 1)(x, x, x, attn_mask=[[1.0], [1.0, 2.0]])
+    with pytest.raises(tn.DTypeError, match=r"pair_norm: mask \(list\)"):
+        tn.nn.PairNorm()(x, mask=[[1.0], [1.0, 2.0]])

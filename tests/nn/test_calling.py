@@ -154,3 +154,8 @@ def test_as_pytorch():
     expected.backward(torch.tensor(g))
     for k, v in given.items():
         np.testing.assert_allclose(v.grad.data, tensors[k].grad.numpy(), rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_no_dict_of_tensors_is_told_what_is():
+    with pytest.raises(tn.DTypeError, match=r"functional_call: \(3,\) float64 is no dict .*; give one, such as dict\("):
+        tn.nn.functional_call(tn.nn.Linear(3, 2), np.ones(3), np.ones(3))

@@ -92,3 +92,11 @@ def test_misuse_is_named():
     for bad in ({"clipping": 0.0}, {"clipping": np.nan}, {"eps": -1.0}):
         with pytest.raises(ValueError, match=r"adaptive_grad_clip_: (clipping|eps)=.*a number (above 0|from 0 on)"):
             adaptive_grad_clip_(p, **bad)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_norm_before_has_the_parameters_dtype_also_without_a_gradient(dtype):
+    p = tn.tensor(np.ones(3, dtype), requires_grad=True)
+    assert tn.nn.utils.clip_grad_norm_(iter([p]), 1.0).dtype == dtype
+    p.grad = tn.tensor(np.full(3, 2, dtype))
+    assert tn.nn.utils.clip_grad_norm_(iter([p]), 1.0).dtype == dtype

@@ -175,3 +175,8 @@ def test_steps_are_boxes():
     y, _ = nn.LSTM(3, 4, seed=0)(tn.tensor(np.ones((3, 2, 3), "float32"), requires_grad=True))
     names = {str(s) for node in tn.graph(y).nodes for s in node.scope}
     assert "step_l0" in names
+
+
+def test_a_function_of_the_size_must_make_a_module():
+    with pytest.raises(tn.OptionError, match="LSTM: norm is a function that makes 144 of the size 12; it must make a module"):
+        tn.nn.LSTM(2, 3, norm=lambda size: size * size)

@@ -358,3 +358,15 @@ def test_memory_does_not_grow(name, count):
     finally:
         tracemalloc.stop()
     assert after - before < 8 * 300, "not one float for each step"
+
+
+def test_the_base_says_what_it_lacks():
+    p = tn.ones(2, requires_grad=True)
+    with pytest.raises(tn.DTypeError, match="Optimizer: defaults is True; it is a dict of options"):
+        tn.optim.Optimizer([p], True)
+    base = tn.optim.Optimizer([p], {"lr": 0.1})
+    p.grad = tn.ones(2)
+    with pytest.raises(tn.TinygradNormError, match="Optimizer: it has no _change"):
+        base.step()
+    with pytest.raises(tn.TinygradNormError, match="LRScheduler: no get_lr says the next rates of the optimizer"):
+        tn.optim.lr_scheduler.LRScheduler(tn.optim.SGD([p], 0.1))

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine import Tensor, TinygradNormError, describe
+from ..engine.tensor import as_dtype
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -45,11 +46,13 @@ def real(name: str, what: str, value: Any) -> float:
 def floating(name: str, dtype: Any) -> np.dtype[Any]:
     """A floating-point dtype."""
     try:
-        found: Any = None if dtype is None else np.dtype(dtype)
-    except TypeError:
+        found: Any = None if dtype is None else as_dtype(name, dtype)
+    except TinygradNormError:
         found = None
     if found is None or found.kind != "f":
-        raise DataError(f'{name}: dtype={describe(dtype)}; it is a floating-point dtype: "float32", "float64" or "float16".')
+        raise DataError(
+            f'{name}: dtype={describe(dtype)}; it is a floating-point dtype: "float32", "float64" or "float16".'
+        ) from None
     return found  # type: ignore[no-any-return]
 
 

@@ -15,7 +15,7 @@ from .axes import amax, amin, argmax, argmin
 from .errors import DTypeError, HistoryLostWarning, OptionError, ShapeError, describe, speaking_as
 from .op import Op
 from .places import take_along_dim
-from .shapes import flag
+from .shapes import canonical_axes, flag
 from .tensor import Tensor, not_real
 
 Method = TypeVar("Method", bound="Callable[..., Tensor]")
@@ -136,7 +136,8 @@ def one_name(name: str, axis: Any, dim: Any) -> Any:
 
 
 def asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
-    return Tensor(np.asarray(question(x._data, over(axis, x, name), keepdims=flag(name, "keepdim", keepdims))))
+    axes = canonical_axes(axis, x.ndim, name)  # no axis at all leaves every entry to itself, as PyTorch and NumPy have it here
+    return Tensor(np.asarray(question(x._data, axes, keepdims=flag(name, "keepdim", keepdims))))
 
 
 def bits(ufunc: np.ufunc, *operands: Any) -> Tensor:

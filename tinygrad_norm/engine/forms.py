@@ -52,11 +52,11 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0
     axis = one_axis(dim, x, "split")
     n = x.shape[axis]
     if isinstance(split_size_or_sections, (tuple, list, np.ndarray)):
-        sizes = list(wholes("split", "sizes", split_size_or_sections))
+        sizes = list(wholes("split", "split_size_or_sections", split_size_or_sections))
         if sum(sizes) != n or min(sizes, default=0) < 0:
             raise ShapeError(f"split: pieces of sizes {sizes} of {describe(x)}: along dim {axis} they must add up to {n}.")
     else:
-        size = whole("split", "size", split_size_or_sections)
+        size = whole("split", "split_size_or_sections", split_size_or_sections)
         if size < 1:
             raise ShapeError(f"split: pieces of size {size} of {describe(x)}; the size must be at least 1.")
         sizes = [min(size, n - start) for start in range(0, n, size)] or [0]

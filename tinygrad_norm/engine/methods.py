@@ -254,7 +254,10 @@ class Methods:
         return float(leaving(self, "float"))
 
     def __int__(self: Any) -> int:
-        return int(leaving(self, "int"))
+        number = leaving(self, "int")
+        if not np.isfinite(number):
+            raise DTypeError(f"int: {describe(self)} is {number}, and no whole number. Ask np.isfinite(x.data) first.")
+        return int(number)
 
     def __complex__(self: Any) -> complex:
         return complex(leaving(self, "complex"))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..engine import DTypeError, ShapeError, Tensor, describe
-from ..engine.arguments import floating
+from ..engine.arguments import as_tensor, floating
 from ..engine.functions import dropout, linear, masked_softmax, matmul, scaled_dot_product_attention, where
 from ..engine.functions import softmax as plain_softmax
 from ..norms.arguments import flag, number
@@ -111,7 +111,7 @@ class MultiheadAttention(Module):
         mask = self._mask(q, k, key_padding_mask, attn_mask, flag(name, "is_causal", is_causal))
         if flag(name, "need_weights", need_weights):
             y, weights = self._with_weights(q, k, v, mask)
-            if average_attn_weights:
+            if flag(name, "average_attn_weights", average_attn_weights):
                 weights = weights.mean(1)
         else:
             rate = self.dropout if self.training else 0.0
@@ -136,7 +136,7 @@ class MultiheadAttention(Module):
             found = [
                 linear(t, w[i * e : (i + 1) * e], None if b is None else b[i * e : (i + 1) * e]) for i, t in enumerate((q, k, v))
             ]
-        q, k, v = (t.reshape(*t.shape[:2], self.num_heads, -1).swapaxes(1, 2) for t in found)
+        q, k, v = (t.reshape(*t.shape[:2], self.num_heads, e // self.num_heads).swapaxes(1, 2) for t in found)
         return (q, k, v) if not named(self.qk_norm) else (self.q_norm(q), self.k_norm(k), v)
 
     def _mask(self, q: Tensor, k: Tensor, padding: Any, attn_mask: Any, causal: bool) -> Any:
@@ -188,4 +188,4 @@ class MultiheadAttention(Module):
 
 
 def _array(mask: Any) -> Any:
-    return mask.data if isinstance(mask, Tensor) else np.asarray(mask)
+    return as_tensor(mask, "MultiheadAttention", "mask").data

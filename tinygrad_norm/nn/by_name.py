@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine import OptionError, Tensor, describe
+from ..engine.errors import speaking_as
 from .applied import Identity
 from .batch_norms import BatchNorm1d
 from .dyt import DynamicTanh
@@ -83,4 +84,5 @@ def norm_of(name: str, norm: Any, size: int, across: bool = True, **how: Any) ->
     maker = known[norm]
     takes = inspect.signature(maker).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    return maker(size, **{n: v for n, v in how.items() if open_ended or n in takes})
+    with speaking_as(name):
+        return maker(size, **{n: v for n, v in how.items() if open_ended or n in takes})

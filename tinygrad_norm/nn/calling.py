@@ -59,6 +59,8 @@ def functional_call(
     fixed = [key for key in foreign if key in places and isinstance(places[key][0], tuple)]
     if fixed:
         raise ModuleError(f"{name}: {', '.join(fixed)} stands in a tuple, which cannot hold another. Make it a list.")
+    if not (kwargs is None or isinstance(kwargs, Mapping)):
+        raise DTypeError(f"{name}: kwargs is {describe(kwargs)}; it is a dict of arguments by name, or None.")
     try:
         for (holder, at, _), t in swapped:
             holder[at] = t

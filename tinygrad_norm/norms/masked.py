@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, ShapeError, Tensor, describe
+from ..engine.arguments import as_tensor
 from ..engine.arrays import Array
 from ..engine.primitives import mean, sum
 from .arguments import wide_dtype
@@ -25,7 +26,7 @@ def real_nodes(name: str, x: Tensor, mask: Any) -> Array | None:
     """1 for a node, 0 for padding, in the dtype computed in and with an axis for the channels; None where all are nodes."""
     if mask is None:
         return None
-    m = mask.data if isinstance(mask, Tensor) else np.asarray(mask)
+    m = as_tensor(mask, name, "mask").data
     if m.dtype.kind not in "biu":
         raise DTypeError(f"{name}: mask {describe(mask)}; it is True (or 1) for a node and False (or 0) for padding.")
     if m.shape != x.shape[:-1]:

@@ -16,6 +16,10 @@ from ..engine.tensor import renew
 Group = dict[str, Any]
 
 
+class MissingRuleError(TinygradNormError, NotImplementedError):
+    """A base class was made, which does not say what a step is."""
+
+
 class Optimizer:
     """The base of all. A subclass gives the defaults of its options to ``__init__`` and says in ``_change`` how a parameter moves.
 
@@ -34,7 +38,9 @@ class Optimizer:
     _stepped = False  # which a scheduler asks
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
-        self.defaults = self._checked(defaults)
+        if not isinstance(defaults, Mapping):
+            raise DTypeError(f"{self._name}: defaults is {describe(defaults)}; it is a dict of options, such as {{'lr': 0.1}}.")
+        self.defaults = self._checked(dict(defaults))
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[Group] = []
         if isinstance(params, (Tensor, np.ndarray, Mapping, str)) or not isinstance(params, Iterable):
@@ -129,7 +135,7 @@ class Optimizer:
         self._stepped = True
         for group in self.param_groups:
             for what in ("lr", "weight_decay"):
-                if type(group[what]) is not float:  # a NumPy number would change a dtype
+                if what in group and type(group[what]) is not float:  # a NumPy number would change a dtype
                     self._number(group, what, None)
             with np.errstate(all="ignore"):  # a run that diverges is told by its loss
                 for p in group["params"]:
@@ -147,7 +153,9 @@ class Optimizer:
 
     def _change(self, group: Group, state: dict[str, Any], p: Array, g: Array, new: Array) -> None:
         """Write into ``new`` where a parameter goes from ``p``; ``new`` is scratch until then."""
-        raise NotImplementedError(f"{self._name}._change")
+        raise MissingRuleError(
+            f"{self._name}: it has no _change, which says how a parameter moves. Take SGD or another, or define it."
+        )
 
     # State ------------------------------------------------------------------------------------------------------------
 

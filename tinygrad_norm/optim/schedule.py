@@ -8,7 +8,7 @@ from typing import Any
 
 from ..engine import DTypeError, OptionError, describe
 from ..engine.shapes import whole
-from .optimizer import Optimizer
+from .optimizer import MissingRuleError, Optimizer
 
 
 class LRScheduler:
@@ -52,7 +52,9 @@ class LRScheduler:
 
     def get_lr(self) -> list[float]:
         """The next rates, one for each group; for schedules to define."""
-        raise NotImplementedError(f"{self._name}.get_lr")
+        raise MissingRuleError(
+            f"{self._name}: no get_lr says the next rates of the optimizer. Take StepLR or another, or define it."
+        )
 
     def _closed_form(self) -> list[float]:
         return self.get_lr()
