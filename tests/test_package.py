@@ -27,10 +27,11 @@ KNOWS = {
     "nn": {"engine", "norms", "functional"},
     "optim": {"engine"},
     "data": {"engine"},
-    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data"},
+    "train": {"engine", "graph", "nn", "optim", "data"},
+    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data", "train"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended
-ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "cli"}}
+ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "train", "cli"}, "matplotlib": {"train"}}
 HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
 
 
@@ -136,6 +137,7 @@ LENT = {
     "nn": {"nn"},
     "norms": {"Norm", "norms", "register"},
     "optim": {"optim"},
+    "train": {"train"},
 }
 
 
