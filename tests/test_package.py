@@ -31,7 +31,13 @@ KNOWS = {
     "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data", "train"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended
-ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "train", "cli"}, "matplotlib": {"train"}}
+ONLY = {
+    "sympy": {"derive"},
+    "graphviz": {"draw"},
+    "pygraphviz": {"draw"},
+    "rich": {"graph", "train", "cli"},
+    "matplotlib": {"train"},
+}
 HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
 
 

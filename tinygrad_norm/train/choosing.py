@@ -40,7 +40,7 @@ def make_optimizer(name: str, optimizer: Any, model: Module, lr: float) -> Optim
             f"{name}: optimizer={describe(optimizer)}; it is one of {', '.join(OPTIMIZERS)}, an optimizer, or a function that makes one of "
             "the parameters and the rate."
         )
-    return maker(model.parameters(), lr=lr)  # type: ignore[no-any-return]
+    return maker(model.parameters(), lr=lr)
 
 
 def make_schedule(name: str, schedule: Any, optimizer: Optimizer, steps: int, warmup: int) -> Any:

@@ -106,8 +106,8 @@ def overview(runs: Sequence[History], ascii: bool = False) -> str:
     lines = [table([c[0] for c in shown], list(zip(*(c[1] for c in shown))), ascii=ascii)]
     for run in runs:
         if run.first:
-            title = f"‖gradient‖ by layer{f', {run.name}' if run.name and len(runs) > 1 else ''}"
+            title = harmless(f"‖gradient‖ by layer{f', {run.name}' if run.name and len(runs) > 1 else ''}")
             rows = [(harmless(k), _plain(v), _plain(run.last.get(k, math.nan))) for k, v in run.first.items()]
             lines += ["", table((title, "first step", f"step {run.steps}"), rows, ascii=ascii)]
-    lines += ["", *(f"{r.name + ': ' if r.name else ''}{r.diverged}" for r in runs if r.diverged)]
+    lines += ["", *(harmless(f"{r.name}: {r.diverged}" if r.name else str(r.diverged)) for r in runs if r.diverged)]
     return "\n".join(lines).rstrip("\n")

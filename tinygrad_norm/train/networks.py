@@ -58,7 +58,8 @@ CHANNEL_NORMS: dict[str, Callable[..., nn.Module]] = {
 
 def mlp(norm: Any = "batch_norm", seed: int = 0, dtype: DTypeLike = np.float32, backward: str = "recorded") -> nn.Module:
     """Images (N, 8, 8) -> logits (N, 10): 64–128–128–10, a norm before each ReLU."""
-    s, layers = _seeds(seed), [nn.Flatten()]
+    s = _seeds(seed)
+    layers: list[nn.Module] = [nn.Flatten()]
     for ins, outs in ((64, 128), (128, 128)):
         layers += [nn.Linear(ins, outs, dtype=dtype, seed=next(s))]
         layers += [norm_of("mlp", norm, outs, dtype=dtype, backward=backward), nn.ReLU()]
@@ -77,7 +78,8 @@ def cnn(norm: Any = "batch_norm", seed: int = 0, dtype: DTypeLike = np.float32, 
 
     Source: Ioffe, Szegedy 2015, "Batch Normalization" (arXiv:1502.03167), section 3.2, for the order of the three.
     """
-    s, layers = _seeds(seed), [_AsImages()]
+    s = _seeds(seed)
+    layers: list[nn.Module] = [_AsImages()]
     for ins, outs in ((1, 16), (16, 32)):
         layers += [nn.Conv2d(ins, outs, 3, padding=1, dtype=dtype, seed=next(s))]
         made = norm(outs) if callable(norm) else _known("cnn", norm, CHANNEL_NORMS)(outs, dtype=dtype, backward=backward)
