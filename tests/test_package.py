@@ -303,6 +303,17 @@ def test_the_readme_shows_the_derivation(capsys):
     assert capsys.readouterr().out.strip() == program.rstrip().rpartition("  # ")[2]
 
 
+def test_the_readme_shows_what_training_gives(capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    shown = re.search(r"<!-- training -->\n```text\n(.*?)\n```", readme.read_text(encoding="utf-8"), re.S).group(1)
+    from tinygrad_norm.cli import main
+
+    main(["train", "cnn", "--norm", "batch_norm", "--norm", "none"])
+    assert words(capsys.readouterr().out)[: len(shown.splitlines())] == words(shown)
+
+
 def test_the_readme_code_runs(tmp_path, monkeypatch, capsys):
     readme = ROOT / "README.md"
     if not readme.exists():

@@ -138,7 +138,10 @@ def fit(
     )
     if resume is not None:
         run.load_state_dict(checkpoint_of(resume, setting))
-    with _asked_to_stop(save is not None) as asked, bar(flag("fit", "progress", progress), name, total) as shown:
+    shown = bar(flag("fit", "progress", progress), name, total)
+    # a run that diverges is told by its loss; who lets NumPy raise is not overruled
+    unwarned: Any = {k: "ignore" for k, how in np.geterr().items() if how == "warn"}
+    with np.errstate(**unwarned), _asked_to_stop(save is not None) as asked, shown:
         keep = {**setting, "note": note}
         model.train()
         while feed.epoch < epochs and run.history.diverged is None:

@@ -41,8 +41,7 @@ class Watch:
             p.register_hook(self._gradient_of(layer, "parameter", n)) for layer, n, p in self._owned if p.requires_grad
         ]
         for name, module in model.named_modules():
-            if module is model or not any(True for _ in module.children()):
-                self._handles.append(module.register_forward_hook(self._output_of(name)))
+            self._handles.append(module.register_forward_hook(self._output_of(name)))
 
     @property
     def readings(self) -> list[Reading]:
