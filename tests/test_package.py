@@ -27,10 +27,17 @@ KNOWS = {
     "nn": {"engine", "norms", "functional"},
     "optim": {"engine"},
     "data": {"engine"},
-    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data"},
+    "train": {"engine", "graph", "nn", "optim", "data"},
+    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data", "train"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended
-ONLY = {"sympy": {"derive"}, "graphviz": {"draw"}, "pygraphviz": {"draw"}, "rich": {"graph", "cli"}}
+ONLY = {
+    "sympy": {"derive"},
+    "graphviz": {"draw"},
+    "pygraphviz": {"draw"},
+    "rich": {"graph", "train", "cli"},
+    "matplotlib": {"train"},
+}
 HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
 
 
@@ -136,6 +143,7 @@ LENT = {
     "nn": {"nn"},
     "norms": {"Norm", "norms", "register"},
     "optim": {"optim"},
+    "train": {"train"},
 }
 
 
@@ -293,6 +301,17 @@ def test_the_readme_shows_the_derivation(capsys):
     program = next(p for p in re.findall(r"```python\n(.*?)```", text, re.S) if "def by_hand" in p)
     exec(program, {"tn": tinygrad_norm})
     assert capsys.readouterr().out.strip() == program.rstrip().rpartition("  # ")[2]
+
+
+def test_the_readme_shows_what_training_gives(capsys):
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    shown = re.search(r"<!-- training -->\n```text\n(.*?)\n```", readme.read_text(encoding="utf-8"), re.S).group(1)
+    from tinygrad_norm.cli import main
+
+    main(["train", "cnn", "--norm", "batch_norm", "--norm", "none"])
+    assert words(capsys.readouterr().out)[: len(shown.splitlines())] == words(shown)
 
 
 def test_the_readme_code_runs(tmp_path, monkeypatch, capsys):

@@ -182,6 +182,7 @@ __all__ = [
     "strength",
     "tanh",
     "tensor",
+    "train",
     "vjp",
     "where",
     "zeros",
@@ -189,7 +190,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # opened when first asked for
-    from . import data, functional, nn, optim
+    from . import data, functional, nn, optim, train
     from . import draw as draw
     from . import norms as norms
     from .check import GradientMismatchError, assert_backward, check, check_grads, compare, strength

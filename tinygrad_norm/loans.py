@@ -19,6 +19,7 @@ NAMES: dict[str, str] = {
     "nn": "nn",
     "norms": "norms",
     "optim": "optim",
+    "train": "train",
     **dict.fromkeys(("Norm", "register"), "norms"),
 }
 """The package's names that open a room, or a file, and which."""

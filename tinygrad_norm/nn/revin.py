@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -12,6 +14,14 @@ from ..norms.arguments import choice, flag, is_analytic, number
 from ..norms.revin import statistics
 from .module import Module
 from .parameters import fill, gain_and_shift, real_dtype, size
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The statistics of one; not a tuple, whose tensors would be buffers and stand in ``state_dict``."""
+
+    mean: Tensor
+    std: Tensor
 
 
 class RevIN(Module):
@@ -40,7 +50,7 @@ class RevIN(Module):
         self.num_features, self.eps, self.backward = size(name, "num_features", num_features), number(name, "eps", eps), backward
         self.affine, self.detach = flag(name, "affine", affine), flag(name, "detach", detach)
         self.affine_weight, self.affine_bias = gain_and_shift(name, self.num_features, dtype, self.affine)
-        self._window: tuple[Tensor, Tensor] | None = None
+        self._window: _Window | None = None
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0."""
@@ -52,8 +62,8 @@ class RevIN(Module):
         if choice(name, "mode", mode, ("norm", "denorm")) == "denorm":
             if self._window is None:
                 raise GradientError(f'{name}: mode="denorm" before any mode="norm": there is no window to take μ and σ from.')
-            return revin_out(input, *self._window, *affine, self.eps)
+            return revin_out(input, self._window.mean, self._window.std, *affine, self.eps)
         x = floating(input, name)
         y = revin(x, *affine, self.eps, self.backward, detach=self.detach)
-        self._window = statistics(x, self.eps, self.detach)
+        self._window = _Window(*statistics(x, self.eps, self.detach))
         return y
