@@ -18,6 +18,8 @@ from .case import Case
 from .fitting import listed, per_index
 from .judgement import Explain, Explanation, Given, Judgement
 from .known import pair, rule
+from .line import in_the_line, line, two_in_the_line
+from .neighbours import neighbour
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
@@ -144,10 +146,13 @@ EXPLANATIONS: tuple[Explain, ...] = (
     zero_everywhere,
     transposed,
     overwritten,
-    with_routes(rule),
+    with_routes(in_the_line(rule)),
+    neighbour,
+    line,
     block,
     in_the_place_of_another,
     with_routes(pair),
+    two_in_the_line,
     with_routes(combination),
     by_index,
     coarse,
