@@ -60,6 +60,9 @@ class Fused:
                 inline[line.letter] = line.expression
         for tree in (*(line.expression for line in formula.lines), formula.result):
             self.letters |= letters(tree)
+        for n, layout in formula.layouts:
+            if n in self.known and n not in self.letters:
+                self.letters[n] = Letter(n, tuple(a for dim in layout for a in dim), "parameter")
         self.terms: tuple[Node, ...] = tuple(_expanded(replace(formula.result, inline)))
         own = {a for dim in layouts[formula.of] for a in dim}
         self.shape = tuple(self.sizes[a] if a in own else 1 for a in self.axes)

@@ -76,7 +76,8 @@ def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
         causes = [f"your {given.symbol} {words}" for terms, words in attempt if _is(case, given, found, mine, _sum(found, terms))]
         if causes:
             return list(dict.fromkeys(causes)), True
-    return list(dict.fromkeys(_statistics(case, given, found, mine))), True
+    causes = list(dict.fromkeys(_statistics(case, given, found, mine)))
+    return causes, bool(causes)
 
 
 def two_in_the_line(case: Case, given: Given) -> Explanation | None:

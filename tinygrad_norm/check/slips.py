@@ -14,7 +14,6 @@ from ..derive.formula import (
     Path,
     Power,
     Product,
-    Sum,
     Total,
     places,
     product_of,
@@ -23,7 +22,7 @@ from ..derive.formula import (
     sum_of,
     varies,
 )
-from ..derive.tree import ONE, ZERO
+from ..derive.tree import ONE, ZERO, children
 from .fused import Fused, inverse, length
 
 
@@ -87,6 +86,7 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
     yield Slip(
         put(term, path, Total(node.inside, node.axes, other)),
         f"has {said[other]} where {said[node.function]} belongs, in {there}",
+        True,
     )
     subsets = chain.from_iterable(combinations(fused.axes, k) for k in range(1, len(fused.axes) + 1))
     for axes in subsets:
@@ -212,20 +212,10 @@ def _as_it_stands(terms: tuple[Node, ...], letter: Letter) -> str:
 
 def _is_factor(term: Node, path: Path) -> bool:
     """Whether what stands there is multiplied into something."""
-    if not path:
-        return True
-    node = term
-    for k in path[:-1]:
-        node = (node.factors if isinstance(node, Product) else node.terms if isinstance(node, Sum) else _parts(node))[k]
-    return isinstance(node, (Product, Total))
-
-
-def _parts(node: Node) -> tuple[Node, ...]:
-    if isinstance(node, Total):
-        return (node.inside,)
-    if isinstance(node, Power):
-        return (node.base, node.exponent)
-    return tuple(getattr(node, "arguments", ()))
+    node, above = term, term
+    for k in path:
+        node, above = children(node)[k], node
+    return not path or isinstance(above, (Product, Total))
 
 
 def _alike(fused: Fused, a: Letter, b: Letter) -> bool:
