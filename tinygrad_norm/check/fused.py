@@ -28,7 +28,6 @@ from ..derive.formula import (
     letters,
     product_of,
     replace,
-    walk,
 )
 from ..derive.writer import Text
 from ..engine import TinygradNormError
@@ -48,7 +47,7 @@ class Fused:
         arrays = {n: np.asarray(a) for n, a in given.items()}
         self.sizes = formula._sizes({n: a for n, a in arrays.items() if n in layouts})
         self.known: dict[str, Any] = dict(formula.numbers) | {
-            n: formula._spread(n, a, layouts[n], self.sizes) for n, a in arrays.items() if n in layouts
+            name: formula._spread(name, a, layouts[name], self.sizes) for name, a in arrays.items() if name in layouts
         }
         self.at = Evaluation(self.known, self.sizes, self.axes)
         inline: dict[Node, Node] = {}
@@ -60,9 +59,9 @@ class Fused:
                 inline[line.letter] = line.expression
         for tree in (*(line.expression for line in formula.lines), formula.result):
             self.letters |= letters(tree)
-        for n, layout in formula.layouts:
-            if n in self.known and n not in self.letters:
-                self.letters[n] = Letter(n, tuple(a for dim in layout for a in dim), "parameter")
+        for name, layout in formula.layouts:
+            if name in self.known and name not in self.letters:
+                self.letters[name] = Letter(name, tuple(a for dim in layout for a in dim), "parameter")
         self.terms: tuple[Node, ...] = tuple(_expanded(replace(formula.result, inline)))
         own = {a for dim in layouts[formula.of] for a in dim}
         self.shape = tuple(self.sizes[a] if a in own else 1 for a in self.axes)
@@ -74,9 +73,9 @@ class Fused:
 
     def value(self, node: Node) -> Array | None:
         """What a tree is, in the gradient's shape; None where it has another one or is not finite."""
-        found = np.asarray(self.at(node), np.float64)
+        found: Array = np.asarray(self.at(node), np.float64)
         found = found.reshape((1,) * (len(self.shape) - found.ndim) + found.shape)
-        if any(n not in (1, m) for n, m in zip(found.shape, self.shape)) or not np.all(np.isfinite(found)):
+        if any(a not in (1, b) for a, b in zip(found.shape, self.shape)) or not np.all(np.isfinite(found)):
             return None
         return np.array(np.broadcast_to(found, self.shape))
 

@@ -57,12 +57,12 @@ def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
     if found is None:
         return [], False
     mine = found.spread(given.array)
-    values = [found.value(t) for t in found.terms]
+    values = [np.asarray(found.value(t)) for t in found.terms]
     budget = _budget(found)
     causes: list[str] = []
     more = False
     for k, term in enumerate(found.terms):
-        rest = sum((v for j, v in enumerate(values) if j != k), np.zeros(found.shape))  # type: ignore[misc]
+        rest = np.sum([v for j, v in enumerate(values) if j != k], axis=0)
         for slip in islice(slips(found, term), budget):
             value = _quietly(found, slip.node)
             if value is not None and _is(case, given, found, mine, rest + value):
@@ -114,9 +114,9 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                 if j <= i or shifts[j][0] == k:
                     continue
                 other = shifts[j]
-                terms = [node if m == k else other[3] if m == other[0] else t for m, t in enumerate(found.terms)]
-                terms += [t for m, t in ((k, node), (other[0], other[3])) if m < 0]
-                if (best is None or i + j < best[0]) and _is(case, given, found, mine, _sum(found, terms)):
+                made = [node if m == k else other[3] if m == other[0] else t for m, t in enumerate(found.terms)]
+                made += [t for m, t in ((k, node), (other[0], other[3])) if m < 0]
+                if (best is None or i + j < best[0]) and _is(case, given, found, mine, _sum(found, made)):
                     best = int(i + j), [_said(found, given, k, words), _said(found, given, shifts[j][0], shifts[j][2])]
         if best is not None:
             return _both(given, best[1])
@@ -141,7 +141,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
         if any(p is None for p in parts):
             continue
         for k, term in enumerate(terms):
-            rest = sum((p for j, p in enumerate(parts) if j != k), np.zeros(found.shape))  # type: ignore[misc]
+            rest = np.sum([p for j, p in enumerate(parts) if j != k and p is not None], axis=0)
             needed = mine - rest
             for slip in islice(slips(found, term), _SECOND):
                 value = _quietly(found, slip.node)

@@ -145,7 +145,7 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
         return
     centred = norm.name != "rms_norm"
     eps = case.eps
-    every = [a for a in chain.from_iterable(combinations(range(x.ndim), k) for k in range(1, x.ndim + 1))]
+    every = list(chain.from_iterable(combinations(range(x.ndim), k) for k in range(1, x.ndim + 1)))
 
     def made(axes: tuple[int, ...], **how: Any) -> Callable[[], Mapping[str, Array]]:
         return lambda: _normalized(case, axes, **{"centred": centred, "eps": eps, **how})
@@ -228,7 +228,11 @@ def _another_eps(case: Case, given: Given) -> Iterator[str]:
     for node, place in _eps_on_record(case):
         value = next(v for v in node.inputs if not isinstance(v, Tensor))
         for outside in (False, True):
-            found = _fitted(lambda e, o=outside: _with_eps(case, node, place, e, o).get(given.name), case, given)  # type: ignore[misc]
+
+            def gradient(e: float, node: Tensor = node, place: Tensor | None = place, outside: bool = outside) -> Array | None:
+                return _with_eps(case, node, place, e, outside).get(given.name)
+
+            found = _fitted(gradient, case, given)
             if found is not None:
                 title = case.norm.title if case.norm is not None else "the forward"
                 where = " outside the root: σ + ε," if outside else ""

@@ -192,8 +192,8 @@ def _of_one_row(fused: Fused, used: list[Letter]) -> Iterator[tuple[tuple[Node, 
 
 def foreign(fused: Fused) -> Iterator[tuple[Node, str]]:
     """Terms of other formulas, added to this one."""
-    flat = [set(t.factors) if isinstance(t, Product) else {t} for t in fused.terms]
-    common = set.intersection(*flat) if flat else set()
+    flat: list[set[Node]] = [set(t.factors) if isinstance(t, Product) else {t} for t in fused.terms]
+    common: set[Node] = set.intersection(*flat) if flat else set()
     shared = product_of(*(f for f in (fused.terms[0].factors if isinstance(fused.terms[0], Product) else ()) if f in common))
     axes = dict.fromkeys(n.axes for t in fused.terms for _, n in places(t) if isinstance(n, Total))
     for a in fused.arrays():
