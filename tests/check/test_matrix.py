@@ -189,7 +189,9 @@ BY_HAND = {
     "x̂ in both of two places": lambda g, dy, w, c, h, r, n: r * (g - m(g) - c * m(g * c)),
     "x̂ in one of two places": lambda g, dy, w, c, h, r, n: r * (g - m(g) - h * m(g * c)),
     "mean term was averaged over axis 0": lambda g, dy, w, c, h, r, n: r * (g - g.mean(0) - h * m(g * h)),
-    "variance term was averaged over axis 0": lambda g, dy, w, c, h, r, n: r * (g - m(g) - h * (g * h).mean(0)),
+    r"the term −rstd·x̂·mean\(dy·γ·x̂\) of dx has the mean over axis 0 \(B\)": lambda g, dy, w, c, h, r, n: (
+        r * (g - m(g) - h * (g * h).mean(0))
+    ),
     "every term has the wrong sign": lambda g, dy, w, c, h, r, n: -r * (g - m(g) - h * m(g * h)),
     "the μ term is missing": lambda g, dy, w, c, h, r, n: r * (g - h * s(g * h)),  # and the σ² term N times too big
 }

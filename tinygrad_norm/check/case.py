@@ -32,6 +32,7 @@ class Case:
 
     norm, options:  what was recorded, where it is a registered one
     own:            what the norm's own file knows people to get wrong, on these numbers
+    formulas:       derived ones, by input, once they were needed
     """
 
     graph: Graph
@@ -42,6 +43,7 @@ class Case:
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     norm: Norm | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    formulas: dict[str, Any] = field(default_factory=dict)
     _found: dict[int, dict[str, Array]] = field(default_factory=dict)
 
     @cached_property

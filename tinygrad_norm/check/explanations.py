@@ -18,6 +18,8 @@ from .case import Case
 from .fitting import listed, per_index
 from .judgement import Explain, Explanation, Given, Judgement
 from .known import pair, rule
+from .line import in_the_line, line, two_in_the_line
+from .neighbours import neighbour
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
@@ -144,11 +146,14 @@ EXPLANATIONS: tuple[Explain, ...] = (
     zero_everywhere,
     transposed,
     overwritten,
-    with_routes(rule),
+    with_routes(in_the_line(rule)),
+    neighbour,
+    line,
     block,
     in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
+    two_in_the_line,
     by_index,
     coarse,
     residual,

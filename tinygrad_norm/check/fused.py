@@ -1,0 +1,256 @@
+"""The derived formula as a list of terms over arrays, so that one of them can be altered and the whole compared.
+
+``rstd·(dy·γ − mean(dy·γ) − x̂·mean(dy·γ·x̂))`` becomes ``rstd·dy·γ``, ``−rstd·mean(dy·γ)`` and ``−rstd·x̂·mean(dy·γ·x̂)``: what is
+wrong in one term only adds to the difference, so that two wrong terms are found by adding up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace as changed
+from typing import Any
+
+import numpy as np
+
+from ..derive import DerivationError, derive
+from ..derive.formula import (
+    Evaluation,
+    Formula,
+    Letter,
+    Line,
+    Node,
+    Number,
+    Power,
+    Product,
+    Size,
+    Sum,
+    Total,
+    letters,
+    product_of,
+    replace,
+)
+from ..derive.writer import Text
+from ..engine import TinygradNormError
+from ..engine.arrays import Array
+from .case import Case
+
+_SIZES = (7, 11, 13, 5, 3)  # of axes, told apart
+_MOST = 12  # terms
+
+
+class Fused:
+    """One gradient's formula on a case's numbers: its terms, its letters, and what a tree of them is."""
+
+    def __init__(self, formula: Formula, given: Mapping[str, Array]) -> None:
+        self.formula, self.axes = formula, formula.axes
+        layouts = dict(formula.layouts)
+        arrays = {n: np.asarray(a) for n, a in given.items()}
+        self.sizes = formula._sizes({n: a for n, a in arrays.items() if n in layouts})
+        self.known: dict[str, Any] = dict(formula.numbers) | {
+            name: formula._spread(name, a, layouts[name], self.sizes) for name, a in arrays.items() if name in layouts
+        }
+        self.at = Evaluation(self.known, self.sizes, self.axes)
+        inline: dict[Node, Node] = {}
+        self.letters: dict[str, Letter] = {}
+        for line in formula.lines:
+            self.known[line.letter.name] = self.at(line.expression)
+            self.letters[line.letter.name] = line.letter
+            if line.kind == "abbreviation" and isinstance(line.expression, Product):
+                inline[line.letter] = line.expression
+        for tree in (*(line.expression for line in formula.lines), formula.result):
+            self.letters |= letters(tree)
+        for name, layout in formula.layouts:
+            if name in self.known and name not in self.letters:
+                self.letters[name] = Letter(name, tuple(a for dim in layout for a in dim), "parameter")
+        self.terms: tuple[Node, ...] = tuple(_expanded(replace(formula.result, inline)))
+        own = {a for dim in layouts[formula.of] for a in dim}
+        self.shape = tuple(self.sizes[a] if a in own else 1 for a in self.axes)
+        self.hand = Text(self.axes, formula.last)
+
+    def spread(self, array: Array) -> Array:
+        """A gradient with one axis for each named one."""
+        return self.formula._spread(self.formula.of, array, dict(self.formula.layouts)[self.formula.of], self.sizes)
+
+    def value(self, node: Node) -> Array | None:
+        """What a tree is, in the gradient's shape; None where it has another one or is not finite."""
+        found: Array = np.asarray(self.at(node), np.float64)
+        found = found.reshape((1,) * (len(self.shape) - found.ndim) + found.shape)
+        if any(a not in (1, b) for a, b in zip(found.shape, self.shape)) or not np.all(np.isfinite(found)):
+            return None
+        return np.array(np.broadcast_to(found, self.shape))
+
+    def over(self, axes: Sequence[str]) -> str:
+        """``axis 0 (B)``."""
+        if len(axes) == len(self.axes):
+            return "the whole array"
+        layout = dict(self.formula.layouts)[self.formula.main]
+        at = [k for k, dim in enumerate(layout) if set(dim) & set(axes)]
+        places = f"ax{'i' if len(at) == 1 else 'e'}s {', '.join(map(str, at))} " if at else ""
+        return f"{places}({', '.join(axes)})"
+
+    def add(self, name: str, value: Any, axes: tuple[str, ...], kind: str = "statistic") -> Letter:
+        """One more letter, to stand where another belongs."""
+        letter = Letter(name, axes, kind)
+        self.known[name], self.letters[name] = value, letter
+        return letter
+
+    def arrays(self) -> list[Letter]:
+        """Letters of arrays; numbers such as ε are none."""
+        return [a for n, a in self.letters.items() if n in self.known and a.axes]
+
+    def with_lines(self, lines: Sequence[Line]) -> Fused:
+        """The same terms, of statistics that were computed otherwise."""
+        other = object.__new__(Fused)
+        other.__dict__ |= self.__dict__
+        other.known = dict(self.known)
+        other.at = Evaluation(other.known, self.sizes, self.axes)
+        for line in lines:
+            other.known[line.letter.name] = other.at(line.expression)
+        return other
+
+
+def _with_dy(formula: Formula) -> Formula:
+    """The cotangent is dy to whoever wrote a backward, whatever the output is called."""
+    layouts = dict(formula.layouts)
+    trees = (*(line.expression for line in formula.lines), formula.result)
+    found = {n: a for t in trees for n, a in letters(t).items() if a.kind == "cotangent" and n in layouts and n.startswith("d")}
+    computed = {line.letter.name for line in formula.lines}
+    found = {n: a for n, a in found.items() if n not in computed}
+    if len(found) != 1 or "dy" in found or "dy" in layouts:
+        return formula
+    ((name, letter),) = found.items()
+    change: dict[Node, Node] = {letter: Letter("dy", letter.axes, letter.kind)}
+    lines = tuple(Line(x.letter, replace(x.expression, change), x.kind) for x in formula.lines)
+    renamed = tuple(("dy" if n == name else n, layout) for n, layout in formula.layouts)
+    return changed(formula, result=replace(formula.result, change), lines=lines, layouts=renamed)
+
+
+def _expanded(node: Node) -> Iterator[Node]:
+    """The terms, every bracket multiplied out; a power or a total is left as it is."""
+    if isinstance(node, Sum):
+        for t in node.terms:
+            yield from _expanded(t)
+        return
+    if isinstance(node, Product):
+        k = next((k for k, f in enumerate(node.factors) if isinstance(f, Sum)), None)
+        if k is not None:
+            inside = node.factors[k]
+            assert isinstance(inside, Sum)
+            for t in inside.terms:
+                yield from _expanded(product_of(*node.factors[:k], t, *node.factors[k + 1 :]))
+            return
+    yield node
+
+
+def fused(case: Case, name: str) -> Fused | None:
+    """The derived formula of one gradient on the case's numbers, if there is one and it is right there."""
+    if case.norm is None:
+        return None
+    formula = _formula(case, name)
+    if formula is None:
+        return None
+    try:
+        formula = _with_dy(formula)
+        found = Fused(formula, _values(case, formula))
+        total = [found.value(t) for t in found.terms]
+        truth = found.spread(case.truth[name])
+    except (DerivationError, ValueError, KeyError, FloatingPointError):
+        return None
+    gate = 4 * case.gate(name, np.float64)
+    if len(total) > _MOST or any(t is None for t in total) or np.max(np.abs(sum(total) - truth), initial=0) > gate:  # type: ignore[arg-type]
+        return None
+    _relatives(case, found)
+    return found
+
+
+_FORMULAS: dict[Any, Formula | None] = {}
+
+
+def _formula(case: Case, name: str) -> Formula | None:
+    norm, options = case.norm, dict(case.options)
+    assert norm is not None
+    wrt, ndim = name, case.leaves[next(iter(case.leaves))].ndim
+    soft = any(not t.requires_grad and n == "target" for n, t in case.inputs.items())
+    if soft:
+        options |= {"soft": True, "ignore_index": norm.options.get("ignore_index")}
+    key = (norm.name, tuple(sorted((n, repr(v)) for n, v in options.items())), wrt, ndim)
+    if key not in _FORMULAS:
+        sizes = list(_SIZES[:ndim])
+        groups = options.get("num_groups")
+        if isinstance(groups, int) and ndim > 1:
+            sizes[1] = groups * 3
+        try:
+            _FORMULAS[key] = derive(norm, wrt=wrt, shape=tuple(sizes), **options).formula if ndim <= len(_SIZES) else None
+        except (TinygradNormError, ValueError, TypeError):
+            _FORMULAS[key] = None
+    return _FORMULAS[key]
+
+
+def _values(case: Case, formula: Formula) -> dict[str, Array]:
+    """The case's inputs and cotangent by the formula's letters."""
+    assert case.norm is not None
+    values = {case.norm.symbol(n): t.numpy() for n, t in case.inputs.items()}
+    values["dy"] = case.dy
+    if "target" in case.inputs and case.inputs["target"].dtype.kind in "iu":
+        z = case.inputs["input"].numpy()
+        values["q"] = np.moveaxis(np.eye(z.shape[1])[np.clip(case.inputs["target"].numpy(), 0, z.shape[1] - 1)], -1, 1)
+    return values
+
+
+def _relatives(case: Case, found: Fused) -> None:
+    """Letters that people put where others belong: the output, and statistics with N − 1, or with ε elsewhere."""
+    for t in reversed(case.graph.tensors):
+        label = "y" if t is case.graph.output else case.graph.node(t).label
+        _recorded(found, label, t.numpy())
+    for line in found.formula.lines:
+        e = line.expression
+        if not (isinstance(e, Power) and isinstance(e.base, Sum) and line.letter.axes):
+            continue
+        inside = [t for t in e.base.terms if isinstance(t, Letter) and t.axes]
+        numbers = [t for t in e.base.terms if not (isinstance(t, Letter) and t.axes)]
+        variance = next((x.expression for x in found.formula.lines if inside and x.letter == inside[0]), None)
+        if len(inside) != 1 or len(numbers) != 1 or not isinstance(variance, Total):
+            continue
+        u, eps = found.known[inside[0].name], found.at(numbers[0])
+        n = int(np.prod([found.sizes[a] for a in variance.axes]))
+        others = {f"1/√{inside[0].name}, without ε,": (u, 0.0)}
+        if n > 1:
+            others |= {f"{line.letter.name} with N − 1": (u * n / (n - 1), eps)}
+        with np.errstate(all="ignore"):
+            made = {name: (v + e) ** -0.5 for name, (v, e) in others.items()}
+            made[f"1/(√{inside[0].name} + ε)"] = 1 / (np.sqrt(u) + eps)
+            made[f"1/({inside[0].name} + ε)"] = 1 / (u + eps)
+        for name, value in made.items():
+            if np.all(np.isfinite(value)):
+                found.add(name, value, line.letter.axes)
+
+
+def _recorded(found: Fused, label: str, value: Array) -> None:
+    """What the forward pass computed, if it lies along the main input's axes and is no letter yet."""
+    layout = dict(found.formula.layouts)[found.formula.main]
+    if label in found.letters or value.ndim != len(layout) or value.dtype.kind != "f":
+        return
+    shape, axes = list[int](), list[str]()
+    for n, dim in zip(value.shape, layout):
+        length = int(np.prod([found.sizes[a] for a in dim], dtype=int))
+        if n not in (1, length):
+            return
+        shape += [found.sizes[a] if n == length else 1 for a in dim]
+        axes += [a for a in dim if n == length]
+    if not axes or [a for dim in layout for a in dim] != list(found.axes):
+        return
+    spread = value.reshape(shape)
+    for a in found.arrays():
+        other = np.asarray(found.known[a.name])
+        if other.shape == spread.shape and np.allclose(other, spread, rtol=1e-9, atol=0):
+            return
+    found.add(label, spread, tuple(axes))
+
+
+def length(axes: Sequence[str]) -> Node:
+    """How many entries a sum over these axes has."""
+    return product_of(*(Size(a) for a in axes))
+
+
+def inverse(node: Node) -> Node:
+    return Power(node, Number(-1))

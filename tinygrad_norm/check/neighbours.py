@@ -1,0 +1,316 @@
+"""Explanations by neighbours: the exact gradient of something else, that was asked for by mistake or by another convention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor, TinygradNormError, grad, history, tensor
+from ..engine.arrays import Array
+from ..norms import Norm, get, names
+from .alterations import Mistake, instead
+from .case import Case
+from .judgement import Explanation, Given
+
+USUAL = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 2.0**-52, 1e-7, 2.0**-23, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+_STEPS = 30  # of the fit of ε
+_AXES = 4  # axes, of whose subsets all are tried
+
+Neighbour = tuple[str, Callable[[], Mapping[str, Array]]]
+"""In words, and its gradients."""
+
+
+def neighbour(case: Case, given: Given) -> Explanation | None:
+    """The exact gradient of a neighbour: other options, another norm, other axes, another ε, N − 1, a residual added."""
+    if not given.has_shape(case) or not np.all(np.isfinite(given.array)):
+        return None
+    told = [words for words, gradient in _neighbours(case) if _is(case, given, _tried(gradient, given.name))]
+    if not told:
+        told = [words for words in (*_another_eps(case, given), *_with_a_residual(case, given)) if words]
+    if not told:
+        return None
+    told = list({words.split("; check")[-1]: words for words in reversed(told)}.values())[::-1]
+    first = f"this is the exact gradient of {told[0]}"
+    return Explanation((first, *(f"and of {other}" for other in told[1:3])), (told[0],), tuple(told[1:3]))
+
+
+def _is(case: Case, given: Given, other: Array | None) -> bool:
+    """Whether these are its numbers, and they are not the right ones as well."""
+    if other is None or other.shape != given.array.shape or not np.all(np.isfinite(other)):
+        return False
+    apart = float(np.max(np.abs(other - case.truth[given.name]), initial=0)) > case.gate(given.name, given.dtype)
+    return apart and given.is_it(case, other)
+
+
+def _tried(gradient: Callable[[], Mapping[str, Array]], name: str) -> Array | None:
+    with np.errstate(all="ignore"):
+        try:
+            return gradient().get(name)
+        except (TinygradNormError, ValueError, IndexError, TypeError, KeyError, ZeroDivisionError):
+            return None
+
+
+def _neighbours(case: Case) -> Iterator[Neighbour]:
+    if case.norm is None:
+        return
+    yield from _other_options(case, case.norm)
+    yield from _other_norms(case, case.norm)
+    yield from _other_axes(case, case.norm)
+
+
+# Of the registry ------------------------------------------------------------------------------------------------------
+
+
+def _gradients(norm: Norm, case: Case, options: Mapping[str, Any]) -> dict[str, Array]:
+    """Those of another norm at the case's numbers."""
+    inputs = {
+        n: tensor(t.numpy(), requires_grad=t.requires_grad, name=n) if t.requires_grad else t for n, t in case.inputs.items()
+    }
+    wanted = ["input", *norm.parameters(inputs["input"].shape, **options)]
+    inputs = {n: inputs[n] for n in wanted}
+    y = norm.apply(inputs, backward="recorded", **options)
+    leaves = [t for n, t in inputs.items() if n in case.leaves]
+    reached = set(history(y))
+    leaves = [t for t in leaves if t in reached]
+    found = grad(y, leaves, case.dy if y.shape == case.dy.shape else np.broadcast_to(case.dy, y.shape))
+    return {str(t.name): g.numpy() for t, g in zip(leaves, found)}
+
+
+def _other_options(case: Case, norm: Norm) -> Iterator[Neighbour]:
+    """Every option as the norm's own samples and defaults have it, one at a time."""
+    values: dict[str, list[Any]] = {}
+    for n, default in norm.options.items():
+        values[n] = [default, *(s[n] for s in norm.samples if n in s)]
+        if isinstance(default, bool):
+            values[n].append(not default)
+        elif n == "correction":
+            values[n] += [0, 1]
+        elif n in ("dim", "axis") and isinstance(case.options.get(n, default), int):
+            values[n] += list(range(-case.leaves[next(iter(case.leaves))].ndim, 0))
+        elif n == "num_groups":
+            c = case.inputs["input"].shape[1]
+            values[n] += [g for g in range(1, c + 1) if c % g == 0]
+        elif n == "reduction":
+            values[n] += ["mean", "sum"]
+    for n, found in values.items():
+        if n == "eps":
+            continue
+        for v in _distinct(found):
+            if v != case.options.get(n):
+                options = {**case.options, n: v}
+                yield f"{norm.title} with {n}={v!r}; check it with {n}={v!r}", lambda o=options: _gradients(norm, case, o)  # type: ignore[misc]
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    return list({repr(v): v for v in values}.values())
+
+
+def _other_norms(case: Case, norm: Norm) -> Iterator[Neighbour]:
+    """Those that take the same, by name and shape."""
+    shape = case.inputs["input"].shape if "input" in case.inputs else ()
+    for name in names():
+        other = get(name)
+        if other is norm or other.by_design or "input" not in case.inputs or len(shape) < other.min_ndim:
+            continue
+        kept = {n: v for n, v in case.options.items() if n in other.options and n in ("eps", "num_groups", "dim", "training")}
+        options = {**other.options, **kept}
+        try:
+            needed = other.parameters(shape, **options)
+        except (TinygradNormError, ValueError, IndexError, TypeError, KeyError):
+            continue
+        if all(n in case.inputs and case.inputs[n].shape == tuple(s) for n, s in needed.items()) and _sees(other, options):
+            yield other.title, lambda o=other, a=options: _gradients(o, case, a)  # type: ignore[misc]
+
+
+def _sees(norm: Norm, options: Mapping[str, Any]) -> bool:
+    """Whether nothing of it is held constant on the way back: such a one is a mistake's gradient, not a neighbour's."""
+    return "detach" not in norm.name and norm.name not in ("ada_norm", "batch_renorm", "power_norm")
+
+
+# Statistics over axes -------------------------------------------------------------------------------------------------
+
+
+def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
+    """γ·(x − μ)/σ + β with everything that can be another's: axes, centring, N − 1, where ε stands, 1 + γ, interleaved groups."""
+    if set(case.inputs) - {"input", "weight", "bias"} or "eps" not in norm.options or not {"input"} <= set(case.inputs):
+        return
+    x = case.inputs["input"]
+    if x.ndim > _AXES or case.dy.shape != x.shape:
+        return
+    own = _own_axes(case)
+    if own is None:
+        return
+    centred = norm.name != "rms_norm"
+    eps = case.eps
+    every = list(chain.from_iterable(combinations(range(x.ndim), k) for k in range(1, x.ndim + 1)))
+
+    def made(axes: tuple[int, ...], **how: Any) -> Callable[[], Mapping[str, Array]]:
+        return lambda: _normalized(case, axes, **{"centred": centred, "eps": eps, **how})
+
+    for axes in every:
+        if axes != own:
+            yield f"{norm.title} with its statistics over axes {axes}, not {own}", made(axes)
+    told = {"correction": "N − 1 in the variance", "std": "ε outside the root: σ + ε", "gain": "1 + γ for γ", "centred": ""}
+    yield f"{norm.title} with {told['correction']}" + _option(norm, "correction", 1), made(own, correction=1)
+    yield f"{norm.title} with {told['std']}" + _option(norm, "eps_mode", "std" if centred else "rms"), made(own, std=True)
+    yield f"{norm.title} with σ + ε and N − 1", made(own, std=True, correction=1)
+    yield f"{norm.title} with {told['gain']}", made(own, gain=True)
+    yield f"{norm.title} {'without' if centred else 'with'} the mean subtracted", made(own, centred=not centred)
+    yield f"{norm.title} with the unbiased variance, as torch.var has it, and ε under the root twice", made(own, twice=True)
+    groups = case.options.get("num_groups")
+    if isinstance(groups, int) and groups > 1 and x.shape[1] % groups == 0:
+        yield f"{norm.title} with channel c in group c % G, where c // (C/G) belongs", made(own, interleaved=groups)
+
+
+def _option(norm: Norm, name: str, value: Any) -> str:
+    return f"; check it with {name}={value!r}" if name in norm.options else ""
+
+
+def _own_axes(case: Case) -> tuple[int, ...] | None:
+    """The axes of the norm's statistics, as the record has them."""
+    x = case.inputs["input"]
+    for t in case.graph.tensors:
+        if t.op is not None and t.op.name == "mean" and t.ndim == x.ndim and t.shape != x.shape:
+            axes = tuple(k for k, (a, b) in enumerate(zip(t.shape, x.shape)) if a != b)
+            if all(t.shape[k] == 1 for k in axes):
+                return axes
+    return tuple(range(2, x.ndim)) if "num_groups" in case.options else None
+
+
+def _normalized(
+    case: Case,
+    axes: tuple[int, ...],
+    centred: bool,
+    eps: float,
+    correction: int = 0,
+    std: bool = False,
+    gain: bool = False,
+    twice: bool = False,
+    interleaved: int = 0,
+) -> dict[str, Array]:
+    leaves = {n: tensor(t.numpy(), requires_grad=True, name=n) for n, t in case.inputs.items()}
+    x = leaves["input"]
+    shape = x.shape
+    if interleaved:
+        x = x.reshape(shape[0], shape[1] // interleaved, interleaved, *shape[2:])
+        axes = (1, *range(3, x.ndim))
+    n = int(np.prod([x.shape[a] for a in axes]))
+    c = x - x.mean(axes, keepdims=True) if centred else x
+    v = (c * c).sum(axes, keepdims=True) / (n - correction)
+    r = 1 / (v.sqrt() + eps) if std else (v + (2 * eps if twice else eps)).rsqrt()
+    y = (c * r).reshape(shape)
+    for name in ("weight", "bias"):
+        if name in leaves:
+            p = leaves[name]
+            p = p.reshape(_spread(case, name, len(shape)))
+            y = y * (1 + p if gain else p) if name == "weight" else y + p
+    found = grad(y, list(leaves.values()), case.dy)
+    return {n: g.numpy() for n, g in zip(leaves, found)}
+
+
+def _spread(case: Case, name: str, ndim: int) -> tuple[int, ...]:
+    """The parameter's shape beside the input: at the end where it is the last axes', else in axis 1."""
+    p, x = case.inputs[name].shape, case.inputs["input"].shape
+    per_channel = case.norm is not None and case.norm.name in ("batch_norm", "group_norm", "instance_norm")
+    if per_channel:
+        return (1, *p, *(1,) * (ndim - 2))
+    return (1,) * (ndim - len(p)) + tuple(p) if x[ndim - len(p) :] == p else p
+
+
+# One number -----------------------------------------------------------------------------------------------------------
+
+
+def _another_eps(case: Case, given: Given) -> Iterator[str]:
+    """ε as one fitted number: inside the root, and outside."""
+    for node, place in _eps_on_record(case):
+        value = next(v for v in node.inputs if not isinstance(v, Tensor))
+        for outside in (False, True):
+
+            def gradient(e: float, node: Tensor = node, place: Tensor | None = place, outside: bool = outside) -> Array | None:
+                return _with_eps(case, node, place, e, outside).get(given.name)
+
+            found = _fitted(gradient, case, given)
+            if found is not None:
+                title = case.norm.title if case.norm is not None else "the forward"
+                where = " outside the root: σ + ε," if outside else ""
+                how = f"; check it with eps={found:g}" if not outside and case.norm is not None else ""
+                yield f"{title} with{where} ε = {found:g}, where it is {float(np.max(value)):g}{how}"
+                return
+
+
+def _eps_on_record(case: Case) -> list[tuple[Tensor, Tensor | None]]:
+    """Sums of a statistic and a small number, and the root that is taken of each."""
+    found: list[tuple[Tensor, Tensor | None]] = []
+    for t in case.graph.tensors:
+        if t.op is not None and t.op.name == "add" and len(t.inputs) == 2:
+            others = [v for v in t.inputs if not isinstance(v, Tensor)]
+            if len(others) == 1 and np.size(others[0]) == 1 and 0 <= float(np.max(others[0])) < 2:
+                roots = [u for u in case.graph.tensors if u.op is not None and u.op.name == "rsqrt" and u.inputs[0] is t]
+                found.append((t, roots[0] if roots else None))
+    return found
+
+
+def _with_eps(case: Case, node: Tensor, root: Tensor | None, eps: float, outside: bool) -> dict[str, Array]:
+    """The gradients where that ε is another; outside the root where that is asked."""
+    inner = next(x for x in node.inputs if isinstance(x, Tensor))
+    if not outside:
+        other = Mistake("", "", "", values={node: lambda value, *_: inner._data + eps})
+        return case.backward.gradients(other)
+    if root is None:
+        return {}
+    s = np.sqrt(inner._data)
+    slope = instead(lambda g, out, u: -g * out**2 / (2 * s))
+    other = Mistake("", "", "", {(root, 0): slope}, values={root: lambda value, *_: 1 / (s + eps)})
+    return case.backward.gradients(other)
+
+
+def _fitted(gradient: Callable[[float], Array | None], case: Case, given: Given) -> float | None:
+    """The number for which that is the candidate's gradient: a usual one, or found by Newton's steps on the squares."""
+
+    def at(eps: float) -> Array | None:
+        with np.errstate(all="ignore"):
+            g = gradient(eps)
+        return g if g is not None and g.shape == given.array.shape and np.all(np.isfinite(g)) else None
+
+    best, least = None, np.inf
+    for eps in USUAL:
+        g = at(eps)
+        if g is None:
+            continue
+        if _is(case, given, g):
+            return eps
+        off = float(np.sum((g - given.array) ** 2))
+        best, least = (eps, off) if off < least else (best, least)
+    if best is None:
+        return None
+    eps = best
+    for _ in range(_STEPS):
+        step = 1e-6 * max(eps, 1e-9)
+        g, more = at(eps), at(eps + step)
+        if g is None or more is None:
+            return None
+        slope = (more - g) / step
+        size = float(np.sum(slope * slope))
+        if not size:
+            return None
+        eps, before = max(eps - float(np.sum(slope * (g - given.array))) / size, eps / 10), eps
+        if abs(eps - before) <= 1e-15 * max(eps, 1e-300):
+            break
+    g = at(eps)
+    return eps if g is not None and _is(case, given, g) else None
+
+
+def _with_a_residual(case: Case, given: Given) -> Iterator[str]:
+    """Something whole added to the right gradient."""
+    truth = case.truth[given.name]
+    if case.dy.shape == truth.shape:
+        for sign, word in ((1, "added"), (-1, "subtracted")):
+            if _is(case, given, truth + sign * case.dy):
+                yield f"{_title(case)} with a residual: dy is {word} to it, the share of another branch (y = x + norm(x))"
+
+
+def _title(case: Case) -> str:
+    return case.norm.title if case.norm is not None else "the forward"

@@ -1,0 +1,223 @@
+"""What people do to one term of a formula: a factor dropped, doubled, or another letter's; a sum for a mean, over other axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain, combinations
+from typing import NamedTuple
+
+from ..derive.formula import (
+    Letter,
+    Node,
+    Number,
+    Path,
+    Power,
+    Product,
+    Total,
+    places,
+    product_of,
+    put,
+    replace,
+    sum_of,
+    varies,
+)
+from ..derive.tree import ONE, ZERO, children
+from .fused import Fused, inverse, length
+
+
+class Slip(NamedTuple):
+    """The term as it was written, and in words what is wrong with it."""
+
+    node: Node
+    words: str
+    only_a_number: bool = False
+
+
+def slips(fused: Fused, term: Node) -> Iterator[Slip]:
+    """All of them, the likeliest first."""
+    text = fused.hand
+    yield Slip(ZERO, "is missing", True)
+    yield Slip(product_of(Number(-1), term), "has the wrong sign", True)
+    yield Slip(product_of(Number(2), term), "stands there twice", True)
+    yield Slip(product_of(Number(Fraction(1, 2)), term), "is half as big as it should be", True)
+    yield Slip(product_of(Number(3), term), "stands there three times", True)
+    yield Slip(product_of(Number(-2), term), "is −2 times what it should be", True)
+    spots = list(places(term))
+    for path, node in spots:
+        if isinstance(node, Total) and node.function in ("sum", "mean"):
+            yield from _totals(fused, term, path, node)
+    for path, node in spots:
+        if isinstance(node, (Letter, Total, Power)) and _is_factor(term, path):
+            yield Slip(put(term, path, None) if path else ONE, f"lacks the factor {text(node)}")
+    for path, node in spots:
+        if isinstance(node, Letter) and node.axes:
+            for other in fused.arrays():
+                if other != node and _alike(fused, node, other):
+                    yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs")
+        if isinstance(node, Power) and isinstance(node.exponent, Number):
+            for n in (-4, -3, -2, -1, 1, 2):
+                if n != node.exponent.value:
+                    new = Power(node.base, Number(n)) if n != 1 else node.base
+                    yield Slip(put(term, path, new), f"has {text(new)} where {text(node)} belongs")
+    for path, node in spots:
+        if isinstance(node, Letter) and node.axes and _is_factor(term, path):
+            yield Slip(put(term, path, product_of(node, node)), f"has the factor {node.name} twice")
+            yield Slip(put(term, path, product_of(node, node, node)), f"has {node.name}³ where {node.name} belongs")
+            yield Slip(put(term, path, inverse(node)), f"has 1/{node.name} where {node.name} belongs")
+    for letter in fused.arrays():
+        if letter.kind != "cotangent" or letter.name.startswith("d") or letter.name in ("p",):
+            yield Slip(product_of(term, letter), f"has {letter.name} as a factor too much")
+            yield Slip(product_of(term, inverse(letter)), f"is divided by {letter.name}")
+    for path, node in spots:
+        if isinstance(node, Total):
+            yield from _across(fused, term, path, node)
+    for a in fused.axes:
+        yield Slip(product_of(length((a,)), term), f"is {a} = {fused.sizes[a]} times too big", True)
+        yield Slip(product_of(inverse(length((a,))), term), f"is {a} = {fused.sizes[a]} times too small", True)
+
+
+def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
+    """A sum for a mean, the axes, N − 1, and no sum at all."""
+    text = fused.hand
+    there = text(node)
+    other = "sum" if node.function == "mean" else "mean"
+    said = {"sum": "Σ", "mean": "mean"}
+    yield Slip(
+        put(term, path, Total(node.inside, node.axes, other)),
+        f"has {said[other]} where {said[node.function]} belongs, in {there}",
+        True,
+    )
+    subsets = chain.from_iterable(combinations(fused.axes, k) for k in range(1, len(fused.axes) + 1))
+    for axes in subsets:
+        if axes != node.axes:
+            for function in (node.function, other):
+                words, own = fused.over(axes), fused.over(node.axes)
+                yield Slip(
+                    put(term, path, Total(node.inside, axes, function)),
+                    f"has the {function} over {words} where the {node.function} over {own} belongs, in {there}",
+                )
+    yield Slip(put(term, path, node.inside), f"has no {said[node.function]}: {text(node.inside)} where {there} belongs")
+    n = length(node.axes)
+    if node.function == "mean":
+        less = product_of(n, inverse(sum_of(n, Number(-1))))
+        yield Slip(product_of(term, less), f"is divided by N − 1 where N belongs, in {there}")
+    if isinstance(node.inside, Product):
+        parts = [f for f in node.inside.factors if varies(f) & set(node.axes)]
+        if len(parts) > 1:
+            each = [Total(f, node.axes, node.function) for f in node.inside.factors]
+            yield Slip(put(term, path, product_of(*each)), f"has {text(product_of(*each))} where {there} belongs")
+
+
+def _across(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
+    """What stands inside a sum and belongs outside, and the other way round."""
+    inside = node.inside.factors if isinstance(node.inside, Product) else (node.inside,)
+    for k, f in enumerate(inside):
+        rest = product_of(*inside[:k], *inside[k + 1 :])
+        moved = product_of(f, put(term, path, Total(rest, node.axes, node.function)))
+        yield Slip(moved, f"has {fused.hand(f)} outside of {fused.hand(node)}, where it belongs inside")
+    for letter in fused.arrays():
+        extra = put(term, path, Total(product_of(node.inside, letter), node.axes, node.function))
+        yield Slip(extra, f"has {letter.name} inside {fused.hand(node)}, where it does not belong")
+        over = put(term, path, Total(product_of(node.inside, inverse(letter)), node.axes, node.function))
+        yield Slip(over, f"divides by {letter.name} inside {fused.hand(node)}")
+    if len(path) == 1 and isinstance(term, Product):
+        for k, f in enumerate(term.factors):
+            if isinstance(f, Letter) and k != path[0] and f.axes:
+                rest = put(term, path, Total(product_of(node.inside, f), node.axes, node.function))
+                yield Slip(put(rest, (k,), None), f"has {f.name} inside {fused.hand(node)}, where it belongs outside")
+
+
+def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
+    """The same slip in all terms at once, and what is added to them or stands in their place."""
+    text, terms = fused.hand, fused.terms
+    used = [a for a in fused.arrays() if any(a == n for t in terms for _, n in places(t))]
+    for a in used:
+        yield tuple(replace(t, {a: ONE}) for t in terms), f"lacks {_as_it_stands(terms, a)} in every term"
+        for b in fused.arrays():
+            if a != b and _alike(fused, a, b):
+                yield tuple(replace(t, {a: b}) for t in terms), f"has {b.name} where {a.name} belongs, everywhere"
+        for n in (2, 3, -1):
+            if a.kind != "cotangent":
+                yield tuple(replace(t, {a: Power(a, Number(n))}) for t in terms), f"has {text(Power(a, Number(n)))} where {a.name} belongs, everywhere"  # fmt: skip
+    for letter in fused.arrays():
+        yield tuple(product_of(t, letter) for t in terms), f"is multiplied by {letter.name}, which does not belong there"
+        yield tuple(product_of(t, inverse(letter)) for t in terms), f"is divided by {letter.name}, which does not belong there"
+    yield from _of_one_row(fused, used)
+    subsets = list(chain.from_iterable(combinations(fused.axes, k) for k in range(1, len(fused.axes) + 1)))
+    for axes in subsets:
+        for function in ("mean", "sum"):
+
+            def over(n: Node, axes: tuple[str, ...] = axes, function: str = function) -> Node | None:
+                return Total(n.inside, axes, function) if isinstance(n, Total) and n.function in ("mean", "sum") else None
+
+            new = tuple(replace(t, over) for t in terms)
+            if new != terms:
+                where = fused.over(axes)
+                yield new, f"has every Σ and mean as the {function} over {where}"
+    for letter in fused.arrays():
+        if letter.kind not in ("parameter",):
+            yield (*terms, letter), f"has {letter.name} added: a residual's share, which is another input's"
+            yield (*terms, product_of(Number(-1), letter)), f"has {letter.name} subtracted, which does not belong there"
+    whole = [a for a in fused.arrays() if len(a.axes) == len(max((b.axes for b in fused.arrays()), key=len))]
+    for a in whole:
+        yield (a,), f"is {a.name}, the formula is another"
+        for b in whole:
+            if a != b:
+                yield (a, product_of(Number(-1), b)), f"is {a.name} − {b.name}, a formula of something else"
+                yield (product_of(a, b),), f"is {a.name}·{b.name} only"
+            yield (a, product_of(Number(-1), b, b)), f"is {a.name} − {b.name}² only"
+    for a in whole:
+        for b in whole:
+            for c in whole:
+                if b != c:
+                    yield (product_of(a, b), product_of(Number(-1), a, c)), f"is {a.name}·({b.name} − {c.name}), a formula of something else"  # fmt: skip
+
+
+def _of_one_row(fused: Fused, used: list[Letter]) -> Iterator[tuple[tuple[Node, ...], str]]:
+    """What the forward computed of one row, for every row."""
+    first = fused.axes[0]
+    own = [a for a in used if a.kind != "cotangent" and first in a.axes]
+    for k, word in ((0, "first"), (-1, "last")):
+        change: dict[Node, Node] = {}
+        for a in own:
+            value = fused.known[a.name][[k]]
+            one = Letter(f"{a.name} of the {word}", a.axes, a.kind)
+            fused.known[one.name] = value
+            change[a] = one
+        if change:
+            names = ", ".join(a.name for a in own)
+            yield tuple(replace(t, change) for t in fused.terms), f"has {names} of the {word} index of axis 0 for every other one"
+
+
+def foreign(fused: Fused) -> Iterator[tuple[Node, str]]:
+    """Terms of other formulas, added to this one."""
+    flat: list[set[Node]] = [set(t.factors) if isinstance(t, Product) else {t} for t in fused.terms]
+    common: set[Node] = set.intersection(*flat) if flat else set()
+    shared = product_of(*(f for f in (fused.terms[0].factors if isinstance(fused.terms[0], Product) else ()) if f in common))
+    axes = dict.fromkeys(n.axes for t in fused.terms for _, n in places(t) if isinstance(n, Total))
+    for a in fused.arrays():
+        inside: list[Node] = [a, *(Total(a, x, f) for x in axes for f in ("mean", "sum") if set(x) <= set(a.axes))]
+        for node in inside:
+            for term in dict.fromkeys((product_of(shared, node), node)):
+                for sign in (-1, 1):
+                    signed = product_of(Number(sign), term)
+                    yield signed, f"has the term {fused.hand(signed)}, which does not belong there"
+
+
+def _as_it_stands(terms: tuple[Node, ...], letter: Letter) -> str:
+    under = any(isinstance(n, Power) and n.base == letter and n.exponent == Number(-1) for t in terms for _, n in places(t))
+    return f"the division by {letter.name}" if under else f"the factor {letter.name}"
+
+
+def _is_factor(term: Node, path: Path) -> bool:
+    """Whether what stands there is multiplied into something."""
+    node, above = term, term
+    for k in path:
+        node, above = children(node)[k], node
+    return not path or isinstance(above, (Product, Total))
+
+
+def _alike(fused: Fused, a: Letter, b: Letter) -> bool:
+    """Whether the one may stand for the other: an array of the same axes."""
+    return set(a.axes) == set(b.axes)
