@@ -14,6 +14,7 @@ from .common import HOLDS, MISUSED, has_unicode, in_columns, show
 
 _NEEDED = {"numpy": "numbers", "sympy": "formulas (derive, routes)", "rich": "tables in the terminal", "graphviz": "talks to dot"}
 _PEERS = {
+    "matplotlib": "the curves of train as a picture",
     "torch": "a referee in the tests; check judges its functions",
     "jax": "a referee in the tests; check judges its functions",
     "autograd": "a referee in the tests",
