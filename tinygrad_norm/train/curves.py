@@ -67,6 +67,7 @@ def picture(runs: Sequence[History], path: Any) -> Path | None:
     for r in tested:
         axes[1].plot(range(1, len(r.tested) + 1), r.tested, marker="o", label=r.name or r.measure)
         axes[1].set(xlabel="epoch", ylabel=f"test {r.measure}")
+        axes[1].xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend()
     place = Path(path)
     try:
