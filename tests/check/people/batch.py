@@ -252,7 +252,7 @@ def grouped_right(dy, x, weight, bias, num_groups, eps):
     return grouped(dy, x, weight, num_groups, eps)
 
 
-@right("group_norm", missing="G for the number of groups", **GROUPS)
+@right("group_norm", **GROUPS)
 def grouped_by_letter(dy, x, gamma, G, eps):
     return grouped(dy, x, gamma, G, eps)
 
