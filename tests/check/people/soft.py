@@ -23,7 +23,7 @@ def softmax_right(dy, y):
     return y * (dy - total(dy * y))
 
 
-@right("softmax", missing="right for matrices only", dim=-1)
+@right("softmax", dim=-1)
 def softmax_pairs(dy, y):
     return (y[:, :, None] * y[:, None, :] * (dy[:, :, None] - dy[:, None, :])).sum(2)
 
