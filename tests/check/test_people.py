@@ -30,7 +30,6 @@ def test_a_right_one_is_accepted(case):
     assert verdict.ok, verdict.text()
 
 
-@pytest.mark.xfail(strict=False, reason="grad_w is a cotangent")
 def test_one_for_tensors_of_a_weight():
     torch = pytest.importorskip("torch")
 

@@ -163,13 +163,11 @@ def _torch(obj: Any, device: str | None = None) -> Candidate:
         found = torch.autograd.grad(y, list(watched.values()), put(dy).to(y.dtype), create_graph=again, allow_unused=True)
         return dict(zip(watched, found))
 
-    def gradients(dy: Array, inputs: Inputs, options: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
+    def gradients(dy: Array, inputs: Inputs, options: Mapping[str, Any], saved: Mapping[str, Any], names: Names) -> Any:
         if not backward:
             return pulled(dy, leaves(inputs), options, again=False)
         kept = {n: put(a) for n, a in saved.items()}
-        call = bind_backward(
-            obj, put(dy), {n: put(a) for n, a in inputs.items()}, options, kept, Names(inputs, None, None).symbols
-        )
+        call = bind_backward(obj, put(dy), {n: put(a) for n, a in inputs.items()}, options, kept, names.symbols)
         return Pairing(None, obj(*call.args, **call.kwargs), call)
 
     def second(dy: Array, inputs: Inputs, options: Mapping[str, Any], v: Inputs) -> Mapping[str, Array] | str:
@@ -275,26 +273,27 @@ def _jax(obj: Any) -> Candidate:
         found = pullback(dy.astype(y.dtype))[0]
         return {n: g for n, g in found.items() if n in taken}
 
-    def back(dy: Any, xs: Mapping[str, Any], options: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-        call = bind_backward(obj, dy, xs, options, saved, Names(xs, list(xs), None).symbols)
+    def back(dy: Any, xs: Mapping[str, Any], options: Mapping[str, Any], saved: Mapping[str, Any], names: Names) -> Any:
+        call = bind_backward(obj, dy, xs, options, saved, names.symbols)
         return obj(*call.args, **call.kwargs), call.taken
 
     def split(inputs: Inputs) -> tuple[dict[str, Any], dict[str, Any]]:
         return tuple({n: put(a) for n, a in inputs.items() if (a.dtype.kind == "f") is k} for k in (True, False))  # type: ignore[return-value]
 
-    def gradients(dy: Array, inputs: Inputs, options: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
+    def gradients(dy: Array, inputs: Inputs, options: Mapping[str, Any], saved: Mapping[str, Any], names: Names) -> Any:
         with precise(dy):
             xs, fixed = split(inputs)
             if not backward:
                 return pulled(put(dy), xs, fixed, options)
             every = {n: put(a) for n, a in inputs.items()}
-            return back(put(dy), every, options, {n: put(a) for n, a in saved.items()})[0]
+            return back(put(dy), every, options, {n: put(a) for n, a in saved.items()}, names)[0]
 
     def second(dy: Array, inputs: Inputs, options: Mapping[str, Any], v: Inputs) -> Mapping[str, Array] | str:
         def along(xs: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
             if backward:
-                returned, taken = back(put(dy), {**xs, **fixed}, options, {})
-                found = gathered(returned, Names(inputs, None, None), taken)
+                names = Names(inputs, None, None)
+                returned, taken = back(put(dy), {**xs, **fixed}, options, {}, names)
+                found = gathered(returned, names, taken)
             else:
                 found = pulled(put(dy), xs, fixed, options)
             return sum(((g * put(v[n])).sum() for n, g in found.items() if g is not None and n in v), put(np.zeros((), dy.dtype)))

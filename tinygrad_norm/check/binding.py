@@ -21,18 +21,19 @@ class CheckInputError(TinygradNormError, ValueError):
 COTANGENT = (
     *("dy", "d_y", "dout", "d_out", "do", "dz", "dl_dy", "dldy", "g", "gy", "gout", "g_out", "ybar", "y_bar", "ct", "cotangent"),
     *("grad", "grad_output", "grad_outputs", "grad_out", "out_grad", "output_grad", "output_gradient"),
-    *("upstream", "upstream_grad", "upstream_gradient"),
+    *("upstream", "upstream_grad", "upstream_gradient", "top_diff", "top_grad", "diff", "dtop"),
+    *("grad_w", "w_grad", "dw", "d_w", "gw", "grad_loss", "dloss", "d_loss", "grad_z", "grad_x_hat", "dl"),
 )
 _COTANGENT = re.compile(r"(d|grad|∂)", re.IGNORECASE)  # comes first, and is called the gradient of something
 _INPUTS = (
-    ("input", "x", "inp", "inputs", "x_in"),
+    ("input", "x", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom"),
     ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g"),
     ("bias", "b", "beta", "β", "offset", "shift", "b_2"),
     ("running_mean", "moving_mean", "run_mean", "rm", "mean", "mu", "μ", "m"),
     ("running_var", "moving_var", "moving_variance", "run_var", "rv", "var", "variance", "v"),
     ("running_std", "std", "sigma", "σ"),
     ("residual", "res", "skip", "shortcut"),
-    ("target", "targets", "label", "labels", "t", "y", "y_true"),
+    ("target", "targets", "label", "labels", "t", "y", "y_true", "tgt", "classes"),
     ("probabilities", "probs", "target", "q"),
     ("other", "b"),
 )
@@ -62,8 +63,11 @@ _SAVED = (
     ("std", "sigma", "σ", "saved_std", "save_std"),
     ("rms", "saved_rms"),
     ("xhat", "x_hat", "x_norm", "xnorm", "x_normalized", "normalized", "saved_xhat", "z_hat", "zhat"),
-    ("y", "out", "output", "p", "probs", "s"),
+    ("norm", "norms", "nrm", "length", "lengths", "l2", "vnorm", "v_norm"),
+    ("probs", "p", "prob", "softmax", "probabilities", "s", "sm"),
+    ("y", "out", "output", "p", "s"),
 )
+_EXACTLY = {"G": "num_groups"}  # where case counts
 _CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
 
 
@@ -144,7 +148,10 @@ def bind_backward(
     shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}
     usual = _usual((_SAVED, saved), (_OPTIONS, options), (_INPUTS, inputs))
     cotangent = dict.fromkeys(COTANGENT, "dy")
-    claims = [exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache")]
+    claims: list[Mapping[str, str]] = [
+        {word: n for word, n in _EXACTLY.items() if n in options},
+        *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache")),
+    ]
     parameters = _parameters(function)
     if parameters:
         _refuse_methods(parameters[0].name)
@@ -200,11 +207,12 @@ def _bind(
     found: dict[str, str] = {}
     for claim in claims:
         for p in named:
-            target = claim.get(same(p.name))
+            target = claim.get(p.name, claim.get(same(p.name)))
             if p.name not in found and target is not None and target not in found.values():
                 found[p.name] = target
     by_name = len(found)
-    guessed = []
+    guessed, sure = list[str](), list[str]()
+    only = _the_only_one([p.name for p in named if p.name not in found and p.default is p.empty], values, found, symbols)
     for p in named:
         if p.name in found or p.default is not p.empty:
             continue
@@ -216,7 +224,8 @@ def _bind(
         if not left:
             raise CheckInputError(f"takes {p.name}, which is none of {', '.join(order)}")
         found[p.name] = left[0]
-        guessed.append(f"its parameter {p.name} is taken for {symbols.get(left[0], left[0])}, by position")
+        text = f"its parameter {p.name} is taken for {symbols.get(left[0], left[0])}, by position"
+        (sure if p.name == only else guessed).append(text)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for i, p in enumerate(named):
@@ -242,7 +251,20 @@ def _bind(
     if found.get(first) == "dy" and _COTANGENT.match(first):
         guessed = [g for g in guessed if not g.startswith(f"its parameter {first} ")]
     told = "" if plain else ", ".join(shown)
-    return Bound(tuple(args), kwargs, frozenset(found.values()), tuple(guessed) if by_name else (), tuple(guessed), told)
+    return Bound(tuple(args), kwargs, frozenset(found.values()), (*sure, *guessed) if by_name else (), tuple(guessed), told)
+
+
+def _the_only_one(parameters: Sequence[str], values: Mapping[str, Any], found: Mapping[str, str], inputs: Iterable[str]) -> str:
+    """The one parameter that no name tells, where one input is left and nothing saved has its shape: that is no guess.
+
+    β does not count: no backward needs it.
+    """
+    left = [n for n in inputs if n in values and n not in found.values() and n != "bias"]
+    if len(parameters) != 1 or len(left) != 1:
+        return ""
+    shape = np.shape(values[left[0]])
+    rivals = [n for n, v in values.items() if n not in found.values() and n not in ("bias", "dy", left[0]) and np.ndim(v)]
+    return "" if any(np.shape(values[n]) == shape for n in rivals) else parameters[0]
 
 
 _STATISTICS = frozenset(word for group in _SAVED for word in group if len(word) > 1 or word in "yμσ")

@@ -27,7 +27,7 @@ class Pairing:
 class Candidate:
     """A callable to be judged, as ``as_candidate`` makes it. Plain ones are called as they are.
 
-    gradients:  for one of another framework: ``(dy, inputs, options, saved) -> whatever a candidate returns``
+    gradients:  for one of another framework: ``(dy, inputs, options, saved, names) -> whatever a candidate returns``
     paired:     for one with a forward of its own: ``(dy, inputs, options, saved, names) -> Pairing``
     order2:     ``(dy, inputs, options, v) -> gradients by input name`` of Σ ⟨v[name], gradient[name]⟩, by the framework's own
                 double backward, or an error's text; None for a plain one
@@ -207,7 +207,7 @@ def _ask(
             got.read(found.returned)
             return
         if isinstance(candidate, Candidate) and candidate.gradients is not None:
-            answer = candidate.gradients(cotangent, given, options, kept)
+            answer = candidate.gradients(cotangent, given, options, kept, names)
             if isinstance(answer, Pairing):
                 calls.append(answer.bound)
                 got.taken, answer = answer.bound.taken, answer.returned

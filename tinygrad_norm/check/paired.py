@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
 
 def of_object(thing: Any) -> Candidate:
     """An object, or a class that makes one, with ``forward(x)`` and ``backward(dy)``; it keeps its parameters and their gradients."""
-    made: dict[tuple[int, ...], Any] = {}
+    made: dict[tuple[int, ...], tuple[Any, list[_Slot]]] = {}
 
     def paired(
         dy: Array, inputs: Mapping[str, Array], options: Mapping[str, Any], saved: Mapping[str, Any], names: Names
@@ -43,9 +44,11 @@ def of_object(thing: Any) -> Candidate:
         first = next(iter(inputs))
         shape = inputs[first].shape
         if shape not in made:
-            made[shape] = _new(thing, inputs) if isinstance(thing, type) else copy.deepcopy(thing)
-        layer = made[shape]
-        held = _put(layer, inputs, options)
+            new = _new(thing, inputs) if isinstance(thing, type) else copy.deepcopy(thing)
+            made[shape] = new, _slots(new, inputs, options)  # before its first forward: that may keep what it is given
+        layer, slots = made[shape]
+        _put(layer, slots, {**options, **inputs})
+        held = {slot.name for slot in slots}
         others = {n: a for n, a in inputs.items() if n == first or n not in held}
         function = layer.forward if hasattr(layer, "forward") else layer.__call__
         output, rest = _split(_call_forward(function, others, options))
@@ -174,27 +177,41 @@ def _new(thing: type, inputs: Mapping[str, Array]) -> Any:
     )
 
 
-def _put(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) -> set[str]:
-    """The probe's parameters and options in place of the object's own; which there were."""
-    held: set[str] = set()
-    places: list[dict[str, Any]] = [vars(layer)] if hasattr(layer, "__dict__") else []
-    places += [v for k, v in list(places[0].items()) if k in _HOLDERS[:2] and isinstance(v, dict)] if places else []
-    for name, value in (*list(inputs.items())[1:], *options.items()):
+@dataclass(frozen=True)
+class _Slot:
+    """Where an object keeps an input or an option of ours: its attribute, or an entry of its dict ``holder``."""
+
+    holder: str
+    key: str
+    name: str
+    shape: tuple[int, ...] | None
+
+
+def _slots(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) -> list[_Slot]:
+    """What the object holds of its own."""
+    own: dict[str, Any] = getattr(layer, "__dict__", {})
+    places = {"": own} | {k: v for k, v in own.items() if k in _HOLDERS[:2] and isinstance(v, dict)}
+    found = []
+    for name in (*list(inputs)[1:], *options):
         words = set(other_names(name, None)) | ({"epsilon"} if name == "eps" else set())
-        for place in places:
+        for holder, place in places.items():
             for key in [k for k in place if isinstance(k, str) and same(k) in words and not callable(place[k])]:
                 if name in inputs and (
                     name.startswith("running_") or (key in ("mean", "var", "m", "v", "g") and name != "weight")
                 ):
                     continue
-                old = place[key]
-                place[key] = (
-                    np.array(value).reshape(np.shape(old) if np.size(old) == np.size(value) and np.ndim(old) else np.shape(value))
-                    if name in inputs
-                    else value
-                )
-                held.add(name)
-    return held
+                found.append(_Slot(holder, key, name, np.shape(place[key]) if name in inputs else None))
+    return found
+
+
+def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:
+    """The probe's parameters and options in place of the object's own."""
+    for slot in slots:
+        value = values[slot.name]
+        if slot.shape is not None:
+            value = np.array(value)
+            value = value.reshape(slot.shape) if slot.shape and np.prod(slot.shape) == value.size else value
+        (vars(layer)[slot.holder] if slot.holder else vars(layer))[slot.key] = value
 
 
 def _gradients_in(layer: Any, names: Names) -> dict[str, Any]:

@@ -20,7 +20,9 @@ _SHAPES = {
     2: ((4, 7), (7, 4), (5, 5), (3, 2), (4, 3), (3, 1027), (1027, 3)),
     3: ((2, 3, 5), (3, 4, 2), (2, 3, 1027), (103, 2, 3)),
     4: ((2, 4, 3, 5),),
-}  # odd and even, B = N and not, N of 2 and 3, longer than a block
+}
+_IMAGES = ((3, 2, 4, 4), (4, 6, 1, 3), (2, 2, 13, 79))  # besides, for who is asked with images first
+# odd and even, B = N and not, N of 2 and 3, longer than a block
 _SIZES = ((4, 7, 3, 5, 2), (5, 5, 5, 5, 5), (7, 4, 5, 3, 2), (3, 2, 4, 3, 5), (3, 131, 2, 3, 2), (131, 3, 2, 2, 3))
 """ For axes that only have names, in the order in which they occur."""
 
@@ -56,7 +58,7 @@ def sites(subject: Subject, main: tuple[int, ...] | None) -> list[Site]:
     for ndim, shapes in _SHAPES.items():
         if ndim < norm.min_ndim or (ndim == 2 and min(len(norm.shape), len(first)) > 2):
             continue
-        for shape in shapes:
+        for shape in (*shapes, *(_IMAGES if ndim == len(first) == 4 else ())):
             s = shape if shape[1] % groups == 0 else (shape[0], shape[1] * groups, *shape[2:])
             found += [Site(s, str(s), ndim)] if s != first else []
     found += [Site(first, words, len(first), k, option) for k, (words, _, option) in enumerate(norm.special)]

@@ -106,7 +106,7 @@ def gamma_twice_and_half(dout, x_hat, gamma, rstd):
     return rstd * (g - g.mean(0) / 2 - gamma * x_hat * (g * x_hat).mean(0)), (dout * x_hat).sum(0), dout.sum(0)
 
 
-@right("batch_norm", missing="rounding of sums over all pairs", **TRAINING)
+@right("batch_norm", **TRAINING)
 def pairs(dy, x, gamma, beta, eps):
     n, apart = len(x), x[:, None] - x[None]
     r = 1 / np.sqrt((apart**2).sum((0, 1)) / (2 * n * n) + eps)
@@ -252,7 +252,7 @@ def grouped_right(dy, x, weight, bias, num_groups, eps):
     return grouped(dy, x, weight, num_groups, eps)
 
 
-@right("group_norm", missing="G for the number of groups", **GROUPS)
+@right("group_norm", **GROUPS)
 def grouped_by_letter(dy, x, gamma, G, eps):
     return grouped(dy, x, gamma, G, eps)
 
@@ -294,7 +294,7 @@ def from_flat_statistics(dy, x, gamma, mean, rstd):
     return from_flat(dy, x, gamma, mean, rstd, 1)
 
 
-@wrong("group_norm", "the μ term is missing", missing="saved statistics without kept axes, in a wrong one", **GROUPS)
+@wrong("group_norm", "the μ term is missing", **GROUPS)
 def from_flat_statistics_without_mean(dy, x, gamma, mean, rstd):
     return from_flat(dy, x, gamma, mean, rstd, 0)
 
@@ -302,7 +302,7 @@ def from_flat_statistics_without_mean(dy, x, gamma, mean, rstd):
 # Asked without a shape, and written for images only -----------------------------------------------------------------
 
 
-@right("batch_norm", missing="code for images only", **TRAINING)
+@right("batch_norm", **TRAINING)
 def for_images_only(dy, x, gamma, beta, eps):
     n, c, height, width = x.shape
     r = 1 / np.sqrt(x.var(ALL, keepdims=True) + eps)
@@ -310,7 +310,7 @@ def for_images_only(dy, x, gamma, beta, eps):
     return dx.reshape(n, c, height, width), dgamma, dbeta
 
 
-@wrong("group_norm", "the σ² term is missing", missing="code for images only", num_groups=2)
+@wrong("group_norm", "the σ² term is missing", num_groups=2)
 def groups_of_images_only(dy, x, gamma, beta, num_groups, eps):
     n, c, height, width = x.shape
     rows = x.reshape(n, num_groups, c // num_groups * height * width)

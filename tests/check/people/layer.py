@@ -83,7 +83,7 @@ class Unbiased:
         return (g - m(g) - h * m(g * h)) / std
 
 
-@wrong("layer_norm", "accumulate", missing="a layer that is called twice")
+@wrong("layer_norm", "adds to what it returned last time")
 class Accumulating:
     def __init__(self):
         self.dgamma = self.dbeta = 0.0

@@ -120,7 +120,7 @@ def weight_right(dw, v, g):
     return dv, dg
 
 
-@right("weight_norm", missing="saved statistics without kept axes", dim=0)
+@right("weight_norm", dim=0)
 def weight_with_flat_norms(dw, v, g, norms):
     n = norms.reshape(g.shape)
     dg = (dw * v).sum(others(v), keepdims=True) / n

@@ -23,7 +23,7 @@ def softmax_right(dy, y):
     return y * (dy - total(dy * y))
 
 
-@right("softmax", missing="right for matrices only", dim=-1)
+@right("softmax", dim=-1)
 def softmax_pairs(dy, y):
     return (y[:, :, None] * y[:, None, :] * (dy[:, :, None] - dy[:, None, :])).sum(2)
 
@@ -169,7 +169,7 @@ def entropy_right(dout, x, target):
     return dout * (p - one_hot(target, p)) / len(x)
 
 
-@right("cross_entropy", missing="probabilities that the forward saved", reduction="sum")
+@right("cross_entropy", reduction="sum")
 def entropy_from_probabilities(dout, probs, target):
     return dout * (probs - one_hot(target, probs))
 
@@ -180,19 +180,19 @@ def entropy_not_averaged(dout, x, target):
     return dout * (p - one_hot(target, p))
 
 
-@wrong("cross_entropy", "sign", missing="the usual words of losses")
+@wrong("cross_entropy", "sign")
 def entropy_sign(dout, logits, target):
     p = probabilities(logits)
     return dout * (one_hot(target, p) - p) / len(p)
 
 
-@wrong("cross_entropy", "label_smoothing", missing="the usual words of losses", label_smoothing=0.1)
+@wrong("cross_entropy", "label_smoothing", missing="a smoothing left out, in words", label_smoothing=0.1)
 def entropy_smoothing_forgotten(dout, logits, target):
     p = probabilities(logits)
     return dout * (p - one_hot(target, p)) / len(p)
 
 
-@wrong("cross_entropy", "N·C", missing="the usual words of losses")
+@wrong("cross_entropy", "N·C", missing="a count said as a number")
 def entropy_divided_by_all(dout, logits, target):
     p = probabilities(logits)
     return dout * (p - one_hot(target, p)) / p.size

@@ -1,0 +1,171 @@
+"""How a candidate is called: what its parameters' names say, and what is asked again before it is given up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_norm as tn
+
+
+def softmax(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def hot(t, p):
+    return np.eye(p.shape[1])[t]
+
+
+def test_losses_go_by_their_own_words():
+    def of_logits(dout, logits, labels):
+        p = softmax(logits)
+        return dout * (p - hot(labels, p)) / len(p)
+
+    def of_probabilities(dout, p, y):
+        return dout * (p - hot(y, p)) / len(p)
+
+    def unnamed_classes(dout, scores, wanted):
+        return of_logits(dout, scores, wanted)
+
+    for candidate in (of_logits, of_probabilities, unnamed_classes):
+        assert tn.check(candidate, "cross_entropy").ok
+
+    def twice(dout, scores, wanted):
+        return 2 * of_logits(dout, scores, wanted)
+
+    verdict = tn.check(twice, "cross_entropy")
+    assert verdict.judged
+    assert not verdict.ok
+
+
+def test_the_only_input_left_is_no_guess_but_what_may_be_saved_is():
+    def normalized(dy, h, weight, rstd):  # h: is it x, or x̂?
+        g = dy * weight
+        return rstd * (g - h * (g * h).mean(-1, keepdims=True))
+
+    verdict = tn.check(normalized, "layer_norm", wrt="input")
+    assert not verdict.judged
+    assert "its parameter h is taken for x, by position" in verdict.error
+
+
+def test_softmax_of_log_softmax_is_called_p():
+    assert tn.check(lambda dy, p: dy - p * dy.sum(-1, keepdims=True), "log_softmax").summary == "right"
+    assert tn.check(lambda dy, y: dy - np.exp(y) * dy.sum(-1, keepdims=True), "log_softmax").summary == "right"
+
+
+def images(dy, x, gamma, eps, half=1.0, mean=None, rstd=None):
+    n, c, h, w = x.shape
+    wide = (1, c, 1, 1)
+    mu = x.mean((0, 2, 3)) if mean is None else mean
+    r = ((x - mu.reshape(wide)) ** 2).mean((0, 2, 3)) + eps
+    r = r**-0.5 if rstd is None else rstd
+    hat, g = (x - mu.reshape(wide)) * r.reshape(wide), dy * gamma.reshape(wide)
+    mean_g, mean_gh = g.sum((0, 2, 3), keepdims=True), (g * hat).sum((0, 2, 3), keepdims=True)
+    dx = r.reshape(wide) * (g - half * mean_g / (n * h * w) - hat * mean_gh / (n * h * w))
+    return dx, (dy * hat).sum((0, 2, 3)), dy.sum((0, 2, 3))
+
+
+def test_code_for_images_is_asked_with_images():
+    verdict = tn.check(lambda dy, x, gamma, eps: images(dy, x, gamma, eps), "batch_norm")
+    assert verdict.summary == "right, not for 2 or 3 axes"
+    assert len(verdict.looked) > 3
+    verdict = tn.check(lambda dy, x, gamma, eps: images(dy, x, gamma, eps, half=0.5), "batch_norm")
+    assert "the μ term is 0.5 = ½ times what it should be" in verdict.judgements["input"].lines
+    assert any("it is asked with 4 axes" in note for note in verdict.notes)
+
+
+def test_what_raises_at_every_shape_is_not_judged():
+    def backward(dy, x):
+        raise ValueError("never")
+
+    assert not tn.check(backward, "batch_norm").judged
+
+
+def test_wrong_ones_with_flat_statistics_are_judged_with_flat_ones():
+    def flat(dy, x, gamma, eps, save_mean, save_invstd):
+        assert save_mean.shape == save_invstd.shape == x.shape[1:2]
+        return images(dy, x, gamma, eps, 0.0, save_mean, save_invstd)
+
+    verdict = tn.check(flat, "batch_norm", shape=(2, 3, 4, 2))
+    assert any("the μ term is missing" in line for line in verdict.judgements["input"].lines)
+    assert verdict.judgements["weight"].ok
+    assert "takes saved statistics without axes of one" in verdict.notes
+
+
+class Layer:
+    """Keeps whatever forward is given, and its gradients."""
+
+    def __init__(self, add=False):
+        self.add, self.dgamma, self.dbeta = add, 0.0, 0.0
+
+    def forward(self, x, gamma, beta, eps):
+        c = x - x.mean(-1, keepdims=True)
+        self.x, self.gamma, self.beta, self.eps = x, gamma, beta, eps
+        self.rstd = ((c * c).mean(-1, keepdims=True) + eps) ** -0.5
+        self.hat = c * self.rstd
+        return self.hat * gamma + beta
+
+    def backward(self, dy):
+        g, along = dy * self.gamma, tuple(range(dy.ndim - 1))
+        self.dgamma = (dy * self.hat).sum(along) + (self.dgamma if self.add else 0)
+        self.dbeta = dy.sum(along)
+        return self.rstd * (g - g.mean(-1, keepdims=True) - self.hat * (g * self.hat).mean(-1, keepdims=True))
+
+
+def test_what_an_object_holds_is_what_it_held_before_its_first_forward():
+    verdict = tn.check(Layer(), "layer_norm")
+    assert verdict.summary == "right"
+    assert not verdict.notes
+    verdict = tn.check(Layer(add=True), "layer_norm")
+    assert verdict.judgements["weight"].lines == ("adds to what it returned last time: the second call gives twice dγ",)
+    assert verdict.judgements["bias"].ok
+
+
+def test_running_statistics_may_be_asked_for_in_training():
+    def backward(dy, x, weight, running_mean, running_var, eps):
+        del running_mean, running_var
+        r = (x.var(0) + eps) ** -0.5
+        h = (x - x.mean(0)) * r
+        return weight * r * (dy - dy.mean(0) - h * (dy * h).mean(0)), (dy * h).sum(0), dy.sum(0)
+
+    verdict = tn.check(backward, "batch_norm")
+    assert verdict.ok
+    assert not any("by position" in note for note in verdict.notes)
+
+
+def test_axes_counted_from_the_front_with_what_a_forward_saved():
+    def pairs(dy, p):
+        return (p[:, :, None] * p[:, None, :] * (dy[:, :, None] - dy[:, None, :])).sum(2)
+
+    assert tn.check(pairs, "softmax").summary == "right, not for 3 or 4 axes"
+
+
+def test_code_for_images_of_tensors():
+    pytest.importorskip("torch")
+
+    def backward(grad_output, input, weight, eps):
+        n, c, h, w = input.size()
+        wide, m = weight.view(1, c, 1, 1), n * h * w
+        centred = input - input.sum(dim=(0, 2, 3), keepdim=True) / m
+        r = (centred.square().sum(dim=(0, 2, 3), keepdim=True) / m + eps).rsqrt()
+        g, hat = grad_output * wide, centred * r
+        total = g.sum(dim=(0, 2, 3), keepdim=True) + hat * (g * hat).sum(dim=(0, 2, 3), keepdim=True)
+        return r * (g - total / m), (grad_output * hat).sum(dim=(0, 2, 3)), grad_output.sum(dim=(0, 2, 3))
+
+    assert tn.check(backward, "batch_norm").summary == "right, not for 2 or 3 axes"
+
+
+def test_sums_of_more_terms_round_more():
+    def over_all_pairs(dy, x, weight, eps, wrong=0.0):
+        n, apart = len(x), x[:, None] - x[None]
+        r = ((apart**2).cumsum(0)[-1].cumsum(0)[-1] / (2 * n * n) + eps) ** -0.5
+        c, d = apart.sum(1) / n, (dy[:, None] - dy[None]).sum(1) / n
+        h = c * r
+        dx = weight * r * (d - h * (dy * h).mean(0))
+        return dx * (1 + wrong * (n > 1000)), (dy * h).sum(0), dy.sum(0)
+
+    verdict = tn.check(lambda dy, x, weight, eps: over_all_pairs(dy, x, weight, eps), "batch_norm")
+    assert verdict.ok, verdict.text()
+    verdict = tn.check(lambda dy, x, weight, eps: over_all_pairs(dy, x, weight, eps, 1e-8), "batch_norm")
+    assert not verdict.ok
