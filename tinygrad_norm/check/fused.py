@@ -64,7 +64,7 @@ class Fused:
                 self.letters[name] = Letter(name, tuple(a for dim in layout for a in dim), "parameter")
         self.terms: tuple[Node, ...] = tuple(_expanded(replace(formula.result, inline)))
         own = {a for dim in layouts[formula.of] for a in dim}
-        self.shape = tuple(self.sizes[a] if a in own else 1 for a in self.axes)
+        self.shape: tuple[int, ...] = tuple(self.sizes[a] if a in own else 1 for a in self.axes)
         self.hand = Text(self.axes, formula.last)
 
     def spread(self, array: Array) -> Array:
@@ -75,7 +75,7 @@ class Fused:
         """What a tree is, in the gradient's shape; None where it has another one or is not finite."""
         found: Array = np.asarray(self.at(node), np.float64)
         found = found.reshape((1,) * (len(self.shape) - found.ndim) + found.shape)
-        if any(a not in (1, b) for a, b in zip(found.shape, self.shape)) or not np.all(np.isfinite(found)):
+        if any(found.shape[k] not in (1, n) for k, n in enumerate(self.shape)) or not np.all(np.isfinite(found)):
             return None
         return np.array(np.broadcast_to(found, self.shape))
 
@@ -245,6 +245,18 @@ def _recorded(found: Fused, label: str, value: Array) -> None:
         if other.shape == spread.shape and np.allclose(other, spread, rtol=1e-9, atol=0):
             return
     found.add(label, spread, tuple(axes))
+
+
+def inward(term: Node) -> Node:
+    """The same with every parameter inside the sum it was taken out of: ``mean(dy·γ)`` for ``γ·mean(dy)``."""
+    if not isinstance(term, Product):
+        return term
+    totals = [f for f in term.factors if isinstance(f, Total)]
+    moved = [f for f in term.factors if isinstance(f, Letter) and f.kind == "parameter" and f.axes]
+    if len(totals) != 1 or not moved or any(set(f.axes) & set(totals[0].axes) for f in moved):
+        return term
+    inside = Total(product_of(*moved, totals[0].inside), totals[0].axes, totals[0].function)
+    return product_of(*(inside if f is totals[0] else f for f in term.factors if f not in moved))
 
 
 def length(axes: Sequence[str]) -> Node:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from typing import NamedTuple
+
+import numpy as np
 
 from ..derive.formula import (
     Letter,
@@ -23,7 +25,7 @@ from ..derive.formula import (
     varies,
 )
 from ..derive.tree import ONE, ZERO, children
-from .fused import Fused, inverse, length
+from .fused import Fused, inverse, inward, length
 
 
 class Slip(NamedTuple):
@@ -43,6 +45,10 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
     yield Slip(product_of(Number(Fraction(1, 2)), term), "is half as big as it should be", True)
     yield Slip(product_of(Number(3), term), "stands there three times", True)
     yield Slip(product_of(Number(-2), term), "is −2 times what it should be", True)
+    other = inward(term)
+    for path, node in places(other) if other != term else ():
+        if isinstance(node, Total):
+            yield from _totals(fused, other, path, node)
     spots = list(places(term))
     for path, node in spots:
         if isinstance(node, Total) and node.function in ("sum", "mean"):
@@ -102,6 +108,12 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
     if node.function == "mean":
         less = product_of(n, inverse(sum_of(n, Number(-1))))
         yield Slip(product_of(term, less), f"is divided by N − 1 where N belongs, in {there}")
+    for axis in node.axes:
+        for k, word in ((-1, "last"), (0, "first")):
+            rest = tuple(a for a in node.axes if a != axis)
+            one = replace(node.inside, lambda n, axis=axis, k=k: _one(fused, n, axis, k))  # type: ignore[misc]
+            new = Total(one, rest, node.function) if rest else one
+            yield Slip(put(term, path, new), f"has only the {word} of {fused.over((axis,))} in {there}: an assignment for a sum")
     if isinstance(node.inside, Product):
         parts = [f for f in node.inside.factors if varies(f) & set(node.axes)]
         if len(parts) > 1:
@@ -146,15 +158,16 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
     yield from _of_one_row(fused, used)
     subsets = list(chain.from_iterable(combinations(fused.axes, k) for k in range(1, len(fused.axes) + 1)))
     for axes in subsets:
-        for function in ("mean", "sum"):
+        for form, function in product((terms, tuple(map(inward, terms))), ("mean", "sum")):
 
             def over(n: Node, axes: tuple[str, ...] = axes, function: str = function) -> Node | None:
                 return Total(n.inside, axes, function) if isinstance(n, Total) and n.function in ("mean", "sum") else None
 
-            new = tuple(replace(t, over) for t in terms)
-            if new != terms:
+            new = tuple(replace(t, over) for t in form)
+            if new != form:
                 where = fused.over(axes)
                 yield new, f"has every Σ and mean as the {function} over {where}"
+    yield from _cut(fused)
     for letter in fused.arrays():
         if letter.kind not in ("parameter",):
             yield (*terms, letter), f"has {letter.name} added: a residual's share, which is another input's"
@@ -172,6 +185,38 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
             for c in whole:
                 if b != c:
                     yield (product_of(a, b), product_of(Number(-1), a, c)), f"is {a.name}·({b.name} − {c.name}), a formula of something else"  # fmt: skip
+
+
+def _one(fused: Fused, node: Node, axis: str, k: int) -> Node | None:
+    """A letter at one index of an axis."""
+    if not isinstance(node, Letter) or axis not in node.axes:
+        return None
+    at = fused.axes.index(axis)
+    name = f"{node.name} at {k} of {axis}"
+    fused.known[name] = np.take(fused.known[node.name], [k], axis=at)
+    return Letter(name, tuple(a for a in node.axes if a != axis), node.kind)
+
+
+def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
+    """Every sum of the line without the rest of a division, or with one block only."""
+    for axis in dict.fromkeys(a for t in fused.terms for _, n in places(t) if isinstance(n, Total) for a in n.axes):
+        n = fused.sizes[axis]
+        for block in (2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024):
+            rest = n % block
+            if not rest or block > n:
+                continue
+            for keep, words in (
+                (np.arange(n) < n - rest, f"leaves out the last {n} mod {block} = {rest}"),
+                (np.arange(n) >= n - rest, f"has only the last {n} mod {block} = {rest}"),
+            ):
+                mask = Letter(f"{words} of {axis}", (axis,), "constant")
+                fused.known[mask.name] = keep.astype(np.float64).reshape([n if a == axis else 1 for a in fused.axes])
+
+                def cut(node: Node, axis: str = axis, mask: Letter = mask) -> Node | None:
+                    has = isinstance(node, Total) and axis in node.axes
+                    return Total(product_of(node.inside, mask), node.axes, node.function) if has else None  # type: ignore[union-attr]
+
+                yield tuple(replace(t, cut) for t in fused.terms), f"{words} entries of {fused.over((axis,))} in every sum"
 
 
 def _of_one_row(fused: Fused, used: list[Letter]) -> Iterator[tuple[tuple[Node, ...], str]]:
