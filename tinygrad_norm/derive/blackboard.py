@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,10 +39,9 @@ class Board:
             **{a: (e, "cotangent" if a in d.stages else "abbreviation") for a, e in d.named.items()},
         }
         lines = {a.name: Line(self.plain.letter(a), calling(with_means(e)), kind) for a, (e, kind) in meanings.items()}
-        order = TopologicalSorter({n: [b for b in letters(line.expression) if b in lines] for n, line in lines.items()})
         from_left = {left, d.gradient}
         self.lines: dict[str, Line] = {}
-        for n in order.static_order():
+        for n in _in_order({n: [b for b in letters(line.expression) if b in lines] for n, line in lines.items()}):
             if n in from_left or from_left & set(letters(lines[n].expression)):
                 from_left.add(n)
             else:
@@ -127,18 +125,15 @@ class Board:
         place = {t: k for k, t in enumerate(mine)}
         return {n: theirs[place[t]].data for n, t in self.held.items() if t in place}
 
-    def record_of(self, shapes: Mapping[str, tuple[int, ...]]) -> Record | None:
-        """The record whose inputs have these shapes, by parameter."""
+    def given(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
+        """Constants for a function that is called with these tensors, by its parameters: those of the record that they are of."""
         for r in (self.d.record, *self.d.record.others):
-            own = {n: t.shape for n, t in r.inputs.items()}
-            if all(own.get(n, shape) == shape for n, shape in shapes.items()):
-                return r
-        return None
-
-    def given(self, tensors: Mapping[str, Any]) -> dict[str, Array]:
-        """Constants for a function that is called with these tensors."""
-        record = self.record_of({n: t.shape for n, t in tensors.items()})
-        return self.held_on(record) if record is not None else {}
+            own = {n: t.data for n, t in r.inputs.items()} | {"dy": r.dy.data}
+            if r.order == 2:
+                own["v"] = cotangent_of(r)
+            if all(n in own and np.array_equal(t.data, own[n]) for n, t in tensors.items()):
+                return self.held_on(r)
+        return {}
 
     # In numbers ------------------------------------------------------------------------------------------------
 
@@ -192,6 +187,22 @@ class Board:
             return {str(a) for dim in d.letters.axes.dims[self.target] for a in dim}
         own = next(a for a in (*d.letters.values, *d.named) if a.name == self.left)
         return {str(a) for a in own.axes}
+
+
+def _in_order(uses: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Names, each after those that it uses, otherwise as they stand."""
+    waiting, done = list(uses), set()  # type: list[str], set[str]
+    while waiting:
+        later = []
+        for n in waiting:
+            if done.issuperset(uses[n]):
+                done.add(n)
+                yield n
+            else:
+                later.append(n)
+        if len(later) == len(waiting):
+            return
+        waiting = later
 
 
 def same(a: Mapping[str, Any] | Any, b: Any, allowed: float) -> bool:

@@ -28,11 +28,13 @@ from .tree import (
     Sum,
     Total,
     children,
+    letters,
     places,
     product_of,
     put,
     sum_of,
 )
+from .tree import replace as swapped
 from .writer import Text
 
 _CLOSE = 1e-8
@@ -188,6 +190,18 @@ class _Search:
                 for new in self._instead(node)
             ]
         yield from late
+        for name, letter in letters(tree).items():
+            for new in (*self._without(name), *self._instead(letter)):
+                text, other = self.write(letter), self.write(new)
+                yield _Alteration(
+                    swapped(tree, {letter: new}), f"{other} stands where {text} belongs", f"{text} stands where {other} belongs"
+                )
+
+    def _without(self, name: str) -> Iterator[Node]:
+        """What a letter stands for, less one factor or term."""
+        line = self.board.lines.get(name)
+        if line is not None and isinstance(line.expression, (Product, Sum)):
+            yield from (put(line.expression, (k,), None) for k in range(len(children(line.expression))))
 
     def _made(self, tree: Node, path: Path, new: Node | None, has: str, lacks: str) -> _Alteration:
         return _Alteration(put(tree, path, new), has, lacks)

@@ -173,7 +173,8 @@ class _Reader:
         for k, c in enumerate(f"{self.text};"):
             depth += (c in "([") - (c in ")]")
             if (c in ";\n" or (c == "," and depth <= 0)) and (k == len(self.text) or self.text[start:k].strip()):
-                head = re.match(r"\s*([^\s=<>!≥≤≠()\[\]+*/·−,;]+)\s*=(?!=)", self.text[start:k])
+                own = f"{re.escape(_flat(self.gradient))}|" if self.gradient else ""
+                head = re.match(rf"\s*({own}[^\s=<>!≥≤≠()\[\]+*/·−,;]+)\s*=(?!=)", self.text[start:k])
                 found.append((head[1] if head else "", start + (head.end() if head else 0), k))
                 start, depth = k + 1, 0
             elif c in ";\n":
@@ -257,6 +258,8 @@ class _Reader:
         token = self.now
         if token.kind == "word":
             self._unknown(token)
+        if token.kind in ("(", "[", "letter", "size", "number", "function", "√") and what.startswith("an operator"):
+            what += "; a product is written a·b or a*b"
         found = "the line ends here" if token.kind == "end" else f"{token.text.strip() or 'a new line'} stands here"
         raise ReadingError(self.text, token.place, f"{found}; expected {what}.")
 
@@ -265,8 +268,9 @@ class _Reader:
         near = get_close_matches(_flat(word), [*spellings, *FUNCTIONS], 1, 0.5)
         head = word.split("_")[0]
         if head in FUNCTIONS or word[0] == "Σ":
-            hint = f" A function has brackets: {head if head in FUNCTIONS else 'Σ'}(…)."
-        elif word in self.defined:
+            function = head if head in FUNCTIONS else "Σ"
+            raise ReadingError(self.text, token.place, f"{function} is a function, which has brackets: {function}(…).")
+        if word in self.defined:
             hint = " It is used before it is defined."
         else:
             parts = next((f"{a}·{spellings[word[len(a):]]}" for a in spellings if word.startswith(a) and word[len(a) :] in spellings), "")
