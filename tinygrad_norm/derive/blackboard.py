@@ -13,10 +13,9 @@ from ..engine.arrays import Array
 from .algebra import with_means
 from .errors import DerivationError
 from .formula import Evaluation, Formula, Line
-from .other import cotangent_of
 from .plain import Plain, layouts
-from .reading import Known
-from .recording import Record
+from .recording import Record, cotangent_of
+from .spelling import Known
 from .symbols import Letter
 from .tree import Letter as Leaf
 from .tree import Node, Product, letters, product_of, replace
@@ -49,7 +48,9 @@ class Board:
         leaves = {n: self.plain.letter(a) for n, a in found.items() if n not in lines and n not in from_left and "⟨" not in n}
         self.letters: dict[str, Leaf] = {**leaves, **{n: line.letter for n, line in self.lines.items()}}
         self.numbers = {
-            a.name: float(d.letters.values[a]) for a in d.letters.literals.values() if isinstance(a, Letter) and a in d.letters.values
+            a.name: float(d.letters.values[a])
+            for a in d.letters.literals.values()
+            if isinstance(a, Letter) and a in d.letters.values
         }
         self.target = d.record.inputs[d.of] if left == d.gradient else None
 
@@ -150,7 +151,17 @@ class Board:
         arrays[d.dy.name] = cotangent_of(record)
         arrays |= self.held_on(record)
         whole = dict(layouts(self.plain, set(arrays)))
-        base = Formula(self.left, d.formula.of, d.formula.result, (), d.formula.axes, tuple(whole.items()), (), d.formula.sizes, d.formula.fixed)
+        base = Formula(
+            self.left,
+            d.formula.of,
+            d.formula.result,
+            (),
+            d.formula.axes,
+            tuple(whole.items()),
+            (),
+            d.formula.sizes,
+            d.formula.fixed,
+        )
         sizes = base._sizes({n: a for n, a in arrays.items() if n in whole})
         known: dict[str, Any] = dict(self.numbers)
         if record is own:
@@ -205,7 +216,7 @@ def _in_order(uses: Mapping[str, Sequence[str]]) -> Iterator[str]:
         waiting = later
 
 
-def same(a: Mapping[str, Any] | Any, b: Any, allowed: float) -> bool:
+def same(a: Array | None, b: Array | None, allowed: float) -> bool:
     """Whether two arrays are one, but for rounding."""
     if a is None or b is None or a.shape != b.shape:
         return False

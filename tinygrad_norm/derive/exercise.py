@@ -76,7 +76,11 @@ class Exercise:
     def __init__(self, d: Derivation, step: int | None = None) -> None:
         lines = [(k, s) for k, s in enumerate(d.steps) if s.kind == "rewrite"]
         last = len(lines) - 1
-        if isinstance(step, bool) or not isinstance(step, (int, np.integer, type(None))) or not 0 <= (last if step is None else step) <= last:
+        if (
+            isinstance(step, bool)
+            or not isinstance(step, (int, np.integer, type(None)))
+            or not 0 <= (last if step is None else step) <= last
+        ):
             raise DerivationError(f"ask: step={step!r}; {d.gradient} of {d.title} has the steps 0 to {last}.")
         self.d, self.step, self.last = d, last if step is None else int(step), last
         at, self._next = lines[self.step]
@@ -163,7 +167,16 @@ class Exercise:
         else:
             said = f"right{under}" if simplified else f"right{under}, but {remark}"
         said = f"{said}; {remark}" if kind == "agrees" and not simplified else said
-        return Answer(kind if simplified or kind == "agrees" else "not simplified", f"{said}.", text, simplified, (), None, assumptions, differs)
+        return Answer(
+            kind if simplified or kind == "agrees" else "not simplified",
+            f"{said}.",
+            text,
+            simplified,
+            (),
+            None,
+            assumptions,
+            differs,
+        )
 
     def _judged(self, tree: Node, differs: float, allowed: float) -> tuple[str, tuple[str, ...], str | None, str]:
         """kind, assumptions, residual and reason."""

@@ -54,8 +54,8 @@ def what_is_wrong(board: Board, yours: Node, right: Sequence[Node]) -> tuple[str
         if found := search.by_terms(tree):
             return found
     for tree in right:
-        if found := search.by_altering(tree):
-            return (found,)
+        if said := search.by_altering(tree):
+            return (said,)
     return search.by_repairing(right[0]) or search.by_matching(right[0])
 
 
@@ -90,7 +90,7 @@ class _Search:
         """Yours as the right line's terms with other numbers before them."""
         head, terms = _terms(right)
         columns = [self.board.values(product_of(head, t)) for t in terms]
-        if any(c is None or not np.any(c) for c in columns) or self.mine is None:
+        if self.mine is None or any(c is None or not np.any(c) or c.shape != self.mine.shape for c in columns):
             return ()
         scale = [float(np.max(np.abs(c))) for c in columns if c is not None]
         matrix = np.stack([c.ravel() / s for c, s in zip(columns, scale) if c is not None], axis=1)
@@ -179,14 +179,30 @@ class _Search:
             if term:
                 yield self._made(tree, path, None, f"{text} is missing{where}", f"{text} is too much{where}")
                 yield self._made(tree, path, product_of(MINUS, node), *[f"{text} has the other sign{where}"] * 2)
-                yield self._made(tree, path, product_of(Number(2), node), f"{text} stands twice{where}", f"{text} must stand twice{where}")
+                yield self._made(
+                    tree, path, product_of(Number(2), node), f"{text} stands twice{where}", f"{text} must stand twice{where}"
+                )
             elif isinstance(parent, Product) and node != MINUS:
-                yield self._made(tree, path, None, f"the factor {text} is missing{where}", f"the factor {text} is too much{where}")
-                yield self._made(tree, path, product_of(node, node), f"the factor {text} stands twice{where}", f"the factor {text} must stand twice{where}")
+                yield self._made(
+                    tree, path, None, f"the factor {text} is missing{where}", f"the factor {text} is too much{where}"
+                )
+                yield self._made(
+                    tree,
+                    path,
+                    product_of(node, node),
+                    f"the factor {text} stands twice{where}",
+                    f"the factor {text} must stand twice{where}",
+                )
                 if not isinstance(node, Number):
                     yield self._made(tree, path, _inverse(node), *[f"{text} is on the wrong side of the fraction{where}"] * 2)
             late += [
-                self._made(tree, path, new, f"{self.write(new)} stands where {text} belongs{where}", f"{text} stands where {self.write(new)} belongs{where}")
+                self._made(
+                    tree,
+                    path,
+                    new,
+                    f"{self.write(new)} stands where {text} belongs{where}",
+                    f"{text} stands where {self.write(new)} belongs{where}",
+                )
                 for new in self._instead(node)
             ]
         yield from late
@@ -194,7 +210,9 @@ class _Search:
             for new in (*self._without(name), *self._instead(letter)):
                 text, other = self.write(letter), self.write(new)
                 yield _Alteration(
-                    swapped(tree, {letter: new}), f"{other} stands where {text} belongs", f"{text} stands where {other} belongs"
+                    swapped(tree, {letter: new}),
+                    f"{other} stands wherever {text} belongs",
+                    f"{text} stands wherever {other} belongs",
                 )
 
     def _without(self, name: str) -> Iterator[Node]:
@@ -228,12 +246,12 @@ class _Search:
             yield replace(node, function="sum" if node.function == "mean" else "mean")
             yield node.inside
             axes = self.board.plain.axes
-            for n in range(1, len(axes) + 1):
-                yield from (replace(node, axes=over) for over in combinations(axes, n) if over != node.axes)
+            for many in range(1, len(axes) + 1):
+                yield from (replace(node, axes=over) for over in combinations(axes, many) if over != node.axes)
             for k, factor in enumerate(children(node.inside)) if isinstance(node.inside, Product) else ():
                 yield product_of(factor, replace(node, inside=put(node.inside, (k,), None)))
         elif isinstance(node, Power) and isinstance(node.exponent, Number):
-            n = node.exponent.value
+            n: Any = node.exponent.value
             for other in (n + 1, n - 1, n * 2, Fraction(n) / 2 if not isinstance(n, float) else n / 2, -n):
                 yield Power(node.base, Number(int(other) if other == int(other) else other)) if other else ONE
         elif isinstance(node, Number):

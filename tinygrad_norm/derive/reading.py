@@ -12,110 +12,35 @@ A sum, a mean or a largest entry is over the last axis, or over the named ones: 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
-from functools import cached_property
+from typing import Any
 
 from ..graph.table import ascii_text
-from .errors import DerivationError
-from .tree import MINUS, Call, Indicator, Letter, Node, Number, Power, Product, Size, Sum, Total, product_of, sum_of, walk
+from .errors import ReadingError
+from .spelling import (
+    ALONG,
+    FUNCTIONS,
+    NUMBER,
+    OF_TWO,
+    ONE_BY_ONE,
+    OPERATORS,
+    SIGNS,
+    SOFT,
+    SUPER,
+    Known,
+    ends,
+    flat,
+    word_in,
+)
+from .tree import MINUS, Call, Indicator, Letter, Node, Number, Power, Product, Size, Total, product_of, sum_of, walk
 
 LONGEST = 2000  # characters
 _DEEPEST = 50  # brackets within brackets
-_LARGEST = Fraction(10) ** 30
+_LARGEST = Fraction(10**30)
 _HIGHEST = 64  # exponent
-
-_ALONG = {"mean": "mean", "sum": "sum", "Σ": "sum", "max": "max", "amax": "max"}
-_SOFT = ("softmax", "log_softmax", "logsumexp")
-_ONE = {f: f for f in ("exp", "log", "tanh", "sin", "cos", "erf", "abs", "sign", "sigmoid", "softplus")} | {"σ": "sigmoid", "ln": "log"}
-_TWO = {"max": "max", "min": "min", "maximum": "max", "minimum": "min"}
-FUNCTIONS = tuple(sorted({*_ALONG, *_SOFT, *_ONE, *_TWO, "sqrt", "relu"}, key=len, reverse=True))
-_SUPER = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
-_LIKE = str.maketrans(
-    {"∑": "Σ", "µ": "μ", "ϵ": "ε", "×": "·", "⋅": "·", "∙": "·", "•": "·", "÷": "/", "–": "−", "—": "−", "\t": " ", "\u00a0": " "}
-)
-_SIGNS = {">": ">", "≥": "≥", ">=": "≥", "=": "=", "==": "=", "≠": "≠", "!=": "≠", "<": "<", "≤": "≤", "<=": "≤"}
-_OPERATORS = ("**", ">=", "<=", "==", "!=", *"+-−·*/^()[],;|√=<>≥≤≠\n")
-_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-
-
-class ReadingError(DerivationError):
-    """A line that cannot be read. The message points at the place and says what was expected.
-
-    line, place:  the text as it was read, and the character at which it stopped
-    """
-
-    def __init__(self, line: str, place: int, what: str) -> None:
-        self.line, self.place = line, place
-        start = line.rfind("\n", 0, place) + 1
-        shown = line[start:].split("\n")[0]
-        first = max(0, place - start - 60)  # a long line is shown from here
-        before = [c for c in shown[first : place - start] if not unicodedata.combining(c)]
-        super().__init__(f"cannot read this:\n  {shown[first : first + 100]}\n  {' ' * len(before)}^\n{what}")
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a text may speak of.
-
-    letters:  by name
-    axes:     outermost first; ``last`` those that a Σ without a subscript is over
-    called:   other names of letters, such as ``weight`` for γ
-    """
-
-    letters: Mapping[str, Letter]
-    axes: Sequence[str]
-    last: Sequence[str]
-    called: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def spellings(self) -> dict[str, str]:
-        """Names of letters by all that stands for them, the longest first; what would stand for two stands for none."""
-        found: dict[str, set[str]] = {}
-        for name in self.letters:
-            for text in _spellings(name):
-                found.setdefault(text, set()).add(name)
-        for text, name in self.called.items():
-            if name in self.letters:
-                found.setdefault(_flat(text), set()).add(name)
-        own = {_flat(name): name for name in self.letters}
-        made = {text: next(iter(names)) for text, names in found.items() if len(names) == 1 and text not in FUNCTIONS} | own
-        return {text: made[text] for text in sorted(made, key=len, reverse=True)}
-
-    def told(self) -> str:
-        return ", ".join([*self.letters, *(a for a in self.axes if a not in self.letters)])
-
-
-def _flat(text: str) -> str:
-    return unicodedata.normalize("NFD", text.translate(_LIKE))
-
-
-def _spellings(name: str) -> Iterable[str]:
-    """x̂ is also xhat and x_hat; σ² is sigma^2, sigma**2, sigma2, var; ‖v‖ is ||v|| and norm(v)."""
-    plain = _flat(name)
-    yield plain
-    yield plain.replace("‖", "||")
-    if name.startswith("‖") and name.endswith("‖"):
-        yield f"norm({ascii_text(name[1:-1])})"
-    spelled = ascii_text(name)
-    if "|" in spelled or "?" in spelled:
-        return
-    forms = {spelled, spelled.replace("hat", "_hat"), spelled.replace("_", "")}
-    forms |= {f.replace("^", by) for f in forms for by in ("**", "")}
-    forms |= {f.replace("eps", "epsilon") for f in forms}
-    yield from sorted(forms | ({"var"} if name == "σ²" else {"dvar"} if name == "dσ²" else set()))
-
-
-def _in_word(c: str) -> bool:
-    return c not in _SUPER and (c.isalnum() or c in "_′'" or bool(unicodedata.combining(c)))
-
-
-def _ends(text: str, end: int, name: str) -> bool:
-    """Whether a name that stands before ``end`` is not the beginning of a longer one."""
-    return end >= len(text) or not (_in_word(name[-1]) and _in_word(text[end])) and not unicodedata.combining(text[end])
 
 
 @dataclass(frozen=True)
@@ -125,7 +50,7 @@ class _Token:
     kind: str
     text: str
     place: int
-    value: object = None
+    value: Any = None
 
 
 def read(text: str, known: Known, gradient: str = "") -> Node:
@@ -142,7 +67,7 @@ class _Reader:
     def __init__(self, text: str, known: Known, gradient: str) -> None:
         if len(text) > LONGEST:
             raise ReadingError(text[:LONGEST], LONGEST - 1, f"the line is longer than {LONGEST} characters.")
-        self.text, self.known, self.gradient = _flat(text).strip(), known, gradient
+        self.text, self.known, self.gradient = flat(text).strip(), known, gradient
         self.own: dict[str, Node] = {}
         self.defined: Collection[str] = ()
         self.tokens: list[_Token] = []
@@ -154,7 +79,7 @@ class _Reader:
         parts = self._parts()
         names = [name for name, _, _ in parts]
         self.defined = [n for n in names if n]
-        mine = {_flat(self.gradient), *([ascii_text(self.gradient)] if self.gradient else [])}
+        mine = {flat(self.gradient), *([ascii_text(self.gradient)] if self.gradient else [])}
         main = next((k for k, n in enumerate(names) if n in mine), next((k for k, n in enumerate(names) if not n), 0))
         trees: dict[int, Node] = {}
         for k in [*reversed([k for k in range(len(parts)) if k != main]), main]:
@@ -163,7 +88,8 @@ class _Reader:
             trees[k] = self._whole(start, end)
             if k != main:
                 if not name:
-                    raise ReadingError(self.text, start, f"one line is asked for; write NAME = … for what it uses.")
+                    start += len(self.text[start:end]) - len(self.text[start:end].lstrip())
+                    raise ReadingError(self.text, start, "one line is asked for; write NAME = … for what it uses.")
                 self.own[name] = trees[k]
         return trees[main]
 
@@ -173,7 +99,7 @@ class _Reader:
         for k, c in enumerate(f"{self.text};"):
             depth += (c in "([") - (c in ")]")
             if (c in ";\n" or (c == "," and depth <= 0)) and (k == len(self.text) or self.text[start:k].strip()):
-                own = f"{re.escape(_flat(self.gradient))}|" if self.gradient else ""
+                own = f"{re.escape(flat(self.gradient))}|" if self.gradient else ""
                 head = re.match(rf"\s*({own}[^\s=<>!≥≤≠()\[\]+*/·−,;]+)\s*=(?!=)", self.text[start:k])
                 found.append((head[1] if head else "", start + (head.end() if head else 0), k))
                 start, depth = k + 1, 0
@@ -187,8 +113,8 @@ class _Reader:
         if self.now.kind != "end":
             self._expected("an operator such as + − · / or the end of the line")
         for node in walk(tree):
-            if isinstance(node, Number) and not abs(node.value) < _LARGEST:
-                raise ReadingError(self.text, start, f"a number in it is beyond 10^30.")
+            if isinstance(node, Number) and not abs(node.value) < float(_LARGEST):
+                raise ReadingError(self.text, start, "a number in it is beyond 10^30.")
         return tree
 
     # Words -----------------------------------------------------------------------------------------------------
@@ -207,36 +133,44 @@ class _Reader:
     def _token(self, k: int, end: int) -> _Token:
         text = self.text
         letter = self._letter(k, end)
-        word = re.match(r"\w", text[k]) and "".join(_while(text[k:end]))
-        function = next((f for f in FUNCTIONS if word and (word == _flat(f) or word.startswith(f"{_flat(f)}_"))), None)
+        word = re.match(r"\w", text[k]) and "".join(word_in(text[k:end]))
+        function = next((f for f in FUNCTIONS if word and (word == flat(f) or word.startswith(f"{flat(f)}_"))), None)
         opened = word and text[k + len(word) : end].lstrip(" ").startswith("(")
         if function and opened and (letter is None or len(letter) <= len(word or "")):
-            return _Token("function", word or "", k, (function, word[len(_flat(function)) + 1 :] if word else ""))
+            return _Token("function", word or "", k, (function, word[len(flat(function)) + 1 :] if word else ""))
         if letter is not None:
             return _Token("letter", letter, k, self._named(letter))
-        number = _NUMBER.match(text, k, end)
+        number = NUMBER.match(text, k, end)
         if number:
             return _Token("number", number[0], k)
-        if text[k] in _SUPER:
-            return _Token("power", re.match(f"[{''.join(_SUPER)}]+", text[k:end])[0], k)  # type: ignore[index]
+        if text[k] in SUPER:
+            return _Token("power", re.match(f"[{''.join(SUPER)}]+", text[k:end])[0], k)  # type: ignore[index]
         if word:
             return _Token("size" if word in self.known.axes else "word", word, k)
-        operator = next((o for o in _OPERATORS if text.startswith(o, k) and k + len(o) <= end), None)
+        operator = next((o for o in OPERATORS if text.startswith(o, k) and k + len(o) <= end), None)
         if operator is None:
-            raise ReadingError(text, k, f"{text[k]!r} means nothing here; a formula has letters, numbers, + − · / ^ √ ( ) [ ] and functions.")
+            raise ReadingError(
+                text, k, f"{text[k]!r} means nothing here; a formula has letters, numbers, + − · / ^ √ ( ) [ ] and functions."
+            )
         return _Token({"−": "-", "·": "*", "**": "^"}.get(operator, operator), operator, k)
 
     def _letter(self, k: int, end: int) -> str | None:
         """The spelling of a letter that stands here, the longest."""
         own = sorted((n for n in self.own if self.text.startswith(n, k)), key=len, reverse=True)
         for spelled in (*own, *self.known.spellings):
-            if self.text.startswith(spelled, k) and k + len(spelled) <= end and _ends(self.text[:end], k + len(spelled), spelled):
+            if self.text.startswith(spelled, k) and k + len(spelled) <= end and ends(self.text[:end], k + len(spelled), spelled):
                 return spelled
         return None
 
     def _named(self, spelled: str) -> Node:
         name = self.known.spellings.get(spelled, spelled)
-        return self.own[spelled] if spelled in self.own else self.own[_flat(name)] if _flat(name) in self.own else self.known.letters[name]
+        return (
+            self.own[spelled]
+            if spelled in self.own
+            else self.own[flat(name)]
+            if flat(name) in self.own
+            else self.known.letters[name]
+        )
 
     # The grammar -----------------------------------------------------------------------------------------------
 
@@ -265,7 +199,7 @@ class _Reader:
 
     def _unknown(self, token: _Token) -> None:
         word, spellings = token.text, self.known.spellings
-        near = get_close_matches(_flat(word), [*spellings, *FUNCTIONS], 1, 0.5)
+        near = get_close_matches(flat(word), [*spellings, *FUNCTIONS], 1, 0.5)
         head = word.split("_")[0]
         if head in FUNCTIONS or word[0] == "Σ":
             function = head if head in FUNCTIONS else "Σ"
@@ -273,10 +207,14 @@ class _Reader:
         if word in self.defined:
             hint = " It is used before it is defined."
         else:
-            parts = next((f"{a}·{spellings[word[len(a):]]}" for a in spellings if word.startswith(a) and word[len(a) :] in spellings), "")
+            parts = next(
+                (f"{a}·{spellings[word[len(a) :]]}" for a in spellings if word.startswith(a) and word[len(a) :] in spellings), ""
+            )
             meant = parts or (spellings.get(near[0], near[0]) if near else "")
             hint = f" Did you mean {meant}?" if meant else ""
-        raise ReadingError(self.text, token.place, f"{word} is no letter of this derivation.{hint} There are {self.known.told()}.")
+        raise ReadingError(
+            self.text, token.place, f"{word} is no letter of this derivation.{hint} There are {self.known.told()}."
+        )
 
     def _deeper(self) -> None:
         self.depth += 1
@@ -291,7 +229,7 @@ class _Reader:
             terms.append(product_of(MINUS, term) if sign.kind == "-" else term)
         self.depth -= 1
         if len(terms) > 1 and all(isinstance(t, Number) for t in terms):
-            return Number(_whole(sum(t.value for t in terms)))  # type: ignore[union-attr]
+            return Number(_whole(sum(t.value for t in terms if isinstance(t, Number))))
         return sum_of(*terms)
 
     def product(self) -> Node:
@@ -318,7 +256,7 @@ class _Reader:
             raise ReadingError(self.text, place, "this can be read in two ways; write √(x²) or (√x)².")
         if marks:
             try:
-                base = self._power(base, Number(int("".join(_SUPER[c] for c in marks.text))), place)
+                base = self._power(base, Number(int("".join(SUPER[c] for c in marks.text))), place)
             except ValueError:
                 raise ReadingError(self.text, marks.place, "expected an exponent such as ² or ⁻¹.") from None
         if self._take("^"):
@@ -334,15 +272,15 @@ class _Reader:
     def _power(self, base: Node, exponent: Node, place: int) -> Node:
         if not isinstance(exponent, Number):
             return Power(base, exponent)
-        n = exponent.value
+        n: Any = exponent.value
         if abs(n) > _HIGHEST:
             raise ReadingError(self.text, place, f"an exponent beyond {_HIGHEST}.")
         n = Fraction(n) if isinstance(n, float) and Fraction(n).denominator <= 8 else n
         if isinstance(base, Number) and n == int(n):
             if base.value == 0 and n <= 0:
                 raise ReadingError(self.text, place, "this divides by zero.")
-            value = base.value if isinstance(base.value, float) else Fraction(base.value)
-            if value and not 1 / _LARGEST < abs(value) ** abs(int(n)) < _LARGEST:
+            value: Any = base.value if isinstance(base.value, float) else Fraction(base.value)
+            if value and not 1 / _LARGEST < Fraction(abs(value)) ** abs(int(n)) < _LARGEST:
                 raise ReadingError(self.text, place, "this number is beyond 10^30.")
             return Number(_whole(value ** int(n)))
         if n == -1 and isinstance(base, Product):
@@ -356,7 +294,7 @@ class _Reader:
         if self._take("number"):
             return self._number(token)
         if self._take("letter"):
-            return token.value  # type: ignore[return-value]
+            return token.value  # type: ignore[no-any-return]
         if self._take("size"):
             return Size(token.text)
         if self._take("("):
@@ -389,16 +327,16 @@ class _Reader:
 
     def _indicator(self, opened: _Token) -> Node:
         left = self.sum()
-        sign = self._take(*_SIGNS)
+        sign = self._take(*SIGNS)
         if sign is None:
             self._expected("a comparison: [x > 0] is 1 where it holds and 0 elsewhere")
         assert sign is not None
         right = self.sum()
         self._close("]", opened)
-        return Indicator(left, _SIGNS[sign.kind], right)
+        return Indicator(left, SIGNS[sign.kind], right)
 
     def _function(self, token: _Token) -> Node:
-        name, subscript = token.value  # type: ignore[misc]
+        name, subscript = token.value
         opened = self.now
         self._take("(")
         arguments = [self.sum()]
@@ -407,19 +345,19 @@ class _Reader:
             self.k += 1
             over = self._listed()
         while self._take(","):
-            if name in _ALONG and self.now.kind == "size" and self.tokens[self.k + 1].kind in (",", ")"):
+            if name in ALONG and self.now.kind == "size" and self.tokens[self.k + 1].kind in (",", ")"):
                 over += self._listed()
             else:
                 arguments.append(self.sum())
         self._close(")", opened)
-        along, two = name in _ALONG and len(arguments) == 1, name in _TWO and len(arguments) == 2
+        along, two = name in ALONG and len(arguments) == 1, name in OF_TWO and len(arguments) == 2
         if not along and not two and (len(arguments) > 1 or name in ("min", "minimum", "maximum")):
-            wanted = "two arguments" if name in _TWO else "one argument"
+            wanted = "two arguments" if name in OF_TWO else "one argument"
             raise ReadingError(self.text, token.place, f"{name} takes {wanted}; {len(arguments)} stand here.")
         axes = tuple(a for a in self.known.axes if a in (over or self.known.last))
         if along:
-            return Total(arguments[0], axes, _ALONG[name])
-        if name in _SOFT:
+            return Total(arguments[0], axes, ALONG[name])
+        if name in SOFT:
             return Call(name, tuple(arguments), axes)
         if over:
             raise ReadingError(self.text, token.place, f"{name} is taken entry by entry, not over an axis.")
@@ -427,7 +365,7 @@ class _Reader:
             return Power(arguments[0], Number(Fraction(1, 2)))
         if name == "relu":
             return product_of(arguments[0], Indicator(arguments[0], ">", Number(0)))
-        return Call(_TWO[name] if two else _ONE[name], tuple(arguments))
+        return Call(OF_TWO[name] if two else ONE_BY_ONE[name], tuple(arguments))
 
     def _listed(self) -> list[str]:
         found: list[str] = []
@@ -448,13 +386,6 @@ class _Reader:
             found.append(axis)
             rest = rest[len(axis) :].lstrip(",")
         return found
-
-
-def _while(text: str) -> Iterable[str]:
-    for c in text:
-        if not _in_word(c):
-            return
-        yield c
 
 
 def _whole(n: int | Fraction | float) -> int | Fraction | float:

@@ -24,7 +24,11 @@ class OverTensors(Evaluation):
             function, arguments = TABLE[_NAMES.get(node.function, node.function)], list(map(self, node.arguments))
             if not any(isinstance(a, Tensor) for a in arguments):
                 return super().__call__(node)
-            return function(self._full(node.arguments[0], node.axes), axis=self._places(node.axes)) if node.axes else function(*arguments)
+            return (
+                function(self._full(node.arguments[0], node.axes), axis=self._places(node.axes))
+                if node.axes
+                else function(*arguments)
+            )
         return super().__call__(node)
 
     def _full(self, node: Node, axes: tuple[str, ...]) -> Any:
@@ -32,7 +36,7 @@ class OverTensors(Evaluation):
         if not isinstance(found, Tensor):
             return super()._full(node, axes)
         shape = tuple(self.sizes[a] if a in axes else found.shape[k] for k, a in enumerate(self.axes))
-        return found if found.shape == shape else np.broadcast_to(found, shape)  # type: ignore[call-overload]
+        return found if found.shape == shape else np.broadcast_to(found, shape)
 
 
 _NAMES = {"max": "maximum", "min": "minimum"}
@@ -54,7 +58,11 @@ def function_of(formula: Formula, parameters: Mapping[str, str], held: Held = la
     def function(**tensors: Any) -> Any:
         given = {name: tensors[p] for name, p in wanted.items()}
         constants = held(tensors)
-        given |= {a.name: tensor(constants[a.name], requires_grad=True, name=a.name) for a in formula.inputs if a.name in constants and a.name in layouts}
+        given |= {
+            a.name: tensor(constants[a.name], requires_grad=True, name=a.name)
+            for a in formula.inputs
+            if a.name in constants and a.name in layouts
+        }
         sizes = formula._sizes(given)
         known: dict[str, Any] = dict(formula.numbers)
         for name, t in given.items():
