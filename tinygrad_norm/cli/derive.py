@@ -10,6 +10,7 @@ from typing import Any
 from ..derive import DerivationError, derive
 from ..engine.files import write_whole
 from .common import FAILS, HOLDS, add_forward, forward_of, function_in, has_unicode, show, whole_number
+from .exercise import ask
 from .inputs import shape_argument
 
 FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
@@ -23,7 +24,7 @@ def add_parser(commands: Any) -> None:
         help="the gradient's formula, from the recorded forward, line by line",
         description="Derive the gradient's formula from the record: the forward as equations, the chain rule at each node, the sum "
         "over routes, and every rewriting down to the closed form, with the largest difference in numbers beside each line.",
-        epilog="exit code: 0 every line holds, 1 one does not, 2 used wrongly; with --equals 0 only if it is proved. A FILE is EXECUTED: name only files you would run.",
+        epilog="exit code: 0 every line holds, 1 one does not, 2 used wrongly; with --equals 0 only if it is proved; with --ask 0 when it is solved, 1 when it is given up. A FILE is EXECUTED: name only files you would run.",
     )
     parser.set_defaults(run=run_derive)
     add_forward(parser)
@@ -42,26 +43,39 @@ def add_parser(commands: Any) -> None:
         metavar="FILE.py:FUNCTION",
         help="is this function of dy and the inputs the same formula? exit code 0 only if proved",
     )
+    parser.add_argument(
+        "--ask",
+        type=whole_number,
+        nargs="?",
+        const=-1,
+        metavar="STEP",
+        help="an exercise: you are shown a line and write the next one; STEP says which, from 0 (default: the last)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print the formulas and nothing else")
 
 
 def run_derive(args: argparse.Namespace) -> int:
     """Derive by each input asked for; returns the exit code."""
+    if args.ask is not None and (args.equals or args.format or args.out or args.quiet):
+        raise DerivationError("derive: --ask is an exercise; it goes without --equals, --format, --out and --quiet.")
+    single = args.equals or args.ask is not None
     forward, inputs = forward_of(args)
     how: dict[str, Any] = {"shape": args.shape, "lemmas": args.lemma, "seed": args.seed, **dict(args.arg)}
-    wanted = [args.wrt] if args.wrt else [None] if args.equals else _all(forward, inputs, how)
+    wanted = [args.wrt] if args.wrt else [None] if single else _all(forward, inputs, how)
     found, without = [], []
     for wrt in wanted:
         try:
             found.append(derive(forward, wrt, inputs=inputs, order=args.order, form="closed" if args.closed else "auto", **how))
         except DerivationError as error:  # one input without an answer does not keep the others from theirs
-            if args.wrt or args.equals:
+            if args.wrt or single:
                 raise
             without.append(f"{wrt}: {error}")
     if not found:
         raise DerivationError("\n".join(without))
     if without:
         print("\n".join(without), file=sys.stderr)
+    if args.ask is not None:
+        return ask(found[0].ask(None if args.ask < 0 else args.ask))
     if args.equals:
         path, colon, function = args.equals.rpartition(":")
         if not (colon and path.endswith(".py")):

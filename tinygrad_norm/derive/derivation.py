@@ -12,6 +12,7 @@ from ..graph import Graph
 from ..graph.table import ascii_text, to_json
 from .axes import Axes
 from .equality import Equality, compare_formulas
+from .exercise import Exercise
 from .formula import Formula
 from .lemmas import Lemma
 from .letters import Letters
@@ -124,6 +125,15 @@ class Derivation:
         is then the difference as a formula, where that is short.
         """
         return compare_formulas(self, other, pairing)
+
+    def ask(self, step: int | None = None) -> Exercise:
+        """An exercise: the line before a rewriting is shown, and ``.answer("rstd*(g - …)")`` says what it thinks of the next one.
+
+        step:  which rewriting, from 0, the sum over the routes; by default the last
+
+        Raises ``DerivationError`` where there is no such step.
+        """
+        return Exercise(self, step)
 
     def unabbreviated(self) -> Any:
         """The formula without its abbreviations."""

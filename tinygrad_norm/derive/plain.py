@@ -243,12 +243,12 @@ def formula_of(
             lines.insert(0, line)
     numbers = {a.name: float(letters.values[a]) for a in letters.literals.values() if isinstance(a, Letter) and a.name in used}
     return Formula(
-        name, of.name, result, tuple(lines), plain.axes, _layouts(plain, used), tuple(numbers.items()),
+        name, of.name, result, tuple(lines), plain.axes, layouts(plain, used), tuple(numbers.items()),
         tuple((str(a), n) for a, n in letters.sizes.items()), tuple(fixed),
     )  # fmt: skip
 
 
-def _layouts(plain: Plain, used: set[str]) -> tuple[tuple[str, Layout], ...]:
+def layouts(plain: Plain, used: set[str]) -> tuple[tuple[str, Layout], ...]:
     """How each leaf's array lies, the main input first."""
     letters = plain.letters
     dims: dict[Any, Any] = {}

@@ -40,7 +40,7 @@ class Hand:
         above = [f for f in factors if not below(f)]
         under = [Power(f.base, Number(-f.exponent.value)) for f in factors if below(f)]  # type: ignore[union-attr]
         many = len(above) + len(under) > 1 or abs(number) != 1
-        over = [self.factor(f, many) for f in above]
+        over = [self.factor(f, many or (number < 0 and isinstance(f, Sum))) for f in above]
         beneath = [self.factor(f, len(under) > 1 or self.flat) for f in under]
         size = abs(number)
         if isinstance(size, Fraction) and size.denominator != 1 and size.numerator in (1, 2, 3) and size.denominator < 10:
@@ -66,7 +66,8 @@ class Hand:
             return self.group(self(f)) if tight else self(f)
         if isinstance(f, Product):
             negative, body = self.term(f)
-            return (self.minus.strip() if negative else "") + (self.group(body) if tight else body)
+            text = (self.minus.strip() if negative else "") + body
+            return self.group(text) if tight else text
         if isinstance(f, Indicator):
             return self.indicator(f)
         return self.call(f)
