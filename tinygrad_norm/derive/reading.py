@@ -113,7 +113,7 @@ class _Reader:
         if self.now.kind != "end":
             self._expected("an operator such as + − · / or the end of the line")
         for node in walk(tree):
-            if isinstance(node, Number) and not abs(float(node.value)) < float(_LARGEST):
+            if isinstance(node, Number) and not -_LARGEST < node.value < _LARGEST:
                 raise ReadingError(self.text, start, "a number in it is beyond 10^30.")
         return tree
 
