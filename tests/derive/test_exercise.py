@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 
+import tinygrad_norm as tn
 from tinygrad_norm.derive import DerivationError, ReadingError, derive
 from tinygrad_norm.derive.exercise import Answer, Exercise
 
@@ -167,6 +169,21 @@ def test_a_forward_of_ones_own():
     exercise = d.ask()
     assert exercise.answer(exercise.after)
     assert exercise.answer("dy*w").wrong
+
+
+def test_a_power_of_arrays_has_numbers():
+    d = derive(lambda x, w: x**w, inputs={n: np.random.default_rng(0).uniform(1, 2, (5, 9)) for n in "xw"})
+    exercise = d.ask()
+    assert exercise.answer(exercise.after)
+    assert exercise.answer("x^w*w*dy").wrong
+
+
+def test_in_float32():
+    rng = np.random.default_rng(0)
+    inputs = {"x": rng.normal(size=(5, 9)).astype(np.float32), "w": rng.normal(size=9).astype(np.float32)}
+    exercise = derive(lambda x, w: tn.functional.rms_norm(x, (9,), w), inputs=inputs).ask()
+    assert exercise.answer(exercise.after).right
+    assert exercise.answer(exercise.after.replace("−", "+")).terms == ("−x̂·mean(g·x̂) has the other sign",)
 
 
 def test_second_order():

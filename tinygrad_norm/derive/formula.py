@@ -284,6 +284,8 @@ class Evaluation:
             return found
         if isinstance(node, Power):
             base, n = self(node.base), self(node.exponent)
+            if not isinstance(n, (int, float)):
+                return base**n
             return np.sqrt(base) if n == 0.5 else 1 / base if isinstance(n, int) and n == -1 else self._power(base, n)
         if isinstance(node, Indicator):
             left = self(node.left)

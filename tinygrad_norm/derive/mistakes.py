@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .blackboard import Board, same
+from .other import tolerance
 from .tree import (
     MINUS,
     ONE,
@@ -37,7 +38,6 @@ from .tree import (
 from .tree import replace as swapped
 from .writer import Text
 
-_CLOSE = 1e-8
 _MOST = 1500  # alterations that are tried
 _SIMPLE = sorted({Fraction(a, b) for a in range(1, 5) for b in range(1, 5)})
 
@@ -71,6 +71,7 @@ class _Alteration:
 class _Search:
     def __init__(self, board: Board, yours: Node) -> None:
         self.board, self.yours, self.mine = board, yours, board.values(yours)
+        self.close = 10 * tolerance(board.d.record.output.dtype)
         self.write = Text(board.plain.axes, board.plain.last)
 
     def _is_yours(self, tree: Node) -> bool:
@@ -79,10 +80,10 @@ class _Search:
     def _same(self, one: Node, other: Node) -> bool:
         """On the record, and where that holds on those at other sizes that have numbers for both."""
         board = self.board
-        if not same(board.values(one), board.values(other), _CLOSE):
+        if not same(board.values(one), board.values(other), self.close):
             return False
         rest = [(board.values(one, k), board.values(other, k)) for k in range(1, len(board.records))]
-        return all(same(a, b, _CLOSE) for a, b in rest if a is not None and b is not None)
+        return all(same(a, b, self.close) for a, b in rest if a is not None and b is not None)
 
     # Terms of the right line, each with a number ---------------------------------------------------------------
 
@@ -121,7 +122,7 @@ class _Search:
 
     def _simple(self, n: float) -> Node | None:
         """A number as zero, a small fraction, or one times or divided by a size."""
-        if abs(n) < 1e-7:
+        if abs(n) < 10 * self.close:
             return Number(0)
         sizes = self.board.records[0].sizes
         axes = [(Size(a), float(s)) for a, s in sizes.items()]
@@ -130,7 +131,7 @@ class _Search:
         units = [*whole, *((Power(u, MINUS) if isinstance(u, Size) else _inverse(u), 1 / v) for u, v in whole[1:])]
         for unit, value in units:
             for f in _SIMPLE if unit == ONE else _SIMPLE[:0] or (Fraction(1), Fraction(2)):
-                if abs(abs(n) - float(f) * value) < 1e-7 * abs(n):
+                if abs(abs(n) - float(f) * value) < 10 * self.close * abs(n):
                     number = Number(int(f) if f.denominator == 1 else f)
                     return product_of(MINUS if n < 0 else ONE, number, unit)
         return None
