@@ -183,7 +183,15 @@ def test_the_caret_stands_under_what_is_seen():
 
 
 def test_long_and_deep_lines_are_refused():
-    for text in ("x+" * LONGEST, "(" * 400 + "x" + ")" * 400, "-" * 400 + "x", "√" * 400 + "x", "x^" * 400 + "2", "[" * 400):
+    for text in (
+        "x+" * LONGEST,
+        "(" * 400 + "x" + ")" * 400,
+        "-" * 400 + "x",
+        "√" * 400 + "x",
+        "x^" * 400 + "2",
+        "[" * 400,
+        "9" * 400 + "*x",
+    ):
         with pytest.raises(ReadingError):
             read(text, KNOWN)
     assert isinstance(read("+".join(["x"] * 900), KNOWN), Sum)
