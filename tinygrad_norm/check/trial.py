@@ -123,7 +123,7 @@ def elsewhere(
                 continue
             looked.append(place.words)
             for n, j in found.items():
-                if j.ok or (right[n] and _of_more_terms(case, j, dtype)):
+                if j.ok or (right[n] and _of_more_terms(trial, case, j, dtype)):
                     if not j.ok:
                         notes.append(f"{j.symbol} at {place.words} rounds as sums of more terms do, {number(j.relative)} of it")
                     right[n].append(place.words)
@@ -141,11 +141,21 @@ def elsewhere(
     return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes
 
 
-def _of_more_terms(case: Case, judgement: Judgement, dtype: Any) -> bool:
+def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -> bool:
     """Whether what is off, where elsewhere nothing is, may be rounding of a formula that sums n² terms where n do, as Σ over
-    all pairs for a variance does. Asked in double precision: n times that is still less than any mistake makes."""
-    longest = max(case.dy.shape, default=1)
-    return dtype == np.float64 and bool(judgement.max_abs <= longest * judgement.allowed)
+    all pairs for a variance does. Asked in double precision: n times that is still less than any mistake makes.
+
+    A division by γ is none of these: with γ far from zero nothing is off.
+    """
+    if dtype != np.float64 or judgement.max_abs > max(case.dy.shape, default=1) * judgement.allowed:
+        return False
+    if "weight" not in case.leaves:
+        return True
+    values = {n: t.numpy() for n, t in case.inputs.items()}
+    values["weight"] = np.copysign(np.abs(values["weight"]) + 0.5, values["weight"])
+    other = trial.subject.case(values, case.dy)
+    found = trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
+    return not found[judgement.name].ok
 
 
 def _said(answer: Answer) -> str:
