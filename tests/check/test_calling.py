@@ -71,7 +71,7 @@ def test_code_for_images_is_asked_with_images():
     assert verdict.summary == "right, not for 2 or 3 axes"
     assert len(verdict.looked) > 3
     verdict = tn.check(lambda dy, x, gamma, eps: images(dy, x, gamma, eps, half=0.5), "batch_norm")
-    assert "the μ term is 0.5 = ½ times what it should be" in verdict.judgements["input"].lines
+    assert [n for n, j in verdict.judgements.items() if not j.ok] == ["input"]
     assert any("it is asked with 4 axes" in note for note in verdict.notes)
 
 
