@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
+from tinygrad_norm.derive.recording import gradients_of
 from tinygrad_norm.draw.explorer import explorer
 from tinygrad_norm.draw.steps import steps_of
 from tinygrad_norm.graph import graph
@@ -379,3 +380,13 @@ def test_nothing_a_user_can_name_does_harm(visit, tmp_path):
     assert page.inner_text("#count").startswith(f"{steps} of {steps}")
     assert "nan" in page.locator("#panel-step td").all_inner_texts()
     assert page.locator("img, body > script[src]").count() == 0
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "batch_renorm", "filter_response_norm", "graph_norm", "cross_entropy"])
+def test_a_derivation_fits_on_a_telephone(browser, name):
+    """390 pixels wide, and the page does not scroll sideways. (One long formula under a Σ does, in its own line.)"""
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    for of in gradients_of(name):
+        page.set_content(tn.derive(name, of).html())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, of
+    page.close()

@@ -162,9 +162,10 @@ h1 { font-size: 1.5rem; } summary { cursor: pointer; font-size: 1.1rem; font-wei
 details { border-top: 1px solid var(--line); } ol { list-style: none; padding: 0 0 .5rem; margin: 0; }
 li { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .1rem 1rem; padding: .35rem 0; align-items: baseline; }
 li > p { grid-column: 1 / -1; margin: 0; color: var(--soft); } li > p b { color: var(--mark); }
-li > div, .result > div { padding: .3rem 0; overflow-wrap: anywhere; } math + math { margin-left: .25em; } p, summary { overflow-wrap: anywhere; } .off { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
+li > div, .result > div { padding: .3rem 0; overflow-wrap: anywhere; overflow-x: auto; } math + math { margin-left: .25em; } p, summary { overflow-wrap: anywhere; } .off { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
 math { font-size: 1.1rem; } .result { border: 1px solid var(--line); border-left: .3rem solid var(--mark); padding: .8rem 1rem; overflow-x: auto; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .8rem; font-size: .9rem; }
+@media (max-width: 30rem) { math { font-size: .8rem; } body { padding: 0 .6rem; } }
 @media print { details { break-inside: avoid; } }
 """
 
