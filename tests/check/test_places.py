@@ -77,7 +77,7 @@ def test_the_last_chunk_of_rows():
         return rows[-(len(rows) % 32 or 32) :].sum(0)
 
     text = said(layer_norm(dgamma=last_chunk), name="weight")
-    assert "At (1027, 3): | the sum over axis 0 on the way to γ has its last 3 of 1027 entries only" in text
+    assert "your dγ has only the last 1027 mod 16 = 3 entries of axis 0 (B) in every sum" in text
 
 
 def test_three_axes_taken_for_two():

@@ -75,6 +75,7 @@ def test_each_beats_what_guessing_gives(name, seed):
 # Their norms --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "norm"),
     [

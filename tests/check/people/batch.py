@@ -52,7 +52,7 @@ def simplified_without_mean(dout, x_hat, gamma, rstd):
     return gamma * rstd / n * (n * dout - x_hat * dgamma), dgamma, dout.sum(0)
 
 
-@wrong("batch_norm", "the direct term is 0.25 = 1/N times what it should be", **TRAINING)
+@wrong("batch_norm", "the term rstd·γ·dy of dx is B = 4 times too small", **TRAINING)
 def simplified_without_n(dout, x_hat, gamma, rstd):
     dbeta, dgamma = np.sum(dout, axis=0), np.sum(x_hat * dout, axis=0)
     return gamma * rstd / len(dout) * (dout - x_hat * dgamma - dbeta), dgamma, dbeta
@@ -74,7 +74,7 @@ def without_gamma(dout, x_hat, rstd):
     )
 
 
-@wrong("batch_norm", "axis 1", missing="the means over the wrong axis", **TRAINING)
+@wrong("batch_norm", "axis 1", **TRAINING)
 def layer_norms_axes(dout, x_hat, gamma, rstd):
     g = dout * gamma
     dx = rstd * (g - g.mean(1, keepdims=True) - x_hat * (g * x_hat).mean(1, keepdims=True))
@@ -142,7 +142,7 @@ def divided_by_samples_only(dy, gamma, x_hat, rstd):
     return images(dy, gamma, x_hat, rstd, factor=float(dy.shape[2] * dy.shape[3]))
 
 
-@wrong("batch_norm", "axes 2, 3", missing="the means over the wrong axis", **IMAGES)
+@wrong("batch_norm", "axes 2, 3", **IMAGES)
 def instance_norms_axes(dy, gamma, x_hat, rstd):
     return images(dy, gamma, x_hat, rstd, (2, 3))
 
@@ -164,14 +164,14 @@ def reshaped_without_transposing(dy, gamma, x, eps):
     return dx.reshape(n, height, width, c).transpose(0, 3, 1, 2), (d * h).sum(0), d.sum(0)
 
 
-@wrong("batch_norm", "the direct term is γ times what it should be", **IMAGES)
+@wrong("batch_norm", "the term rstd·γ·dy of dx has the factor γ twice", **IMAGES)
 def gamma_twice_in_the_direct_term(dy, gamma, x_hat, rstd):
     dx, dgamma, dbeta = images(dy, gamma, x_hat, rstd)
     g = dy * per_channel(gamma)
     return dx + rstd * g * per_channel(gamma) - rstd * g, dgamma, dbeta
 
 
-@wrong("batch_norm", "0.001", missing="another ε in the backward", **IMAGES)
+@wrong("batch_norm", "0.001", **IMAGES)
 def eps_of_another_library(dy, gamma, x, x_hat, eps):
     r = 1 / np.sqrt(x.var(ALL, keepdims=True) + 1e-3)
     dx = images(dy, gamma, (x - x.mean(ALL, keepdims=True)) * r, r)[0]
@@ -207,7 +207,7 @@ def instance_over_the_batch(dy, x, weight, bias, eps):
     return dx, (dy * h).sum(ALL), dy.sum(ALL)
 
 
-@wrong("instance_norm", "axis 3", missing="the means over the wrong axis", **PIXELS)
+@wrong("instance_norm", "axis 3", **PIXELS)
 def instance_over_rows_only(dy, x, weight, bias, eps):
     _, h, _, dx = instance(dy, x, weight, eps, (3,))
     return dx, (dy * h).sum(ALL), dy.sum(ALL)
@@ -219,13 +219,13 @@ def instance_last_sample(dy, x, weight, bias, eps):
     return dx, (dy * h)[-1].sum((1, 2)), dy[-1].sum((1, 2))
 
 
-@wrong("instance_norm", "N − 1", missing="N − 1 in a factor of all terms", **PIXELS)
+@wrong("instance_norm", "N − 1", **PIXELS)
 def instance_unbiased_in_front(dy, x, weight, bias, eps):
     r, h, _, dx = instance(dy, x, weight, eps)
     return dx / r * instance(dy, x, weight, eps, ddof=1)[0], (dy * h).sum(ALL), dy.sum(ALL)
 
 
-@wrong("instance_norm", "the μ term is 1/γ times what it should be", **PIXELS)
+@wrong("instance_norm", "the term −rstd·γ·mean_HW(dy) of dx lacks the factor γ", **PIXELS)
 def instance_mean_without_gamma(dy, x, weight, bias, eps):
     r, h, g, _ = instance(dy, x, weight, eps)
     dx = r * (g - dy.mean((2, 3), keepdims=True) - h * (g * h).mean((2, 3), keepdims=True))

@@ -37,7 +37,7 @@ def sum_for_mean(dout, cache):
     return dx / std, (dout * x_hat).sum(axis=0), dout.sum(axis=0)
 
 
-@wrong("layer_norm", "axis", missing="the means over the wrong axis", forward=forward_with_tuple)
+@wrong("layer_norm", "axis", forward=forward_with_tuple)
 def batch_norms_axes(dout, cache):
     x_hat, gamma, std = cache
     g = dout * gamma
@@ -125,7 +125,7 @@ def kernel_without_gamma(dy, x, gamma, mean, rstd):
     return dx, dgamma, dy.sum(0)
 
 
-@wrong("layer_norm", "γ", "twice", missing="γ twice inside a statistic")
+@wrong("layer_norm", "γ", "twice")
 def gamma_twice(dy, x_hat, gamma, rstd):
     g = dy * gamma
     return rstd * (g - m(g * gamma) - x_hat * m(g * x_hat)), (dy * x_hat).sum(lead(dy)), dy.sum(lead(dy))
@@ -145,7 +145,7 @@ def in_place(dy, x_hat, gamma, rstd):
     return dx, (dy * x_hat).sum(lead(dy)), dy.sum(lead(dy))
 
 
-@wrong("layer_norm", "leaves out the last", missing="a tail left out of two sums at once")
+@wrong("layer_norm", "leaves out the last")
 def whole_blocks(dy, x, gamma, eps):
     h, r = standardized(x, eps)
     g, n = dy * gamma, x.shape[1]
@@ -241,7 +241,7 @@ def rms_groups_of_rows(dy, x, w, eps):
     return r * (g - h * m(g * h)), (dy * h)[:k].sum(lead(x))
 
 
-@wrong("rms_norm", "1 + γ", missing="1 + weight for weight", eps=1e-6)
+@wrong("rms_norm", "1 + γ", eps=1e-6)
 def rms_of_gemma(dy, x, w, eps):
     h, r = rms(x, eps)
     g = dy * (1 + w)

@@ -53,25 +53,25 @@ def unit_mean(dy, x, eps):
     return (dy - y * (dy * y).mean(1, keepdims=True)) / n
 
 
-@wrong("normalize", "axis 0", missing="the means over the wrong axis")
+@wrong("normalize", "axis 0")
 def unit_over_the_batch(dy, x, eps):
     y, n = unit(x, eps)
     return (dy - y * total(dy * y, 0)) / n
 
 
-@wrong("normalize", "what flows to x was not divided by ‖x‖")
+@wrong("normalize", "your dx lacks the division by ‖x‖ in every term")
 def unit_not_divided(dy, x, eps):
     y, _ = unit(x, eps)
     return dy - y * total(dy * y)
 
 
-@wrong("normalize", "whole array", missing="the means over the wrong axis")
+@wrong("normalize", "whole array")
 def unit_of_everything(dy, x, eps):
     n = np.sqrt((x * x).sum())
     return (dy - x / n * total(dy * x / n)) / n
 
 
-@wrong("normalize", "the direct term is 1/‖x‖ times", "the sum(x²) term is 1/‖x‖ times")
+@wrong("normalize", "where ‖x‖ belongs, everywhere")
 def unit_divided_twice(dy, x, eps):
     y, n = unit(x, eps)
     return (dy - y * total(dy * y)) / n**2
@@ -139,7 +139,7 @@ def weight_dg_not_divided(dw, v, g):
     return dv, dg * n
 
 
-@wrong("weight_norm", "the ‖v‖² term is 1/g times", dim=0)
+@wrong("weight_norm", "lacks the factor g", dim=0)
 def weight_projection_without_g(dw, v, g):
     n, dg, _ = weight(dw, v, g)
     return g / n * dw - v / n**2 * dg, dg
@@ -157,14 +157,14 @@ def weight_power(dw, v, g):
     return g / n * dw - g * dg * v / n, dg
 
 
-@wrong("weight_norm", "axis 0", missing="the means over the wrong axis", dim=0)
+@wrong("weight_norm", "axis 0", dim=0)
 def weight_by_columns(dw, v, g):
     n = np.sqrt((v * v).sum(0, keepdims=True))
     dg = (dw * v / n).sum(others(v), keepdims=True)
     return g / n * (dw - v / n * (dw * v / n).sum(0, keepdims=True)), dg
 
 
-@wrong("weight_norm", "the direct term is g times what it should be", dim=0)
+@wrong("weight_norm", "your dg has g as a factor too much", dim=0)
 def weight_dg_with_g(dw, v, g):
     _, dg, dv = weight(dw, v, g)
     return dv, dg * g
