@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine import FileError
 from ..graph.table import harmless, number
+from .arguments import several
 from .history import History
 
 _MARKS = "●○▲△■□◆◇"
@@ -26,6 +27,7 @@ def smoothed(losses: Sequence[float], points: int) -> tuple[list[float], list[fl
 
 def curves(runs: Sequence[History], columns: int = 64, rows: int = 12, ascii: bool = False) -> str:
     """The losses by step, from the least to the largest of all on a logarithmic scale, one mark for each run."""
+    runs = several("curves", runs, History)
     drawn = [(r, *smoothed(r.losses, columns)) for r in runs]
     values = [v for _, _, ys in drawn for v in ys if v > 0]
     if not values:
@@ -57,6 +59,7 @@ def picture(runs: Sequence[History], path: Any) -> Path | None:
         from matplotlib.figure import Figure
     except ImportError:
         return None
+    runs = several("picture", runs, History)
     tested = [r for r in runs if r.tested]
     figure = Figure(figsize=(10 if tested else 6, 4), layout="constrained")
     FigureCanvasAgg(figure)

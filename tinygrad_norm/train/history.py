@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..graph.table import harmless, number, table, to_json
+from .arguments import several
 from .divergence import Divergence
 
 
@@ -91,6 +92,7 @@ def _plain(value: float) -> str:
 
 def overview(runs: Sequence[History], ascii: bool = False) -> str:
     """One table of several runs, then the gradients by layer at the first and the last step, and what diverged."""
+    runs = several("overview", runs, History)
     measures = {r.measure for r in runs} - {None}
     word = next(iter(measures)) if len(measures) == 1 else "measure"
     columns: list[tuple[str, list[str]]] = [

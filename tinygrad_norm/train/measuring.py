@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..engine import OptionError, Tensor, describe, no_grad, tensor
+from ..engine.shapes import choice
+from ..engine.shapes import number as whole
 from ..nn import CrossEntropyLoss, Module, MSELoss
+from .arguments import module, pair
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -40,8 +43,9 @@ def layers(model: Module) -> dict[str, list[tuple[str, Tensor]]]:
     """By name, the layers that hold parameters of their own, with these; "" is the model itself."""
     found = {}
     taken: set[int] = set()
-    for name, module in model.named_modules():
-        own = [(n, p) for n, p in module.named_parameters(recurse=False) if id(p) not in taken]
+    module("gradient_norms", model)
+    for name, part in model.named_modules():
+        own = [(n, p) for n, p in part.named_parameters(recurse=False) if id(p) not in taken]
         taken |= {id(p) for _, p in own}
         if own:
             found[name] = own
@@ -89,16 +93,16 @@ def score(model: Module, data: tuple[Any, Any], kind: str, batch: int = 256, sta
     statistics:  "running": as in ``eval()``; "batch": layers with running statistics take those of each batch instead, as in
                  training, and forget them again; everything else is as in ``eval()``
     """
-    if kind not in ("accuracy", "error"):
-        raise OptionError(f'score: kind={describe(kind)}; it is "accuracy" or "error".')
-    if statistics not in ("running", "batch"):
-        raise OptionError(f'score: statistics={describe(statistics)}; they are "running" or "batch".')
-    inputs, targets = (np.asarray(a) for a in data)
+    choice("score", "kind", kind, ("accuracy", "error"))
+    choice("score", "statistics", statistics, ("running", "batch"))
+    inputs, targets = pair("score", data)
+    batch = int(whole("score", "batch", batch, 1, whole=True))
+    module("score", model)
     with evaluating(model, statistics == "batch"), no_grad():
         total = sum(
             hits(kind, model(tensor(inputs[i : i + batch])).numpy(), targets[i : i + batch]) for i in range(0, len(inputs), batch)
         )
-    return total / max(targets.size, 1)
+    return float(total / max(targets.size, 1))
 
 
 def running(model: Module) -> list[Module]:

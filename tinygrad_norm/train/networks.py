@@ -20,11 +20,13 @@ from .. import nn
 from ..engine import OptionError, Tensor, describe, matmul, tensor
 from ..engine.functions import relu
 from ..nn.by_name import norm_of
+from ..nn.parameters import layers as count
+from ..nn.parameters import seeded
 
 
-def _seeds(seed: int) -> Iterator[int]:
+def _seeds(seed: Any) -> Iterator[int]:
     """A seed for each layer."""
-    rng = np.random.default_rng(seed)
+    rng = seeded("seed", seed)
     while True:
         yield int(rng.integers(2**31))
 
@@ -130,7 +132,7 @@ class Transformer(nn.Module):
             nn.TransformerEncoderLayer(
                 width, 4, 2 * width, 0.0, batch_first=True, norm_first=norm_first, norm=norm, dtype=dtype, seed=next(s), backward=backward
             )
-            for _ in range(layers)
+            for _ in range(count("transformer", layers))
         ]  # fmt: skip
         self.norm = norm_of("transformer", norm, width, dtype=dtype, backward=backward) if norm_first else nn.Identity()
         self.head = nn.Linear(width, symbols, dtype=dtype, seed=next(s))

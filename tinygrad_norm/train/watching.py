@@ -11,6 +11,7 @@ import numpy as np
 from ..engine import DTypeError, OptionError, Tensor, describe, is_grad_enabled
 from ..graph.table import bar, harmless, number, table, to_json
 from ..nn import Module
+from .arguments import module
 from .measuring import layers, length
 
 
@@ -33,6 +34,7 @@ class Watch:
     """See ``watch``. ``readings``: what was seen, in the order of the calls. ``remove()`` ends it; so does leaving ``with``."""
 
     def __init__(self, model: Module, every: int, parameters: bool) -> None:
+        module("Watch", model)
         self._every, self.step = every, -1
         self._seen: dict[tuple[int, str, str, str], list[Any]] = {}
         self._handles: list[Any] = [model.register_forward_pre_hook(self._begins)]
@@ -40,8 +42,8 @@ class Watch:
         self._handles += [
             p.register_hook(self._gradient_of(layer, "parameter", n)) for layer, n, p in self._owned if p.requires_grad
         ]
-        for name, module in model.named_modules():
-            self._handles.append(module.register_forward_hook(self._output_of(name)))
+        for name, part in model.named_modules():
+            self._handles.append(part.register_forward_hook(self._output_of(name)))
 
     @property
     def readings(self) -> list[Reading]:
