@@ -303,6 +303,7 @@ def test_the_readme_shows_the_derivation(capsys):
     assert capsys.readouterr().out.strip() == program.rstrip().rpartition("  # ")[2]
 
 
+@pytest.mark.thorough
 def test_the_readme_shows_what_training_gives(capsys):
     readme = ROOT / "README.md"
     if not readme.exists():

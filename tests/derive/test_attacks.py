@@ -376,17 +376,16 @@ def are_refused(seed, many=False):
         yield None if verdict.off < 1e-12 else not verdict.proved and not verdict
 
 
-@pytest.mark.parametrize("start", range(0, 40, 20))
-def test_altered_pairs_are_never_proved(start):
-    found = [f for seed in range(start, start + 20) for f in are_refused(seed)]
+def test_altered_pairs_are_never_proved():
+    found = [f for seed in range(12) for f in are_refused(seed)]
     assert False not in found
-    assert sum(f is True for f in found) > 8
+    assert sum(f is True for f in found) > 4
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("start", range(100, 1200, 100))
+@pytest.mark.parametrize("start", range(100, 700, 100))
 def test_many_altered_pairs_are_never_proved(start):
-    """Over 2,000 that differ."""
+    """Over 1,100 that differ."""
     found = [f for seed in range(start, start + 100) for f in are_refused(seed, many=True)]
     assert False not in found
     assert sum(f is True for f in found) > 185
