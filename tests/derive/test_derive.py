@@ -45,7 +45,18 @@ def call(name, options, of):
     return f"{name}-{of}" + "".join(f"-{k}={v}" for k, v in options.items())
 
 
-@pytest.mark.parametrize(("name", "options", "of"), ALL, ids=[call(*c) for c in ALL])
+def params():
+    """One gradient of each norm, and by ``--all`` the others."""
+    seen = set()
+    for case in ALL:
+        yield pytest.param(*case, id=call(*case), marks=[pytest.mark.thorough] if case[0] in seen else [])
+        seen.add(case[0])
+
+
+every_case = pytest.mark.parametrize(("name", "options", "of"), list(params()))
+
+
+@every_case
 def test_every_line_holds_and_the_hand_derived_node_is_proved(name, options, of):
     d = tn.derive(name, of, **options)
     assert d.ok

@@ -136,6 +136,7 @@ def test_the_answer_as_json(layer_norm):
     assert isinstance(layer_norm.answer(RIGHT), Answer)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("norm", ["layer_norm", "rms_norm", "softmax", "graph_norm", "filter_response_norm", "pair_norm"])
 def test_every_step_takes_its_own_line_and_not_the_one_before(norm):
     d = derive(norm)

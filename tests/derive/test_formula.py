@@ -29,7 +29,7 @@ from tinygrad_norm.derive.formula import (
 )
 
 from .running import relative
-from .test_derive import ALL, call
+from .test_derive import every_case
 
 
 def arrays(d):
@@ -39,7 +39,7 @@ def arrays(d):
     return found | {d.dy.name: np.asarray(d.record.dy.data).reshape(shape)}
 
 
-@pytest.mark.parametrize(("name", "options", "of"), ALL, ids=[call(*c) for c in ALL])
+@every_case
 def test_it_evaluates_to_the_records_gradient(name, options, of):
     d = tn.derive(name, of, **options)
     want = tn.grad(d.record.output, d.record.inputs[of], d.record.dy.data)[0].data

@@ -40,6 +40,7 @@ def derived(norm):
             continue
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("norm", names())
 def test_what_is_printed_is_read_back(norm):
     for d in derived(norm):
