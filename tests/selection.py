@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-FEW = 3
+FEW = 2
 SPLIT = pytest.StashKey[tuple[list[pytest.Item], list[pytest.Item]]]()  # what is selected, and what is left
 
 

@@ -11,12 +11,12 @@ from .people import CASES
 
 def _parameter(case):
     marks = [pytest.mark.xfail(strict=False, reason=case.missing)] if case.missing else []
-    return pytest.param(case, id=case.name, marks=marks)
+    return pytest.param(case.norm, case, id=case.name, marks=marks)
 
 
-@pytest.mark.parametrize("case", [_parameter(c) for c in CASES if c.words])
-def test_the_wrong_term_is_named(case):
-    verdict = tn.check(case.candidate, case.norm, **case.options)
+@pytest.mark.parametrize(("norm", "case"), [_parameter(c) for c in CASES if c.words])
+def test_the_wrong_term_is_named(norm, case):
+    verdict = tn.check(case.candidate, norm, **case.options)
     assert verdict.judged, verdict.error
     assert not verdict.ok
     said = "\n".join(line for j in verdict.judgements.values() for line in j.lines)
@@ -24,9 +24,9 @@ def test_the_wrong_term_is_named(case):
     assert all(word in said for word in case.words), said
 
 
-@pytest.mark.parametrize("case", [_parameter(c) for c in CASES if not c.words])
-def test_a_right_one_is_accepted(case):
-    verdict = tn.check(case.candidate, case.norm, **case.options)
+@pytest.mark.parametrize(("norm", "case"), [_parameter(c) for c in CASES if not c.words])
+def test_a_right_one_is_accepted(norm, case):
+    verdict = tn.check(case.candidate, norm, **case.options)
     assert verdict.ok, verdict.text()
 
 
