@@ -45,9 +45,9 @@ class Fused:
         self.formula, self.axes = formula, formula.axes
         layouts = dict(formula.layouts)
         arrays = {n: np.asarray(a) for n, a in given.items()}
-        self.sizes = formula._sizes({n: a for n, a in arrays.items() if n in layouts})
+        self.sizes = formula.sizes_in({n: a for n, a in arrays.items() if n in layouts})
         self.known: dict[str, Any] = dict(formula.numbers) | {
-            name: formula._spread(name, a, layouts[name], self.sizes) for name, a in arrays.items() if name in layouts
+            name: formula.spread(name, a, layouts[name], self.sizes) for name, a in arrays.items() if name in layouts
         }
         self.at = Evaluation(self.known, self.sizes, self.axes)
         inline: dict[Node, Node] = {}
@@ -69,7 +69,7 @@ class Fused:
 
     def spread(self, array: Array) -> Array:
         """A gradient with one axis for each named one."""
-        return self.formula._spread(self.formula.of, array, dict(self.formula.layouts)[self.formula.of], self.sizes)
+        return self.formula.spread(self.formula.of, array, dict(self.formula.layouts)[self.formula.of], self.sizes)
 
     def value(self, node: Node) -> Array | None:
         """What a tree is, in the gradient's shape; None where it has another one or is not finite."""

@@ -162,11 +162,11 @@ class Board:
             d.formula.sizes,
             d.formula.fixed,
         )
-        sizes = base._sizes({n: a for n, a in arrays.items() if n in whole})
+        sizes = base.sizes_in({n: a for n, a in arrays.items() if n in whole})
         known: dict[str, Any] = dict(self.numbers)
         if record is own:
             known |= {a.name: v for a, v in d.letters.values.items()}
-        known |= {n: base._spread(n, a, whole[n], sizes) for n, a in arrays.items() if n in whole}
+        known |= {n: base.spread(n, a, whole[n], sizes) for n, a in arrays.items() if n in whole}
         at = Evaluation(known, sizes, d.formula.axes)
         for n, line in self.lines.items():
             try:

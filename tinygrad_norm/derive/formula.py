@@ -97,10 +97,10 @@ class Formula:
         missing = [a.name for a in self.inputs if a.name not in arrays]
         if missing:
             raise DerivationError(f"{self.name}: nothing is given for {', '.join(missing)}.")
-        sizes = self._sizes({n: a for n, a in arrays.items() if n in layouts})
+        sizes = self.sizes_in({n: a for n, a in arrays.items() if n in layouts})
         known: dict[str, Any] = dict(self.numbers)
         for n, a in arrays.items():
-            known[n] = self._spread(n, a, layouts[n], sizes) if n in layouts else float(a) if a.ndim == 0 else a
+            known[n] = self.spread(n, a, layouts[n], sizes) if n in layouts else float(a) if a.ndim == 0 else a
         at = Evaluation(known, sizes, self.axes)
         with np.errstate(over="ignore", under="ignore"):
             for line in self.lines:
@@ -112,7 +112,8 @@ class Formula:
         found = np.transpose(found, turn + [k for k in range(len(self.axes)) if k not in turn])
         return np.array(found.reshape([int(np.prod([sizes[a] for a in dim], dtype=int)) for dim in layouts[self.of]]))
 
-    def _sizes(self, arrays: Mapping[str, Array]) -> dict[str, int]:
+    def sizes_in(self, arrays: Mapping[str, Array]) -> dict[str, int]:
+        """The size of each axis, as these arrays of the named ones have it; the recorded one for an axis that none has."""
         recorded, sizes = dict(self.sizes), {}
         dims = [(dim, n) for name, a in arrays.items() for dim, n in zip(dict(self.layouts)[name], a.shape)]
         for dim, n in dims:
@@ -130,7 +131,7 @@ class Formula:
         """Of axes that were merged, the one that follows from the others: the last that is not fixed."""
         return next((a for a in reversed(dim) if a not in self.fixed), dim[-1])
 
-    def _spread(self, name: str, array: Array, layout: Layout, sizes: Mapping[str, int]) -> Array:
+    def spread(self, name: str, array: Array, layout: Layout, sizes: Mapping[str, int]) -> Array:
         """An array with one axis for each named one, in their order."""
         flat = [a for dim in layout for a in dim]
         try:

@@ -63,7 +63,7 @@ def function_of(formula: Formula, parameters: Mapping[str, str], held: Held = la
             for a in formula.inputs
             if a.name in constants and a.name in layouts
         }
-        sizes = formula._sizes(given)
+        sizes = formula.sizes_in(given)
         known: dict[str, Any] = dict(formula.numbers)
         for name, t in given.items():
             flat = [a for dim in layouts[name] for a in dim]

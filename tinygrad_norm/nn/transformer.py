@@ -34,28 +34,45 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {"relu": relu, "gelu": gelu}
 class _TransformerLayer(Module):
     """What encoder and decoder layers have in common: a feed-forward part, and where the normalizations stand."""
 
-    def _begin(
-        self, name: str, d_model: int, nhead: int, dim_feedforward: int, rate: float, activation: Any, eps: float, batch_first: bool,
-        norm_first: bool, bias: bool, dtype: DTypeLike, seed: Any, norm: Any, qk_norm: Any, backward: str, parts: int,
-    ) -> None:  # fmt: skip
+    _branches: int  # how many parts have a residual and a normalization
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Any = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        dtype: DTypeLike = np.float32,
+        seed: int | None = None,
+        *,
+        norm: Any = "layer_norm",
+        qk_norm: Any = "none",
+        backward: str = "recorded",
+    ) -> None:
+        name = type(self).__name__
         if not callable(activation) and not (isinstance(activation, str) and activation in _ACTIVATIONS):
             raise OptionError(f'{name}: activation={describe(activation)}; it is "relu", "gelu" or a function of a tensor.')
         self.activation = activation if callable(activation) else _ACTIVATIONS[activation]
         self.norm_first, self.batch_first = flag(name, "norm_first", norm_first), batch_first
         rng, dtype = seeded(name, seed), real_dtype(name, dtype)
         attention: dict[str, Any] = {"qk_norm": qk_norm, "backward": backward, "seed": rng, "dtype": dtype}
-        self.self_attn = MultiheadAttention(d_model, nhead, rate, bias, batch_first, **attention)
-        if parts == 3:
-            self.multihead_attn = MultiheadAttention(d_model, nhead, rate, bias, batch_first, **attention)
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first, **attention)
+        if self._branches == 3:
+            self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first, **attention)
         width = size(name, "dim_feedforward", dim_feedforward)
         self.linear1 = Linear(d_model, width, bias, dtype, seed=rng)  # type: ignore[arg-type]
-        self.dropout = Dropout(rate)
+        self.dropout = Dropout(dropout)
         self.linear2 = Linear(width, d_model, bias, dtype, seed=rng)  # type: ignore[arg-type]
-        for i in range(1, parts + 1):
-            made = norm_of(name, norm, d_model, dtype=dtype, backward=backward, eps=eps, bias=bias)
+        for i in range(1, self._branches + 1):
+            made = norm_of(name, norm, d_model, dtype=dtype, backward=backward, eps=layer_norm_eps, bias=bias)
             setattr(self, f"norm{i}", made)
-        for i in range(1, parts + 1):
-            setattr(self, f"dropout{i}", Dropout(rate))
+        for i in range(1, self._branches + 1):
+            setattr(self, f"dropout{i}", Dropout(dropout))
 
     def _feed(self, x: Tensor) -> Tensor:
         return self.linear2(self.dropout(self.activation(self.linear1(x))))  # type: ignore[no-any-return]
@@ -76,28 +93,7 @@ class TransformerEncoderLayer(_TransformerLayer):
     qk_norm:  see ``MultiheadAttention``
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Any = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        dtype: DTypeLike = np.float32,
-        seed: int | None = None,
-        *,
-        norm: Any = "layer_norm",
-        qk_norm: Any = "none",
-        backward: str = "recorded",
-    ) -> None:
-        self._begin(
-            type(self).__name__, d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias,
-            dtype, seed, norm, qk_norm, backward, parts=2,
-        )  # fmt: skip
+    _branches = 2
 
     def forward(self, src: Tensor, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Tensor:
         """src (S, N, E), or (N, S, E) if ``batch_first``; masks as ``MultiheadAttention`` has them."""
@@ -112,28 +108,7 @@ class TransformerEncoderLayer(_TransformerLayer):
 class TransformerDecoderLayer(_TransformerLayer):
     """Self-attention, attention to a memory and a feed-forward part; the rest as ``TransformerEncoderLayer``."""
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Any = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        dtype: DTypeLike = np.float32,
-        seed: int | None = None,
-        *,
-        norm: Any = "layer_norm",
-        qk_norm: Any = "none",
-        backward: str = "recorded",
-    ) -> None:
-        self._begin(
-            type(self).__name__, d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias,
-            dtype, seed, norm, qk_norm, backward, parts=3,
-        )  # fmt: skip
+    _branches = 3
 
     def forward(
         self,
