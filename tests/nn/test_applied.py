@@ -119,6 +119,7 @@ def test_dropout_drops_entries_or_whole_channels_in_training_only(whole):
     assert (y[:, 0] == 0).mean() == pytest.approx(0.3, abs=0.05)
     assert y.max() == np.float32(1 / 0.7)
     np.testing.assert_array_equal(layer.eval()(x).data, x)
+    np.testing.assert_array_equal(nn.Dropout(0.3).eval()(x).data, x)
     entries = nn.Dropout(0.3)(x).data
     assert (entries == 0).mean() == pytest.approx(0.3, abs=0.02)
     assert not (entries.reshape(2000, -1) == entries.reshape(2000, -1)[:, :1]).all()

@@ -45,7 +45,7 @@ def power_of_two(
     enough = type(least) is float and least > low
     if np.count_nonzero(data < high) == data.size and (enough or np.count_nonzero(data > low) == data.size):
         return None  # nearly always
-    well = ((data > low) & (data < high)) | (data < 0)  # by an ε below 0: NaN, as it must be
+    well = (data > low) & (data < high)
     x = x.numpy() if isinstance(x, Tensor) else x
     largest = np.max(np.abs(x), axis, keepdims=True, initial=0)
     needed = ~well & (largest > 0) & np.isfinite(largest)
