@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import OrderedDict
 from io import BytesIO
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import DTypeError, TinygradNormError, describe
 from .safetensors import Malformed, decoded, encoded, looks_like_it
 from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FORM = "__form__"  # how the arrays belong together, as JSON
 
@@ -40,6 +41,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def _place(name: str, path: Any) -> Path:
+    from pathlib import Path  # here, as what only files need is not for every start to pay
+
     try:
         return Path(path)
     except TypeError:
@@ -83,6 +86,8 @@ def _as_npz(obj: Any) -> bytes:
     arrays: dict[str, Any] = {}
     form = _taken_apart(obj, arrays, "")
     whole = BytesIO()
+    import json
+
     arrays[_FORM] = np.array(json.dumps(form))
     np.savez(whole, **arrays)
     return whole.getvalue()
@@ -122,6 +127,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Nothing is unpickled, so a file from elsewhere can do no harm. Raises ``FileError`` for a file that is not there, or none of
     these.
     """
+    import json
+
     place = _place("load", path)
     try:
         with place.open("rb") as file:  # NumPy leaves its own open where it fails

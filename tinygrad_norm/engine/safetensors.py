@@ -9,7 +9,6 @@ Nothing in it is run. Source: https://github.com/huggingface/safetensors, "Forma
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +60,8 @@ def encoded(arrays: Mapping[str, Array]) -> bytes:
         header[name] = {"dtype": word, "shape": list(a.shape), "data_offsets": [end, end + len(piece)]}
         pieces.append(piece)
         end += len(piece)
+    import json
+
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return b"".join([len(text).to_bytes(8, "little"), text, *pieces])
@@ -77,6 +78,8 @@ def decoded(content: bytes) -> dict[str, Array]:
     Raises ``Malformed``: for a header that is cut off or no such table, for a dtype or a shape that does not fit its offsets, for
     offsets that overlap, leave a gap or lead out of the file, and for a file that is longer or shorter than they say.
     """
+    import json
+
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > min(len(content) - 8, _LONGEST):
         raise Malformed(
