@@ -169,3 +169,26 @@ def test_sums_of_more_terms_round_more():
     assert verdict.ok, verdict.text()
     verdict = tn.check(lambda dy, x, weight, eps: over_all_pairs(dy, x, weight, eps, 1e-8), "batch_norm")
     assert not verdict.ok
+
+
+class NotGivenYet:
+    """γ is an attribute from the start, and None until forward is called with it."""
+
+    def __init__(self):
+        self.gamma = self.x = None
+
+    def forward(self, x, gamma, beta, eps):
+        self.x, self.gamma = x, gamma
+        self.r = (x.var(-1, keepdims=True) + eps) ** -0.5
+        self.h = (x - x.mean(-1, keepdims=True)) * self.r
+        return gamma * self.h + beta
+
+    def backward(self, dout):
+        g = dout * self.gamma
+        self.dgamma, self.dbeta = (dout * self.h).sum(0), dout.sum(0)
+        return self.r * (g - g.mean(-1, keepdims=True) - self.h * (g * self.h).mean(-1, keepdims=True))
+
+
+def test_an_attribute_that_is_none_is_held_by_nobody():
+    verdict = tn.check(NotGivenYet(), "layer_norm", shape=(4, 8))
+    assert verdict.ok, verdict.text()

@@ -197,7 +197,9 @@ def _slots(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) 
         for holder, place in places.items():
             for key in [k for k in place if isinstance(k, str) and same(k) in words and not callable(place[k])]:
                 if name in inputs and (
-                    name.startswith("running_") or (key in ("mean", "var", "m", "v", "g") and name != "weight")
+                    place[key] is None  # it has not been given any yet
+                    or name.startswith("running_")
+                    or (key in ("mean", "var", "m", "v", "g") and name != "weight")
                 ):
                     continue
                 found.append(_Slot(holder, key, name, np.shape(place[key]) if name in inputs else None))
