@@ -368,10 +368,21 @@ def pairs(seed, many=False):
 
 
 def are_refused(seed, many=False):
-    """For each change whether it is refused; None where it changes nothing."""
+    """For each change whether it is refused; None where it changes no number."""
     one, altered, axes = pairs(seed, many)
     d = derive(one, "x", inputs=axes)
+    rng = np.random.default_rng(seed)
+    x, w, dy = rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(3, 4))
+
+    def gradient(f):
+        x_ = tn.tensor(x, requires_grad=True)
+        y = f(x_, tn.tensor(w))
+        return tn.grad(y, x_, np.broadcast_to(dy, y.shape) if y.ndim == 2 else np.ones(y.shape))[0].data
+
     for two in altered:
+        if np.array_equal(gradient(one), gradient(two)):
+            yield None
+            continue
         verdict = d.equals(lambda dy, x, w, two=two: tn.grad(two(x, w), x, dy, create_graph=True)[0])
         yield None if verdict.off < 1e-12 else not verdict.proved and not verdict
 
@@ -383,9 +394,9 @@ def test_altered_pairs_are_never_proved():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("start", range(100, 700, 100))
+@pytest.mark.parametrize("start", range(100, 1200, 100))
 def test_many_altered_pairs_are_never_proved(start):
-    """Over 1,100 that differ."""
+    """Over 2,000 that differ."""
     found = [f for seed in range(start, start + 100) for f in are_refused(seed, many=True)]
     assert False not in found
-    assert sum(f is True for f in found) > 185
+    assert sum(f is True for f in found) > 182

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +35,12 @@ def shortest(d: Derivation, difference: Array, is_it: Callable[[Any], bool]) -> 
     if not own or not scale or not np.isfinite(scale):
         return None
     tried = 0
+    value = cache(lambda term: _value(d, term, difference.shape))
     for terms in _candidates(d, own):
-        for made in dict.fromkeys(_combination(d, terms, difference, scale, sizes) for sizes in (False, True)):
+        numbers = _fitted([value(t) for t in terms], difference.ravel(), scale)
+        if numbers is None:
+            continue
+        for made in dict.fromkeys(_combination(d, terms, numbers, sizes) for sizes in (False, True)):
             if made is not None and made != 0:
                 tried += 1
                 if is_it(made):
@@ -73,26 +78,33 @@ def _variants(d: Derivation, term: Any) -> Iterator[Any]:
             yield term.xreplace({s: s.func(s.args[0] / f, *s.args[1:])})
 
 
-def _combination(d: Derivation, terms: Sequence[Any], difference: Array, scale: float, by_size: bool) -> Any | None:
-    """The terms with the numbers that make them the difference, where these are simple."""
+def _value(d: Derivation, term: Any, shape: tuple[int, ...]) -> Array | None:
+    """A term in numbers, flat; None where it has none, is not finite, or is zero everywhere."""
     try:
-        arrays = [np.broadcast_to(d.letters.number(t), difference.shape).ravel() for t in terms]
+        array: Array = np.broadcast_to(d.letters.number(term), shape).ravel()
     except (NotSymbolicError, ValueError):
         return None
-    basis = np.stack(arrays, axis=1)
-    if not np.all(np.isfinite(basis)):
+    return array if np.all(np.isfinite(array)) and np.any(array) else None
+
+
+def _fitted(arrays: Sequence[Array | None], difference: Array, scale: float) -> Array | None:
+    """The numbers with which these add up to the difference."""
+    if any(a is None for a in arrays):
         return None
+    basis = np.stack([a for a in arrays if a is not None], axis=1)
     largest = np.max(np.abs(basis), axis=0)
-    if not np.all(largest):
+    numbers, *_ = np.linalg.lstsq(basis / largest, difference, rcond=None)
+    if np.max(np.abs(basis / largest @ numbers - difference)) > _CLOSE * scale:
         return None
-    numbers, *_ = np.linalg.lstsq(basis / largest, difference.ravel(), rcond=None)
-    if np.max(np.abs(basis / largest @ numbers - difference.ravel())) > _CLOSE * scale:
-        return None
+    fitted: Array = np.where(np.abs(numbers) <= _CLOSE * scale, 0.0, numbers / largest)
+    return fitted
+
+
+def _combination(d: Derivation, terms: Sequence[Any], numbers: Array, by_size: bool) -> Any | None:
+    """The terms with the numbers that make them the difference, where these are simple."""
     found = sp.Integer(0)
-    for t, c, size in zip(terms, numbers, largest):
-        if abs(c) <= _CLOSE * scale:
-            continue
-        exact = _simple(d, c / size, by_size)
+    for t, c in zip(terms, numbers):
+        exact = _simple(d, float(c), by_size) if c else sp.Integer(0)
         if exact is None:
             return None
         found += exact * t
