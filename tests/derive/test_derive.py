@@ -74,6 +74,9 @@ def test_every_line_holds_and_the_hand_derived_node_is_proved(name, options, of)
     if of in get(name).by_design:
         assert not verdict
         assert "not equal" in str(verdict)
+    elif any("branches" in text for text in d.assumptions):  # shorter than ε, another line holds
+        assert verdict.kind == "equal under"
+        assert verdict.off < 1e-12
     else:
         assert verdict.proved, str(verdict)
 

@@ -191,7 +191,8 @@ class Derivation:
         function = f"{identifier(record.name, {})}_{identifier('d' + names[target], {})}" + (
             "_again" if record.order == 2 else ""
         )
-        return str(Source(self.formula, function, names, str(self.formula)))
+        about = "\n".join([str(self.formula), *(f"Assumed: {text}" for text in self.assumptions)])
+        return str(Source(self.formula, function, names, about))
 
     def to_json(self) -> str:
         return to_json(

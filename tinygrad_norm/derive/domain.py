@@ -8,7 +8,8 @@ from typing import Any
 import sympy as sp
 
 from ..graph import Graph
-from .symbols import Letter, Mean, Sigma
+from .conditions import Zero
+from .symbols import Highest, Letter, Mean, Sigma
 
 
 def asked(graph: Graph, read: Callable[[Any], Any]) -> Iterator[tuple[Any, str]]:
@@ -85,13 +86,24 @@ def is_at_least_zero(e: Any) -> bool:
     return (e.is_Add or e.is_Mul) and all(map(is_at_least_zero, e.args))
 
 
+def _counts_the_largest(e: Any) -> bool:
+    """Σ[x = max(x)]: at least one entry is the largest."""
+    if not isinstance(e.args[0], Zero):
+        return False
+    gap = e.args[0].args[0]
+    return any(
+        set(m.args[1:]) <= set(e.args[1:]) and 0 in (sp.expand(gap - m + m.args[0]), sp.expand(gap + m - m.args[0]))
+        for m in gap.atoms(Highest)
+    )
+
+
 def is_positive(e: Any) -> bool:
     if isinstance(e, Letter):
         return False
     if e.is_number or e.is_Symbol:
         return bool(e.is_positive)
     if isinstance(e, (Sigma, Mean)):
-        return is_positive(e.args[0])
+        return is_positive(e.args[0]) or _counts_the_largest(e)
     if isinstance(e, sp.exp):
         return True
     if e.is_Pow:

@@ -8,6 +8,7 @@ the inputs, or as ``pairing`` says. A constant is data, the same as another one 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from .algebra import with_means
 from .axes import Axes
 from .domain import asked, holds
 from .errors import NotSymbolicError
+from .extremes import BRANCHES, elsewhere
 from .letters import Letters
 from .marks import Place, Size, marks
 from .normal import Normal
@@ -95,7 +97,7 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
     for record in d.record.others:
         try:
             again, _ = theirs.on(record)
-        except (TinygradNormError, ValueError, TypeError, IndexError, ArithmeticError) as error:
+        except _FAILS as error:
             lost = f"at other sizes it fails ({type(error).__name__})"
             continue
         others.append((record, again))
@@ -106,24 +108,23 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
     for record, again in others:
         expected, floor = gradient_on(record, d.of)
         numbers.append(off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf"))
+    extremes = _Extremes(d, theirs, found)
     allowed = tolerance(d.record.output.dtype)
     largest = max((n for n in numbers if np.isfinite(n)), default=float("nan"))
+    records = [d.record, *(r for r, _ in others)]
     if numbers[0] > allowed:
-        return Equality(
-            "not equal",
-            numbers[0],
-            residual=_Proof(d, theirs, [d.record, *(r for r, _ in others)], moved, False).residual,
-            records=1,
-        )
+        residual = _Proof(d, theirs, records, moved, False).residual
+        return Equality("not equal", numbers[0], residual=residual, records=1)
     if not (np.isfinite(numbers[0]) and np.all(np.isfinite(d.record.output.data))):
         return Equality("not proved", numbers[0], reason="the record holds a number that is not finite")
-    proof = _Proof(d, theirs, [d.record, *(r for r, _ in others)], moved)
-    if any(n > allowed for n in numbers[1:]):
-        worst = max(n for n in numbers[1:] if n > allowed)
-        if proof.holds and proof.assumptions:
-            return Equality("equal under", worst, proof.assumptions, records=1, reason="Elsewhere they differ")
-        what = "they are equal on this record, but at other sizes or on other numbers they differ by "
-        reason = f"{what}{number(worst)} of the largest entry"
+    proof = _Proof(d, theirs, records, moved)
+    if any(n > allowed for n in [*numbers[1:], extremes.worst]):
+        worst = max(n for n in [*numbers[1:], extremes.worst] if n > allowed)
+        under = tuple(dict.fromkeys((*proof.needed, *extremes.needed, *proof.assumptions)))
+        if proof.holds and under and not (extremes.worst > allowed and not extremes.needed and not proof.needed):
+            return Equality("equal under", worst, under, records=1, reason="Elsewhere they differ")
+        where = extremes.where if extremes.worst == worst else "at other sizes or on other numbers"
+        reason = f"they are equal on this record, but {where} they differ by {number(worst)} of the largest entry"
         return Equality("not equal", worst, residual=proof.residual, reason=reason, records=len(numbers))
     finite = sum(bool(np.isfinite(n)) for n in numbers)
     if proof.holds:
@@ -135,12 +136,46 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
             return Equality("not proved", largest, proof.assumptions, records=finite, reason=reason)
         sizes = (f"the sizes are {_sizes(d)}: {lost}",) if lost and not moved else ()
         domain = ("the inputs are such that both are numbers, which they are not everywhere",) if finite < len(numbers) else ()
-        needed = (*proof.needed, *sizes, *domain)
+        needed = (*proof.needed, *sizes, *domain, *extremes.needed)
         if needed:
             return Equality("equal under", largest, tuple(dict.fromkeys((*needed, *proof.assumptions))), records=finite)
-        return Equality("proved", largest, proof.assumptions, records=finite)
+        return Equality("proved", largest, proof.assumptions, records=finite + extremes.seen)
     reason = f"the numbers agree on {_records(finite)} (largest difference {number(largest)}); {proof.why}"
     return Equality("not proved", largest, proof.assumptions, records=finite, reason=reason)
+
+
+_FAILS = (TinygradNormError, ValueError, TypeError, IndexError, ArithmeticError)
+
+
+class _Extremes:
+    """Both formulas in numbers where the forward is most likely to be another.
+
+    worst:   the largest difference, and ``where`` it is
+    needed:  what was found to be otherwise there: either side consists of other operations, or theirs fails
+    seen:    on how many records they were compared
+    """
+
+    def __init__(self, d: Derivation, theirs: Other, found: Tensor) -> None:
+        self.worst, self.where, self.seen = 0.0, "", 0
+        needed = [note for note in d.record.notes if note.startswith(BRANCHES)]
+        branches = []
+        for words, record in d.record.extremes:
+            expected, floor = gradient_on(record, d.of)
+            if not np.all(np.isfinite(expected)):
+                continue
+            try:
+                again, _ = theirs.on(record)
+            except _FAILS as error:
+                if " = 1" not in words:
+                    needed.append(f"not {words}: there it fails ({type(error).__name__})")
+                continue
+            gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
+            self.seen += bool(np.isfinite(gap))
+            if gap > self.worst:
+                self.worst, self.where = gap, words
+            branches += elsewhere(found, [(words, again)])
+        needed += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
+        self.needed = tuple(dict.fromkeys(needed))
 
 
 def _sizes(d: Derivation) -> str:
@@ -169,7 +204,7 @@ class _Proof:
         self.d, self.write, self.records = d, d.writer, records
         self.options = {a: rational(v) for v, a in d.letters.literals.items()}  # theirs is recorded with my ε
         self._left: tuple[Any, Any, Other] | None = None
-        self.said: list[str] = [*d.record.notes, *theirs.renamed]
+        self.said: list[str] = [n for n in d.record.notes if not n.startswith(BRANCHES)]
         self.conditions: list[dict[Any, str]] = []
         self.domains: list[dict[Any, str]] = []
         self._safe: set[Any] = set()
@@ -189,7 +224,8 @@ class _Proof:
         if not prove:
             return
         one, other = self.conditions[:2]
-        assumed = [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
+        assumed = list(theirs.renamed)
+        assumed += [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
         zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
         ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
         more = {
@@ -205,6 +241,9 @@ class _Proof:
                 self.holds = True
                 used = [a for a in signs if not Normal(known, frozenset(signs) - {a}).is_zero(difference, d.letters)]
                 assumed += [f"{self.write(a)} > 0" for a in used or signs]
+        once = [note for note in d.letters.notes if "occurs once" in note]  # which the formula takes for granted, its record not
+        if once and not normal.is_zero((own - expr).xreplace(held), d.letters):
+            assumed += once
         assumed += [text for k, text in more.items() if k[1] != "≠ 0" or (k[0], "> 0") not in more]
         self.said += [text for k, text in zero.items() if k not in their_zero]
         self.needed = tuple(dict.fromkeys(assumed))
@@ -239,7 +278,7 @@ class _Proof:
             made = with_means(made)
         made = Rewriting(d.letters, d.dy, d.writer, d.letters.of[d.record.inputs[d.of]].expr).common(made)[0]
         text = f"yours − {d.gradient} = {d.writer(made)}"
-        return text if len(text) <= LONGEST else None
+        return text if made != 0 and len(text) <= LONGEST else None
 
     def _is_own(self, expr: Any, own: Any, held: Any) -> bool:
         """The record's own gradient, read as theirs is; that the formula is this gradient, its derivation has shown."""
@@ -249,8 +288,17 @@ class _Proof:
         """A formula in my letters, and on what conditions it is so."""
         with watching() as made:
             found, leaves = other.on(self.d.record)
+        forward = other.forward
         with joined(made):
-            return self._formula(found, leaves, [other.on(r)[0] for r in self.records[1:]] if moved else [])
+            others = [(other.on(r)[0], other.forward) for r in self.records[1:]] if moved else []
+            expr = self._formula(found, leaves, [gradient for gradient, _ in others])
+        conditions = self.conditions[-1]
+        if forward is not None:  # what was asked on the way there
+            with joined(made), suppress(NotSymbolicError):
+                self._formula(*forward, [made[0] for _, made in others if made is not None])
+                conditions |= self.conditions.pop()
+                self.domains.pop()
+        return expr
 
     def _formula(self, found: Tensor, leaves: Leaves, others: list[Tensor]) -> Any:
         d, mine = self.d, self.d.letters

@@ -123,6 +123,8 @@ class Letters(Home):
             self.of[t] = Symbol(letter, dims, self)
             self.values[letter] = self.spread(t.data.astype(np.float64), dims)
             if expr is not None:
+                if expr.has(Highest):  # one of those it is the largest of, as they are in letters: to the last bit
+                    self.values[letter] = self.number(expr)
                 self.definitions[letter] = expr
                 self.finding.known(letter, expr)
             else:
@@ -177,9 +179,12 @@ class Letters(Home):
 
     def _deserves(self, node: Any, expr: Any) -> bool:
         """Whether a tensor without a name gets one: a sum over an axis, or what is used more than once and is itself a sum."""
-        if isinstance(expr, Letter):
+        if isinstance(expr, Letter) or expr.is_number:
             return False
-        several = len({id(u) for u, _ in self._users[id(node.tensor)]}) > 1
+        users = [u for u, _ in self._users[id(node.tensor)]]
+        several = len(set(map(id, users))) > 1
+        if (expr.is_Add or expr.is_Mul) and any(u.op is not None and u.op.name == "max" for u in users):
+            return True  # [t = max(t)] is asked of t as it was rounded
         return node.op in REDUCTIONS or (several and bool(expr.is_Add) and node.op not in ("reshape", "broadcast_to", "astype"))
 
     def _usual_name(self, node: Any, expr: Any) -> str:

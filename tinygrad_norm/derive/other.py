@@ -38,10 +38,12 @@ class Other:
             raise DerivationError(f"equals: expected a derivation or a function of tensors, got {type(other).__name__}.")
         self._other = other
         self._redrawn: Record | None = None
+        self.forward: tuple[Tensor, Leaves] | None = None
         self.renamed: list[str] = []
         if not self.is_function:
             own, their = d.record.numbers, other.record.numbers
-            self.renamed = [f"{n} stands for the same number in both" for n in own if their.get(n, own[n]) != own[n]]
+            different = [n for n in own if their.get(n, own[n]) != own[n]]
+            self.renamed = [f"{n} is the same number in both (it is {own[n]:g} here, {their[n]:g} there)" for n in different]
         known = _known(d.record)
         for theirs, mine in self.pairing.items():
             if mine not in known:
@@ -49,7 +51,8 @@ class Other:
                 raise DerivationError(f"equals: pairing={{{theirs!r}: {mine!r}}}: there is no input {mine!r}; there are {told}.")
 
     def on(self, record: Record) -> tuple[Tensor, Leaves]:
-        return self._call(record) if self.is_function else self._derive(record)
+        with np.errstate(all="ignore"):
+            return self._call(record) if self.is_function else self._derive(record)
 
     def _call(self, record: Record) -> tuple[Tensor, Leaves]:
         """A function of tensors named as the inputs are (by name or by symbol; the main one also x), and dy."""
@@ -69,8 +72,7 @@ class Other:
                 leaves[n] = tensor(known[names[n]].data, requires_grad=True, name=known[names[n]].name)
                 own = base[names[n]]
                 mine[leaves[n]] = None if _is_cotangent(names[n], self.d.record) else own
-        with np.errstate(all="ignore"):
-            found = function(**leaves)
+        found = function(**leaves)
         if isinstance(found, Tensor) and any(found is leaf for leaf in leaves.values()):
             found = found * 1.0
         if not isinstance(found, Tensor) or found.op is None:
@@ -87,8 +89,9 @@ class Other:
                 if name in known and known[name] is not record.dy:
                     on[n], pairs[n] = known[name].data, base[name]
                     break
+        self._have_the_same_axes({n: own for n, own in pairs.items() if own.dtype.kind == "f"})
         assert other.record.make is not None
-        made = other.record.make(on=on, numbers=record.numbers)
+        made = other.record.make(on=on, numbers={n: v for n, v in record.numbers.items() if n in other.record.numbers})
         x = made.inputs[other.of]
         if record.order == 2 or other.record.order == 2:
             if record.order != other.record.order:
@@ -100,15 +103,38 @@ class Other:
         elif made.output.shape != record.output.shape:
             raise Incomparable(f"one output is of shape {made.output.shape}, the other {record.output.shape}")
         seed = tensor(cotangent_of(record), requires_grad=True, name="dy" if record.order == 1 else "v")
-        with np.errstate(all="ignore"):
-            (found,) = grad(made.output, x, seed, create_graph=True)
+        (found,) = grad(made.output, x, seed, create_graph=True)
+        reached = set(history(found))
+        alone = [n for n, t in made.inputs.items() if n not in pairs and t in reached and t.requires_grad]
+        if alone:
+            taken = {id(own) for own in pairs.values()}
+            there = [n for n in record.inputs if id(base[n]) not in taken]
+            here = f"Here are {', '.join(there)}: say" if there else "Say"
+            example = f"{alone[0]!r}: {there[0] if there else '…'!r}"
+            raise DerivationError(
+                f"equals: the other derivation's {', '.join(alone)} has no partner. {here} which it is, pairing={{{example}}}."
+            )
         if found.op is None:
             found = (seed if found is seed else found.detach()) * tensor(1.0, requires_grad=True)
         mine: dict[Tensor, Tensor | None] = {made.inputs[n]: own for n, own in pairs.items()}
         mine[seed] = None
         if record.order == 2:
             mine[made.dy] = self.d.record.dy
+        self.forward = made.output, mine
         return found, mine
+
+    def _have_the_same_axes(self, pairs: Mapping[str, Tensor]) -> None:
+        """That one letter can stand for both: what varies along an axis there does so here."""
+        here, there = self.d.letters.axes.dims, self._other.letters.axes.dims
+        names: dict[Any, Any] = {}
+        for n, own in pairs.items():
+            t = self._other.record.inputs[n]
+            if t not in there or own not in here:
+                continue
+            axes = [(a, b) for a, b in zip(there[t], here[own]) if a and b]
+            if len(there[t]) != len(here[own]) or any(names.setdefault(a, b) != b for a, b in axes):
+                told = ["(" + ", ".join("·".join(map(str, dim)) or "1" for dim in dims) + ")" for dims in (here[own], there[t])]
+                raise Incomparable(f"{own.name or n} has the axes {told[0]} here and {told[1]} there")
 
     # Other numbers ------------------------------------------------------------------------------------------
 

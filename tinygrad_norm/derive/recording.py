@@ -18,6 +18,7 @@ from ..graph import Graph, axis_names
 from ..norms import Norm, check_settings, draw, get
 from .axes import Axes
 from .errors import DerivationError
+from .extremes import BRANCHES, elsewhere, extremes_of
 from .marks import Place, Size, marks, numbers_on
 
 _PRIMES = (7, 11, 13, 17, 19, 23, 29)
@@ -32,6 +33,7 @@ class Record:
     unknown:  numbers that depend on the sizes in a way that was not found
     notes:    what has to be said of how it was drawn
     others:   the same forward at other sizes, on other numbers; the last at these sizes, where no other are possible
+    extremes: the same at even, equal and single sizes, on much smaller and larger numbers, each with its words
     make:     records the forward once more
     """
 
@@ -47,6 +49,7 @@ class Record:
     unknown: Mapping[Place, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     others: tuple[Record, ...] = ()
+    extremes: tuple[tuple[str, Record], ...] = ()
     make: Callable[..., Record] | None = None
 
 
@@ -121,7 +124,12 @@ def sized(record: Record, name: str) -> Record:
     if not moved:
         same = _alike(record)
         notes += [f"{v:g} is a number, though {n} is as large: the record has no other sizes" for v, n in same.items()]
-    return replace(record, marks=marked, unknown=unknown, others=tuple(others), notes=tuple(dict.fromkeys(notes)))
+    extremes = tuple(extremes_of(record, lambda made: second_of(made, name) if record.order == 2 else made))
+    branches = elsewhere(record.output, ((words, made.output) for words, made in extremes))
+    notes += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
+    return replace(
+        record, marks=marked, unknown=unknown, others=tuple(others), extremes=extremes, notes=tuple(dict.fromkeys(notes))
+    )
 
 
 def sizes_of(record: Record) -> dict[str, float]:
@@ -237,6 +245,8 @@ def _of_function(
             named[n] = tuple(given)
         elif (isinstance(given, (tuple, list)) and all(isinstance(a, str) for a in given)) or isinstance(given, str):
             raise DerivationError(f"derive: inputs={{{n!r}: {given!r}}}: expected the names of its axes, each once, or an array.")
+        elif isinstance(given, (tuple, list)) and any(isinstance(a, str) for a in given):
+            raise DerivationError(f"derive: inputs={{{n!r}: {given!r}}}: an axis is given by its name, not by its size.")
         else:
             value = np.asarray(given.data if isinstance(given, Tensor) else given)
             values[n] = value if value.dtype.kind == "f" else value.astype(np.float64)

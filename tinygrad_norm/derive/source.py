@@ -98,9 +98,17 @@ class NumPy(Hand):
     def __call__(self, node: Node) -> str:
         branches = _branches(node)
         if branches is None:
-            return super().__call__(node)
+            return self.indicator(node) if isinstance(node, Indicator) else super().__call__(node)
         where, yes, no = branches
         return f"np.where({self.indicator(where)[1:-1]}, {self(yes)}, {self(no)})"
+
+    def term(self, node: Node) -> tuple[bool, str]:
+        negative, body = super().term(node)
+        factors = [f for f in (node.factors if isinstance(node, Product) else (node,)) if not isinstance(f, Number)]
+        masks = [isinstance(f, Indicator) for f in factors]
+        if masks and masks[0] and body.startswith("(") and (negative or all(masks)):
+            body = f"1 * {body}"  # NumPy's True + True is True, and there is no −True
+        return negative, body
 
     def factor(self, f: Node, tight: bool) -> str:
         return self(f) if _branches(f) is not None else super().factor(f, tight)

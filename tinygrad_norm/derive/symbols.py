@@ -53,7 +53,7 @@ class Highest(sp.Function):  # type: ignore[misc]
 
 def sigma(expr: Any, axes: Iterable[Any]) -> Any:
     axes = sorted(axes, key=str)
-    return Sigma(expr, *axes) if axes else expr
+    return Sigma(expr, *axes) if axes and expr != 0 else expr
 
 
 @lru_cache(maxsize=100_000)
@@ -289,7 +289,7 @@ def _where(c: Symbol, a: Symbol, b: Symbol) -> Symbol:
 def _highest(x: Symbol, axis: tuple[int, ...]) -> Symbol:
     over = sorted(_reduced(x, axis), key=str)
     dims = tuple(() if k in axis else dim for k, dim in enumerate(x.dims))
-    return Symbol(Highest(x.expr, *over) if over else x.expr, dims, x.home)
+    return Symbol(Highest(x.expr, *over) if over and not x.expr.is_number else x.expr, dims, x.home)
 
 
 def _function(f: Any) -> Callable[..., Symbol]:
