@@ -47,6 +47,7 @@ FUNCTIONS = {  # (a forward, another): equal on the numbers that are drawn first
     "if B != N": (lambda x: x * m(x) if x.shape[0] != x.shape[1] else x * s(x), lambda x: x * m(x)),
     "if N % 4": (lambda x: x * m(x) if x.shape[1] % 4 else x * s(x), lambda x: x * m(x)),
     "if B == 1": (lambda x: x * m(x) if x.shape[0] != 1 else x * s(x), lambda x: x * m(x)),
+    "if large": (lambda x: x * x if x.data.max() < 50 else x, lambda x: x * x),
     "data": (lambda x: x * x * (x.data > 0), lambda x: x * x * ((x.data > 0) & (x.data < 40))),
     "clipped data": (lambda x: x * x.data, lambda x: x * x.data.clip(-50, 50)),
     "mask": (lambda x: x.masked_fill(x.data > 3.5, 0) ** 2, lambda x: x.masked_fill(x.data > 4.5, 0) ** 2),

@@ -1,37 +1,23 @@
 """Are two formulas the same? Four answers, and only one of them is a proof.
 
 Proved is what has one normal form, holds under the same assumptions on both sides, and was found true in numbers on every
-record: at other sizes, on numbers of other signs. Leaves are paired by the caller: the parameters of a function by the names of
-the inputs, or as ``pairing`` says. A constant is data, the same as another one if every entry is, on every record.
+record: at other sizes, on numbers of other signs, and where a forward is most likely another one. Leaves are paired by the
+caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another one if every entry is, on every record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sympy as sp
 
-from ..engine import Tensor, TinygradNormError, history
-from ..graph import Graph
+from ..engine import Tensor, TinygradNormError
 from ..graph.table import number
-from .algebra import with_means
-from .axes import Axes
-from .domain import asked, holds
-from .errors import NotSymbolicError
 from .extremes import BRANCHES, elsewhere
-from .letters import Letters
-from .marks import Place, Size, marks
-from .normal import Normal
-from .other import Incomparable, Leaves, Other, gradient_on, off, tolerance
-from .recording import Record, sizes_of
-from .residual import LONGEST, is_plain, shortest
-from .rules import Rewriting
-from .symbols import Letter, rational
-from .watching import joined, watching
+from .other import Incomparable, Other, gradient_on, off, tolerance
+from .proof import Proof
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -113,11 +99,11 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
     largest = max((n for n in numbers if np.isfinite(n)), default=float("nan"))
     records = [d.record, *(r for r, _ in others)]
     if numbers[0] > allowed:
-        residual = _Proof(d, theirs, records, moved, False).residual
+        residual = Proof(d, theirs, records, moved, False).residual
         return Equality("not equal", numbers[0], residual=residual, records=1)
     if not (np.isfinite(numbers[0]) and np.all(np.isfinite(d.record.output.data))):
         return Equality("not proved", numbers[0], reason="the record holds a number that is not finite")
-    proof = _Proof(d, theirs, records, moved)
+    proof = Proof(d, theirs, records, moved)
     if any(n > allowed for n in [*numbers[1:], extremes.worst]):
         worst = max(n for n in [*numbers[1:], extremes.worst] if n > allowed)
         under = tuple(dict.fromkeys((*proof.needed, *extremes.needed, *proof.assumptions)))
@@ -187,250 +173,3 @@ def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
         return np.broadcast_shapes(shape, whole) == whole and len(shape) <= len(whole)
     except ValueError:
         return False
-
-
-class _Proof:
-    """The symbolic half: both formulas in the same letters, what each takes for granted, and how they differ.
-
-    holds:        the normal forms are one
-    needed:       what one side takes for granted and the other does not
-    assumptions:  all that either takes for granted
-    """
-
-    def __init__(self, d: Derivation, theirs: Other, records: list[Record], moved: bool, prove: bool = True) -> None:
-        self.holds, self.why = False, "the normal forms differ"
-        self.needed: tuple[str, ...] = ()
-        self.assumptions: tuple[str, ...] = tuple(d.assumptions)
-        self.d, self.write, self.records = d, d.writer, records
-        self.options = {a: rational(v) for v, a in d.letters.literals.items()}  # theirs is recorded with my ε
-        self._left: tuple[Any, Any, Other] | None = None
-        self.said: list[str] = [n for n in d.record.notes if not n.startswith(BRANCHES)]
-        self.conditions: list[dict[Any, str]] = []
-        self.domains: list[dict[Any, str]] = []
-        self._safe: set[Any] = set()
-        known = {m.total: m.value for m in d.given}
-        self.normal = normal = Normal(known)
-        try:
-            own = self._read(Other(d, d, None), moved)
-            self.domains[0] |= self._domain(d.letters.graph, d.letters, {})
-            expr = self._read(theirs, moved)
-            held = self._held(moved)
-        except NotSymbolicError as error:
-            self.why = str(error)
-            return
-        mine = d.letters.inlined(d.unabbreviated()).xreplace(self.options).xreplace(held)
-        difference = mine - expr.xreplace(held)
-        self._left = (-difference, held, theirs)
-        if not prove:
-            return
-        one, other = self.conditions[:2]
-        assumed = list(theirs.renamed)
-        assumed += [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
-        zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
-        ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
-        more = {
-            k: text for k, text in their_zero.items() if k not in zero and (k[0], "> 0") not in zero and not _implied(k, ours)
-        }
-        self.holds = normal.is_zero(difference, d.letters) or self._is_own(expr, own, held)
-        if not self.holds and ours:
-            normal = Normal(known, ours)
-            self.holds = normal.is_zero(difference, d.letters)
-        if not self.holds:
-            signs = self._signs(difference)
-            if signs and Normal(known, frozenset(signs)).is_zero(difference, d.letters):
-                self.holds = True
-                used = [a for a in signs if not Normal(known, frozenset(signs) - {a}).is_zero(difference, d.letters)]
-                assumed += [f"{self.write(a)} > 0" for a in used or signs]
-        once = [note for note in d.letters.notes if "occurs once" in note]  # which the formula takes for granted, its record not
-        if once and not normal.is_zero((own - expr).xreplace(held), d.letters):
-            assumed += once
-        assumed += [text for k, text in more.items() if k[1] != "≠ 0" or (k[0], "> 0") not in more]
-        self.said += [text for k, text in zero.items() if k not in their_zero]
-        self.needed = tuple(dict.fromkeys(assumed))
-        lemmas = [m.why for m in d.given]
-        zeros = sorted(normal.nonzero, key=str) if self.holds else []
-        nonzero = [f"{self.write(a)} ≠ 0" for a in zeros if _named(a)]
-        self.assumptions = tuple(dict.fromkeys([*one.values(), *other.values(), *assumed, *self.said, *lemmas, *nonzero]))
-
-    @property
-    def residual(self) -> str | None:
-        """Yours less the derivation's, as a short formula in its letters; None where there is none."""
-        if self._left is None:
-            return None
-        d, (left, held, theirs) = self.d, self._left
-        found, _ = theirs.on(d.record)
-        dims = d.letters.axes.dims[d.record.inputs[d.of]]
-        gap = np.broadcast_to(found.data, d.record.inputs[d.of].shape).astype(np.float64)
-        numbers = d.letters.spread(gap, dims) - d.truth
-
-        def is_it(e: Any) -> bool:
-            plain = e
-            for g, meaning in reversed(list(d.named.items())):
-                plain = plain.xreplace({g: meaning})
-            plain = d.letters.inlined(plain).xreplace(self.options).xreplace(held)
-            return self.normal.is_zero(left - plain, d.letters)
-
-        made = shortest(d, numbers, is_it)
-        if made is None:
-            made = self.normal.short_form(left, d.letters)
-            if made is None or not is_plain(made):
-                return None
-            made = with_means(made)
-        made = Rewriting(d.letters, d.dy, d.writer, d.letters.of[d.record.inputs[d.of]].expr).common(made)[0]
-        text = f"yours − {d.gradient} = {d.writer(made)}"
-        return text if made != 0 and len(text) <= LONGEST else None
-
-    def _is_own(self, expr: Any, own: Any, held: Any) -> bool:
-        """The record's own gradient, read as theirs is; that the formula is this gradient, its derivation has shown."""
-        return bool(expr.xreplace(held) == own.xreplace(held)) and self.d.ok
-
-    def _read(self, other: Other, moved: bool) -> Any:
-        """A formula in my letters, and on what conditions it is so."""
-        with watching() as made:
-            found, leaves = other.on(self.d.record)
-        forward = other.forward
-        with joined(made):
-            others = [(other.on(r)[0], other.forward) for r in self.records[1:]] if moved else []
-            expr = self._formula(found, leaves, [gradient for gradient, _ in others])
-        conditions = self.conditions[-1]
-        if forward is not None:  # what was asked on the way there
-            with joined(made), suppress(NotSymbolicError):
-                self._formula(*forward, [made[0] for _, made in others if made is not None])
-                conditions |= self.conditions.pop()
-                self.domains.pop()
-        return expr
-
-    def _formula(self, found: Tensor, leaves: Leaves, others: list[Tensor]) -> Any:
-        d, mine = self.d, self.d.letters
-        if found.op is None:
-            raise NotSymbolicError("a constant has no formula")
-        fixed = {leaf: mine.axes.dims[t] for leaf, t in leaves.items() if isinstance(t, Tensor) and t in mine.axes.dims}
-        fixed |= {leaf: mine.of[d.record.output].dims for leaf, t in leaves.items() if t is None}
-        graph = Graph(found)
-        axes = Axes(graph, fixed=fixed, known=mine.sizes)
-        if len(axes.sizes) > len(mine.sizes):
-            raise NotSymbolicError("its axes cannot be matched with the derivation's")
-        marked: dict[Place, Size] = {}
-        unknown: dict[Place, float] = {}
-        if len(others) > 1:
-            plain = [found, *others]
-            sizes = [{str(a): float(n) for a, n in mine.sizes.items()}, *(sizes_of(r) for r in self.records[1:])]
-            axis = set(sizes[0])
-            if all(axis <= set(s) for s in sizes):
-                marked, unknown = marks(plain, [{a: s[a] for a in axis} for s in sizes])
-        self.said += [f"{v:g}, which depends on the sizes, is as on the record" for v in dict.fromkeys(unknown.values())]
-        letters = Letters(graph, marks=marked, axes=axes)
-        change: dict[Any, Any] = {}
-        for t, symbol in letters.of.items():
-            a = symbol.expr
-            if a not in letters.leaves or a in change:
-                continue
-            if t in leaves:
-                own = leaves[t]
-                change[a] = (
-                    d.dy if own is None else mine.of[own].expr if own in mine.of else Letter(f"{a.name} of the other", a.axes)
-                )
-            elif a in letters.opaque:
-                change[a] = Letter(f"{a.name} of the other", a.axes)
-            else:
-                change[a] = self._data(t, symbol)
-        self.conditions.append(self._conditions(letters, change))
-        self.domains.append(self._domain(graph, letters, change))
-        return letters.inlined(letters.of[found].expr).xreplace(change).xreplace(self.options)
-
-    def _data(self, t: Tensor, symbol: Any) -> Any:
-        """A constant of theirs: a number where all entries are one, else the letter of mine that has the same entries."""
-        value = t.data
-        if (
-            t.dtype.kind in "iuf"
-            and value.size
-            and np.all(value == value.flat[0])
-            and np.isfinite(value.flat[0])
-            and value.size > 0
-        ):
-            return rational(float(value.flat[0]))
-        d = self.d
-        inputs = {*d.record.inputs.values(), d.record.dy}
-        for own, s in d.letters.of.items():
-            if own.op is not None or own in inputs or s.expr not in d.letters.leaves or d.letters.axes.dims[own] != symbol.dims:
-                continue
-            if own.data.shape == value.shape and np.array_equal(own.data, value):
-                return s.expr
-        return Letter(f"{symbol.expr.name} of the other", symbol.expr.axes)
-
-    def _held(self, moved: bool) -> dict[Any, Any]:
-        """My constants: as what they were made from, as the number that they hold, or as data."""
-        d = self.d
-        inputs = {*d.record.inputs.values(), d.record.dy}
-        wanted = {k: t for k, t in enumerate(d.letters.graph.tensors) if t.op is None and t not in inputs and t in d.letters.of}
-        wanted = {k: t for k, t in wanted.items() if isinstance(d.letters.of[t].expr, Letter)}
-        if not wanted or d.record.order != 1:
-            return {}
-        assert d.record.make is not None
-        with watching() as made:
-            again = d.record.make(on={n: t.data for n, t in d.record.inputs.items()}, numbers=d.record.numbers)
-        tensors = history(again.output)
-        found: dict[Any, Any] = {}
-        pairs = {t: d.record.inputs[n] for n, t in again.inputs.items()}
-        same = len(tensors) == len(d.letters.graph.tensors)
-        for k, t in wanted.items():
-            letter = d.letters.of[t].expr
-            if np.all(t.data == t.data.flat[0]) and t not in made:
-                found[letter] = rational(float(t.data.flat[0])) if not (same and tensors[k] in made) else letter
-            if same and tensors[k] in made:
-                with joined(made):
-                    found[letter] = self._formula(tensors[k], pairs, [])
-        return found
-
-    def _signs(self, difference: Any) -> list[Any]:
-        """Inputs that are positive on the record."""
-        values = self.d.letters.values
-        return [
-            a
-            for a in sorted(difference.atoms(Letter), key=str)
-            if a in values and np.size(values[a]) and np.all(np.asarray(values[a]) > 0)
-        ]
-
-    def _domain(self, graph: Graph, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
-        """Where it is a number, by normal form, in words."""
-
-        def read(x: Any) -> Any:
-            e = letters.of[x].expr if isinstance(x, Tensor) else rational(float(x))
-            return letters.inlined(e).xreplace(change).xreplace(self.options)
-
-        found = {}
-        for e, sign in asked(graph, read):
-            form = self.normal.sign_of(e, self.d.letters)
-            if holds(e, sign) or (form.is_number and form > 0):
-                self._safe |= {(form, s) for s in (("≥ 0",) if sign == "≥ 0" else ("> 0", "≥ 0", "≠ 0"))}
-            else:
-                found[form, sign] = f"{self.write(e)} {sign}"
-        return found
-
-    def _conditions(self, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
-        """What is answered the same by every entry of the record, by normal form, in words."""
-
-        questions = [
-            (letters.inlined(a).xreplace(change), sign, letters.inlined(b).xreplace(change)) for a, sign, b in letters.assumptions
-        ]
-        found: dict[Any, str] = {}
-        for a, sign, b in questions:
-            form = self.normal.form((a - b).xreplace(self.options), self.d.letters)
-            if form.is_number:
-                continue
-            if sign in ("<", "≤"):
-                form, key = -form, {"<": ">", "≤": "≥"}[sign]
-            else:
-                key = sign
-            found[form, key] = f"{self.write(a)} {sign} {self.write(b)}"
-        return found | {n: n for n in letters.notes if "everywhere" in n}
-
-
-def _implied(condition: tuple[Any, str], positive: frozenset[Any]) -> bool:
-    """Whether it follows from letters that are not negative."""
-    form, sign = condition
-    return sign == "≥ 0" and all(f.as_base_exp()[0] in positive for f in sp.Mul.make_args(form))
-
-
-def _named(a: Any) -> bool:
-    return all("⟨" not in x.name for x in a.atoms(Letter))

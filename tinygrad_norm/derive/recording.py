@@ -124,8 +124,10 @@ def sized(record: Record, name: str) -> Record:
     if not moved:
         same = _alike(record)
         notes += [f"{v:g} is a number, though {n} is as large: the record has no other sizes" for v, n in same.items()]
-    extremes = tuple(extremes_of(record, lambda made: second_of(made, name) if record.order == 2 else made))
+    tried = list(extremes_of(record, lambda made: second_of(made, name) if record.order == 2 else made))
+    extremes = tuple((words, made) for words, made in tried if made is not None)
     branches = elsewhere(record.output, ((words, made.output) for words, made in extremes))
+    branches += [words for words, made in tried if made is None]
     notes += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
     return replace(
         record, marks=marked, unknown=unknown, others=tuple(others), extremes=extremes, notes=tuple(dict.fromkeys(notes))
