@@ -60,16 +60,27 @@ claim = Claim(
     says={35: "Batch Normalization is hard to use in recurrent networks"},
     told_by="a blog",
     source="Cooijmans et al. 2016 (arXiv:1603.09025), section 3 and figure 1: statistics differ in the first steps",
-    setting={"net": f"LSTM of {HIDDEN} units at its start, forget bias 2", "x": f"256 sequences of {STEPS} random steps, 128 for the statistics and 128 to be normalized", "dtype": "float64"},
+    setting={
+        "net": f"LSTM of {HIDDEN} units at its start, forget bias 2",
+        "x": f"256 sequences of {STEPS} random steps, 128 for the statistics and 128 to be normalized",
+        "dtype": "float64",
+    },
     differs="At the start: the reason, not a training. The paper normalizes gates and cell, here it is the cell state.",
     experiment=experiment,
     measure="root of the mean over the units of σ² at a step, divided by the statistics' σ²",
     decides="bounded, if below 0.5 at step 1 with the mean of all steps' variances, and 1 within 0.2 with those of the step",
     rule=rule,
-    picture=lambda f: Lines({n: {t: f[f"{n}, step {t}"] for t in SHOWN} for n in ("one for all", "one for each")}, "step", "σ of the normalized cell state (no unit)"),
-    changes={"if one set fitted all steps": {"one for all, step 1": 1.0}, "if one for each did not": {"one for each, step 1": 3.0}},
+    picture=lambda f: Lines(
+        {n: {t: f[f"{n}, step {t}"] for t in SHOWN} for n in ("one for all", "one for each")},
+        "step",
+        "σ of the normalized cell state (no unit)",
+    ),
+    changes={
+        "if one set fitted all steps": {"one for all, step 1": 1.0},
+        "if one for each did not": {"one for each, step 1": 3.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

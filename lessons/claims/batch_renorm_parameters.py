@@ -58,7 +58,11 @@ claim = Claim(
     says={48: "Batch Renormalization adds parameters r and d"},
     told_by="a blog",
     source="Ioffe 2017 (arXiv:1702.03275), algorithm 1: stop_gradient around r and d",
-    setting={"x, dy": "16 samples of 6 features, random, float64", "running": "mean and deviation, random", "rmax, dmax": "3 and 5"},
+    setting={
+        "x, dy": "16 samples of 6 features, random, float64",
+        "running": "mean and deviation, random",
+        "rmax, dmax": "3 and 5",
+    },
     differs="Exact: nothing is trained.",
     experiment=experiment,
     measure="how many numbers are learned; largest difference of dx",
@@ -70,7 +74,7 @@ claim = Claim(
         "if the gradient went through r and d": {"dx − (dx with r, d constant)": 1.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

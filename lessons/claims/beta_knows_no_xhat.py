@@ -54,7 +54,7 @@ claim = Claim(
     picture=lambda f: Dots(f, "largest change of the gradient (units of dy)"),
     changes={"if dβ changed with x": {"dβ": 1.0}, "if dγ did not": {"dγ": 0.0}},
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -67,16 +67,25 @@ claim = Claim(
     says={30: "Better conditioning"},
     told_by="a glossary",
     source="Daneshmand et al. 2020 (arXiv:2003.01652), definition 1 and theorem 2: BatchNorm avoids rank collapse",
-    setting={"net": f"{DEPTHS[-1]} × (linear, norm, ReLU), width {WIDTH}, He's initial values", "data": "128 digits", "dtype": "float64"},
+    setting={
+        "net": f"{DEPTHS[-1]} × (linear, norm, ReLU), width {WIDTH}, He's initial values",
+        "data": "128 digits",
+        "dtype": "float64",
+    },
     differs="At the start only, as the paper's theorem; with ReLU and digits, where the theorem has linear layers.",
     experiment=experiment,
     measure="stable rank ‖H‖²_F/‖H‖² of what goes into the ReLU, from 1 (all alike but for a factor) to 64",
     decides="confirmed or bounded, if BatchNorm's rank at depth 32 is more than twice that without, in every seed; LayerNorm's, too, or not",
     rule=rule,
-    picture=lambda f: Lines({n: {d: f[f"{n}, depth {d}"] for d in DEPTHS} for n in NORMS}, "layers", "stable rank of the activations"),
-    changes={"if LayerNorm kept as many": {"LN, depth 32": "BN, depth 32"}, "if BatchNorm kept no more than none": {"BN, depth 32": "none, depth 32"}},
+    picture=lambda f: Lines(
+        {n: {d: f[f"{n}, depth {d}"] for d in DEPTHS} for n in NORMS}, "layers", "stable rank of the activations"
+    ),
+    changes={
+        "if LayerNorm kept as many": {"LN, depth 32": "BN, depth 32"},
+        "if BatchNorm kept no more than none": {"BN, depth 32": "none, depth 32"},
+    },
     seeds=5,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -55,11 +55,13 @@ claim = Claim(
     rule=rule,
     picture=lambda f: Dots({k: f[k] for k in f if "negative" not in k}, "x ÷ max(x) (no unit)", at={"0": 0.0, "1": 1.0}),
     changes={
-        "if all came to lie between 0 and 1": {k: v for n in ("data around 0", "negative data") for k, v in ((f"least of {n}", 0.0), (f"largest of {n}", 1.0))},
+        "if all came to lie between 0 and 1": {
+            k: v for n in ("data around 0", "negative data") for k, v in ((f"least of {n}", 0.0), (f"largest of {n}", 1.0))
+        },
         "if positive data did not": {"least of positive data": -1.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

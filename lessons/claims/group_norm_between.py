@@ -51,7 +51,9 @@ def rule(f):
 
 claim = Claim(
     title="GroupNorm is a compromise between Layer and Instance, or between Batch and Layer Normalization",
-    says={18: "Group Normalization: a compromise between Layer and Instance Normalization; in another text between Batch and Layer Normalization"},
+    says={
+        18: "Group Normalization: a compromise between Layer and Instance Normalization; in another text between Batch and Layer Normalization"
+    },
     told_by="two glossaries, against each other",
     source="Wu, He 2018 (arXiv:1803.08494), section 3.2 and figure 2",
     setting={"x": "(8, 12, 4, 4), channels of different size, float64", "G": GROUPS, "ε": 1e-5},
@@ -60,14 +62,18 @@ claim = Claim(
     measure="root mean square of the difference between GroupNorm's output and the other norm's",
     decides="corrected, if LN at G = 1 and IN at G = C are met within 1e-12 and BN at no G within 0.1; confirmed (Batch and Layer), if BN is met",
     rule=rule,
-    picture=lambda f: Lines({n: {g: f[f"{n}, G = {g}"] for g in GROUPS} for n in ("LN", "IN", "BN")}, "groups of 12 channels", "rms difference to GroupNorm"),
+    picture=lambda f: Lines(
+        {n: {g: f[f"{n}, G = {g}"] for g in GROUPS} for n in ("LN", "IN", "BN")},
+        "groups of 12 channels",
+        "rms difference to GroupNorm",
+    ),
     changes={
         "if BatchNorm were met at one G": {f"BN, G = {g}": 0.0 for g in GROUPS},
         "if InstanceNorm were not met": {"IN, G = 12": 0.5},
     },
     seeds=3,
     opposed=True,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

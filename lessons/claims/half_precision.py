@@ -63,10 +63,18 @@ claim = Claim(
     measure="largest error of x̂ against float64 statistics of the same numbers",
     decides="bounded, if below 0.05 at a peak of 10 and above 1 at 1000 in float16, and below 0.01 everywhere with float32 statistics",
     rule=rule,
-    picture=lambda f: Lines({k: {p: f[f"{k}, peak {p}"] for p in PEAKS} for k in ("float16", "float32 statistics")}, "largest |x|", "largest error of x̂ (no unit)", log=True),
-    changes={"if float16 statistics were right at 1000": {"float16, peak 1000": 0.001}, "if they were wrong at 10": {"float16, peak 10": 1.0}},
+    picture=lambda f: Lines(
+        {k: {p: f[f"{k}, peak {p}"] for p in PEAKS} for k in ("float16", "float32 statistics")},
+        "largest |x|",
+        "largest error of x̂ (no unit)",
+        log=True,
+    ),
+    changes={
+        "if float16 statistics were right at 1000": {"float16, peak 1000": 0.001},
+        "if they were wrong at 10": {"float16, peak 10": 1.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -56,9 +56,12 @@ claim = Claim(
     decides="corrected, if below 1e-12 for GroupNorm with C groups and not for LayerNorm over (C, H, W)",
     rule=rule,
     picture=lambda f: Dots(f, "largest difference to InstanceNorm (no unit)", log=True),
-    changes={"if LayerNorm over (C, H, W) were the same": {"LN over (C, H, W)": 0.0}, "if GroupNorm were another": {"GN with C groups": 1.0}},
+    changes={
+        "if LayerNorm over (C, H, W) were the same": {"LN over (C, H, W)": 0.0},
+        "if GroupNorm were another": {"GN with C groups": 1.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

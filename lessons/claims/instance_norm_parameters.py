@@ -60,9 +60,12 @@ claim = Claim(
     decides="corrected, if 0 by default, two a channel with affine=True, and y = γ·x̂ + β within 1e-12",
     rule=rule,
     picture=lambda f: Dots({k: f[k] for k in f if k.startswith("parameters")}, "learned numbers, for 6 channels"),
-    changes={"if there were none with affine=True": {"parameters with affine=True": 0}, "if there were always some": {"parameters by default": 12}},
+    changes={
+        "if there were none with affine=True": {"parameters with affine=True": 0},
+        "if there were always some": {"parameters by default": 12},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -54,10 +54,12 @@ claim = Claim(
     measure="numbers computed in forward and backward, over all recorded operations",
     decides="corrected, if neither grows by more than 2.1 when n doubles; confirmed, if only LayerNorm does not",
     rule=rule,
-    picture=lambda f: Lines({k: {n: f[f"{k}, n = {n}"] for n in SIZES} for k in NORMS}, "features n (16 samples)", "numbers computed"),
+    picture=lambda f: Lines(
+        {k: {n: f[f"{k}, n = {n}"] for n in SIZES} for k in NORMS}, "features n (16 samples)", "numbers computed", log=True
+    ),
     changes={"if BatchNorm's cost grew as n²": {"BN, n = 512": 4e6}, "if LayerNorm's did": {"LN, n = 512": 4e6}},
     seeds=2,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -47,10 +47,11 @@ def rule(f):
     if not any(off):
         return Verdict("confirmed", figure, "At every σ that was tried, and after γ and β.")
     return Verdict(
-        "bounded", figure,
+        "bounded",
+        figure,
         "True before γ and β while σ² ≫ ε: x̂ has the deviation σ/√(σ² + ε), and γ and β then give it any. |x̂| ≤ √(N − 1), and of two "
         "numbers x̂ is ±1.",
-    )  # fmt: skip
+    )
 
 
 claim = Claim(
@@ -64,13 +65,15 @@ claim = Claim(
     measure="mean and standard deviation (dividing by N) of the output",
     decides="bounded, if mean 0 within 1e-9 and deviation 1 within 1e-4 at σ = 1, and off by more than 0.1 at σ = 0.001 or after γ = 3",
     rule=rule,
-    picture=lambda f: Lines({"std of x̂": {f"{s:g}": f[f"std at {s:g}"] for s in SIGMAS}}, "σ of x, ε = 10⁻⁵", "std of x̂", at={"1": 1.0}),
+    picture=lambda f: Lines(
+        {"std of x̂": {f"{s:g}": f[f"std at {s:g}"] for s in SIGMAS}}, "σ of x, ε = 10⁻⁵", "std of x̂", at={"1": 1.0}
+    ),
     changes={
         "if the deviation were 1 at every σ and after γ": {"std at 0.001": 1.0, "std after γ = 3, β = 2": 1.0},
         "if the mean were not 0": {"mean": 0.5},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

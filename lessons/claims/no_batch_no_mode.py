@@ -67,7 +67,7 @@ claim = Claim(
         "if BatchNorm's did not": {"BN: y, batch 4 or 32": 0.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

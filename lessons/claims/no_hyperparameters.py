@@ -57,7 +57,11 @@ claim = Claim(
     says={41: "Batch Normalization has no hyperparameters to tune"},
     told_by="a blog",
     source="Ioffe, Szegedy 2015 (arXiv:1502.03167), algorithms 1 and 2: ε, and moving averages; Wu, Johnson 2021 (arXiv:2105.07576) on the rest",
-    setting={"layer": "BatchNorm1d(6), PyTorch's defaults", "data": "100 batches of 16 samples, N(3, 0.1²)", "then": "inference on 16 more"},
+    setting={
+        "layer": "BatchNorm1d(6), PyTorch's defaults",
+        "data": "100 batches of 16 samples, N(3, 0.1²)",
+        "then": "inference on 16 more",
+    },
     differs="Exact. Nothing is trained: only the running statistics move.",
     experiment=experiment,
     measure="root mean square of the change of the output in inference (no unit: σ of x̂)",
@@ -66,7 +70,7 @@ claim = Claim(
     picture=lambda f: Dots(f, "rms change of the output in inference (no unit)", log=True),
     changes={"if none changed anything": dict.fromkeys(OTHERS, 0.0), "if momentum did not": {"momentum 0.1 → 0.01": 0.0}},
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

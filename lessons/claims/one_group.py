@@ -40,10 +40,11 @@ def rule(f):
         if (places < 1e-12).all():
             return Verdict("confirmed", figure, "Whatever the axes are.")
         return Verdict(
-            "bounded", figure,
+            "bounded",
+            figure,
             "True of x̂, where LayerNorm is over all axes but the batch. The LayerNorm of transformers, over C at each token, is another. "
             f"γ and β differ, too: here {f['parameters of GN(1)'][0]:.0f} numbers and {f['parameters of LN over C, H, W'][0]:.0f}.",
-        )  # fmt: skip
+        )
     return Verdict("refuted here", figure, "Not even over all axes.")
 
 
@@ -64,7 +65,7 @@ claim = Claim(
         "if that over C, H, W were another": {"LN over C, H, W": 1.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ claim = Claim(
         "if it were not x/√mean(x²)": {"PowerNorm is x ÷ the root of mean x²": 1.0},
     },
     seeds=2,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

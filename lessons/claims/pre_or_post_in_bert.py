@@ -61,17 +61,28 @@ claim = Claim(
     says={37: "Layer Normalization before each sublayer in BERT and GPT; in another text after each"},
     told_by="two glossaries (before) and an encyclopedia (after)",
     source="Devlin et al. 2018 (arXiv:1810.04805), section 3, as Vaswani et al. 2017 (arXiv:1706.03762), section 3.1; Radford et al. 2019 (GPT-2), section 2.3",
-    setting={"net": "6 encoder layers, width 32, 4 heads, at their start", "x": "4 × 8 tokens, random, float64", "weights": "the same in both"},
+    setting={
+        "net": "6 encoder layers, width 32, 4 heads, at their start",
+        "x": "4 × 8 tokens, random, float64",
+        "weights": "the same in both",
+    },
     differs="At the start, small; which model has which is read in the papers, not run.",
     experiment=experiment,
     measure="standard deviation over the features of a token's output; root mean square of the difference of the outputs",
     decides="corrected, if the outputs differ, post-LN's σ is 1 within 0.001 and pre-LN's above 1.1; confirmed, if they do not differ",
     rule=rule,
-    picture=lambda f: Dots({k.removeprefix("σ of a token's output, "): f[k] for k in list(f)[:2]}, "σ of a token's output after 6 layers (no unit)", at={"1": 1.0}),
-    changes={"if both places were one function": {"difference with the same weights": 0.0}, "if pre-LN's output were normalized": {"σ of a token's output, pre (GPT-2)": 1.0}},
+    picture=lambda f: Dots(
+        {k.removeprefix("σ of a token's output, "): f[k] for k in list(f)[:2]},
+        "σ of a token's output after 6 layers (no unit)",
+        at={"1": 1.0},
+    ),
+    changes={
+        "if both places were one function": {"difference with the same weights": 0.0},
+        "if pre-LN's output were normalized": {"σ of a token's output, pre (GPT-2)": 1.0},
+    },
     seeds=3,
     opposed=True,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

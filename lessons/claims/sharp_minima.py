@@ -50,10 +50,11 @@ def rule(f):
     figure = f"one function, one loss (|Δ| {same:.0e}), and a sharpness of {f['sharpness at 10·W'].mean():.1g} or {f['sharpness at 0.1·W'].mean():.2g}"
     if same < 1e-9 and (ratio > 1000).all():
         return Verdict(
-            "undecided", figure,
+            "undecided",
+            figure,
             "Sharpness in W depends on ‖W‖, which the function does not. It would take a measure that is the same for W and s·W, and the "
             "minima that training finds, with a norm and without, in networks where they generalize differently.",
-        )  # fmt: skip
+        )
     return Verdict("bounded", figure, "The measure is the same at every scale here, and can be asked.")
 
 
@@ -68,10 +69,15 @@ claim = Claim(
     measure="largest |eigenvalue| of the Hessian in W, by 12 power iterations on tn.hvp",
     decides="undecided, if the losses at 0.1·W and 10·W are equal within 1e-9 and the sharpness 1000 times as large; else bounded",
     rule=rule,
-    picture=lambda f: Lines({"LayerNorm": {f"{s:g}": f[f"sharpness at {s:g}·W"] for s in SCALES}}, "scale s of W (the same function at each)", "largest |eigenvalue| of the Hessian", log=True),
+    picture=lambda f: Lines(
+        {"LayerNorm": {f"{s:g}": f[f"sharpness at {s:g}·W"] for s in SCALES}},
+        "scale s of W (the same function at each)",
+        "largest |eigenvalue| of the Hessian",
+        log=True,
+    ),
     changes={"if the sharpness did not depend on the scale": {"sharpness at 0.1·W": "sharpness at 10·W"}},
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

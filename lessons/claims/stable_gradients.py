@@ -58,10 +58,18 @@ claim = Claim(
     measure="largest singular value of J; the number of singular values that are not 0",
     decides="bounded, if ‖J‖·σ is 1 within 1e-6 at every σ; confirmed, if ‖J‖ varies by less than a factor of 2",
     rule=rule,
-    picture=lambda f: Lines({"‖J‖": {f"{s:g}": f[f"‖J‖ at σ = {s:g}"] for s in SIGMAS}}, "σ of x", "largest singular value of ∂y/∂x (1/unit of x)", log=True),
-    changes={"if ‖J‖ were 1 at every σ": {f"‖J‖ at σ = {s:g}": 1.0 for s in SIGMAS}, "if it were not 1/σ": {"‖J‖·σ at σ = 0.01": 3.0}},
+    picture=lambda f: Lines(
+        {"‖J‖": {f"{s:g}": f[f"‖J‖ at σ = {s:g}"] for s in SIGMAS}},
+        "σ of x",
+        "largest singular value of ∂y/∂x (1/unit of x)",
+        log=True,
+    ),
+    changes={
+        "if ‖J‖ were 1 at every σ": {f"‖J‖ at σ = {s:g}": 1.0 for s in SIGMAS},
+        "if it were not 1/σ": {"‖J‖·σ at σ = 0.01": 3.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -59,10 +59,14 @@ claim = Claim(
     measure="largest difference to the sums; length of the gradient at four times the batch, relative to once",
     decides="confirmed, if both differences are below 1e-12 and both lengths 4; else corrected",
     rule=rule,
-    picture=lambda f: Dots({k: f[k] for k in ("dγ, batch ×4", "dβ, batch ×4")}, "length, relative to the batch once", at={"a mean: 1": 1.0, "a sum: 4": 4.0}),
+    picture=lambda f: Dots(
+        {k: f[k] for k in ("dγ, batch ×4", "dβ, batch ×4")},
+        "length, relative to the batch once",
+        at={"a mean: 1": 1.0, "a sum: 4": 4.0},
+    ),
     changes={"if they were means": {"dγ, batch ×4": 1.0, "dβ, batch ×4": 1.0}},
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

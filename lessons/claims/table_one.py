@@ -44,8 +44,13 @@ def experiment(seed):
     }
     one = lambda n: np.where(np.arange(n) == 1, DELTA, 1.0)  # noqa: E731
     changes = (
-        (x, DELTA * W), (x, W + rng.normal(size=(D, 1))), (x, W * one(H)), (DELTA * x, W), (x + rng.normal(size=D), W), (x * one(B)[:, None], W),
-    )  # fmt: skip
+        (x, DELTA * W),
+        (x, W + rng.normal(size=(D, 1))),
+        (x, W * one(H)),
+        (DELTA * x, W),
+        (x + rng.normal(size=D), W),
+        (x * one(B)[:, None], W),
+    )
     found = {f"{n}, {c}": np.abs(f(*new) - f(x, W)).max() for n, f in norms.items() for c, new in zip(CASES, changes)}
     h = x[:, :H]
     found["LN, one feature"] = np.abs(F.layer_norm(t(h * one(H)), H, eps=0.0).data - F.layer_norm(t(h), H, eps=0.0).data).max()
@@ -67,10 +72,11 @@ def rule(f):
         return Verdict("undecided", figure, f"Not as in the papers' tables: {', '.join(wrong)}.")
     if (f["LN, one feature"] > 0.1).all():
         return Verdict(
-            "corrected", figure,
+            "corrected",
+            figure,
             "LayerNorm does not see the scale of a whole sample; the scale of one feature it does, which is what BatchNorm does not see. "
             f"All {len(expected)} places are zeros or non-zeros as the papers' tables have them.",
-        )  # fmt: skip
+        )
     return Verdict("confirmed", figure, "LayerNorm does not see the scale of a feature.")
 
 
@@ -80,10 +86,18 @@ def picture(f):
 
 claim = Claim(
     title="LayerNorm is scale invariant with respect to the input features",
-    says={21: "Scale invariance with respect to the input features (of LayerNorm)", 52: "Ba et al.'s table 1: what is invariant to what"},
+    says={
+        21: "Scale invariance with respect to the input features (of LayerNorm)",
+        52: "Ba et al.'s table 1: what is invariant to what",
+    },
     told_by="a glossary",
     source="Ba et al. 2016 (arXiv:1607.06450), table 1 and section 5.1; Zhang, Sennrich 2019 (arXiv:1910.07467), table 1",
-    setting={"x": f"{B} samples of {D} features", "W": f"{D}×{H}, normalized is x·W", "changes": f"times {DELTA}, or a random shift", "ε": 0.0},
+    setting={
+        "x": f"{B} samples of {D} features",
+        "W": f"{D}×{H}, normalized is x·W",
+        "changes": f"times {DELTA}, or a random shift",
+        "ε": 0.0,
+    },
     differs="Exact. ε is 0, as in the papers; with ε > 0 the zeros hold while σ² ≫ ε.",
     experiment=experiment,
     measure="the largest change of the normalized output",
@@ -96,7 +110,7 @@ claim = Claim(
         "if BatchNorm saw the weights' scale": {"BN, weights": 1.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

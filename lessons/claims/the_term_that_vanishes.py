@@ -52,10 +52,11 @@ def rule(f):
     zero = (f["two-pass, smallest route"] < 1e-12).all()
     if zero and (f["one-pass, smallest route"] > 1e-3).all() and (one > 1000 * two).all():
         return Verdict(
-            "bounded", figure,
+            "bounded",
+            figure,
             "True where the variance is the mean of (x − μ)². In the graph of E[x²] − μ² no route vanishes; large ones cancel, in float64 "
             "here, and in float32 from offsets of some hundreds on.",
-        )  # fmt: skip
+        )
     if zero:
         return Verdict("confirmed", figure, "In both graphs.")
     return Verdict("refuted here", figure, "No route is zero.")
@@ -72,13 +73,18 @@ claim = Claim(
     measure="largest error of dx, which does not depend on the offset; length of the smallest route's share at an offset of 10",
     decides="bounded, if the smallest route is below 1e-12 two-pass and above 1e-3 one-pass, and the error at 10⁶ 1000 times as large",
     rule=rule,
-    picture=lambda f: Lines({n: {f"{o:g}": f[f"{n} at {o:g}"] for o in OFFSETS} for n in ("two-pass", "one-pass")}, "offset of x (σ = 1)", "largest error of dx", log=True),
+    picture=lambda f: Lines(
+        {n: {f"{o:g}": f[f"{n} at {o:g}"] for o in OFFSETS} for n in ("two-pass", "one-pass")},
+        "offset of x (σ = 1)",
+        "largest error of dx",
+        log=True,
+    ),
     changes={
         "if a route vanished in the one-pass graph, too": {"one-pass, smallest route": 0.0},
         "if none did in the two-pass graph": {"two-pass, smallest route": 1.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

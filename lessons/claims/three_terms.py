@@ -85,13 +85,15 @@ claim = Claim(
     measure="largest difference of dx; lengths of the routes; operations of forward and gradient on the record",
     decides="confirmed, if the formula is within 1e-12 of the record, one route below 1e-12, the others above 1e-3, and fewer operations",
     rule=rule,
-    picture=lambda f: Dots({k: f[k] for k in ("formula against record", "fourth route", "next smallest route")}, "length (no unit)", log=True),
+    picture=lambda f: Dots(
+        {k: f[k] for k in ("formula against record", "fourth route", "next smallest route")}, "length (no unit)", log=True
+    ),
     changes={
         "if the formula had another value": {"formula against record": 0.1},
         "if it took as many operations": {"operations, formula": "operations, record"},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -59,16 +59,23 @@ claim = Claim(
     says={49: "By Batch Normalization the weights get a new, standard distribution, against “covariance shift”"},
     told_by="a blog",
     source="Ioffe, Szegedy 2015 (arXiv:1502.03167), section 2 (“covariate shift”) and algorithm 1: “values of x over a mini-batch”",
-    setting={"x": "512 samples of 4 features, exponential", "net": "Linear(4, 4), BatchNorm1d(4)", "mode": "training, one forward pass"},
+    setting={
+        "x": "512 samples of 4 features, exponential",
+        "net": "Linear(4, 4), BatchNorm1d(4)",
+        "mode": "training, one forward pass",
+    },
     differs="Exact: one forward pass; nothing is trained.",
     experiment=experiment,
     measure="largest change of a weight; variance; skewness E[(x − μ)³]/σ³, 0 for a normal distribution",
     decides="corrected, if no weight changes, the variance becomes 1 within 0.01, and the skewness stays within 1e-9 and is not 0",
     rule=rule,
-    picture=lambda f: Dots(f, "see the names (no unit)"),
-    changes={"if the weights changed": {"change of the weights": 0.1}, "if the distribution got another shape": {"change of the skewness": 1.0}},
+    picture=lambda f: Dots({k: f[k] for k in ("variance before", "variance after")}, "variance of the activations (no unit)"),
+    changes={
+        "if the weights changed": {"change of the weights": 0.1},
+        "if the distribution got another shape": {"change of the skewness": 1.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -66,9 +66,12 @@ claim = Claim(
     decides="bounded, if below 1e-12 for BatchNorm and above 0.1 for LayerNorm with the best γ and β",
     rule=rule,
     picture=lambda f: Dots({k: f[k] for k in list(f)[:3]}, "rms of what is not restored (units of x; σ = 3)", log=True),
-    changes={"if LayerNorm's input came back, too": {"LN, best γ and β": 0.0}, "if BatchNorm's did not": {"BN, γ = σ, β = μ": 1.0}},
+    changes={
+        "if LayerNorm's input came back, too": {"LN, best γ and β": 0.0},
+        "if BatchNorm's did not": {"BN, γ = σ, β = μ": 1.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ claim = Claim(
         "if it were wrong for vectors": {"vectors (N, C), m = N": 1.0},
     },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

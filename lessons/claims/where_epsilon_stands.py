@@ -43,10 +43,11 @@ def rule(f):
     figure = f"at σ = ε: rms of x̂ {inside.mean():.4f} inside, {outside.mean():.2f} outside"
     if (outside > 10 * inside).all() and np.allclose(inside, 1e-5 / np.sqrt(1e-10 + EPS)):
         return Verdict(
-            "corrected", figure,
+            "corrected",
+            figure,
             f"√(σ² + ε) and σ + ε are two functions: {ratio:.0f} times apart at σ = ε, and on a constant row the gradient of the second is "
             f"{slope:.0f} times as long. Frameworks compute the first; the LayerNorm paper has no ε at all.",
-        )  # fmt: skip
+        )
     return Verdict("confirmed", figure, "The two are as good as the same.")
 
 
@@ -62,12 +63,15 @@ claim = Claim(
     decides="corrected, if at σ = ε the outside form is more than 10 times the inside form, and that is σ/√(σ² + ε); else confirmed",
     rule=rule,
     picture=lambda f: Lines(
-        {w: {f"{s:g}": f[f"rms {w} {s:g}"] for s in SIGMAS} for w in ("inside", "outside")}, "σ of x", "rms of x̂ (1 = unit variance)", log=True
+        {w: {f"{s:g}": f[f"rms {w} {s:g}"] for s in SIGMAS} for w in ("inside", "outside")},
+        "σ of x",
+        "rms of x̂ (1 = unit variance)",
+        log=True,
     ),
     changes={"if both forms gave x̂ the same size": {"rms outside 1e-05": "rms inside 1e-05"}},
     seeds=3,
     opposed=True,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -59,9 +59,12 @@ claim = Claim(
     decides="corrected, if the mean over features is within 1e-12 and that over the batch off by more than 0.1",
     rule=rule,
     picture=lambda f: Dots(f, "largest error of dx (units of dy/σ)", log=True),
-    changes={"if the mean over the batch gave the gradient": {"over the batch": 0.0}, "if neither did": {"over the features": 1.0}},
+    changes={
+        "if the mean over the batch gave the gradient": {"over the batch": 0.0},
+        "if neither did": {"over the features": 1.0},
+    },
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

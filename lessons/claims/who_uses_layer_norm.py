@@ -41,10 +41,11 @@ def rule(f):
     figure = f"GN(32) on 320 channels differs from LN by {100 * off.min():.0f} % of its size or more"
     if (off > 0.1).all():
         return Verdict(
-            "corrected", figure,
+            "corrected",
+            figure,
             "The convolutions of that U-Net use GroupNorm with 32 groups, another function; its attention blocks use LayerNorm. Who uses what "
             "is for the papers to say: run here is only whether it matters.",
-        )  # fmt: skip
+        )
     return Verdict("confirmed", figure, "GroupNorm with 32 groups is as good as LayerNorm here.")
 
 
@@ -53,7 +54,10 @@ claim = Claim(
     says={51: "Layer Normalization is used in Stable Diffusion, VAEs, GANs, reinforcement learning"},
     told_by="a glossary",
     source="Rombach et al. 2022 (arXiv:2112.10752) and its code, model.py: Normalize = GroupNorm(num_groups=32); Ho et al. 2020 (arXiv:2006.11239), appendix B: group normalization",
-    setting={"h": "digits through a convolution of 320 channels at its start, (4, 320, 8, 8)", "norms": "GroupNorm(32), LayerNorm"},
+    setting={
+        "h": "digits through a convolution of 320 channels at its start, (4, 320, 8, 8)",
+        "norms": "GroupNorm(32), LayerNorm",
+    },
     differs="At the start; what is used where is read in the papers, not run.",
     experiment=experiment,
     measure="root mean square of the difference of the outputs, relative to the output",
@@ -62,7 +66,7 @@ claim = Claim(
     picture=lambda f: Dots({f"GN(32) to {k}": f[k] for k in list(f)[:2]}, "difference ÷ size of the output (no unit)"),
     changes={"if they were the same function": {"LN over C, H, W": 0.0}},
     seeds=3,
-)  # fmt: skip
+)
 
 # %%
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from ..engine import OptionError
 from ..engine.files import write_whole
 from ..graph.table import to_json
-from ..learn import WORDS, Claim, Result, agreement, claim, claim_names, overview, page, run, stored
+from ..learn import WORDS, Claim, Result, agreement, claim, claim_names, claims_folder, overview, page, run, stored
 from ..learn.catalogue import known
 from .common import FAILS, HOLDS, folder, has_unicode, printable, show
 
@@ -58,7 +59,7 @@ def run_claims(args: argparse.Namespace) -> int:
         if args.json:
             print(_as_list(found))
         else:
-            show(overview(found, ascii=not has_unicode(sys.stdout)))
+            show(overview(found, ascii=not has_unicode(sys.stdout), columns=_columns()))
         return HOLDS
     one = claim(args.name)
     result = stored(args.name)
@@ -70,6 +71,7 @@ def run_claims(args: argparse.Namespace) -> int:
         print(_as_list([result]))
     else:
         _page(one, result, said)
+        show("" if args.out else f"\npicture: {claims_folder() / 'pictures' / f'{result.name}.svg'}")
     return HOLDS
 
 
@@ -100,6 +102,11 @@ def _run(args: argparse.Namespace, names: list[str]) -> int:
             "bold",
         )
     return FAILS if fails else HOLDS
+
+
+def _columns() -> int | None:
+    """How wide the terminal is; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _page(one: Claim, result: Result, said: str | None) -> None:

@@ -7,26 +7,34 @@ from .pages import overview, page, readme
 from .result import Result, read
 from .running import Agreement, agreement, run
 from .showing import show
+from .trials import CHANCE, Digits, accuracy, last_loss, standardized, steps_to, trained
 
 __all__ = [
+    "CHANCE",
     "WORDS",
     "Agreement",
     "Chart",
     "Claim",
+    "Digits",
     "Dots",
     "Figures",
     "Lines",
     "Result",
     "Verdict",
+    "accuracy",
     "agreement",
     "claim",
     "claim_names",
     "claims_folder",
+    "last_loss",
     "overview",
     "page",
     "read",
     "readme",
     "run",
     "show",
+    "standardized",
+    "steps_to",
     "stored",
+    "trained",
 ]

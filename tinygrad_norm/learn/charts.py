@@ -76,8 +76,10 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def _shown(value: float) -> str:
     if not math.isfinite(value):
         return "∞"
-    if value > 0 and not 1e-3 <= value < 1e5 and math.log10(value) == round(math.log10(value)):
+    if value > 0 and not 1e-3 <= value < 1e6 and math.log10(value) == round(math.log10(value)):
         return f"10{str(round(math.log10(value))).translate(_RAISED)}"
+    if 1e4 <= abs(value) < 1e7:
+        return f"{value:,.0f}".replace("-", "−")
     return number(float(f"{value:.12g}")).replace("-", "−")
 
 
@@ -130,7 +132,9 @@ _SHAPES = ("disc", "ring", "square", "triangle", "cross", "diamond")
 class Lines:
     """A line for each series: the mean over the seeds at each place, a bar from the least to the largest.
 
-    series: by name, then by place in the order along the axis, the values of all seeds; x, y: what the axes are, with their units
+    series: by name, then by place in the order along the axis, the values of all seeds; places that are positive numbers far apart
+            stand by their logarithms, others evenly
+    x, y:   what the axes are, with their units
     """
 
     series: Mapping[str, Mapping[Any, Any]]
@@ -146,7 +150,7 @@ class Lines:
         scale = Scale.of([x for s in series.values() for v in s.values() for x in v], self.log, list(self.at.values()))
         top, foot, left = 34.0, 274.0, 76.0
         right = _WIDE - 40 - max(text_width(clean(k), SIZE) for k in (*series, *self.at))
-        xs = {p: left + 20 + (right - left - 40) * (i / max(len(places) - 1, 1)) for i, p in enumerate(places)}
+        xs = {p: left + 20 + (right - left - 40) * share for p, share in zip(places, _along(places))}
 
         def height(v: float) -> float:
             return foot - (foot - top) * scale(v)
@@ -185,6 +189,17 @@ class Lines:
 
 
 Chart = Dots | Lines
+
+
+def _along(places: Sequence[str]) -> list[float]:
+    """Between 0 and 1: by their logarithms, if they are positive numbers and far apart; else evenly."""
+    try:
+        values = [math.log(float(p)) for p in places]
+    except ValueError:  # words, or not positive
+        values = []
+    if values and values[-1] != values[0] and max(values) - min(values) > math.log(8):
+        return [(v - values[0]) / (values[-1] - values[0]) for v in values]
+    return [i / max(len(places) - 1, 1) for i in range(len(places))]
 
 
 def _apart(ends: list[tuple[float, str, str]], least: float) -> list[tuple[float, str, str]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import DTypeError, OptionError, describe
+from ..engine import OptionError, describe
 from .charts import Chart
 
 Figures = Mapping[str, NDArray[np.float64]]
@@ -95,7 +95,7 @@ def gathered(experiment: Any, seeds: list[int], tell: Callable[[int], None] | No
     for i, seed in enumerate(seeds):
         rows.append(experiment(seed))
         if rows[-1].keys() != rows[0].keys():
-            raise DTypeError(
+            raise OptionError(
                 f"claim: seed {seed} gives the figures {', '.join(rows[-1])}, and seed {seeds[0]} {', '.join(rows[0])}."
             )
         if tell is not None:

@@ -20,15 +20,14 @@ def _seconds(result: Result) -> str:
     return f"{result.seconds:.1f}" if result.seconds >= 0.1 else "<0.1"
 
 
-def overview(results: Sequence[Result], ascii: bool = False) -> str:
-    """A line for each claim: its name, the verdict, the one figure, the seconds it takes to run again; then how many of each verdict."""
-    lines = [
-        table(
-            ("claim", "verdict", "figure", "s"),
-            [(r.name, r.verdict.word, r.verdict.figure, _seconds(r)) for r in results],
-            ascii=ascii,
-        )
-    ]
+def overview(results: Sequence[Result], ascii: bool = False, columns: int | None = None) -> str:
+    """A line for each claim: its name, the verdict, the seconds it takes to run again, the one figure; then how many of each verdict.
+
+    columns: how wide a terminal is; what is longer is cut off, with … at the end
+    """
+    rows = [(r.name, r.verdict.word, _seconds(r), r.verdict.figure) for r in results]
+    lines = table(("claim", "verdict", "s", "figure"), rows, ascii=ascii).splitlines()
+    lines = lines if columns is None else [line if len(line) <= columns else line[: columns - 1].rstrip() + "…" for line in lines]
     counts = Counter(r.verdict.word for r in results)
     lines += [
         "",
