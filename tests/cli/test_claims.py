@@ -22,7 +22,7 @@ def test_the_table(capsys):
 def test_a_page(capsys):
     assert main(["claims", "table-one"]) == 0
     out = capsys.readouterr().out
-    for part in ("said by", "arXiv:1607.06450", "by seed 0 1 2", "verdict: corrected", "what would change it"):
+    for part in ("said by", "arXiv:1607.06450", "± std", "seed 0", "verdict: corrected", "what would change it"):
         assert part in out
 
 

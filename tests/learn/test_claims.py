@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tinygrad_norm import OptionError
+from tinygrad_norm import FileError, OptionError
 from tinygrad_norm.learn import (
     WORDS,
     Claim,
-    Dots,
     Verdict,
+    agreement,
     claim,
     claim_names,
     claims_folder,
     overview,
     page,
+    read,
     readme,
     run,
     stored,
@@ -90,6 +92,7 @@ def test_every_page_names_its_source_and_prints():
         assert all(part in text for part in (result.verdict.word, result.title, "what would change it"))
         assert all(line == line.rstrip() for line in text.splitlines())
     assert all(name in overview(list(RESULTS.values())) for name in NAMES)
+    assert max(map(len, overview(list(RESULTS.values()), columns=80).splitlines()[:-1])) <= 80
 
 
 def test_files_are_lessons():
@@ -110,6 +113,39 @@ def test_a_claim_runs_again(name):
     assert np.isfinite(result.seconds)
 
 
+def test_a_result_comes_back_from_its_file(tmp_path):
+    result = RESULTS["table-one"]
+    strange = replace(result, figures={"x": np.array([1 / 3, np.inf]), "y": np.array([0.0, 1e-300])})
+    back = read(strange.save(tmp_path))
+    assert all(np.array_equal(back.figures[k], v) for k, v in strange.figures.items())
+    assert replace(back, figures={}) == replace(strange, figures={})
+    for content in ("{", "[]", '{"form": "another"}'):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(FileError, match="is no result of a claim"):
+            read(tmp_path / "bad.json")
+    with pytest.raises(FileError, match="No such file"):
+        read(tmp_path / "none.json")
+
+
+def test_what_depends_on_the_processor_is_said():
+    here = RESULTS["table-one"]
+    other = replace(here, verdict=Verdict("confirmed", "", ""), processor="Abacus", seeds=[0])
+    assert agreement(here, here).ok
+    assert agreement(None, here).ok
+    found = agreement(other, here)
+    assert not found.ok
+    assert re.search(r"stored confirmed, here corrected .*another processor than Abacus.*3 seeds here, 1 there", found.text)
+
+
+def test_seeds_must_have_the_same_figures():
+    one = Claim(**{**ALL["three-terms"].__dict__, "experiment": lambda seed: {f"x{seed}": 1.0}})
+    with pytest.raises(OptionError, match="seed 1 gives the figures x1, and seed 0 x0"):
+        run("bad", one)
+    for seeds in (0, -1):
+        with pytest.raises(OptionError, match="seeds"):
+            run("bad", one, seeds)
+
+
 def test_a_rule_gives_one_of_the_five_words():
     one = ALL["three-terms"]
     for wrong in (Verdict("false", "", ""), "confirmed", None):
@@ -124,12 +160,3 @@ def test_names_that_are_none():
     with pytest.raises(OptionError, match=r"'table-two' is no claim; did you mean table-one"):
         claim("table-two")
     assert claim("table_one").title == ALL["table-one"].title
-
-
-def test_pictures_hold_what_is_strange():
-    text = Dots({"<a> & b": [0.0, 1e-9], "far": [np.inf, 2.0]}, "size", log=True).svg("<t>")
-    assert "&lt;a&gt; &amp; b" in text
-    assert "<title>&lt;t&gt;</title>" in text
-    assert not re.search(r"nan|inf[^o]", text)
-    assert ">0<" in text
-    assert ">∞<" in text

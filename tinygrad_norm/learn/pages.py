@@ -37,24 +37,17 @@ def overview(results: Sequence[Result], ascii: bool = False, columns: int | None
 
 
 def figures(result: Result, ascii: bool = False) -> str:
-    """By seed, with mean and standard deviation; figures that are the same for every seed once."""
+    """A line for each: mean and standard deviation over the seeds, then seed by seed."""
     rows = []
     for name, values in result.figures.items():
-        with np.errstate(invalid="ignore"):
-            spread = float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else None
-        rows.append(
-            (
-                name,
-                _number(float(values.mean())),
-                "" if spread is None else _number(spread),
-                "  ".join(_number(float(v)) for v in values),
-            )
-        )
-    return table(("figure", "mean", "± std", "by seed " + " ".join(map(str, result.seeds))), rows, ascii=ascii)
+        spread = values.std(ddof=1) if len(values) > 1 and np.isfinite(values).all() else None
+        rows.append((name, _number(values.mean()), "" if spread is None else _number(spread), *map(_number, values)))
+    first, *others = map(str, result.seeds)
+    return table(("figure", "mean", "± std", f"seed {first}", *others), rows, ascii=ascii)
 
 
-def _number(value: float) -> str:
-    return "∞" if value == np.inf else number(value)
+def _number(value: Any) -> str:
+    return number(float(value)) if np.isfinite(value) else "inf"
 
 
 def page(claim: Claim, result: Result, ascii: bool = False) -> str:
