@@ -68,7 +68,7 @@ claim = Claim(
     title="The noise of the batch regularizes",
     says={31: "Batch noise regularizes (one text says it of Layer Normalization)"},
     told_by="a glossary and a blog of BatchNorm, a glossary of LayerNorm",
-    source="Ioffe, Szegedy 2015 (arXiv:1502.03167), section 3.4; Luo et al. 2018 (arXiv:1809.00846), section 2",
+    source="Ioffe, Szegedy 2015 (arXiv:1502.03167), section 3.4; Luo et al. 2018 (arXiv:1809.00846)",
     setting={
         "net": "MLP 3×64, norm before ReLU, He's initial values",
         "data": f"{COUNT} digits, 297 held out",

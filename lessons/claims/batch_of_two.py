@@ -55,7 +55,7 @@ def rule(f):
             "confirmed",
             figure,
             f"The running statistics are not what breaks it: by the test's own statistics {own:.0f} % are wrong, too. It is x̂ = ±1, and a "
-            f"gradient of {f['median |dx|, batch 2'].mean():.0e} where a batch of 32 has {f['median |dx|, batch 32'].mean():.1f}.",
+            f"gradient of {f['median |dx|, batch 2'].mean():.1g} where a batch of 32 has {f['median |dx|, batch 32'].mean():.1f}.",
         )
     if (ratio["BN"] > 2).all():
         return Verdict("bounded", figure, "BatchNorm needs the batch; one of the others is not indifferent to it here.")

@@ -41,7 +41,7 @@ def experiment(seed):
 # %%
 def rule(f):
     new, old, off = f.values()
-    figure = f"{new[0]:.0f} learned numbers against {old[0]:.0f} of BatchNorm; dx with r, d constant within {off.max():.0e}"
+    figure = f"{new[0]:.0f} learned numbers against {old[0]:.0f} of BatchNorm; dx with r, d constant within {off.max():.1g}"
     if (new > old).all():
         return Verdict("confirmed", figure, "It learns more.")
     if (new == old).all() and (off < 1e-9).all():

@@ -66,7 +66,7 @@ claim = Claim(
     title="Normalization makes the problem better conditioned",
     says={30: "Better conditioning"},
     told_by="a glossary",
-    source="Daneshmand et al. 2020 (arXiv:2003.01652), definition 1 and theorem 2: BatchNorm avoids rank collapse",
+    source="Daneshmand et al. 2020 (arXiv:2003.01652): BatchNorm avoids rank collapse",
     setting={
         "net": f"{DEPTHS[-1]} × (linear, norm, ReLU), width {WIDTH}, He's initial values",
         "data": "128 digits",

@@ -67,7 +67,7 @@ claim = Claim(
     title="Leave out dropout when using BatchNorm",
     says={32: "Less need of dropout; leave it out when using Batch Normalization"},
     told_by="a blog",
-    source="Li et al. 2019 (arXiv:1801.05134), section 3.1, eq. 9 (variance shift); Ioffe, Szegedy 2015 (arXiv:1502.03167), section 4.2.1",
+    source="Li et al. 2019 (arXiv:1801.05134), the variance shift; Ioffe, Szegedy 2015 (arXiv:1502.03167), section 4.2.1",
     setting={
         "shift": "8,000 samples of max(z, 0), 64 → 32, BatchNorm's running average",
         "training": "MLP 3×64, 160 digits, momentum 0.9, lr 0.1, batch 16, 120 steps",

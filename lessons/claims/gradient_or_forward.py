@@ -52,7 +52,7 @@ claim = Claim(
     title="Exact gradients through μ and σ matter for learning",
     says={11: "Exact gradients through the normalization matter for learning success"},
     told_by="an article that derives LayerNorm's backward",
-    source="Xu et al. 2019 (arXiv:1911.07013), section 3.3, table 3: DetachNorm against LayerNorm-simple",
+    source="Xu et al. 2019 (arXiv:1911.07013), section 3: DetachNorm against LayerNorm-simple",
     setting={
         "net": "MLP 5×32, norm without γ, β before ReLU, He's initial values",
         "data": "1,500 digits",

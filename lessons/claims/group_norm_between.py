@@ -37,7 +37,7 @@ def experiment(seed):
 def rule(f):
     ends = (f["LN, G = 1"] < 1e-12).all(), (f["IN, G = 12"] < 1e-12).all()
     nearest = np.min([f[f"BN, G = {g}"] for g in GROUPS], axis=0)
-    figure = f"G = 1: LN within {f['LN, G = 1'].max():.0e}; G = C: IN within {f['IN, G = 12'].max():.0e}; BN never nearer than {nearest.min():.2f}"
+    figure = f"G = 1: LN within {f['LN, G = 1'].max():.1g}; G = C: IN within {f['IN, G = 12'].max():.1g}; BN never nearer than {nearest.min():.2f}"
     if all(ends) and (nearest > 0.1).all():
         return Verdict(
             "corrected",
@@ -55,7 +55,7 @@ claim = Claim(
         18: "Group Normalization: a compromise between Layer and Instance Normalization; in another text between Batch and Layer Normalization"
     },
     told_by="two glossaries, against each other",
-    source="Wu, He 2018 (arXiv:1803.08494), section 3.2 and figure 2",
+    source="Wu, He 2018 (arXiv:1803.08494), section 3.1 and figure 2",
     setting={"x": "(8, 12, 4, 4), channels of different size, float64", "G": GROUPS, "ε": 1e-5},
     differs="Exact: nothing is trained.",
     experiment=experiment,

@@ -34,7 +34,7 @@ def experiment(seed):
 # %%
 def rule(f):
     group, layer = f["GN with C groups"], f["LN over (C, H, W)"]
-    figure = f"difference to GN with C groups {group.max():.0e}, to LN over (C, H, W) {layer.min():.1f}"
+    figure = f"difference to GN with C groups {group.max():.1g}, to LN over (C, H, W) {layer.min():.1f}"
     if (layer < 1e-12).all():
         return Verdict("confirmed", figure, "It is LayerNorm.")
     if (group < 1e-12).all() and (f["BN of (1, N·C, H, W)"] < 1e-12).all():
@@ -48,7 +48,7 @@ claim = Claim(
     title="InstanceNorm is a special case of LayerNorm",
     says={17: "Instance Normalization is a special case of Layer Normalization"},
     told_by="a glossary; an encyclopedia sets them apart",
-    source="Wu, He 2018 (arXiv:1803.08494), section 3.2: “GN becomes IN if we set the group number as G = C”; Ulyanov et al. 2016 (arXiv:1607.08022)",
+    source="Wu, He 2018 (arXiv:1803.08494), section 3.1: “GN becomes IN if we set the group number as G = C”; Ulyanov et al. 2016 (arXiv:1607.08022)",
     setting={"x": "(4, 6, 5, 3), N(1, 2²), float64", "ε": 1e-5},
     differs="Exact: nothing is trained.",
     experiment=experiment,

@@ -75,7 +75,7 @@ claim = Claim(
     title="LayerScale scales the normalized outputs, and helps depth",
     says={45: "LayerScale scales the normalized outputs; it helps deep networks"},
     told_by="a glossary",
-    source="Touvron et al. 2021 (arXiv:2103.17239), eq. 4 and table 1",
+    source="Touvron et al. 2021 (arXiv:2103.17239), section 2: LayerScale",
     setting={
         "net": f"{BLOCKS} residual blocks LayerNorm–linear–ReLU–linear of width {WIDTH}, He's initial values",
         "data": "1,280 digits",

@@ -76,7 +76,7 @@ claim = Claim(
     title="Initial values and scaled branches can replace normalization",
     says={46: "Normalizer-free networks: initialization and scaling replace normalization"},
     told_by="a glossary",
-    source="De, Smith 2020 (arXiv:2002.10444), sections 3 and 4; Brock et al. 2021 (arXiv:2101.08692)",
+    source="De, Smith 2020 (arXiv:2002.10444), SkipInit; Brock et al. 2021 (arXiv:2101.08692)",
     setting={
         "net": f"{BLOCKS} residual blocks (norm–)linear–ReLU–linear of width {WIDTH}, He's initial values",
         "data": "1,280 digits",

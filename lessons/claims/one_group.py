@@ -35,7 +35,7 @@ def experiment(seed):
 # %%
 def rule(f):
     all_axes, places = f["LN over C, H, W"], f["LN over C at each place"]
-    figure = f"difference {all_axes.max():.0e} over C, H, W; {places.min():.1f} over C at each place"
+    figure = f"difference {all_axes.max():.1g} over C, H, W; {places.min():.1f} over C at each place"
     if (all_axes < 1e-12).all() and (f["LN of vectors (N, C)"] < 1e-12).all():
         if (places < 1e-12).all():
             return Verdict("confirmed", figure, "Whatever the axes are.")
@@ -52,7 +52,7 @@ claim = Claim(
     title="LayerNorm is GroupNorm with one group",
     says={16: "Layer Normalization is Group Normalization with a single group"},
     told_by="a glossary",
-    source="Wu, He 2018 (arXiv:1803.08494), section 3.2: “GN becomes LN if we set the group number as G = 1”",
+    source="Wu, He 2018 (arXiv:1803.08494), section 3.1: “GN becomes LN if we set the group number as G = 1”",
     setting={"x": "(4, 6, 5, 3), random, float64", "ε": 1e-5},
     differs="Exact. The paper means LayerNorm over (C, H, W).",
     experiment=experiment,

@@ -61,7 +61,7 @@ def rule(f):
     norms = [n for n in NORMS if n != "none"]
     law = np.max([f[f"{n}: W·10, lr·100"] for n in norms])
     short = np.max([np.abs(f[f"{n}: 10·‖dW‖ at W·10"] - 1) for n in norms])
-    figure = f"W·10 and lr·100: losses differ by {law:.0e} with a norm, {f['none: W·10, lr·100'].min():.1f} without"
+    figure = f"W·10 and lr·100: losses differ by {law:.1g} with a norm, {f['none: W·10, lr·100'].min():.1f} without"
     if law < 1e-9 and short < 1e-9:
         if (f["none: W·10, lr·100"] > 0.01).all() and (f["none: 10·‖dW‖ at W·10"] > 1.1).all():
             return Verdict("confirmed", figure, "Activations do not know s, gradients are 1/s, and the rate acts as lr/s².")
@@ -76,7 +76,7 @@ claim = Claim(
         54: "The one law behind it: a scale s of the weights acts as a rate lr/s²",
     },
     told_by="a glossary",
-    source="van Laarhoven 2017 (arXiv:1706.05350), section 2: effective rate η/‖w‖²; Ba et al. 2016 (arXiv:1607.06450), section 5.2",
+    source="van Laarhoven 2017 (arXiv:1706.05350): effective rate η/‖w‖²; Ba et al. 2016 (arXiv:1607.06450), section 5.2",
     setting={"net": "64–32–norm–ReLU–10, no bias", "data": "200 digits, batch 50", "SGD": f"lr 0.1, {STEPS} steps", "ε": 0.0},
     differs="Exact, in float64 and with ε = 0; with ε the law holds while σ² ≫ ε.",
     experiment=experiment,

@@ -50,7 +50,7 @@ def rule(f):
     itself, *others, arguments = f.values()
     least = np.min(others)
     figure = (
-        f"within {itself.max():.0e} of x/√mean(x²); never nearer than {least:.1f} to BN, LN, RMS; {arguments[0]:.0f} strengths"
+        f"within {itself.max():.1g} of x/√mean(x²); never nearer than {least:.1f} to BN, LN, RMS; {arguments[0]:.0f} strengths"
     )
     if (itself < 1e-6).all() and least > 0.1 and (arguments == 0).all():
         return Verdict(
@@ -67,7 +67,7 @@ claim = Claim(
     title="Power Normalization has a strength parameter and unifies the others",
     says={47: "Power Normalization: a strength parameter, which unifies the other normalizations"},
     told_by="a glossary",
-    source="Shen et al. 2020 (arXiv:2003.07845), algorithm 2 and eq. 6",
+    source="Shen et al. 2020 (arXiv:2003.07845), algorithm 2",
     setting={"layer": "PowerNorm(6), the paper's defaults", "x": "64 samples of 6 features, N(1, 2²)"},
     differs="Exact: nothing is trained; one forward pass in the warm-up.",
     experiment=experiment,

@@ -53,7 +53,7 @@ def experiment(seed):
 def rule(f):
     far = {k: np.abs(np.log10(f[k])) for k in f}
     figure = "left after 64 steps: " + "; ".join(
-        f"{n} {np.median(f[f'{n}, none']):.0e} → {np.median(f[f'{n}, layer_norm']):.0e} with LN" for n in CASES
+        f"{n} {np.median(f[f'{n}, none']):.1g} → {np.median(f[f'{n}, layer_norm']):.1g} with LN" for n in CASES
     )
     sound = [n for n in CASES if (far[f"{n}, layer_norm"] < 2).all()]
     nearer = [n for n in CASES if (far[f"{n}, layer_norm"] < far[f"{n}, none"]).all()]

@@ -57,7 +57,7 @@ claim = Claim(
     title="RMSNorm has the same quality as LayerNorm for less work",
     says={44: "RMSNorm: the same quality, less work"},
     told_by="a glossary",
-    source="Zhang, Sennrich 2019 (arXiv:1910.07467), eq. 4 and section 5",
+    source="Zhang, Sennrich 2019 (arXiv:1910.07467), eq. 4",
     setting={
         "net": "MLP 3×64, norm before ReLU, He's initial values",
         "data": "1,280 digits, 297 held out",

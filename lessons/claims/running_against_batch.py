@@ -58,7 +58,7 @@ claim = Claim(
     title="BatchNorm has a discrepancy between training and inference",
     says={15: "A discrepancy between training and inference (of Batch Normalization)"},
     told_by="a glossary and a blog",
-    source="Ioffe 2017 (arXiv:1702.03275), section 1; Wu, Johnson 2021 (arXiv:2105.07576), section 3.1 (“precise BN”)",
+    source="Ioffe 2017 (arXiv:1702.03275), section 1; Wu, Johnson 2021 (arXiv:2105.07576), section 3 (“precise BN”)",
     setting={
         "net": "MLP 4×32, BatchNorm before ReLU, He's initial values",
         "data": "320 or 1,280 digits once, 297 held out",

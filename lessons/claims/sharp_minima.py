@@ -47,7 +47,7 @@ def experiment(seed):
 def rule(f):
     same = np.abs(f["loss at 0.1·W"] - f["loss at 10·W"]).max()
     ratio = f["sharpness at 0.1·W"] / f["sharpness at 10·W"]
-    figure = f"one function, one loss (|Δ| {same:.0e}), and a sharpness of {f['sharpness at 10·W'].mean():.1g} or {f['sharpness at 0.1·W'].mean():.2g}"
+    figure = f"one function, one loss (|Δ| {same:.1g}), and a sharpness of {f['sharpness at 10·W'].mean():.1g} or {f['sharpness at 0.1·W'].mean():.2g}"
     if same < 1e-9 and (ratio > 1000).all():
         return Verdict(
             "undecided",
@@ -62,7 +62,7 @@ claim = Claim(
     title="Normalization leads to fewer sharp minima",
     says={29: "Fewer sharp minima"},
     told_by="a glossary, with a reference that does not say so",
-    source="Dinh et al. 2017 (arXiv:1703.04933), section 4: sharp minima can generalize; van Laarhoven 2017 (arXiv:1706.05350), eq. 8",
+    source="Dinh et al. 2017 (arXiv:1703.04933): sharp minima can generalize, as scales of weights make any minimum sharp; van Laarhoven 2017 (arXiv:1706.05350): gradients at s·w are 1/s as long",
     setting={"net": "64–12–LayerNorm–ReLU–10 at its start", "data": "100 digits", "s": SCALES, "ε": 0.0},
     differs="Exact. The papers have deep networks; the argument is the same in one layer.",
     experiment=experiment,

@@ -67,7 +67,7 @@ def experiment(seed):
 def rule(f):
     expected = {f"{n}, {c}": bit == "1" for n, bits in TABLE.items() for c, bit in zip(CASES, bits)}
     wrong = [n for n, yes in expected.items() if not (f[n] < 1e-12 if yes else f[n] > 0.1).all()]
-    figure = f"LN: all features times {DELTA} {f['LN, data'].max():.0e}, one of them {f['LN, one feature'].min():.2f}"
+    figure = f"LN: all features times {DELTA} {f['LN, data'].max():.1g}, one of them {f['LN, one feature'].min():.2f}"
     if wrong:
         return Verdict("undecided", figure, f"Not as in the papers' tables: {', '.join(wrong)}.")
     if (f["LN, one feature"] > 0.1).all():

@@ -55,7 +55,7 @@ def experiment(seed):
 # %%
 def rule(f):
     saved = f["operations, record"] - f["operations, formula"]
-    figure = f"|Δ| {f['formula against record'].max():.0e}; {f['operations, record'][0]:.0f} operations recorded, {f['operations, formula'][0]:.0f} by the formula"
+    figure = f"|Δ| {f['formula against record'].max():.1g}; {f['operations, record'][0]:.0f} operations recorded, {f['operations, formula'][0]:.0f} by the formula"
     same = (
         (f["formula against record"] < 1e-12).all()
         and (f["fourth route"] < 1e-12).all()

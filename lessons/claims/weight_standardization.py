@@ -68,7 +68,7 @@ claim = Claim(
         58: "Weight standardization with Group Normalization at one sample a step is as good as Batch Normalization with large batches"
     },
     told_by="its paper",
-    source="Qiao et al. 2019 (arXiv:1903.10520), section 4.1, table 2",
+    source="Qiao et al. 2019 (arXiv:1903.10520): with GroupNorm, one image a GPU against BatchNorm with large batches",
     setting={
         "net": "convolution–norm–ReLU–pool twice (8, 16 channels), linear",
         "data": "800 digits once, 297 held out",

@@ -44,7 +44,7 @@ def experiment(seed):
 # %%
 def rule(f):
     bn, ln = f["BN, γ = σ, β = μ"], f["LN, best γ and β"]
-    figure = f"what is not restored (rms, σ of x is 3): BN {bn.max():.0e}, LN {ln.min():.1f}"
+    figure = f"what is not restored (rms, σ of x is 3): BN {bn.max():.1g}, LN {ln.min():.1f}"
     if (bn < 1e-12).all() and (ln < 1e-9).all():
         return Verdict("confirmed", figure, "For both.")
     if (bn < 1e-12).all() and (ln > 0.1).all():

@@ -44,7 +44,7 @@ def experiment(seed):
 # %%
 def rule(f):
     vectors, samples, places = f.values()
-    figure = f"error of dx for images: {samples.min():.1f} with m = N, {places.max():.0e} with m = N·H·W"
+    figure = f"error of dx for images: {samples.min():.1f} with m = N, {places.max():.1g} with m = N·H·W"
     if (vectors < 1e-9).all() and (samples < 1e-9).all():
         return Verdict("confirmed", figure, "m = N for images, too.")
     if (vectors < 1e-9).all() and (places < 1e-9).all() and (samples > 0.1).all():

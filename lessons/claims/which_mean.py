@@ -37,7 +37,7 @@ def experiment(seed):
 # %%
 def rule(f):
     features, batch = f["over the features"], f["over the batch"]
-    figure = f"error of dx: {features.max():.0e} with means over the features, {batch.min():.1f} over the batch"
+    figure = f"error of dx: {features.max():.1g} with means over the features, {batch.min():.1f} over the batch"
     if (features < 1e-12).all() and (batch > 0.1).all():
         return Verdict(
             "corrected", figure, "The means are over the features of each sample; over the batch they are BatchNorm's."
