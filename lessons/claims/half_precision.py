@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Statistics in half precision
 #
-# "Half precision is enough for training." For storing, often. A variance computed in float16 overflows where a deviation is beyond
-# 256: 256² = 65,536 is more than it can hold. So who normalizes float16 computes the statistics in float32.
+# "Half precision is enough for training." For storing, often. A variance computed in float16 overflows where the squares add up to
+# more than 65,504, the largest number it holds: two deviations of 200 do. So who normalizes float16 computes the statistics in float32.
 
 # %%
 import numpy as np
@@ -45,7 +45,7 @@ def rule(f):
         return Verdict(
             "bounded",
             figure,
-            "True while no deviation is beyond 256, whose square float16 cannot hold. Statistics in float32 are right at every size.",
+            "True while the squares add up to less than 65,504, float16's largest number. Statistics in float32 are right at every size.",
         )
     if (high < 0.05).all() and (low < 0.05).all():
         return Verdict("confirmed", figure, "At every size that was tried.")
