@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_norm.learn.result import processor
+
 from .peers import available
-
-
-def processor() -> str:
-    """As the system calls it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
-    return platform.processor() or platform.machine()
 
 
 def _config() -> dict[str, Any]:

@@ -28,7 +28,8 @@ KNOWS = {
     "optim": {"engine"},
     "data": {"engine"},
     "train": {"engine", "graph", "nn", "optim", "data"},
-    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data", "train"},
+    "learn": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "optim", "data", "train"},
+    "cli": {"engine", "norms", "graph", "check", "derive", "draw", "nn", "data", "train", "learn"},
 }
 CIRCLES = {"graph": {"elements", "folding", "graph", "part", "reads", "routes"}}  # files that import each other, until mended
 ONLY = {
@@ -121,6 +122,14 @@ def test_every_room_is_in_the_plan():
     assert rooms == set(KNOWS)
 
 
+def test_the_wheel_carries_every_room_and_the_lessons():
+    pyproject = ROOT / "pyproject.toml"
+    if not pyproject.exists():
+        pytest.skip("pyproject.toml is not beside the tests")
+    listed = set(re.findall(r'^  "(tinygrad_norm[\w.]*)",$', pyproject.read_text(encoding="utf-8"), re.M))
+    assert listed == {"tinygrad_norm", *(f"tinygrad_norm.{room}" for room in (*KNOWS, "lessons", "lessons.claims"))}
+
+
 @pytest.mark.parametrize("path", list(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)
 def test_init_files_define_nothing(path):
     nodes = ast.parse(path.read_text(encoding="utf-8")).body
@@ -140,6 +149,7 @@ LENT = {
     "draw": {"draw"},
     "functional": {"functional"},
     "graph": {"graph"},
+    "learn": {"learn"},
     "nn": {"nn"},
     "norms": {"Norm", "norms", "register"},
     "optim": {"optim"},

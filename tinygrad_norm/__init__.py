@@ -149,6 +149,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "keep_pages",
+    "learn",
     "linspace",
     "load",
     "log",
@@ -190,7 +191,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # opened when first asked for
-    from . import data, functional, nn, optim, train
+    from . import data, functional, learn, nn, optim, train
     from . import draw as draw
     from . import norms as norms
     from .check import GradientMismatchError, assert_backward, check, check_grads, compare, strength

@@ -213,6 +213,15 @@ def test_running_and_batch_statistics_are_both_measured():
     assert all(m.training for m in model.modules())
 
 
+def test_one_sample_left_over_is_measured_with_those_before_it():
+    model, test = net(), (X[:33], LABELS[:33])
+    run = fit(model, (X, LABELS), test=test, batch=8, epochs=1)
+    model.train()
+    with tn.no_grad():
+        outputs = [model(tn.tensor(part)).data for part in (X[:8], X[8:16], X[16:24], X[24:33])]
+    assert run.batch == np.mean(np.concatenate(outputs).argmax(1) == LABELS[:33])
+
+
 def test_without_running_statistics_there_is_one_measure():
     run = fit(broken(step=-9), (X, LABELS), epochs=1, test=(X, LABELS))
     assert run.batch is None

@@ -115,3 +115,12 @@ def test_a_graph_folds_into_the_layers_names():
     assert "Conv2d" in text or "1" in text
     scopes = {node.scope for node in tn.graph(loss).nodes if node.scope}
     assert {scope[1] for scope in scopes if len(scope) > 1} >= {"1", "2", "4", "5", "9"}
+
+
+def test_an_mlp_as_one_wants_it():
+    net = tn.train.mlp("layer_norm", 3, "float64", hidden=(400, 300), activation=tn.nn.Tanh, norm_first=False, he=0.5)
+    assert [type(m).__name__ for m in net] == ["Flatten", *["Linear", "Tanh", "LayerNorm"] * 2, "Linear"]
+    shown = [(m.weight.shape, m.weight.data.std() * np.sqrt(m.weight.shape[1])) for m in net if isinstance(m, tn.nn.Linear)]
+    assert [shape for shape, _ in shown] == [(400, 64), (300, 400), (10, 300)]
+    np.testing.assert_allclose([s for _, s in shown], [0.5 * 2**0.5, 0.5 * 2**0.5, 1], rtol=0.05)
+    assert all((m.bias.data == 0).all() for m in net if isinstance(m, tn.nn.Linear))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,12 @@ def score(model: Module, data: tuple[Any, Any], kind: str, batch: int = 256, sta
     inputs, targets = pair("score", data)
     batch = int(whole("score", "batch", batch, 1, whole=True))
     module("score", model)
+    starts = list(range(0, len(inputs), batch))
+    if statistics == "batch" and len(starts) > 1 and starts[-1] == len(inputs) - 1:
+        del starts[-1]  # one sample left over has no statistics: it goes with those before it
     with evaluating(model, statistics == "batch"), no_grad():
         total = sum(
-            hits(kind, model(tensor(inputs[i : i + batch])).numpy(), targets[i : i + batch]) for i in range(0, len(inputs), batch)
+            hits(kind, model(tensor(inputs[i:end])).numpy(), targets[i:end]) for i, end in pairwise([*starts, len(inputs)])
         )
     return float(total / max(targets.size, 1))
 

@@ -9,7 +9,7 @@ The same ``seed`` gives the same weights under any norm. All raise ``OptionError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -58,14 +58,39 @@ CHANNEL_NORMS: dict[str, Callable[..., nn.Module]] = {
 """Those of images (N, C, H, W). "layer_norm" is over C, H and W, with a γ and a β per channel: GroupNorm with one group."""
 
 
-def mlp(norm: Any = "batch_norm", seed: int = 0, dtype: DTypeLike = np.float32, backward: str = "recorded") -> nn.Module:
-    """Images (N, 8, 8) -> logits (N, 10): 64–128–128–10, a norm before each ReLU."""
+def mlp(
+    norm: Any = "batch_norm",
+    seed: int = 0,
+    dtype: DTypeLike = np.float32,
+    backward: str = "recorded",
+    *,
+    hidden: Sequence[int] = (128, 128),
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    norm_first: bool = True,
+    he: float | None = None,
+) -> nn.Module:
+    """Images (N, 8, 8) or vectors of 64 -> logits (N, 10): 64–128–128–10, a norm before each ReLU.
+
+    hidden:      the layers' widths; activation: what makes a module, such as ``nn.Tanh``; norm_first: or the norm after it
+    he:          initial weights are normal with σ = he·√(2/fan_in) (He et al. 2015, arXiv:1502.01852, eq. 10), those of the last
+                 layer √(1/fan_in), biases 0; None: PyTorch's
+    """
     s = _seeds(seed)
     layers: list[nn.Module] = [nn.Flatten()]
-    for ins, outs in ((64, 128), (128, 128)):
-        layers += [nn.Linear(ins, outs, dtype=dtype, seed=next(s))]
-        layers += [norm_of("mlp", norm, outs, dtype=dtype, backward=backward), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(128, 10, dtype=dtype, seed=next(s)))
+    for ins, outs in pairwise((64, *hidden)):
+        linear = nn.Linear(ins, outs, dtype=dtype, seed=next(s))
+        both = [norm_of("mlp", norm, outs, dtype=dtype, backward=backward), activation()]
+        layers += [linear, *(both if norm_first else reversed(both))]
+    layers.append(nn.Linear((64, *hidden)[-1], 10, dtype=dtype, seed=next(s)))
+    if he is not None:
+        rng = np.random.default_rng(next(s))
+        for layer in (m for m in layers if isinstance(m, nn.Linear)):
+            out, fan_in = layer.weight.shape
+            deviation = 1 / np.sqrt(fan_in) if layer is layers[-1] else he * np.sqrt(2 / fan_in)
+            layer.weight.data = rng.normal(0, deviation, (out, fan_in)).astype(dtype)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers)
 
 
 class _AsImages(nn.Module):
