@@ -20,6 +20,7 @@ from .judgement import Explain, Explanation, Given, Judgement
 from .known import pair, rule
 from .line import in_the_line, line, two_in_the_line
 from .neighbours import neighbour
+from .places import none_there, reshaped
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
@@ -146,8 +147,10 @@ EXPLANATIONS: tuple[Explain, ...] = (
     zero_everywhere,
     transposed,
     overwritten,
+    none_there,
     with_routes(in_the_line(rule)),
     neighbour,
+    reshaped,
     line,
     block,
     in_the_place_of_another,

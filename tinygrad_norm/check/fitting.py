@@ -11,6 +11,7 @@ import numpy as np
 from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
+from .counts import meaning, named_numbers
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,14 @@ class Fit:
         found = []
         for c, d, t in self._terms():
             name = next((n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))), None)
+            what = f"the {t} term" if len(self.titles) > 1 else f"your {self.symbol}"  # the one route there is has no name of use
             if name == "0":
-                found.append(f"the {t} term is missing")
+                found.append(f"{what} is missing")
             elif d < abs(c - 1) < 5e-4:
-                found.append(
-                    f"the {t} term is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding"
-                )
+                found.append(f"{what} is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding")
             elif abs(c - 1) > d:
                 found.append(
-                    f"the {t} term is {number(c)}{f' = {name}' if name and name != number(c) else ''} times what it should be"
+                    f"{what} is {number(c)}{f' = {name}' if name and name != number(c) else ''} times what it should be{meaning(name or '')}"
                 )
         return found
 
@@ -79,18 +79,7 @@ def fit_routes(case: Case, name: str, symbol: str, answer: Array, dtype: Any) ->
     exact = bool(np.max(np.abs(rest), initial=0) <= 2 * gate) and len(routes) < answer.size
     uncertain = tuple(float(v) for v in 2 * gate * np.abs(np.linalg.pinv(matrix)).sum(axis=1) + 1e-13)
     titles = tuple(r.title.removeprefix("through ") for r in routes)
-    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, _named_numbers(case))
-
-
-def _named_numbers(case: Case) -> dict[str, float]:
-    named: dict[str, float] = {"0": 0, "−1": -1, "½": 0.5, "−½": -0.5, "2": 2, "−2": -2}
-    for node in case.graph.nodes:
-        if node.op in ("mean", "sum"):
-            (x,) = node.tensor.inputs
-            n = x.size // max(1, node.tensor.size)
-            if n > 2:
-                named |= {"N": n, "1/N": 1 / n, "N/(N − 1)": n / (n - 1), "(N − 1)/N": (n - 1) / n, "−N": -n}
-    return named
+    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, named_numbers(case))
 
 
 def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:

@@ -55,12 +55,12 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
             yield from _totals(fused, term, path, node)
     for path, node in spots:
         if isinstance(node, (Letter, Total, Power)) and _is_factor(term, path):
-            yield Slip(put(term, path, None) if path else ONE, f"lacks the factor {text(node)}")
+            yield Slip(put(term, path, None) if path else ONE, f"lacks the factor {text(node)}{_inside(fused, term, path)}")
     for path, node in spots:
         if isinstance(node, Letter) and node.axes:
             for other in fused.arrays():
                 if other != node and _alike(fused, node, other):
-                    yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs")
+                    yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs{_inside(fused, term, path)}")
         if isinstance(node, Power) and isinstance(node.exponent, Number):
             for n in (-4, -3, -2, -1, 1, 2):
                 if n != node.exponent.value:
@@ -68,9 +68,10 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
                     yield Slip(put(term, path, new), f"has {text(new)} where {text(node)} belongs")
     for path, node in spots:
         if isinstance(node, Letter) and node.axes and _is_factor(term, path):
-            yield Slip(put(term, path, product_of(node, node)), f"has the factor {node.name} twice")
-            yield Slip(put(term, path, product_of(node, node, node)), f"has {node.name}³ where {node.name} belongs")
-            yield Slip(put(term, path, inverse(node)), f"has 1/{node.name} where {node.name} belongs")
+            where = _inside(fused, term, path)
+            yield Slip(put(term, path, product_of(node, node)), f"has the factor {node.name} twice{where}")
+            yield Slip(put(term, path, product_of(node, node, node)), f"has {node.name}³ where {node.name} belongs{where}")
+            yield Slip(put(term, path, inverse(node)), f"has 1/{node.name} where {node.name} belongs{where}")
     for letter in fused.arrays():
         if letter.kind != "cotangent" or letter.name.startswith("d") or letter.name in ("p",):
             yield Slip(product_of(term, letter), f"has {letter.name} as a factor too much")
@@ -103,8 +104,13 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
                     put(term, path, Total(node.inside, axes, function)),
                     f"has the {function} over {words} where the {node.function} over {own} belongs, in {there}",
                 )
-    yield Slip(put(term, path, node.inside), f"has no {said[node.function]}: {text(node.inside)} where {there} belongs")
     n = length(node.axes)
+    alone = f"has no {said[node.function]}: {text(node.inside)} where {there} belongs, of the Jacobian the diagonal only"
+    yield Slip(put(term, path, node.inside), alone)
+    own = node.inside if node.function == "sum" else product_of(node.inside, inverse(n))  # the share of the entry itself
+    yield Slip(put(term, path, sum_of(product_of(Number(2), own), product_of(Number(-1), node))), f"has the wrong sign off the diagonal, in {there}")
+    yield Slip(put(term, path, sum_of(node, product_of(Number(-1), own))), f"leaves the entry itself out of {there}: off the diagonal only")
+    yield from _so_far(fused, term, path, node)
     if node.function == "mean":
         less = product_of(n, inverse(sum_of(n, Number(-1))))
         yield Slip(product_of(term, less), f"is divided by N − 1 where N belongs, in {there}")
@@ -119,6 +125,28 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
         if len(parts) > 1:
             each = [Total(f, node.axes, node.function) for f in node.inside.factors]
             yield Slip(put(term, path, product_of(*each)), f"has {text(product_of(*each))} where {there} belongs")
+
+
+def _so_far(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
+    """What is added up row after row, and never set back to zero."""
+    there, value = fused.hand(node), np.asarray(fused.at(node), np.float64)
+    value = value.reshape((1,) * (len(fused.axes) - value.ndim) + value.shape)
+    left = tuple(a for a, n in zip(fused.axes, value.shape) if n > 1)
+    for axis in left:
+        name = f"{there} so far along {axis}"
+        fused.known[name] = np.cumsum(value, axis=fused.axes.index(axis))
+        words = f"has {there} of all of {fused.over((axis,))} so far: what it is added up in is not set back to zero"
+        yield Slip(put(term, path, Letter(name, left, "statistic")), words)
+
+
+def _inside(fused: Fused, term: Node, path: Path) -> str:
+    """In which sum of the term that is."""
+    node, found = term, ""
+    for k in path:
+        if isinstance(node, Total):
+            found = f", inside {fused.hand(node)}"
+        node = children(node)[k]
+    return found
 
 
 def _across(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
