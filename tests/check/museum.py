@@ -342,7 +342,7 @@ def said(verdict: Verdict) -> list[str]:
     lines = []
     for j in verdict.judgements.values():
         if not j.ok:
-            kept = [line for line in j.lines if not line.startswith(("your ", "look:"))]
+            kept = [line for line in j.lines if not line.startswith(("your ", "look:", "gave up"))]
             lines += [f"{j.symbol} {j.status}: {line}" for line in kept[:3]]
     return lines or [f"not seen: {verdict.summary}"]
 

@@ -13,7 +13,7 @@ from .case import Case
 def named_numbers(case: Case) -> dict[str, float]:
     """By their words, the likeliest first: small ones, what is averaged over, sizes of axes, a cotangent of one number."""
     named: dict[str, float] = {"0": 0, "−1": -1, "½": 0.5, "−½": -0.5, "2": 2, "−2": -2}
-    found = _sizes(case)
+    found = counts_of(case)
     for node in case.graph.nodes:
         if node.op in ("mean", "sum"):
             (x,) = node.tensor.inputs
@@ -22,7 +22,9 @@ def named_numbers(case: Case) -> dict[str, float]:
             if n > 2:
                 named |= {w: n, f"1/{w}": 1 / n, f"{w}/({w} − 1)": n / (n - 1), f"({w} − 1)/{w}": (n - 1) / n, f"−{w}": -n}
     named |= {w: n for w, n in found.items() if w not in named and n > 2}
-    named |= {f"1/({w})" if "·" in w or "/" in w else f"1/{w}": 1 / n for w, n in found.items() if f"1/{w}" not in named and n > 2}
+    named |= {
+        f"1/({w})" if "·" in w or "/" in w else f"1/{w}": 1 / n for w, n in found.items() if f"1/{w}" not in named and n > 2
+    }
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}
@@ -34,7 +36,7 @@ def meaning(name: str) -> str:
     return ": dy, the cotangent, is left out" if name.endswith("/dy") else ""
 
 
-def _sizes(case: Case) -> dict[str, float]:
+def counts_of(case: Case) -> dict[str, float]:
     """Products of the main input's sizes: C, H·W, C/G."""
     x = case.leaves[next(iter(case.leaves))]
     letters = dict(zip(axis_names(x.ndim), map(float, x.shape)))

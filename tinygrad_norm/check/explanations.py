@@ -17,7 +17,7 @@ from .blocks import block
 from .case import Case
 from .fitting import listed, per_index
 from .judgement import Explain, Explanation, Given, Judgement
-from .known import pair, rule
+from .known import clamped, pair, rule
 from .line import in_the_line, line, two_in_the_line
 from .neighbours import neighbour
 from .places import none_there, reshaped
@@ -151,6 +151,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     with_routes(in_the_line(rule)),
     neighbour,
     reshaped,
+    clamped,
     line,
     block,
     in_the_place_of_another,

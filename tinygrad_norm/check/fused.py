@@ -98,14 +98,15 @@ class Fused:
         """Letters of arrays; numbers such as ε are none."""
         return [a for n, a in self.letters.items() if n in self.known and a.axes]
 
-    def with_lines(self, lines: Sequence[Line]) -> Fused:
-        """The same terms, of statistics that were computed otherwise."""
+    def with_lines(self, lines: Sequence[Line], fixed: Mapping[str, Array] | None = None) -> Fused:
+        """The same terms, of statistics that were computed otherwise, or are something else: ``fixed``, by the letter's name."""
         other = object.__new__(Fused)
         other.__dict__ |= self.__dict__
         other.known = dict(self.known)
         other.at = Evaluation(other.known, self.sizes, self.axes)
         for line in lines:
-            other.known[line.letter.name] = other.at(line.expression)
+            name = line.letter.name
+            other.known[name] = fixed[name] if fixed and name in fixed else other.at(line.expression)
         return other
 
 
@@ -170,9 +171,8 @@ def _formula(case: Case, name: str) -> Formula | None:
     norm, options = case.norm, dict(case.options)
     assert norm is not None
     wrt, ndim = name, case.leaves[next(iter(case.leaves))].ndim
-    soft = any(not t.requires_grad and n == "target" for n, t in case.inputs.items())
-    if soft:
-        options |= {"soft": True, "ignore_index": norm.options.get("ignore_index")}
+    if norm.as_derived is not None:
+        options = dict(norm.as_derived(_arrays(case), **options)[0])
     key = (norm.name, tuple(sorted((n, repr(v)) for n, v in options.items())), wrt, ndim)
     if key not in _FORMULAS:
         sizes = list(_SIZES[:ndim])
@@ -191,10 +191,13 @@ def _values(case: Case, formula: Formula) -> dict[str, Array]:
     assert case.norm is not None
     values = {case.norm.symbol(n): t.numpy() for n, t in case.inputs.items()}
     values["dy"] = case.dy
-    if "target" in case.inputs and case.inputs["target"].dtype.kind in "iu":
-        z = case.inputs["input"].numpy()
-        values["q"] = np.moveaxis(np.eye(z.shape[1])[np.clip(case.inputs["target"].numpy(), 0, z.shape[1] - 1)], -1, 1)
+    if case.norm.as_derived is not None:
+        values |= case.norm.as_derived(_arrays(case), **case.options)[1]
     return values
+
+
+def _arrays(case: Case) -> dict[str, Array]:
+    return {n: t.numpy() for n, t in case.inputs.items()}
 
 
 def _relatives(case: Case, found: Fused) -> None:
@@ -202,6 +205,8 @@ def _relatives(case: Case, found: Fused) -> None:
     for t in reversed(case.graph.tensors):
         label = "y" if t is case.graph.output else case.graph.node(t).label
         _recorded(found, label, t.numpy())
+    for name, value in case.besides.items():
+        _recorded(found, name, value)
     for line in found.formula.lines:
         e = line.expression
         if not (isinstance(e, Power) and isinstance(e.base, Sum) and line.letter.axes):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace as changed
-from itertools import chain, combinations, islice
+from itertools import chain, combinations, islice, permutations
 
 import numpy as np
 
-from ..derive.formula import Line, Node, Total, replace, walk
+from ..derive.formula import Call, Line, Node, Total, replace, walk
 from ..engine.arrays import Array
 from .case import Case
 from .fused import Fused, fused
@@ -76,7 +76,7 @@ def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
         causes = [f"your {given.symbol} {words}" for terms, words in attempt if _is(case, given, found, mine, _sum(found, terms))]
         if causes:
             return list(dict.fromkeys(causes)), True
-    causes = list(dict.fromkeys(_statistics(case, given, found, mine)))
+    causes = list(dict.fromkeys((*_statistics(case, given, found, mine), *_handed(case, given, found, mine))))
     return causes, bool(causes)
 
 
@@ -215,6 +215,8 @@ def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator
                 def over(
                     n: Node, own: tuple[str, ...] = own, axes: tuple[str, ...] = axes, function: str = function
                 ) -> Node | None:
+                    if isinstance(n, Call) and n.axes == own and not function:
+                        return changed(n, axes=axes)
                     if not (isinstance(n, Total) and n.axes == own and n.function in ("mean", "sum")):
                         return None
                     return Total(n.inside, axes, function or n.function)
@@ -224,14 +226,33 @@ def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator
                     other = found.with_lines(lines)
                 where, belongs = found.over(axes), found.over(own)
                 kind = f"as a {function} " if function else ""
-                if _is(case, given, found, mine, _sum(other, found.terms)):
-                    yield f"the statistics are taken {kind}over {where} where {belongs} belongs"
+                which = [a.letter.name for a, b in zip(found.formula.lines, lines) if a.expression != b.expression]
+                are = f"{', '.join(which)} {'is' if len(which) == 1 else 'are'}"
+                if which and _is(case, given, found, mine, _sum(other, found.terms)):
+                    yield f"{are} taken {kind}over {where} where {belongs} belongs"
                 elif not function and _is(case, given, found, mine, _sum(other, [replace(t, over) for t in found.terms])):
-                    yield f"the statistics and all sums of it are taken over {where} where {belongs} belongs"
+                    yield f"{', '.join(which)} and all sums are taken over {where} where {belongs} belongs"
 
 
-def _totals(node: Node) -> Iterator[Total]:
-    return (n for n in walk(node) if isinstance(n, Total) and n.function in ("mean", "sum"))
+def _handed(case: Case, given: Given, found: Fused, mine: Array) -> Iterator[str]:
+    """Statistics that are not the input's own, but what the candidate was handed besides: running ones."""
+    own = [x.letter for x in found.formula.lines if isinstance(x.expression, Total) and x.letter.axes]
+    for k in range(1, len(own) + 1):
+        for letters in combinations(own, k):
+            for handed in permutations(case.besides.items(), k):
+                values = {a.name: np.asarray(v) for a, (_, v) in zip(letters, handed)}
+                if any(v.size != np.size(found.known[n]) for n, v in values.items()):
+                    continue
+                fixed = {n: v.reshape(np.shape(found.known[n])) for n, v in values.items()}
+                with np.errstate(all="ignore"):
+                    other = found.with_lines(found.formula.lines, fixed)
+                if _is(case, given, found, mine, _sum(other, found.terms)):
+                    which = ", ".join(f"{n} for {a.name}" for a, (n, _) in zip(letters, handed))
+                    yield f"your {given.symbol} has {which}: what was handed over, where the statistics of the input itself belong"
+
+
+def _totals(node: Node) -> Iterator[Total | Call]:
+    return (n for n in walk(node) if (isinstance(n, Total) and n.function in ("mean", "sum")) or (isinstance(n, Call) and n.axes))
 
 
 def _told(causes: list[str]) -> list[str]:

@@ -107,9 +107,11 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
     n = length(node.axes)
     alone = f"has no {said[node.function]}: {text(node.inside)} where {there} belongs, of the Jacobian the diagonal only"
     yield Slip(put(term, path, node.inside), alone)
-    own = node.inside if node.function == "sum" else product_of(node.inside, inverse(n))  # the share of the entry itself
-    yield Slip(put(term, path, sum_of(product_of(Number(2), own), product_of(Number(-1), node))), f"has the wrong sign off the diagonal, in {there}")
-    yield Slip(put(term, path, sum_of(node, product_of(Number(-1), own))), f"leaves the entry itself out of {there}: off the diagonal only")
+    share = node.inside if node.function == "sum" else product_of(node.inside, inverse(n))  # the entry's own
+    other_sign = sum_of(product_of(Number(2), share), product_of(Number(-1), node))
+    yield Slip(put(term, path, other_sign), f"has the wrong sign off the diagonal, in {there}")
+    without = sum_of(node, product_of(Number(-1), share))
+    yield Slip(put(term, path, without), f"leaves the entry itself out of {there}: off the diagonal only")
     yield from _so_far(fused, term, path, node)
     if node.function == "mean":
         less = product_of(n, inverse(sum_of(n, Number(-1))))
@@ -128,15 +130,23 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
 
 
 def _so_far(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
-    """What is added up row after row, and never set back to zero."""
-    there, value = fused.hand(node), np.asarray(fused.at(node), np.float64)
-    value = value.reshape((1,) * (len(fused.axes) - value.ndim) + value.shape)
-    left = tuple(a for a, n in zip(fused.axes, value.shape) if n > 1)
-    for axis in left:
-        name = f"{there} so far along {axis}"
-        fused.known[name] = np.cumsum(value, axis=fused.axes.index(axis))
-        words = f"has {there} of all of {fused.over((axis,))} so far: what it is added up in is not set back to zero"
-        yield Slip(put(term, path, Letter(name, left, "statistic")), words)
+    """What is added up row after row, and never set back to zero; with the rows' own factors inside of it, and before it."""
+    made: dict[Node, Node] = {x.letter: x.expression for x in fused.formula.lines if isinstance(x.expression, Product)}
+    inside = replace(node.inside, made)
+    factors = inside.factors if isinstance(inside, Product) else (inside,)
+    before = [f for f in factors if not varies(f) & set(node.axes)]
+    rest = product_of(*(f for f in factors if f not in before))
+    for outer, total in ((ONE, node), (product_of(*before), Total(rest, node.axes, node.function))):
+        if total == node and outer != ONE:
+            continue
+        there, value = fused.hand(total), np.asarray(fused.at(total), np.float64)
+        sizes = [1] * (len(fused.axes) - value.ndim) + list(value.shape)
+        value, left = value.reshape(sizes), tuple(a for a, m in zip(fused.axes, sizes) if m > 1)
+        for axis in left:
+            name = f"{there} so far along {axis}"
+            fused.known[name] = np.cumsum(value, axis=fused.axes.index(axis))
+            words = f"has {there} of all of {fused.over((axis,))} so far: what it is added up in is not set back to zero"
+            yield Slip(put(term, path, product_of(outer, Letter(name, left, "statistic"))), words)
 
 
 def _inside(fused: Fused, term: Node, path: Path) -> str:

@@ -128,24 +128,10 @@ def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) 
             if "1/‖v‖" in named:
                 found |= {"norm": 1 / named["1/‖v‖"]}
         found |= output if case.graph.output.size > 1 and "target" not in case.inputs else {}
-        found |= _besides(case)
+        found |= case.besides
     if flat:
         found = {n: a.reshape([k for k in a.shape if k != 1]) if a.size < case.dy.size else a for n, a in found.items()}
     return found
-
-
-def _besides(case: Case) -> dict[str, Array]:
-    """What a forward pass saves that ours has no name for: the softmax of logits, running statistics."""
-    name = "" if case.norm is None else case.norm.name
-    if name == "batch_norm" and "running_mean" not in case.inputs:  # in training they are there, and of no use to a backward
-        rng, size = np.random.default_rng(5), case.inputs["input"].shape[1]
-        return {"running_mean": rounded(rng.normal(size=size)), "running_var": rounded(rng.uniform(0.5, 2, size))}
-    if name not in ("log_softmax", "cross_entropy") or case.options.get("soft"):
-        return {}
-    axis = int(case.options.get("dim", 1 if case.inputs["input"].ndim > 1 else 0))
-    x = case.inputs["input"].numpy()
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return {"probs": e / e.sum(axis, keepdims=True)}
 
 
 def _by_argument(forward: Callable[..., Any], inputs: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
