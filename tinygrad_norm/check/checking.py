@@ -19,7 +19,7 @@ from .judgement import Judgement
 from .modules import told_by
 from .paired import is_layer, of_object, with_forward
 from .probes import Strength, far_from_zero, first_shape, given, sites
-from .settling import other_axes, unfit, without_axes_of_one
+from .settling import only_binding, other_axes, unfit, without_axes_of_one
 from .steps import judge_steps, second_order
 from .subject import Subject
 from .trial import Trial, cast, elsewhere
@@ -129,6 +129,8 @@ def check(
             case, probe = strength.case, strength.probe
             answer = trial.ask(case, np.float64)
             answer = replace(answer, notes=(*answer.notes, f"{why}; it is asked with {len(main)} axes"))
+    if answer.guessed:
+        trial, answer = only_binding(trial, case, answer, np.float64)
     if trial.flat:
         answer = replace(answer, notes=(*answer.notes, "takes saved statistics without axes of one"))
     notes, error = list(answer.notes), answer.error

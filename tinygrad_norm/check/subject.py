@@ -112,7 +112,7 @@ class Subject:
 def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) -> dict[str, Array]:
     """What a forward pass would have saved, under its usual names, or the user's.
 
-    flat:  without axes of one, as fused kernels save them
+    flat:  without axes of one, as fused kernels save them, and what is of the input's size in its shape
     """
     named = {t.name: t.numpy() for t in case.graph.tensors if t.name is not None and t.op is not None}
     output = {"output": case.graph.output.numpy()}
@@ -130,7 +130,9 @@ def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) 
         found |= output if case.graph.output.size > 1 and "target" not in case.inputs else {}
         found |= case.besides
     if flat:
+        x = next(iter(case.leaves.values()))
         found = {n: a.reshape([k for k in a.shape if k != 1]) if a.size < case.dy.size else a for n, a in found.items()}
+        found = {n: a.reshape(x.shape) if a.size == x.size else a for n, a in found.items()}  # not by groups
     return found
 
 

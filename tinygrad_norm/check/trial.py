@@ -34,6 +34,7 @@ class Trial:
     limit: float
     flat: bool = False
     wrt: tuple[str, ...] | None = None
+    also: tuple[str, str] | None = None  # a parameter, and what on the record it stands for
 
     def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
         """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
@@ -41,7 +42,9 @@ class Trial:
         first = of[next(iter(case.leaves))]
         arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
         kept = {n: cast(a, first) for n, a in statistics(case, self.saved, self.flat).items()}
-        symbols = {n: self.subject.symbol(n) for n in arrays}
+        if self.also is not None and self.also[1] in kept:
+            kept[self.also[0]] = kept[self.also[1]]
+        symbols = {n: self.subject.symbol(n) for n in arrays} | dict([self.also] if self.also is not None else [])
         how = ask if once else sanity
         return how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
 
