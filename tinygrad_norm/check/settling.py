@@ -50,7 +50,9 @@ def only_binding(trial: Trial, case: Case, answer: Answer, dtype: Any) -> tuple[
     if not found or not all(_are_one(case, found[0][1], a) for _, a in found[1:]):
         return trial, answer
     chosen = found[0][0]
-    answer = answer if chosen is trial else chosen.ask(case, dtype)
+    if chosen.also is not None:
+        answer = chosen.ask(case, dtype)
+        answer = replace(answer, told=answer.told.replace("{0} = {0}".format(chosen.also[0]), " = ".join(chosen.also)))
     return chosen, replace(answer, guessed=())
 
 
