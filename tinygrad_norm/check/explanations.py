@@ -20,7 +20,7 @@ from .judgement import Explain, Explanation, Given, Judgement
 from .known import clamped, pair, rule
 from .line import in_the_line, line, two_in_the_line
 from .neighbours import neighbour
-from .places import none_there, reshaped
+from .places import moved, none_there, reshaped
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
@@ -151,6 +151,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     with_routes(in_the_line(rule)),
     neighbour,
     reshaped,
+    moved,
     clamped,
     line,
     block,

@@ -37,6 +37,31 @@ def reshaped(case: Case, given: Given) -> Explanation | None:
     return None
 
 
+def moved(case: Case, given: Given) -> Explanation | None:
+    """The right rows in the wrong places, with others left at zero: an index that is permuted, shifted, or too small a number."""
+    truth = case.truth[given.name]
+    if not given.has_shape(case) or truth.ndim < 2:
+        return None
+    for axis in range(truth.ndim):
+        mine, right = (np.moveaxis(a, axis, 0).reshape(truth.shape[axis], -1) for a in (given.array, truth))
+        weights = np.random.default_rng(0).normal(size=mine.shape[1])
+        order = np.argsort(right @ weights)
+        found = order[np.clip(np.searchsorted((right @ weights)[order], mine @ weights), 0, len(order) - 1)]
+        before = order[np.clip(np.searchsorted((right @ weights)[order], mine @ weights) - 1, 0, len(order) - 1)]
+        near = np.abs((right[before] - mine) @ weights) < np.abs((right[found] - mine) @ weights)
+        found = np.where(near, before, found)
+        gate = case.gate(given.name, given.dtype)
+        zero = ~np.any(mine, axis=1) & np.any(right, axis=1)
+        if np.any(np.max(np.abs(mine - right[found]), axis=1)[~zero] > gate):
+            continue
+        off = np.flatnonzero((found != np.arange(len(found))) & ~zero & (np.max(np.abs(mine - right), axis=1) > gate))
+        if len(off):
+            said = ", ".join(f"{i} has what belongs to {found[i]}" for i in off[:3]) + (", …" if len(off) > 3 else "")
+            rest = f"; {np.sum(zero)} of them are left at zero" if np.any(zero) else ""
+            return Explanation((f"the right numbers in the wrong indices of axis {axis}: {said}{rest}",), ("moved",))
+    return None
+
+
 def none_there(case: Case, given: Given) -> Explanation | None:
     """A gradient where there is none, as in rows whose target is ignored; elsewhere it is right."""
     truth = case.truth[given.name]

@@ -205,6 +205,7 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
             if new != form:
                 where = fused.over(axes)
                 yield new, f"has every Σ and mean as the {function} over {where}"
+        yield tuple(replace(t, lambda n, axes=axes: _counted(n, axes)) for t in terms), f"has every mean over {fused.over(axes)}, divided by the size of its own axes only"  # type: ignore[misc]  # fmt: skip
     yield from _cut(fused)
     for letter in fused.arrays():
         if letter.kind not in ("parameter",):
@@ -233,6 +234,13 @@ def _one(fused: Fused, node: Node, axis: str, k: int) -> Node | None:
     name = f"{node.name} at {k} of {axis}"
     fused.known[name] = np.take(fused.known[node.name], [k], axis=at)
     return Letter(name, tuple(a for a in node.axes if a != axis), node.kind)
+
+
+def _counted(node: Node, axes: tuple[str, ...]) -> Node | None:
+    """A mean as a sum over other axes, divided by how many there are in its own."""
+    if not (isinstance(node, Total) and node.function == "mean" and set(axes) > set(node.axes)):
+        return None
+    return product_of(Total(node.inside, axes, "sum"), inverse(length(node.axes)))
 
 
 def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
