@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,7 +30,8 @@ def unit_roundoff(dtype: Any) -> float:
 class Case:
     """A record and a cotangent in double precision: the truth, the library, the routes, and what rounding may do.
 
-    norm, options:  what was recorded, where it is a registered one
+    norm, options:  what was recorded, where it is a registered one; ``forward``: where it is somebody's own
+    axes:           their inputs' named axes, where they are known
     own:            what the norm's own file knows people to get wrong, on these numbers
     formulas:       derived ones, by input, once they were needed
     """
@@ -44,6 +45,8 @@ class Case:
     norm: Norm | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     formulas: dict[str, Any] = field(default_factory=dict)
+    forward: Callable[..., Tensor] | None = None
+    axes: Mapping[str, tuple[str, ...]] | None = None
     _found: dict[int, dict[str, Array]] = field(default_factory=dict)
 
     @cached_property

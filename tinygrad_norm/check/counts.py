@@ -25,6 +25,8 @@ def named_numbers(case: Case) -> dict[str, float]:
     named |= {
         f"1/({w})" if "·" in w or "/" in w else f"1/{w}": 1 / n for w, n in found.items() if f"1/{w}" not in named and n > 2
     }
+    alone = {w: n for w, n in found.items() if len(w) == 1}
+    named |= {f"{a}/{b}": m / n for a, m in alone.items() for b, n in alone.items() if a != b and m != n}
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}

@@ -31,6 +31,7 @@ from .sanity import (
     transposed,
     zero_everywhere,
 )
+from .weights import unequal
 
 _FAR = 0.25  # an explanation that leaves more than this unexplained is none
 
@@ -158,6 +159,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
+    unequal,
     two_in_the_line,
     by_index,
     coarse,

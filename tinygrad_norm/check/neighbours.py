@@ -155,6 +155,9 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
     yield f"{norm.title} with {told['gain']}", made(own, gain=True)
     yield f"{norm.title} {'without' if centred else 'with'} the mean subtracted", made(own, centred=not centred)
     yield f"{norm.title} with the unbiased variance, as torch.var has it, and ε under the root twice", made(own, twice=True)
+    for power, words in ((-1.0, "1/(σ² + ε)"), (-2.0, "1/(σ² + ε)²")):
+        yield f"{norm.title} with {words} where 1/√(σ² + ε) belongs", made(own, power=power)
+    yield f"{norm.title} with ε in the count: Σ/(N + ε)", made(own, counted=True)
     groups = case.options.get("num_groups")
     if isinstance(groups, int) and groups > 1 and x.shape[1] % groups == 0:
         yield f"{norm.title} with channel c in group c % G, where c // (C/G) belongs", made(own, interleaved=groups)
@@ -185,6 +188,8 @@ def _normalized(
     gain: bool = False,
     twice: bool = False,
     interleaved: int = 0,
+    power: float = -0.5,
+    counted: bool = False,
 ) -> dict[str, Array]:
     leaves = {n: tensor(t.numpy(), requires_grad=True, name=n) for n, t in case.inputs.items()}
     x = leaves["input"]
@@ -194,8 +199,9 @@ def _normalized(
         axes = (1, *range(3, x.ndim))
     n = int(np.prod([x.shape[a] for a in axes]))
     c = x - x.mean(axes, keepdims=True) if centred else x
-    v = (c * c).sum(axes, keepdims=True) / (n - correction)
-    r = 1 / (v.sqrt() + eps) if std else (v + (2 * eps if twice else eps)).rsqrt()
+    v = (c * c).sum(axes, keepdims=True) / (n - correction + (eps if counted else 0))
+    v = v if std or counted else v + (2 * eps if twice else eps)
+    r = 1 / (v.sqrt() + eps) if std else v.rsqrt() if power == -0.5 else v**power
     y = (c * r).reshape(shape)
     for name in ("weight", "bias"):
         if name in leaves:

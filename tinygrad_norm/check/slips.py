@@ -16,6 +16,7 @@ from ..derive.formula import (
     Path,
     Power,
     Product,
+    Sum,
     Total,
     places,
     product_of,
@@ -190,6 +191,11 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
         for n in (2, 3, -1):
             if a.kind != "cotangent":
                 yield tuple(replace(t, {a: Power(a, Number(n))}) for t in terms), f"has {text(Power(a, Number(n)))} where {a.name} belongs, everywhere"  # fmt: skip
+    for _, node in places(fused.whole):
+        numbers = [t for t in node.terms if isinstance(t, Number)] if isinstance(node, Sum) else []
+        if numbers and isinstance(node, Sum):
+            rest = sum_of(*(t for t in node.terms if t not in numbers))
+            yield (replace(fused.whole, {node: rest}),), f"has {text(rest)} where {text(node)} belongs, everywhere"
     for letter in fused.arrays():
         yield tuple(product_of(t, letter) for t in terms), f"is multiplied by {letter.name}, which does not belong there"
         yield tuple(product_of(t, inverse(letter)) for t in terms), f"is divided by {letter.name}, which does not belong there"

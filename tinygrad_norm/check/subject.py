@@ -106,7 +106,8 @@ class Subject:
         leaves = {n: t for n, t in inputs.items() if t.requires_grad}
         own = own_mistakes(self.norm, inputs, cotangent, self.options) if self.registered else []
         eps = float(self.options.get("eps") or 0.0)
-        return Case(Graph(y), leaves, cotangent, eps, own, inputs, self.norm if self.registered else None, self.options)
+        what: dict[str, Any] = {"norm": self.norm} if self.registered else {"forward": self.forward, "axes": self.axes}
+        return Case(Graph(y), leaves, cotangent, eps, own, inputs, options=self.options, **what)
 
 
 def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) -> dict[str, Array]:
