@@ -205,17 +205,26 @@ def test_batch_norm_in_inference_gives_three():
 # Words ------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_guess_that_is_not_right_is_not_judged():
+def test_a_guess_that_is_not_right_is_another_one_that_is():
     def l2(grad_n, n, norm):
         return (grad_n - n * (n * grad_n).sum(1, keepdims=True)) / norm
 
     verdict = tn.check(l2, "normalize")
-    assert not verdict.judged
-    assert verdict.summary.startswith("not judged: its parameter n is taken for x, by position, and with that it is not right")
-    assert verdict.junit().get("errors") == "1"
+    assert verdict.summary == "right"
+    assert verdict.bound == "grad_n = dy, n = output, norm = norm"
     assert tn.check(
         l2, "normalize", saved={"norm": "‖x‖"}, forward=lambda x: (x / np.linalg.norm(x, axis=1, keepdims=True), x)
     ).error
+
+
+def test_a_guess_that_may_be_one_of_several_is_not_judged():
+    def far_off(grad_n, n, norm):
+        return np.tanh(grad_n * n) / norm
+
+    verdict = tn.check(far_off, "normalize")
+    assert not verdict.judged
+    assert verdict.summary.startswith("not judged: its parameter n is taken for x, by position, and with that it is not right")
+    assert verdict.junit().get("errors") == "1"
 
 
 def test_a_first_parameter_that_is_the_gradient_of_something_is_no_guess():

@@ -87,7 +87,11 @@ def test_three_axes_taken_for_two():
         whole = g.reshape(len(g), -1)
         return r * (g - m(whole).reshape(-1, *[1] * (g.ndim - 1)) - h * m(g * h))
 
-    assert "wrong at (2, 3, 5)" in said(layer_norm(flat))
+    verdict = tn.check(layer_norm(flat), "layer_norm")
+    assert verdict.summary == "right, but wrong for 3 or 4 axes"
+    (note,) = (n for n in verdict.notes if n.startswith("wrong for 3 axes, without raising: at (2, 3, 5), dx: "))
+    assert "axes 1, 2" in note
+    assert "wrong here, right at (4, 7)" in said(layer_norm(flat), shape=(2, 3, 5))
 
 
 def test_two_axes_by_design_are_a_limit_and_no_mistake():

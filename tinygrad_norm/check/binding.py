@@ -26,8 +26,8 @@ COTANGENT = (
 )
 _COTANGENT = re.compile(r"(d|grad|∂)", re.IGNORECASE)  # comes first, and is called the gradient of something
 _INPUTS = (
-    ("input", "x", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom"),
-    ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g"),
+    ("input", "x", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom", "weight_v"),
+    ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g", "weight_g"),
     ("bias", "b", "beta", "β", "offset", "shift", "b_2"),
     ("running_mean", "moving_mean", "run_mean", "rm", "mean", "mu", "μ", "m"),
     ("running_var", "moving_var", "moving_variance", "run_var", "rv", "var", "variance", "v"),
@@ -40,7 +40,7 @@ _INPUTS = (
 _OPTIONS = (
     ("eps", "epsilon", "ε", "variance_epsilon"),
     ("dim", "axis"),
-    ("num_groups", "groups", "n_groups"),
+    ("num_groups", "groups", "n_groups", "group", "ngroups", "num_group"),
     ("correction", "ddof"),
 )
 _SAVED = (
@@ -65,9 +65,10 @@ _SAVED = (
     ("xhat", "x_hat", "x_norm", "xnorm", "x_normalized", "normalized", "saved_xhat", "z_hat", "zhat"),
     ("norm", "norms", "nrm", "length", "lengths", "l2", "vnorm", "v_norm"),
     ("probs", "p", "prob", "softmax", "probabilities", "s", "sm"),
+    ("log_probs", "logp", "log_p", "logprobs", "log_prob", "logprob", "log_softmax", "logsoftmax", "log_sm", "lsm"),
     ("y", "out", "output", "p", "s"),
 )
-_EXACTLY = {"G": "num_groups"}  # where case counts
+EXACTLY = {"G": "num_groups"}  # where case counts
 _CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
 
 
@@ -149,7 +150,7 @@ def bind_backward(
     usual = _usual((_SAVED, saved), (_OPTIONS, options), (_INPUTS, inputs))
     cotangent = dict.fromkeys(COTANGENT, "dy")
     claims: list[Mapping[str, str]] = [
-        {word: n for word, n in _EXACTLY.items() if n in options},
+        {word: n for word, n in EXACTLY.items() if n in options},
         *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache")),
     ]
     parameters = _parameters(function)

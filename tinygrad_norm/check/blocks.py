@@ -14,7 +14,7 @@ from .case import Case
 from .judgement import Explanation, Given
 from .known import look
 
-_BLOCKS = (2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024)
+BLOCKS = (2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 def block(case: Case, given: Given) -> Explanation | None:
@@ -54,7 +54,7 @@ def _masks(n: int, axis: int, ndim: int) -> Iterator[tuple[str, Array]]:
     def along(keep: Array) -> Array:
         return keep.astype(np.float64).reshape(tuple(-1 if a == axis else 1 for a in range(ndim)))
 
-    for k in _BLOCKS:
+    for k in BLOCKS:
         if k >= n:
             break
         rest = n % k

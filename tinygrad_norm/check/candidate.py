@@ -151,7 +151,8 @@ def _difference(label: str, a: Array | None, b: Array | None, floor: float, exac
     gap = float(np.max(np.abs(np.subtract(a, b, dtype=np.float64)), initial=0))
     if not np.isfinite(gap):
         return f"{label} is not finite in the same places"
-    if gap > np.sqrt(np.finfo(a.dtype).eps) * largest:
+    inside = np.float32 if a.dtype == np.float64 and np.array_equal(a, a.astype(np.float32)) else a.dtype
+    if gap > np.sqrt(np.finfo(inside).eps) * largest:
         return f"{label} differs by {gap:.2g}"
     return f"{label} rounds differently, by {gap:.1e}" if exactly else None
 

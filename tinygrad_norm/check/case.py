@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,7 +30,8 @@ def unit_roundoff(dtype: Any) -> float:
 class Case:
     """A record and a cotangent in double precision: the truth, the library, the routes, and what rounding may do.
 
-    norm, options:  what was recorded, where it is a registered one
+    norm, options:  what was recorded, where it is a registered one; ``forward``: where it is somebody's own
+    axes:           their inputs' named axes, where they are known
     own:            what the norm's own file knows people to get wrong, on these numbers
     formulas:       derived ones, by input, once they were needed
     """
@@ -44,6 +45,8 @@ class Case:
     norm: Norm | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     formulas: dict[str, Any] = field(default_factory=dict)
+    forward: Callable[..., Tensor] | None = None
+    axes: Mapping[str, tuple[str, ...]] | None = None
     _found: dict[int, dict[str, Array]] = field(default_factory=dict)
 
     @cached_property
@@ -97,6 +100,13 @@ class Case:
                     found += [(self.graph.node(v).label, share)] if share else []
         return found
 
+    @cached_property
+    def besides(self) -> dict[str, Array]:
+        """What a forward pass saves that is not on the record: the softmax of logits, running statistics."""
+        if self.norm is None or self.norm.saved is None:
+            return {}
+        return dict(self.norm.saved({n: t.numpy() for n, t in self.inputs.items()}, **self.options))
+
     # On one gradient
 
     def are_one(self, name: str, a: Mistake, b: Mistake) -> bool:
@@ -108,3 +118,15 @@ class Case:
         """Whether it gives finite numbers that are not the right ones."""
         wrong = self.mistaken(mistake)[name]
         return bool(np.all(np.isfinite(wrong))) and told_apart(wrong, self.truth[name], self.gate(name, dtype))
+
+
+def under(root: Tensor) -> tuple[Array, float | None]:
+    """What the root is taken of without its ε, and that, if there is one."""
+    (v,) = root.inputs
+    assert isinstance(v, Tensor)
+    if v.op is not None and v.op.name == "add":
+        numbers = [u for u in v.inputs if not isinstance(u, Tensor)]
+        if len(numbers) == 1 and np.size(numbers[0]) == 1 and 0 <= float(np.max(numbers[0])) < 2:
+            inner = next(u for u in v.inputs if isinstance(u, Tensor))
+            return inner._data, float(np.max(numbers[0]))
+    return v._data, None

@@ -17,9 +17,10 @@ from .blocks import block
 from .case import Case
 from .fitting import listed, per_index
 from .judgement import Explain, Explanation, Given, Judgement
-from .known import pair, rule
+from .known import clamped, pair, rule
 from .line import in_the_line, line, two_in_the_line
 from .neighbours import neighbour
+from .places import moved, none_there, reshaped
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
@@ -30,6 +31,7 @@ from .sanity import (
     transposed,
     zero_everywhere,
 )
+from .weights import unequal
 
 _FAR = 0.25  # an explanation that leaves more than this unexplained is none
 
@@ -146,13 +148,18 @@ EXPLANATIONS: tuple[Explain, ...] = (
     zero_everywhere,
     transposed,
     overwritten,
+    none_there,
     with_routes(in_the_line(rule)),
     neighbour,
+    reshaped,
+    moved,
+    clamped,
     line,
     block,
     in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
+    unequal,
     two_in_the_line,
     by_index,
     coarse,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from ..engine.arrays import Array
 from ..graph.table import number
-from .case import Case
+from .case import Case, under
+from .counts import counts_of, meaning, named_numbers
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,15 @@ class Fit:
         """What each coefficient that is not 1 means."""
         found = []
         for c, d, t in self._terms():
-            name = next((n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))), None)
+            name = " or ".join([n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))][:3])
+            what = f"the {t} term" if len(self.titles) > 1 else f"your {self.symbol}"  # the one route there is has no name of use
             if name == "0":
-                found.append(f"the {t} term is missing")
+                found.append(f"{what} is missing")
             elif d < abs(c - 1) < 5e-4:
-                found.append(
-                    f"the {t} term is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding"
-                )
+                found.append(f"{what} is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding")
             elif abs(c - 1) > d:
                 found.append(
-                    f"the {t} term is {number(c)}{f' = {name}' if name and name != number(c) else ''} times what it should be"
+                    f"{what} is {number(c)}{f' = {name}' if name not in ('', number(c)) else ''} times what it should be{meaning(name)}"
                 )
         return found
 
@@ -79,18 +79,7 @@ def fit_routes(case: Case, name: str, symbol: str, answer: Array, dtype: Any) ->
     exact = bool(np.max(np.abs(rest), initial=0) <= 2 * gate) and len(routes) < answer.size
     uncertain = tuple(float(v) for v in 2 * gate * np.abs(np.linalg.pinv(matrix)).sum(axis=1) + 1e-13)
     titles = tuple(r.title.removeprefix("through ") for r in routes)
-    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, _named_numbers(case))
-
-
-def _named_numbers(case: Case) -> dict[str, float]:
-    named: dict[str, float] = {"0": 0, "−1": -1, "½": 0.5, "−½": -0.5, "2": 2, "−2": -2}
-    for node in case.graph.nodes:
-        if node.op in ("mean", "sum"):
-            (x,) = node.tensor.inputs
-            n = x.size // max(1, node.tensor.size)
-            if n > 2:
-                named |= {"N": n, "1/N": 1 / n, "N/(N − 1)": n / (n - 1), "(N − 1)/N": (n - 1) / n, "−N": -n}
-    return named
+    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, named_numbers(case))
 
 
 def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
@@ -134,18 +123,38 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
 def _known_factor(case: Case, c: Array, dtype: Any) -> str | None:
     """The statistic on the record or the parameter, itself or its inverse, that these coefficients are."""
     best: tuple[float, str | None] = (1e-3 if dtype != np.float64 else 1e-6, None)
+    for name, value, powers in _factors(case, len(c)):
+        for power, text in powers:
+            with np.errstate(all="ignore"):
+                off = float(np.max(np.abs(c / value.reshape(-1) ** power - 1)))
+            if off < 0.1 * best[0]:  # of equals, the first
+                best = (off, text.format(name))
+    return best[1]
+
+
+_POWERS = ((1, "{}"), (-1, "1/{}"), (2, "{}²"), (-2, "1/{}²"))
+_RATIOS = tuple((k, f"({{}}){s}") for k, s in ((1, ""), (2, "²"), (3, "³"), (-1, "⁻¹"), (-2, "⁻²")))
+
+
+def _factors(case: Case, size: int) -> Iterator[tuple[str, Array, Sequence[tuple[int, str]]]]:
+    """What a factor may be, and the powers it may have: statistics on the record, parameters, what a forward saves besides; and
+    one over a root of N − 1 for one of N, or without ε."""
     for node in case.graph.nodes:
         t = node.tensor
-        if t.size == len(c) == max(t.shape, default=1) and (
+        if t.size == size == max(t.shape, default=1) and (
             node.role == "statistic" or any(t is leaf for leaf in case.leaves.values())
         ):
-            value = t.numpy().reshape(-1).astype(np.float64)
-            for power, text in ((1, "{}"), (-1, "1/{}"), (2, "{}²"), (-2, "1/{}²")):
-                with np.errstate(all="ignore"):
-                    off = float(np.max(np.abs(c / value**power - 1)))
-                if off < 0.1 * best[0]:  # of equals, the first
-                    best = (off, text.format(node.label))
-    return best[1]
+            yield node.label, t.numpy().astype(np.float64), _POWERS
+            if node.op == "rsqrt":
+                inner, eps = under(t)
+                for n in (m for w, m in counts_of(case).items() if m > 1):
+                    words = f"{node.label} with N − 1 = {n - 1:g} for N over {node.label}"
+                    yield words, (inner * n / (n - 1) + (eps or 0.0)) ** -0.5 / t.numpy(), _RATIOS
+                if eps:
+                    yield f"{node.label} without ε over {node.label}", inner**-0.5 / t.numpy(), _RATIOS
+    for name, value in case.besides.items():
+        if np.size(value) == size == max(np.shape(value), default=1):
+            yield name, np.asarray(value, np.float64), _POWERS
 
 
 def listed(hit: Array) -> str:

@@ -32,6 +32,7 @@ from ..derive.formula import (
 from ..derive.writer import Text
 from ..engine import TinygradNormError
 from ..engine.arrays import Array
+from ..graph import axis_names
 from .case import Case
 
 _SIZES = (7, 11, 13, 5, 3)  # of axes, told apart
@@ -62,7 +63,8 @@ class Fused:
         for name, layout in formula.layouts:
             if name in self.known and name not in self.letters:
                 self.letters[name] = Letter(name, tuple(a for dim in layout for a in dim), "parameter")
-        self.terms: tuple[Node, ...] = tuple(_expanded(replace(formula.result, inline)))
+        self.whole = replace(formula.result, inline)
+        self.terms: tuple[Node, ...] = tuple(_expanded(self.whole))
         own = {a for dim in layouts[formula.of] for a in dim}
         self.shape: tuple[int, ...] = tuple(self.sizes[a] if a in own else 1 for a in self.axes)
         self.hand = Text(self.axes, formula.last)
@@ -98,14 +100,15 @@ class Fused:
         """Letters of arrays; numbers such as ε are none."""
         return [a for n, a in self.letters.items() if n in self.known and a.axes]
 
-    def with_lines(self, lines: Sequence[Line]) -> Fused:
-        """The same terms, of statistics that were computed otherwise."""
+    def with_lines(self, lines: Sequence[Line], fixed: Mapping[str, Array] | None = None) -> Fused:
+        """The same terms, of statistics that were computed otherwise, or are something else: ``fixed``, by the letter's name."""
         other = object.__new__(Fused)
         other.__dict__ |= self.__dict__
         other.known = dict(self.known)
         other.at = Evaluation(other.known, self.sizes, self.axes)
         for line in lines:
-            other.known[line.letter.name] = other.at(line.expression)
+            name = line.letter.name
+            other.known[name] = fixed[name] if fixed and name in fixed else other.at(line.expression)
         return other
 
 
@@ -144,9 +147,7 @@ def _expanded(node: Node) -> Iterator[Node]:
 
 def fused(case: Case, name: str) -> Fused | None:
     """The derived formula of one gradient on the case's numbers, if there is one and it is right there."""
-    if case.norm is None:
-        return None
-    formula = _formula(case, name)
+    formula = _formula(case, name) if case.norm is not None else _own_formula(case, name)
     if formula is None:
         return None
     try:
@@ -170,9 +171,8 @@ def _formula(case: Case, name: str) -> Formula | None:
     norm, options = case.norm, dict(case.options)
     assert norm is not None
     wrt, ndim = name, case.leaves[next(iter(case.leaves))].ndim
-    soft = any(not t.requires_grad and n == "target" for n, t in case.inputs.items())
-    if soft:
-        options |= {"soft": True, "ignore_index": norm.options.get("ignore_index")}
+    if norm.as_derived is not None:
+        options = dict(norm.as_derived(_arrays(case), **options)[0])
     key = (norm.name, tuple(sorted((n, repr(v)) for n, v in options.items())), wrt, ndim)
     if key not in _FORMULAS:
         sizes = list(_SIZES[:ndim])
@@ -186,15 +186,48 @@ def _formula(case: Case, name: str) -> Formula | None:
     return _FORMULAS[key]
 
 
+def _own_formula(case: Case, name: str) -> Formula | None:
+    """Of somebody's own forward; its axes are told apart by their sizes, where they have no names."""
+    if case.forward is None:
+        return None
+    axes = case.axes or _axes(case)
+    key = (case.forward, tuple(sorted((n, repr(v)) for n, v in case.options.items())), name, tuple(axes.items()))
+    if key not in _FORMULAS:
+        try:
+            _FORMULAS[key] = derive(case.forward, wrt=name, inputs=axes, **case.options).formula
+        except Exception:  # it is somebody's code, at other sizes than it was made for
+            _FORMULAS[key] = None
+    return _FORMULAS[key]
+
+
+def _axes(case: Case) -> dict[str, tuple[str, ...]]:
+    """Those of the largest input by place; others' by their sizes, from the right."""
+    largest = max(case.inputs.values(), key=lambda t: t.ndim)
+    names = axis_names(largest.ndim)
+    found: dict[str, tuple[str, ...]] = {}
+    for n, t in case.inputs.items():
+        left, mine = list(zip(names, largest.shape)), list[str]()
+        for size in reversed(t.shape):
+            while left and left[-1][1] != size:
+                left.pop()
+            mine.insert(0, left.pop()[0] if left else f"{n.upper()}{len(mine)}")
+        found[n] = tuple(mine)
+    return found
+
+
 def _values(case: Case, formula: Formula) -> dict[str, Array]:
     """The case's inputs and cotangent by the formula's letters."""
-    assert case.norm is not None
+    if case.norm is None:
+        return {**_arrays(case), "dy": case.dy}
     values = {case.norm.symbol(n): t.numpy() for n, t in case.inputs.items()}
     values["dy"] = case.dy
-    if "target" in case.inputs and case.inputs["target"].dtype.kind in "iu":
-        z = case.inputs["input"].numpy()
-        values["q"] = np.moveaxis(np.eye(z.shape[1])[np.clip(case.inputs["target"].numpy(), 0, z.shape[1] - 1)], -1, 1)
+    if case.norm.as_derived is not None:
+        values |= case.norm.as_derived(_arrays(case), **case.options)[1]
     return values
+
+
+def _arrays(case: Case) -> dict[str, Array]:
+    return {n: t.numpy() for n, t in case.inputs.items()}
 
 
 def _relatives(case: Case, found: Fused) -> None:
@@ -202,7 +235,10 @@ def _relatives(case: Case, found: Fused) -> None:
     for t in reversed(case.graph.tensors):
         label = "y" if t is case.graph.output else case.graph.node(t).label
         _recorded(found, label, t.numpy())
+    for name, value in case.besides.items():
+        _recorded(found, name, value)
     for line in found.formula.lines:
+        _other_sign(found, line)
         e = line.expression
         if not (isinstance(e, Power) and isinstance(e.base, Sum) and line.letter.axes):
             continue
@@ -223,6 +259,19 @@ def _relatives(case: Case, found: Fused) -> None:
         for name, value in made.items():
             if np.all(np.isfinite(value)):
                 found.add(name, value, line.letter.axes)
+
+
+def _other_sign(found: Fused, line: Line) -> None:
+    """x + μ for c = x − μ, and what is made of that."""
+    e, c = line.expression, line.letter
+    minus = [t for t in e.terms if isinstance(t, Product) and t.factors[0] == Number(-1)] if isinstance(e, Sum) else []
+    if not (isinstance(e, Sum) and len(e.terms) == 2 and len(minus) == 1 and c.axes):
+        return
+    plus = found.add(" + ".join(t.name for n in e.terms for t in (n.factors if isinstance(n, Product) else (n,)) if isinstance(t, Letter)), np.asarray(found.at(e)) - 2 * np.asarray(found.at(minus[0])), c.axes)  # fmt: skip
+    for other in found.formula.lines:
+        if isinstance(other.expression, Product) and c in other.expression.factors:
+            value = found.at(replace(other.expression, {c: plus}))
+            found.add(f"{other.letter.name} with {plus.name} for {c.name}", value, other.letter.axes)
 
 
 def _recorded(found: Fused, label: str, value: Array) -> None:

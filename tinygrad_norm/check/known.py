@@ -6,7 +6,8 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from .alterations import Mistake
+from ..engine import Tensor
+from .alterations import Mistake, instead
 from .case import Case
 from .judgement import Explanation, Given
 
@@ -49,6 +50,27 @@ def pair(case: Case, given: Given) -> Explanation | None:
             return Explanation(("two mistakes at once:", f"  {a.sentence}", f"  {b.sentence}", *looks), (a.name, b.name))
     if len(apart) > most:
         given.gave_up.append(f"gave up after {most} of {len(apart)} pairs of known mistakes")
+    return None
+
+
+def clamped(case: Case, given: Given) -> Explanation | None:
+    """A derivative that goes on where the forward had put a constant in the value's place: max(‖x‖, ε)."""
+    for t in case.graph.tensors:
+        if t.op is None or t.op.name != "where":
+            continue
+        for position, x in enumerate(t.inputs):
+            if not isinstance(x, Tensor) or not x.requires_grad or x.shape != t.shape:
+                continue
+            label, through = case.graph.node(x).label, {(t, position): instead(lambda g, out, *_: g)}
+            name = f"{label}: not clamped on the way back"
+            text = (
+                f"the derivative goes on through {label} where it is clamped, in {case.graph.node(t).label}: there it is constant"
+            )
+            look = "where a constant stands in its place, no gradient flows"
+            for values in ({}, {x: lambda value, *_, t=t: t.numpy()}):
+                mistake = Mistake(name, text, look, through, values=values, node=t)
+                if case.shows(given.name, mistake, given.dtype) and given.is_it(case, case.mistaken(mistake)[given.name]):
+                    return Explanation((text, f"look: {look}"), (name,))
     return None
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace as changed
-from itertools import chain, combinations, islice
+from itertools import islice
 
 import numpy as np
 
-from ..derive.formula import Line, Node, Total, replace, walk
-from ..engine.arrays import Array
+from ..derive.formula import Node
 from .case import Case
+from .computed import is_it, otherwise, quietly, total
 from .fused import Fused, fused
 from .judgement import Explain, Explanation, Given
 from .slips import everywhere, foreign, slips
@@ -53,7 +52,7 @@ def in_the_line(attempt: Explain) -> Explain:
 
 def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
     """Every single alteration that gives these numbers, and whether one is more than a number before a term."""
-    found = _formula(case, given)
+    found = formula_of(case, given)
     if found is None:
         return [], False
     mine = found.spread(given.array)
@@ -64,8 +63,8 @@ def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
     for k, term in enumerate(found.terms):
         rest = np.sum([v for j, v in enumerate(values) if j != k], axis=0)
         for slip in islice(slips(found, term), budget):
-            value = _quietly(found, slip.node)
-            if value is not None and _is(case, given, found, mine, rest + value):
+            value = quietly(found, slip.node)
+            if value is not None and is_it(case, given, found, mine, rest + value):
                 causes.append(_said(found, given, k, slip.words))
                 more = more or not slip.only_a_number
     if causes:
@@ -73,16 +72,18 @@ def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
     whole = ((terms, words) for terms, words in islice(everywhere(found), budget))
     added = (((*found.terms, term), words) for term, words in foreign(found))
     for attempt in (whole, added):
-        causes = [f"your {given.symbol} {words}" for terms, words in attempt if _is(case, given, found, mine, _sum(found, terms))]
+        causes = [
+            f"your {given.symbol} {words}" for terms, words in attempt if is_it(case, given, found, mine, total(found, terms))
+        ]
         if causes:
             return list(dict.fromkeys(causes)), True
-    causes = list(dict.fromkeys(_statistics(case, given, found, mine)))
+    causes = list(dict.fromkeys(otherwise(case, given, found, mine)))
     return causes, bool(causes)
 
 
 def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     """The derived formula with two mistakes in it: in two terms, or one in all and one in one."""
-    found = _formula(case, given)
+    found = formula_of(case, given)
     if found is None:
         return None
     mine = found.spread(given.array)
@@ -94,12 +95,12 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     shifts: list[tuple[int, float, str, Node]] = []
     for k, term in enumerate(found.terms):
         for slip in slips(found, term):
-            value = _quietly(found, slip.node)
+            value = quietly(found, slip.node)
             tried += 1
             if value is not None:
                 shifts.append((k, float(np.sum((value - values[k]) * weights)), slip.words, slip.node))
     for term, words in foreign(found):
-        value = _quietly(found, term)
+        value = quietly(found, term)
         tried += 1
         if value is not None:
             shifts.append((-1, float(np.sum(value * weights)), words, term))
@@ -116,7 +117,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                 other = shifts[j]
                 made = [node if m == k else other[3] if m == other[0] else t for m, t in enumerate(found.terms)]
                 made += [t for m, t in ((k, node), (other[0], other[3])) if m < 0]
-                if (best is None or i + j < best[0]) and _is(case, given, found, mine, _sum(found, made)):
+                if (best is None or i + j < best[0]) and is_it(case, given, found, mine, total(found, made)):
                     best = int(i + j), [_said(found, given, k, words), _said(found, given, shifts[j][0], shifts[j][2])]
         if best is not None:
             return _both(given, best[1])
@@ -124,9 +125,9 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     for k, term in enumerate(found.terms):  # both in one term
         for slip in islice((s for s in slips(found, term) if not s.only_a_number), _FIRST):
             for second in islice(slips(found, slip.node), _SECOND):
-                value = _quietly(found, second.node)
+                value = quietly(found, second.node)
                 tried += 1
-                if value is not None and _is(case, given, found, aims[k], value):
+                if value is not None and is_it(case, given, found, aims[k], value):
                     return _both(
                         given, [_said(found, given, k, slip.words), f"and then, as {found.hand(slip.node)}, it {second.words}"]
                     )
@@ -136,7 +137,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     for terms, words in everywhere(found):
         if len(terms) != len(found.terms) or tried > budget:
             continue
-        parts = [_quietly(found, t) for t in terms]
+        parts = [quietly(found, t) for t in terms]
         tried += len(terms)
         if any(p is None for p in parts):
             continue
@@ -144,9 +145,9 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
             rest = np.sum([p for j, p in enumerate(parts) if j != k and p is not None], axis=0)
             needed = mine - rest
             for slip in islice(slips(found, term), _SECOND):
-                value = _quietly(found, slip.node)
+                value = quietly(found, slip.node)
                 tried += 1
-                if value is not None and _is(case, given, found, needed, value):
+                if value is not None and is_it(case, given, found, needed, value):
                     return _both(given, [f"your {given.symbol} {words}", _said(found, given, k, slip.words)])
             if tried > budget:
                 break
@@ -159,7 +160,8 @@ def _both(given: Given, causes: list[str]) -> Explanation:
     return Explanation(("two mistakes at once:", *(f"  {c}" for c in causes)), tuple(causes))
 
 
-def _formula(case: Case, given: Given) -> Fused | None:
+def formula_of(case: Case, given: Given) -> Fused | None:
+    """The derived formula of this gradient on the case's numbers, if it has one."""
     if not given.has_shape(case) or not np.all(np.isfinite(given.array)):
         return None
     if given.name not in case.formulas:
@@ -172,29 +174,6 @@ def _budget(found: Fused) -> int:
     return max(200, min(TRIED, _ENTRIES // max(1, int(np.prod([found.sizes[a] for a in found.axes])))))
 
 
-def _quietly(found: Fused, node: Node) -> Array | None:
-    with np.errstate(all="ignore"):
-        return found.value(node)
-
-
-def _sum(found: Fused, terms: object) -> Array | None:
-    total = np.zeros(found.shape)
-    for t in terms:  # type: ignore[attr-defined]
-        value = _quietly(found, t)
-        if value is None:
-            return None
-        total = total + value
-    return total
-
-
-def _is(case: Case, given: Given, found: Fused, mine: Array, other: Array | None) -> bool:
-    """Whether these are the numbers, to rounding."""
-    if other is None:
-        return False
-    off = float(np.max(np.abs(mine - other), initial=0))
-    return off <= case.gate(given.name, given.dtype, given.array)
-
-
 def _said(found: Fused, given: Given, k: int, words: str) -> str:
     if k < 0:
         return f"your {given.symbol} {words}"
@@ -203,35 +182,6 @@ def _said(found: Fused, given: Given, k: int, words: str) -> str:
         if len(found.terms) > 1
         else f"your {given.symbol} {words}"
     )
-
-
-def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator[str]:
-    """The statistics taken over other axes, or as a sum for a mean; by themselves, or with all that is summed in the gradient."""
-    subsets = dict.fromkeys(n.axes for line in found.formula.lines for n in _totals(line.expression))
-    for own in subsets:
-        for axes in chain.from_iterable(combinations(found.axes, k) for k in range(1, len(found.axes) + 1)):
-            for function in ("mean", "sum", ""):
-
-                def over(
-                    n: Node, own: tuple[str, ...] = own, axes: tuple[str, ...] = axes, function: str = function
-                ) -> Node | None:
-                    if not (isinstance(n, Total) and n.axes == own and n.function in ("mean", "sum")):
-                        return None
-                    return Total(n.inside, axes, function or n.function)
-
-                lines = [Line(line.letter, replace(line.expression, over), line.kind) for line in found.formula.lines]
-                with np.errstate(all="ignore"):
-                    other = found.with_lines(lines)
-                where, belongs = found.over(axes), found.over(own)
-                kind = f"as a {function} " if function else ""
-                if _is(case, given, found, mine, _sum(other, found.terms)):
-                    yield f"the statistics are taken {kind}over {where} where {belongs} belongs"
-                elif not function and _is(case, given, found, mine, _sum(other, [replace(t, over) for t in found.terms])):
-                    yield f"the statistics and all sums of it are taken over {where} where {belongs} belongs"
-
-
-def _totals(node: Node) -> Iterator[Total]:
-    return (n for n in walk(node) if isinstance(n, Total) and n.function in ("mean", "sum"))
 
 
 def _told(causes: list[str]) -> list[str]:

@@ -12,7 +12,8 @@ from ..engine import Tensor, TinygradNormError, grad, history, tensor
 from ..engine.arrays import Array
 from ..norms import Norm, get, names
 from .alterations import Mistake, instead
-from .case import Case
+from .case import Case, under
+from .compare import is_centring
 from .judgement import Explanation, Given
 
 USUAL = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 2.0**-52, 1e-7, 2.0**-23, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
@@ -29,7 +30,7 @@ def neighbour(case: Case, given: Given) -> Explanation | None:
         return None
     told = [words for words, gradient in _neighbours(case) if _is(case, given, _tried(gradient, given.name))]
     if not told:
-        told = [words for words in (*_another_eps(case, given), *_with_a_residual(case, given)) if words]
+        told = [*_another_eps(case, given), *_with_a_residual(case, given), *_once_more(case, given)]
     if not told:
         return None
     told = list({words.split("; check")[-1]: words for words in reversed(told)}.values())[::-1]
@@ -90,11 +91,9 @@ def _other_options(case: Case, norm: Norm) -> Iterator[Neighbour]:
             values[n] += [0, 1]
         elif n in ("dim", "axis") and isinstance(case.options.get(n, default), int):
             values[n] += list(range(-case.leaves[next(iter(case.leaves))].ndim, 0))
-        elif n == "num_groups":
-            c = case.inputs["input"].shape[1]
-            values[n] += [g for g in range(1, c + 1) if c % g == 0]
-        elif n == "reduction":
-            values[n] += ["mean", "sum"]
+    if norm.choices is not None:
+        for n, more in norm.choices(case.inputs["input"].shape).items():
+            values[n] += more
     for n, found in values.items():
         if n == "eps":
             continue
@@ -115,19 +114,15 @@ def _other_norms(case: Case, norm: Norm) -> Iterator[Neighbour]:
         other = get(name)
         if other is norm or other.by_design or "input" not in case.inputs or len(shape) < other.min_ndim:
             continue
-        kept = {n: v for n, v in case.options.items() if n in other.options and n in ("eps", "num_groups", "dim", "training")}
+        # words such as a mode are each norm's own
+        kept = {n: v for n, v in case.options.items() if n in other.options and not isinstance(v, str)}
         options = {**other.options, **kept}
         try:
             needed = other.parameters(shape, **options)
         except (TinygradNormError, ValueError, IndexError, TypeError, KeyError):
             continue
-        if all(n in case.inputs and case.inputs[n].shape == tuple(s) for n, s in needed.items()) and _sees(other, options):
+        if all(n in case.inputs and case.inputs[n].shape == tuple(s) for n, s in needed.items()) and not other.detaches:
             yield other.title, lambda o=other, a=options: _gradients(o, case, a)  # type: ignore[misc]
-
-
-def _sees(norm: Norm, options: Mapping[str, Any]) -> bool:
-    """Whether nothing of it is held constant on the way back: such a one is a mistake's gradient, not a neighbour's."""
-    return "detach" not in norm.name and norm.name not in ("ada_norm", "batch_renorm", "power_norm")
 
 
 # Statistics over axes -------------------------------------------------------------------------------------------------
@@ -143,7 +138,7 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
     own = _own_axes(case)
     if own is None:
         return
-    centred = norm.name != "rms_norm"
+    centred = any(is_centring(t) for t in case.graph.tensors)
     eps = case.eps
     every = list(chain.from_iterable(combinations(range(x.ndim), k) for k in range(1, x.ndim + 1)))
 
@@ -160,6 +155,9 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
     yield f"{norm.title} with {told['gain']}", made(own, gain=True)
     yield f"{norm.title} {'without' if centred else 'with'} the mean subtracted", made(own, centred=not centred)
     yield f"{norm.title} with the unbiased variance, as torch.var has it, and ε under the root twice", made(own, twice=True)
+    for power, words in ((-1.0, "1/(σ² + ε)"), (-2.0, "1/(σ² + ε)²")):
+        yield f"{norm.title} with {words} where 1/√(σ² + ε) belongs", made(own, power=power)
+    yield f"{norm.title} with ε in the count: Σ/(N + ε)", made(own, counted=True)
     groups = case.options.get("num_groups")
     if isinstance(groups, int) and groups > 1 and x.shape[1] % groups == 0:
         yield f"{norm.title} with channel c in group c % G, where c // (C/G) belongs", made(own, interleaved=groups)
@@ -190,6 +188,8 @@ def _normalized(
     gain: bool = False,
     twice: bool = False,
     interleaved: int = 0,
+    power: float = -0.5,
+    counted: bool = False,
 ) -> dict[str, Array]:
     leaves = {n: tensor(t.numpy(), requires_grad=True, name=n) for n, t in case.inputs.items()}
     x = leaves["input"]
@@ -199,8 +199,9 @@ def _normalized(
         axes = (1, *range(3, x.ndim))
     n = int(np.prod([x.shape[a] for a in axes]))
     c = x - x.mean(axes, keepdims=True) if centred else x
-    v = (c * c).sum(axes, keepdims=True) / (n - correction)
-    r = 1 / (v.sqrt() + eps) if std else (v + (2 * eps if twice else eps)).rsqrt()
+    v = (c * c).sum(axes, keepdims=True) / (n - correction + (eps if counted else 0))
+    v = v if std or counted else v + (2 * eps if twice else eps)
+    r = 1 / (v.sqrt() + eps) if std else v.rsqrt() if power == -0.5 else v**power
     y = (c * r).reshape(shape)
     for name in ("weight", "bias"):
         if name in leaves:
@@ -213,11 +214,12 @@ def _normalized(
 
 def _spread(case: Case, name: str, ndim: int) -> tuple[int, ...]:
     """The parameter's shape beside the input: at the end where it is the last axes', else in axis 1."""
-    p, x = case.inputs[name].shape, case.inputs["input"].shape
-    per_channel = case.norm is not None and case.norm.name in ("batch_norm", "group_norm", "instance_norm")
-    if per_channel:
+    p = case.inputs[name].shape
+    assert case.norm is not None
+    told_apart = tuple(case.inputs["input"].shape[1] * (k + 1) for k in range(ndim))  # sizes of which no two are one
+    if ndim > 1 and tuple(case.norm.parameters(told_apart, **case.options)[name]) == told_apart[1:2]:
         return (1, *p, *(1,) * (ndim - 2))
-    return (1,) * (ndim - len(p)) + tuple(p) if x[ndim - len(p) :] == p else p
+    return (1,) * (ndim - len(p)) + tuple(p)
 
 
 # One number -----------------------------------------------------------------------------------------------------------
@@ -225,46 +227,37 @@ def _spread(case: Case, name: str, ndim: int) -> tuple[int, ...]:
 
 def _another_eps(case: Case, given: Given) -> Iterator[str]:
     """ε as one fitted number: inside the root, and outside."""
-    for node, place in _eps_on_record(case):
-        value = next(v for v in node.inputs if not isinstance(v, Tensor))
-        for outside in (False, True):
+    for root in case.graph.tensors:
+        if root.op is None or root.op.name not in ("rsqrt", "sqrt") or root.size >= case.dy.size > 1:
+            continue
+        inner, eps = under(root)
+        for where in (INSIDE, OUTSIDE, AS_IT_STANDS):
 
-            def gradient(e: float, node: Tensor = node, place: Tensor | None = place, outside: bool = outside) -> Array | None:
-                return _with_eps(case, node, place, e, outside).get(given.name)
+            def gradient(e: float, root: Tensor = root, inner: Array = inner, where: str = where) -> Array | None:
+                return _with_eps(case, root, inner, e, where).get(given.name)
 
             found = _fitted(gradient, case, given)
             if found is not None:
-                title = case.norm.title if case.norm is not None else "the forward"
-                where = " outside the root: σ + ε," if outside else ""
-                how = f"; check it with eps={found:g}" if not outside and case.norm is not None else ""
-                yield f"{title} with{where} ε = {found:g}, where it is {float(np.max(value)):g}{how}"
+                known = case.norm is not None and "eps" in case.norm.options
+                how = f"; check it with eps={found:g}" if where == INSIDE and known and eps is not None else ""
+                yield f"{_title(case)} with {where.format(found)}, where it is {'none' if eps is None else f'{eps:g}'}{how}"
                 return
 
 
-def _eps_on_record(case: Case) -> list[tuple[Tensor, Tensor | None]]:
-    """Sums of a statistic and a small number, and the root that is taken of each."""
-    found: list[tuple[Tensor, Tensor | None]] = []
-    for t in case.graph.tensors:
-        if t.op is not None and t.op.name == "add" and len(t.inputs) == 2:
-            others = [v for v in t.inputs if not isinstance(v, Tensor)]
-            if len(others) == 1 and np.size(others[0]) == 1 and 0 <= float(np.max(others[0])) < 2:
-                roots = [u for u in case.graph.tensors if u.op is not None and u.op.name == "rsqrt" and u.inputs[0] is t]
-                found.append((t, roots[0] if roots else None))
-    return found
+INSIDE, OUTSIDE = "ε = {:g}", "ε = {:g} outside the root: σ + ε"
+AS_IT_STANDS = OUTSIDE + " (and the derivative as if it were inside)"
 
 
-def _with_eps(case: Case, node: Tensor, root: Tensor | None, eps: float, outside: bool) -> dict[str, Array]:
-    """The gradients where that ε is another; outside the root where that is asked."""
-    inner = next(x for x in node.inputs if isinstance(x, Tensor))
-    if not outside:
-        other = Mistake("", "", "", values={node: lambda value, *_: inner._data + eps})
-        return case.backward.gradients(other)
-    if root is None:
-        return {}
-    s = np.sqrt(inner._data)
-    slope = instead(lambda g, out, u: -g * out**2 / (2 * s))
-    other = Mistake("", "", "", {(root, 0): slope}, values={root: lambda value, *_: 1 / (s + eps)})
-    return case.backward.gradients(other)
+def _with_eps(case: Case, root: Tensor, inner: Array, eps: float, where: str) -> dict[str, Array]:
+    """The gradients where the ε of a root is another, or stands outside of it."""
+    assert root.op is not None
+    power = -1 if root.op.name == "rsqrt" else 1
+    if where == INSIDE:
+        return case.backward.gradients(Mistake("", "", "", values={root: lambda value, *_: (inner + eps) ** (power / 2)}))
+    s = np.sqrt(inner)
+    slope = instead(lambda g, out, u: -g * out**2 / (2 * s) if power < 0 else g / (2 * s))
+    edits = {(root, 0): slope} if where == OUTSIDE else {}
+    return case.backward.gradients(Mistake("", "", "", edits, values={root: lambda value, *_: (s + eps) ** power}))
 
 
 def _fitted(gradient: Callable[[float], Array | None], case: Case, given: Given) -> float | None:
@@ -310,6 +303,27 @@ def _with_a_residual(case: Case, given: Given) -> Iterator[str]:
         for sign, word in ((1, "added"), (-1, "subtracted")):
             if _is(case, given, truth + sign * case.dy):
                 yield f"{_title(case)} with a residual: dy is {word} to it, the share of another branch (y = x + norm(x))"
+
+
+def _once_more(case: Case, given: Given) -> Iterator[str]:
+    """The right gradient, with the backward of another function of the same input on top of it."""
+    truth = case.truth[given.name]
+    if given.name != next(iter(case.leaves)) or case.norm is None:
+        return
+    for name in names():
+        other = get(name)
+        if other is case.norm or other.detaches or other.by_design or truth.ndim < other.min_ndim:
+            continue
+
+        def gradient(other: Norm = other) -> Mapping[str, Array]:
+            if set(other.parameters(truth.shape, **other.options)):
+                return {}
+            x = tensor(case.inputs["input"].numpy(), requires_grad=True)
+            y = other.apply({"input": x}, backward="recorded", **other.options)
+            return {given.name: grad(y, [x], truth)[0].numpy()} if y.shape == truth.shape else {}
+
+        if _is(case, given, _tried(gradient, given.name)):
+            yield f"{_title(case)}, and then the backward of {other.title} applied to it once more"
 
 
 def _title(case: Case) -> str:

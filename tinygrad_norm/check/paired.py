@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..engine.arrays import Array
 from .answers import Names, to_array
-from .binding import COTANGENT, Bound, CheckInputError, bind_backward, bind_forward, other_names, same
+from .binding import COTANGENT, EXACTLY, Bound, CheckInputError, bind_backward, bind_forward, other_names, same
 from .candidate import Candidate, Pairing
 
 _SETTINGS = ("param", "params", "config", "cfg", "conf")  # what assignments call the dict of options
@@ -72,11 +72,11 @@ def is_layer(thing: Any) -> bool:
     ):
         return False
     try:
-        parameters = [p for p in inspect.signature(backward).parameters.values() if p.default is p.empty]
+        parameters = list(inspect.signature(backward).parameters.values())
     except (TypeError, ValueError):
         return False
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
-    return 1 <= len(names) <= 2
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+    return bool(named) and len([p for p in named if p.default is p.empty]) <= 2  # a loss may take 1 for granted
 
 
 def needs_forward(backward: Any) -> bool:
@@ -195,15 +195,20 @@ def _slots(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) 
     for name in (*list(inputs)[1:], *options):
         words = set(other_names(name, None)) | ({"epsilon"} if name == "eps" else set())
         for holder, place in places.items():
-            for key in [k for k in place if isinstance(k, str) and same(k) in words and not callable(place[k])]:
+            for key in [k for k in place if isinstance(k, str) and _called(k, name, words) and not callable(place[k])]:
                 if name in inputs and (
                     place[key] is None  # it has not been given any yet
+                    or isinstance(place[key], (int, str))
                     or name.startswith("running_")
                     or (key in ("mean", "var", "m", "v", "g") and name != "weight")
                 ):
                     continue
                 found.append(_Slot(holder, key, name, np.shape(place[key]) if name in inputs else None))
     return found
+
+
+def _called(key: str, name: str, words: Collection[str]) -> bool:
+    return EXACTLY[key] == name if key in EXACTLY else same(key) in words
 
 
 def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from .case import Case
 from .compare import as_numbers, is_centring
 from .subject import Subject, are_axes, as_sequence, rounded
 
+_HALF = float(np.finfo(np.float16).max)
 _TRIES = 5  # probes drawn, of which the strongest is taken
 _SHAPES = {
     2: ((4, 7), (7, 4), (5, 5), (3, 2), (4, 3), (3, 1027), (1027, 3)),
@@ -197,6 +198,19 @@ def far_from_zero(subject: Subject, case: Case) -> Case | None:
     values = {n: t.numpy() for n, t in case.inputs.items()}
     values["input"] = (rng.normal(size=values["input"].shape) + 1000).astype(np.float32).astype(np.float64)
     return subject.case(values, case.dy)
+
+
+def edges_of_half(subject: Subject, case: Case) -> Iterator[tuple[str, Case]]:
+    """The same with rows that float16 holds and the squares of which it does not, where there is one input that is normalized."""
+    if not subject.registered or next(iter(case.leaves)) != "input":
+        return
+    x = np.random.default_rng(0).normal(size=case.leaves["input"].shape)
+    values = {n: t.numpy() for n, t in case.inputs.items()}
+    for words, size in (("entries of about 1e-4, whose squares are 0 in float16, as a small ε is", 1e-4),
+                        ("entries of about 300, whose squares float16 does not hold", 300.0)):  # fmt: skip
+        other = subject.case({**values, "input": rounded(x * size)}, case.dy)
+        if all(np.max(np.abs(g), initial=0) < _HALF for g in other.truth.values()):
+            yield words, other
 
 
 def _uneven(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

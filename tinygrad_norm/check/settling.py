@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .candidate import Answer
 from .case import Case
 from .probes import Site, case_at, sites
+from .subject import statistics
 from .trial import Trial
 
 
@@ -28,6 +31,43 @@ def without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) ->
     flat = replace(trial, flat=True)
     other = flat.ask(case, dtype, once=True)
     return flat if (bad and not unfit(other) and flat.keeps(other)) or flat.agrees(case, other) else trial
+
+
+def only_binding(trial: Trial, case: Case, answer: Answer, dtype: Any) -> tuple[Trial, Answer]:
+    """Where one parameter was bound by its place alone and the answer is not right: the one thing of its shape with which it is
+    right, or with which a mistake gives its numbers to rounding. Where there are several, or none, it stays a guess."""
+    if len(answer.guessed) != 1 or answer.raised or trial.agrees(case, answer):
+        return trial, answer
+    parameter = answer.guessed[0].split()[2]  # "its parameter h is taken for x, by position"
+    x = next(iter(case.leaves.values()))
+    kept = {id(a): n for n, a in statistics(case, trial.saved).items() if a.shape == x.shape}
+    tried = [(trial, answer)]
+    for name in kept.values():
+        other = replace(trial, also=(parameter, name))
+        tried.append((other, other.ask(case, dtype, once=True)))
+    tried = [(t, a) for t, a in tried if not unfit(a)]
+    found = [(t, a) for t, a in tried if t.agrees(case, a)] or [(t, a) for t, a in tried if _named(t, case, a)]
+    if not found or not all(_are_one(case, found[0][1], a) for _, a in found[1:]):
+        return trial, answer
+    chosen = found[0][0]
+    if chosen.also is not None:
+        answer = chosen.ask(case, dtype)
+        answer = replace(answer, told=answer.told.replace("{0} = {0}".format(chosen.also[0]), " = ".join(chosen.also)))
+    return chosen, replace(answer, guessed=())
+
+
+def _are_one(case: Case, a: Answer, b: Answer) -> bool:
+    """Whether two answers are the same to rounding."""
+    pairs = [(n, a.gradients.get(n), b.gradients.get(n)) for n in case.leaves]
+    return all(
+        u is v or (u is not None and v is not None and np.max(np.abs(u - v), initial=0) <= case.gate(n, u.dtype, u))
+        for n, u, v in pairs
+    )
+
+
+def _named(trial: Trial, case: Case, answer: Answer) -> bool:
+    """Whether every gradient is right, or a mistake's to rounding, which it hardly is with another thing in its place."""
+    return all(j.ok or (j.mistakes and j.max_abs < np.inf) for j in trial.judge(case, answer, []).values())
 
 
 def other_axes(

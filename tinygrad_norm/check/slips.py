@@ -16,6 +16,7 @@ from ..derive.formula import (
     Path,
     Power,
     Product,
+    Sum,
     Total,
     places,
     product_of,
@@ -55,12 +56,12 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
             yield from _totals(fused, term, path, node)
     for path, node in spots:
         if isinstance(node, (Letter, Total, Power)) and _is_factor(term, path):
-            yield Slip(put(term, path, None) if path else ONE, f"lacks the factor {text(node)}")
+            yield Slip(put(term, path, None) if path else ONE, f"lacks the factor {text(node)}{_inside(fused, term, path)}")
     for path, node in spots:
         if isinstance(node, Letter) and node.axes:
             for other in fused.arrays():
                 if other != node and _alike(fused, node, other):
-                    yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs")
+                    yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs{_inside(fused, term, path)}")
         if isinstance(node, Power) and isinstance(node.exponent, Number):
             for n in (-4, -3, -2, -1, 1, 2):
                 if n != node.exponent.value:
@@ -68,9 +69,10 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
                     yield Slip(put(term, path, new), f"has {text(new)} where {text(node)} belongs")
     for path, node in spots:
         if isinstance(node, Letter) and node.axes and _is_factor(term, path):
-            yield Slip(put(term, path, product_of(node, node)), f"has the factor {node.name} twice")
-            yield Slip(put(term, path, product_of(node, node, node)), f"has {node.name}³ where {node.name} belongs")
-            yield Slip(put(term, path, inverse(node)), f"has 1/{node.name} where {node.name} belongs")
+            where = _inside(fused, term, path)
+            yield Slip(put(term, path, product_of(node, node)), f"has the factor {node.name} twice{where}")
+            yield Slip(put(term, path, product_of(node, node, node)), f"has {node.name}³ where {node.name} belongs{where}")
+            yield Slip(put(term, path, inverse(node)), f"has 1/{node.name} where {node.name} belongs{where}")
     for letter in fused.arrays():
         if letter.kind != "cotangent" or letter.name.startswith("d") or letter.name in ("p",):
             yield Slip(product_of(term, letter), f"has {letter.name} as a factor too much")
@@ -103,8 +105,15 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
                     put(term, path, Total(node.inside, axes, function)),
                     f"has the {function} over {words} where the {node.function} over {own} belongs, in {there}",
                 )
-    yield Slip(put(term, path, node.inside), f"has no {said[node.function]}: {text(node.inside)} where {there} belongs")
     n = length(node.axes)
+    alone = f"has no {said[node.function]}: {text(node.inside)} where {there} belongs, of the Jacobian the diagonal only"
+    yield Slip(put(term, path, node.inside), alone)
+    share = node.inside if node.function == "sum" else product_of(node.inside, inverse(n))  # the entry's own
+    other_sign = sum_of(product_of(Number(2), share), product_of(Number(-1), node))
+    yield Slip(put(term, path, other_sign), f"has the wrong sign off the diagonal, in {there}")
+    without = sum_of(node, product_of(Number(-1), share))
+    yield Slip(put(term, path, without), f"leaves the entry itself out of {there}: off the diagonal only")
+    yield from _so_far(fused, term, path, node)
     if node.function == "mean":
         less = product_of(n, inverse(sum_of(n, Number(-1))))
         yield Slip(product_of(term, less), f"is divided by N − 1 where N belongs, in {there}")
@@ -119,6 +128,36 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
         if len(parts) > 1:
             each = [Total(f, node.axes, node.function) for f in node.inside.factors]
             yield Slip(put(term, path, product_of(*each)), f"has {text(product_of(*each))} where {there} belongs")
+
+
+def _so_far(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
+    """What is added up row after row, and never set back to zero; with the rows' own factors inside of it, and before it."""
+    made: dict[Node, Node] = {x.letter: x.expression for x in fused.formula.lines if isinstance(x.expression, Product)}
+    inside = replace(node.inside, made)
+    factors = inside.factors if isinstance(inside, Product) else (inside,)
+    before = [f for f in factors if not varies(f) & set(node.axes)]
+    rest = product_of(*(f for f in factors if f not in before))
+    for outer, total in ((ONE, node), (product_of(*before), Total(rest, node.axes, node.function))):
+        if total == node and outer != ONE:
+            continue
+        there, value = fused.hand(total), np.asarray(fused.at(total), np.float64)
+        sizes = [1] * (len(fused.axes) - value.ndim) + list(value.shape)
+        value, left = value.reshape(sizes), tuple(a for a, m in zip(fused.axes, sizes) if m > 1)
+        for axis in left:
+            name = f"{there} so far along {axis}"
+            fused.known[name] = np.cumsum(value, axis=fused.axes.index(axis))
+            words = f"has {there} of all of {fused.over((axis,))} so far: what it is added up in is not set back to zero"
+            yield Slip(put(term, path, product_of(outer, Letter(name, left, "statistic"))), words)
+
+
+def _inside(fused: Fused, term: Node, path: Path) -> str:
+    """In which sum of the term that is."""
+    node, found = term, ""
+    for k in path:
+        if isinstance(node, Total):
+            found = f", inside {fused.hand(node)}"
+        node = children(node)[k]
+    return found
 
 
 def _across(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
@@ -152,6 +191,11 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
         for n in (2, 3, -1):
             if a.kind != "cotangent":
                 yield tuple(replace(t, {a: Power(a, Number(n))}) for t in terms), f"has {text(Power(a, Number(n)))} where {a.name} belongs, everywhere"  # fmt: skip
+    for _, node in places(fused.whole):
+        numbers = [t for t in node.terms if isinstance(t, Number)] if isinstance(node, Sum) else []
+        if numbers and isinstance(node, Sum):
+            rest = sum_of(*(t for t in node.terms if t not in numbers))
+            yield (replace(fused.whole, {node: rest}),), f"has {text(rest)} where {text(node)} belongs, everywhere"
     for letter in fused.arrays():
         yield tuple(product_of(t, letter) for t in terms), f"is multiplied by {letter.name}, which does not belong there"
         yield tuple(product_of(t, inverse(letter)) for t in terms), f"is divided by {letter.name}, which does not belong there"
@@ -167,6 +211,7 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
             if new != form:
                 where = fused.over(axes)
                 yield new, f"has every Σ and mean as the {function} over {where}"
+        yield tuple(replace(t, lambda n, axes=axes: _counted(n, axes)) for t in terms), f"has every mean over {fused.over(axes)}, divided by the size of its own axes only"  # type: ignore[misc]  # fmt: skip
     yield from _cut(fused)
     for letter in fused.arrays():
         if letter.kind not in ("parameter",):
@@ -195,6 +240,13 @@ def _one(fused: Fused, node: Node, axis: str, k: int) -> Node | None:
     name = f"{node.name} at {k} of {axis}"
     fused.known[name] = np.take(fused.known[node.name], [k], axis=at)
     return Letter(name, tuple(a for a in node.axes if a != axis), node.kind)
+
+
+def _counted(node: Node, axes: tuple[str, ...]) -> Node | None:
+    """A mean as a sum over other axes, divided by how many there are in its own."""
+    if not (isinstance(node, Total) and node.function == "mean" and set(axes) > set(node.axes)):
+        return None
+    return product_of(Total(node.inside, axes, "sum"), inverse(length(node.axes)))
 
 
 def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:

@@ -106,13 +106,14 @@ class Subject:
         leaves = {n: t for n, t in inputs.items() if t.requires_grad}
         own = own_mistakes(self.norm, inputs, cotangent, self.options) if self.registered else []
         eps = float(self.options.get("eps") or 0.0)
-        return Case(Graph(y), leaves, cotangent, eps, own, inputs, self.norm if self.registered else None, self.options)
+        what: dict[str, Any] = {"norm": self.norm} if self.registered else {"forward": self.forward, "axes": self.axes}
+        return Case(Graph(y), leaves, cotangent, eps, own, inputs, options=self.options, **what)
 
 
 def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) -> dict[str, Array]:
     """What a forward pass would have saved, under its usual names, or the user's.
 
-    flat:  without axes of one, as fused kernels save them
+    flat:  without axes of one, as fused kernels save them, and what is of the input's size in its shape
     """
     named = {t.name: t.numpy() for t in case.graph.tensors if t.name is not None and t.op is not None}
     output = {"output": case.graph.output.numpy()}
@@ -128,24 +129,12 @@ def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) 
             if "1/‖v‖" in named:
                 found |= {"norm": 1 / named["1/‖v‖"]}
         found |= output if case.graph.output.size > 1 and "target" not in case.inputs else {}
-        found |= _besides(case)
+        found |= case.besides
     if flat:
+        x = next(iter(case.leaves.values()))
         found = {n: a.reshape([k for k in a.shape if k != 1]) if a.size < case.dy.size else a for n, a in found.items()}
+        found = {n: a.reshape(x.shape) if a.size == x.size else a for n, a in found.items()}  # not by groups
     return found
-
-
-def _besides(case: Case) -> dict[str, Array]:
-    """What a forward pass saves that ours has no name for: the softmax of logits, running statistics."""
-    name = "" if case.norm is None else case.norm.name
-    if name == "batch_norm" and "running_mean" not in case.inputs:  # in training they are there, and of no use to a backward
-        rng, size = np.random.default_rng(5), case.inputs["input"].shape[1]
-        return {"running_mean": rounded(rng.normal(size=size)), "running_var": rounded(rng.uniform(0.5, 2, size))}
-    if name not in ("log_softmax", "cross_entropy") or case.options.get("soft"):
-        return {}
-    axis = int(case.options.get("dim", 1 if case.inputs["input"].ndim > 1 else 0))
-    x = case.inputs["input"].numpy()
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return {"probs": e / e.sum(axis, keepdims=True)}
 
 
 def _by_argument(forward: Callable[..., Any], inputs: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:

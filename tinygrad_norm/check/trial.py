@@ -34,6 +34,7 @@ class Trial:
     limit: float
     flat: bool = False
     wrt: tuple[str, ...] | None = None
+    also: tuple[str, str] | None = None  # a parameter, and what on the record it stands for
 
     def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
         """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
@@ -41,6 +42,8 @@ class Trial:
         first = of[next(iter(case.leaves))]
         arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
         kept = {n: cast(a, first) for n, a in statistics(case, self.saved, self.flat).items()}
+        if self.also is not None and self.also[1] in kept:
+            kept[self.also[0]] = kept[self.also[1]]
         symbols = {n: self.subject.symbol(n) for n in arrays}
         how = ask if once else sanity
         return how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
@@ -95,16 +98,17 @@ def elsewhere(
 ) -> tuple[dict[str, Judgement], list[str], list[str], list[str]]:
     """The judgements, changed where something shows at another place only; where was looked, what the verdict is limited to, notes.
 
-    A candidate that cannot take another number of axes, and shows it by raising or by an answer of another shape, is for its own
-    number only. What is wrong in silence is wrong.
+    A candidate that cannot take another number of axes is for its own number only, and the verdict says so: whether it raises
+    there, gives another shape, or other numbers.
     """
     right: dict[str, list[str]] = {n: [str(first)] if j.ok else [] for n, j in judgements.items()}
     wrong: dict[str, list[tuple[str, Judgement]]] = {n: [] for n in judgements}
     looked, limits, notes = [str(first)], list[str](), list[str]()
-    raised, refused = list[str](), set[int]()
+    raised, refused, silent = list[str](), set[int](), dict[int, tuple[str, Judgement]]()
+    right_here = all(j.ok for j in judgements.values())
     if trial.subject.axes is None and not trial.subject.registered:
         limits.append("at this shape only")
-    for place in places:
+    for place in sorted(places, key=lambda p: p.ndim != len(first)):  # those it is for first
         case = None if place.ndim in refused else case_at(trial.subject, place, seed)
         if case is None:
             continue
@@ -121,6 +125,11 @@ def elsewhere(
             if unknown and not all(j.ok for j in found.values()):
                 limits.append(f"not {place.words} (it takes no {place.option})")
                 continue
+            if place.ndim != len(first) and right_here and not any(wrong.values()) and not all(j.ok for j in found.values()):
+                told = trial.judge(case, answer, [])
+                silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if not j.ok)
+                refused.add(place.ndim)
+                continue
             looked.append(place.words)
             for n, j in found.items():
                 if j.ok or (right[n] and _of_more_terms(trial, case, j, dtype)):
@@ -132,12 +141,16 @@ def elsewhere(
                     wrong[n].append((place.words, explained))
         if (answer.error or "").startswith("did not return"):
             break
+    for ndim, (where, j) in silent.items():
+        notes.append(f"wrong for {ndim} axes, without raising: at {where}, {j.symbol}: {' | '.join(j.lines)}")
     if len(looked) == 1 and raised:
         limits.append(f"at {first} only")
     elif raised:
         limits.append(f"not at {_some(raised)}")
-    if refused and (len(looked) > 1 or not raised):
-        limits.append(f"not for {' or '.join(map(str, sorted(refused)))} axes")
+    if refused - set(silent) and (len(looked) > 1 or not raised):
+        limits.append(f"not for {' or '.join(map(str, sorted(refused - set(silent))))} axes")
+    if silent:
+        limits.append(f"but wrong for {' or '.join(map(str, sorted(silent)))} axes")
     return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes
 
 

@@ -115,6 +115,7 @@ NORM = register(
         parameters=lambda shape, **options: {},
         symbols={"input": "x"},
         options={"eps": 1e-5, "k": 0.1, "scale": 1.0, "detach": True},
+        detaches=True,
         samples=(
             {"shape": (2, 3, 5), "eps": 0.3, "k": 0.4, "scale": 2.0},
             {"detach": False},

@@ -37,6 +37,7 @@ from ..engine import primitives as op
 from ..engine.arguments import as_tensor, floating
 from ..engine.losses import cross_entropy as composed
 from .arguments import is_analytic, number, parameter, widen
+from .log_softmax import log_probabilities
 from .registry import Norm, register
 
 
@@ -192,6 +193,23 @@ def _some_ignored(
     return {"target": target}
 
 
+def _as_derived(inputs: Mapping[str, Any], ignore_index: int = -100, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Class indices as the probabilities they are."""
+    if "target" not in inputs:
+        return dict(options), {}
+    z, target = inputs["input"], inputs["target"]
+    classes = z.shape[1 if z.ndim > 1 else 0]
+    q = np.eye(classes)[np.clip(target, 0, classes - 1)]
+    return {**options, "soft": True}, {"q": np.moveaxis(q, -1, 1) if z.ndim > 1 else q}
+
+
+def _saved(inputs: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """Softmax of the logits, and its logarithm."""
+    z = inputs["input"]
+    logp = log_probabilities(z, 1 if z.ndim > 1 else 0)
+    return {} if options.get("soft") else {"probs": np.exp(logp), "log_probs": logp}
+
+
 NORM = register(
     Norm(
         name="cross_entropy",
@@ -216,6 +234,9 @@ NORM = register(
             ("with ignored targets", _some_ignored, "ignore_index"),
         ),
         derived_with={"soft": True, "lemmas": ("Σ_N(q) = 1",)},
+        as_derived=_as_derived,
+        saved=_saved,
+        choices=lambda shape: {"reduction": ("mean", "sum")},
         formula="loss = −Σ q·log softmax(z)",
         backward_formula="dz = p·Σ q − q,  p = softmax(z),  dq = −log p;  over N for the mean",
         references=(

@@ -148,6 +148,7 @@ NORM = register(
         apply=_apply,
         parameters=lambda shape, **options: {"weight": shape[-1:], "bias": shape[-1:]},
         options={"eps": 1e-5, "detach_mean": True, "detach_std": True},
+        detaches=True,
         samples=(
             {"shape": (2, 3, 5), "eps": 0.3},
             {"detach_std": False, "eps": 0.1},

@@ -102,6 +102,7 @@ NORM = register(
             {"shape": (2, 6, 2, 3), "num_groups": 3, "eps": 0.3},
             {"shape": (3, 8)},
         ),
+        choices=lambda shape: {"num_groups": tuple(g for g in range(1, shape[1] + 1) if shape[1] % g == 0)},
         min_ndim=2,
         projects=True,
         formula="y = γ·(x − μ)/√(σ² + ε) + β, μ and σ² of each group of channels in each sample",

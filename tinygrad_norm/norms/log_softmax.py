@@ -22,7 +22,10 @@ Edges       as softmax: a row of −∞ only, or with +∞ or NaN in it, is NaN;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
@@ -60,6 +63,17 @@ def log_softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     return narrow(y, x)  # type: ignore[no-any-return]
 
 
+def log_probabilities(x: Any, dim: Any) -> Any:
+    """Of an array."""
+    z = x - np.max(x, axis=dim, keepdims=True)
+    return z - np.log(np.sum(np.exp(z), axis=dim, keepdims=True))
+
+
+def _saved(inputs: Mapping[str, Any], dim: Any, **_: Any) -> dict[str, Any]:
+    logp = log_probabilities(inputs["input"], dim)
+    return {"probs": np.exp(logp), "log_probs": logp}
+
+
 NORM = register(
     Norm(
         name="log_softmax",
@@ -68,6 +82,7 @@ NORM = register(
         parameters=lambda shape, **options: {},
         symbols={"input": "x"},
         options={"dim": -1},
+        saved=_saved,
         samples=({"shape": (2, 3, 5), "dim": 1}, {"shape": (6,)}, {"shape": (3, 2), "dim": 0}),
         formula="y = x − max − log Σ exp(x − max)",
         backward_formula="dx = dy − exp(y)·Σ dy",

@@ -154,6 +154,7 @@ NORM = register(
         apply=_apply,
         parameters=lambda shape, **options: {"weight": shape[1:2], "bias": shape[1:2]},
         options={"eps": 1e-5, "nu": 0.3},
+        detaches=True,
         samples=({"shape": (3, 2, 4)}, {"shape": (3, 2, 2, 3), "eps": 0.3}, {"nu": 0.0}),
         min_ndim=2,
         formula="y = γ·x/ψ + β, ψ = √(φ + ε), φ the running mean of x²",

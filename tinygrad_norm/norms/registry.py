@@ -75,6 +75,11 @@ class Norm:
     projects:    its backward is an orthogonal projection (up to ε), so the routes' energies add up
     mistakes:    what people get wrong with this norm only; ``check`` reads what can go wrong with any off the record
     derived_with: how ``derive`` takes it where the defaults have no formula: options, and ``lemmas`` on its inputs
+    as_derived:  ``(inputs, **options) -> options, arrays``: what was recorded, as ``derived_with`` has it: its options, and what
+                 its letters are
+    saved:       ``(inputs, **options) -> arrays by name``: what forward passes save of it that is not on the record
+    choices:     ``(shape) -> values by option``: those it is often called with, besides the samples'
+    detaches:    whether part of it is held constant on the way back, so that its gradient is not that of its forward
     by_design:   for each input whose published backward is not the gradient of the forward: what it is instead
     """
 
@@ -97,6 +102,10 @@ class Norm:
     mistakes: tuple[KnownMistake, ...] = ()
     derived_with: Mapping[str, Any] = field(default_factory=dict)
     by_design: Mapping[str, str] = field(default_factory=dict)
+    as_derived: Callable[..., tuple[Mapping[str, Any], Mapping[str, Any]]] | None = None
+    saved: Callable[..., Mapping[str, Any]] | None = None
+    choices: Callable[[tuple[int, ...]], Mapping[str, tuple[Any, ...]]] | None = None
+    detaches: bool = False
 
     def symbol(self, name: str) -> str:
         return self.symbols.get(name, name)

@@ -25,6 +25,7 @@ Source: Bridle 1990, "Probabilistic Interpretation of Feedforward Classification
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,12 @@ def shifted(x: Tensor, axis: tuple[int, ...]) -> Tensor:
     return z
 
 
+def _saved(inputs: Mapping[str, Any], dim: Any, **_: Any) -> dict[str, Any]:
+    """The exponentials and their sum where nothing is subtracted first."""
+    e = np.exp(np.minimum(inputs["input"], 80))
+    return {"exp(x)": e, "Σexp(x)": np.sum(e, axis=dim, keepdims=True)}
+
+
 NORM = register(
     Norm(
         name="softmax",
@@ -76,6 +83,7 @@ NORM = register(
         parameters=lambda shape, **options: {},
         symbols={"input": "x"},
         options={"dim": -1},
+        saved=_saved,
         samples=({"shape": (2, 3, 5), "dim": 1}, {"shape": (6,)}, {"shape": (3, 2), "dim": 0}),
         formula="p = exp(x − max)/Σ exp(x − max)",
         backward_formula="dx = p·(dy − Σ dy·p)",

@@ -86,7 +86,7 @@ def detached(dout, x_hat, gamma, rstd):
     return dout * gamma * rstd, (dout * x_hat).sum(0), dout.sum(0)
 
 
-@wrong("batch_norm", "running", missing="running statistics given to training's backward", **TRAINING)
+@wrong("batch_norm", "running_mean for μ, running_var for σ²", **TRAINING)
 def running_for_batch(grad_out, input, weight, running_mean, running_var, eps):
     r = 1 / np.sqrt(running_var + eps)
     h, n = (input - running_mean) * r, len(input)
@@ -100,7 +100,7 @@ def parameters_averaged(dout, x_hat, gamma, rstd):
     return rstd * (g - g.mean(0) - x_hat * (g * x_hat).mean(0)), (dout * x_hat).mean(0), dout.mean(0)
 
 
-@wrong("batch_norm", "γ", "μ term is 0.5", missing="two mistakes in one gradient", **TRAINING)
+@wrong("batch_norm", "γ", "−rstd·γ·mean_B(dy) of dx is half as big", "x̂·γ where x̂ belongs", **TRAINING)
 def gamma_twice_and_half(dout, x_hat, gamma, rstd):
     g = dout * gamma
     return rstd * (g - g.mean(0) / 2 - gamma * x_hat * (g * x_hat).mean(0)), (dout * x_hat).sum(0), dout.sum(0)
@@ -137,7 +137,7 @@ def images_right(dy, gamma, x_hat, rstd):
     return images(dy, gamma, x_hat, rstd)
 
 
-@wrong("batch_norm", "the μ term is 15 times", "the σ² term is 15 times", **IMAGES)
+@wrong("batch_norm", "the μ term is 15 = H·W times", "the σ² term is 15 = H·W times", **IMAGES)
 def divided_by_samples_only(dy, gamma, x_hat, rstd):
     return images(dy, gamma, x_hat, rstd, factor=float(dy.shape[2] * dy.shape[3]))
 
@@ -147,14 +147,14 @@ def instance_norms_axes(dy, gamma, x_hat, rstd):
     return images(dy, gamma, x_hat, rstd, (2, 3))
 
 
-@wrong("batch_norm", "half of the batch", missing="statistics of a part of the batch", **IMAGES)
+@wrong("batch_norm", "every Σ and mean as the mean over axes 2, 3 (H, W)", **IMAGES)
 def not_reduced_over_devices(dy, gamma, x_hat, rstd):
     k = len(dy) // 2
     halves = [images(dy[s], gamma, x_hat[s], rstd)[0] for s in (slice(k), slice(k, None))]
     return np.concatenate(halves), (dy * x_hat).sum(ALL), dy.sum(ALL)
 
 
-@wrong("batch_norm", "reshaped without", missing="a reshape without its transposition", **IMAGES)
+@wrong("batch_norm", "reshaped without transposing it", **IMAGES)
 def reshaped_without_transposing(dy, gamma, x, eps):
     d, z = dy.reshape(-1, dy.shape[1]), x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])
     r = 1 / np.sqrt(z.var(0) + eps)
@@ -201,7 +201,7 @@ def instance_right(dy, x, weight, bias, eps):
     return dx, (dy * h).sum(ALL), dy.sum(ALL)
 
 
-@wrong("instance_norm", "axis", missing="the means over the wrong axis", **PIXELS)
+@wrong("instance_norm", "every Σ and mean as the mean over axes 0, 2, 3", **PIXELS)
 def instance_over_the_batch(dy, x, weight, bias, eps):
     _, h, _, dx = instance(dy, x, weight, eps, ALL)
     return dx, (dy * h).sum(ALL), dy.sum(ALL)
@@ -213,7 +213,7 @@ def instance_over_rows_only(dy, x, weight, bias, eps):
     return dx, (dy * h).sum(ALL), dy.sum(ALL)
 
 
-@wrong("instance_norm", "last sample", missing="a part of a sum only", **PIXELS)
+@wrong("instance_norm", "only the last of axis 0 (B) in Σ_BHW(x̂·dy)", "only the last of axis 0 (B) in Σ_BHW(dy)", **PIXELS)
 def instance_last_sample(dy, x, weight, bias, eps):
     _, h, _, dx = instance(dy, x, weight, eps)
     return dx, (dy * h)[-1].sum((1, 2)), dy[-1].sum((1, 2))
@@ -262,7 +262,7 @@ def gamma_at_the_end(dy, x, weight, bias, num_groups, eps):
     return grouped(dy, x, weight, num_groups, eps, late=True)
 
 
-@wrong("group_norm", "the σ² term is 3 times", "the μ term is 3 times", **GROUPS)
+@wrong("group_norm", "the σ² term is 3 = H or W or C/G times", "the μ term is 3 = H or W or C/G times", **GROUPS)
 def channels_of_the_group_forgotten(dy, x, weight, bias, num_groups, eps):
     return grouped(dy, x, weight, num_groups, eps, factor=x.shape[1] / num_groups)
 

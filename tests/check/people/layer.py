@@ -115,7 +115,7 @@ def by_elements(dout, x, gamma, eps):
     return dx, dgamma, dbeta
 
 
-@wrong("layer_norm", "γ", "σ² term", missing="γ forgotten inside a statistic")
+@wrong("layer_norm", "lacks the factor γ, inside mean(dy·γ·x̂)")
 def kernel_without_gamma(dy, x, gamma, mean, rstd):
     dx, dgamma = np.empty_like(x), np.zeros_like(gamma)
     for i in range(len(x)):
@@ -192,14 +192,14 @@ def rms_sum_for_mean(dy, x, weight, eps):
     return r * (g - h * (g * h).sum(-1, keepdims=True)), (dy * h).sum(lead(x))
 
 
-@wrong("rms_norm", "LayerNorm", missing="a term of the neighbouring norm", eps=1e-6)
+@wrong("rms_norm", "the term −rstd·mean(g), which does not belong there", eps=1e-6)
 def rms_with_layer_norms_mean(dy, x, weight, eps):
     h, r = rms(x, eps)
     g = dy * weight
     return r * (g - m(g) - h * m(g * h)), (dy * h).sum(lead(x))
 
 
-@wrong("rms_norm", "centred", missing="the neighbouring norm as a whole", eps=1e-6)
+@wrong("rms_norm", "RMSNorm with the mean subtracted", eps=1e-6)
 def layer_norm_for_rms(dy, x, weight, eps):
     h, r = standardized(x, eps)
     g = dy * weight
@@ -220,7 +220,7 @@ def rms_without_eps(dy, x, w, eps):
     return r * (g - h * m(g * h)), (dy * rms(x, eps)[0]).sum(lead(x))
 
 
-@wrong("rms_norm", "γ", "ms term", missing="saved statistics without kept axes", eps=1e-6)
+@wrong("rms_norm", "lacks the factor γ, inside mean(dy·γ·x̂)", eps=1e-6)
 def rms_flat_without_gamma(dy, x, w, rstd):
     r = rstd[..., None]
     h = x * r

@@ -83,7 +83,7 @@ def unit_factor(dy, x, eps):
     return (dy - 2 * y * total(dy * y)) / n
 
 
-@wrong("normalize", "clamp", missing="a clamp, in words", eps=0.5)
+@wrong("normalize", "goes on through ‖x‖ where it is clamped", eps=0.5)
 def unit_clamp_forgotten(dy, x, eps):
     y, n = unit(x, eps)
     return (dy - y * total(dy * y)) / n
@@ -95,7 +95,7 @@ def unit_blocks(dy, x, eps):
     return (dy - y * total((dy * y)[:, : x.shape[1] // 4 * 4])) / n
 
 
-@wrong("normalize", "Σdy", missing="another thing is summed")
+@wrong("normalize", "lacks the factor y, inside Σ(y·dy)")
 def unit_sum_without_y(dy, x, eps):
     y, n = unit(x, eps)
     return (dy - y * total(dy)) / n
@@ -182,7 +182,7 @@ def weight_mean(dw, v, g):
     return g / n * (dw - v / n * dg / v[0].size), dg
 
 
-@wrong("weight_norm", "ε", missing="another ε in the backward", dim=0)
+@wrong("weight_norm", "ε = 0.001 outside the root", dim=0)
 def weight_eps(dw, v, g):
     n = np.sqrt((v * v).sum(others(v), keepdims=True)) + 1e-3
     dg = (dw * v).sum(others(v), keepdims=True) / n

@@ -28,7 +28,7 @@ def softmax_pairs(dy, y):
     return (y[:, :, None] * y[:, None, :] * (dy[:, :, None] - dy[:, None, :])).sum(2)
 
 
-@wrong("softmax", "diagonal", missing="the diagonal of a Jacobian", dim=-1)
+@wrong("softmax", "of the Jacobian the diagonal only", dim=-1)
 def softmax_diagonal(dy, y):
     return dy * y * (1 - y)
 
@@ -43,7 +43,7 @@ def softmax_sum_without_p(dy, y):
     return y * (dy - total(dy))
 
 
-@wrong("softmax", "p²", missing="another thing is summed", dim=-1)
+@wrong("softmax", "has the factor p twice, inside Σ(p·dy)", dim=-1)
 def softmax_sum_of_squares(dy, y):
     return y * (dy - total(dy * y * y))
 
@@ -58,7 +58,7 @@ def softmax_sign(dy, y):
     return y * (dy + total(dy * y))
 
 
-@wrong("softmax", "the Σe term was averaged over axis 0", missing="the means over the wrong axis", dim=-1)
+@wrong("softmax", "the sum over axis 0 (B) where the sum over axis 1 (N) belongs", dim=-1)
 def softmax_over_the_batch(dy, y):
     return y * (dy - total(dy * y, 0))
 
@@ -68,17 +68,17 @@ def softmax_last_axis(dy, y):
     return y * (dy - total(dy * y))
 
 
-@wrong("softmax", "log-softmax", missing="the neighbouring norm as a whole", dim=-1)
+@wrong("softmax", "the exact gradient of Log-softmax", dim=-1)
 def log_softmax_for_softmax(dy, y):
     return dy - y * total(dy)
 
 
-@wrong("softmax", "cross-entropy", missing="the neighbouring norm as a whole", dim=-1)
+@wrong("softmax", "dx is dy − p, a formula of something else", dim=-1)
 def cross_entropys_shortcut(dy, y):
     return dy - y
 
 
-@wrong("softmax", "first row", missing="one row for all", dim=-1)
+@wrong("softmax", "p of the first index of axis 0 for every other one", dim=-1)
 def jacobian_of_the_first_row(dy, x):
     p = probabilities(x)
     return dy @ (np.diag(p[0]) - np.outer(p[0], p[0]))
@@ -90,7 +90,7 @@ def softmax_blocks(dy, y):
     return y * (dy - total((dy * y)[..., :k]))
 
 
-@wrong("softmax", "power", missing="a power of the denominator", dim=-1)
+@wrong("softmax", "divided by it once, not twice", dim=-1)
 def softmax_power(dy, x):
     e = np.exp(x - x.max(-1, keepdims=True))
     s = total(e)
@@ -105,7 +105,7 @@ def log_right(dy, y):
     return dy - np.exp(y) * total(dy)
 
 
-@wrong("log_softmax", "Σdy", missing="another thing is summed", dim=-1)
+@wrong("log_softmax", "lacks the factor Σ(dy)", dim=-1)
 def log_without_sum(dy, x):
     return dy - probabilities(x)
 
@@ -120,13 +120,13 @@ def log_sign(dy, x):
     return dy + probabilities(x) * total(dy)
 
 
-@wrong("log_softmax", "softmax's", missing="another thing is summed", dim=-1)
+@wrong("log_softmax", "has p inside Σ(dy), where it does not belong", dim=-1)
 def softmaxs_sum(dy, x):
     p = probabilities(x)
     return dy - p * total(dy * p)
 
 
-@wrong("log_softmax", "exp", missing="the exponential forgotten", dim=-1)
+@wrong("log_softmax", "has y where p belongs", dim=-1)
 def log_without_exp(dy, y):
     return dy - y * total(dy)
 
@@ -146,7 +146,7 @@ def log_over_everything(dy, x):
     return dy - probabilities(x) * dy.sum()
 
 
-@wrong("log_softmax", "diagonal", missing="the diagonal of a Jacobian", dim=-1)
+@wrong("log_softmax", "of the Jacobian the diagonal only", dim=-1)
 def log_diagonal(dy, x):
     return dy * (1 - probabilities(x))
 
@@ -192,13 +192,13 @@ def entropy_smoothing_forgotten(dout, logits, target):
     return dout * (p - one_hot(target, p)) / len(p)
 
 
-@wrong("cross_entropy", "N·C", missing="a count said as a number")
+@wrong("cross_entropy", "0.125 = 1/N times")
 def entropy_divided_by_all(dout, logits, target):
     p = probabilities(logits)
     return dout * (p - one_hot(target, p)) / p.size
 
 
-@wrong("cross_entropy", "cotangent", missing="the cotangent ignored")
+@wrong("cross_entropy", "dy, the cotangent, is left out")
 def entropy_without_cotangent(dout, x, target):
     p = probabilities(x)
     return (p - one_hot(target, p)) / len(p)
@@ -212,7 +212,7 @@ def entropy_chunks(dout, x, target):
     return dx
 
 
-@wrong("cross_entropy", "ignored", missing="what is ignored, in words", ignore_index=1)
+@wrong("cross_entropy", "has a gradient and should have none", "ignore_index", ignore_index=1)
 def entropy_of_ignored_rows(dout, x, target, ignore_index):
     p, kept = probabilities(x), target != ignore_index
     return dout * (p - one_hot(target, p) * kept[:, None]) / max(kept.sum(), 1)
