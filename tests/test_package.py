@@ -23,6 +23,7 @@ KNOWS = {
     "graph": {"engine"},
     "check": {"engine", "graph", "norms", "derive"},
     "derive": {"engine", "graph", "norms"},
+    "compile": {"engine", "norms", "graph", "derive"},
     "draw": {"engine", "graph"},
     "nn": {"engine", "norms", "functional"},
     "optim": {"engine"},
@@ -37,6 +38,7 @@ ONLY = {
     "pygraphviz": {"draw"},
     "rich": {"graph", "train", "cli"},
     "matplotlib": {"train"},
+    "onnx": {"compile"},
 }
 HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
 
@@ -135,6 +137,7 @@ def fresh(code):
 
 LENT = {
     "check": {"GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"},
+    "compile": {"to_jax"},
     "data": {"data"},
     "derive": {"derive"},
     "draw": {"draw"},

@@ -19,6 +19,7 @@ NAMES: dict[str, str] = {
     "nn": "nn",
     "norms": "norms",
     "optim": "optim",
+    "to_jax": "compile",
     "train": "train",
     **dict.fromkeys(("Norm", "register"), "norms"),
 }
