@@ -6,5 +6,7 @@ record (``following`` keeps hold of what it does with bare arrays), and it is pl
 
 from .following import RecordError
 from .jax import MissingJaxError, to_jax
+from .onnx import to_onnx
+from .onnx_file import MissingOnnxError
 
-__all__ = ["MissingJaxError", "RecordError", "to_jax"]
+__all__ = ["MissingJaxError", "MissingOnnxError", "RecordError", "to_jax", "to_onnx"]
