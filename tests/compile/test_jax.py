@@ -175,16 +175,16 @@ def test_program(name):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", [n for n in tn.norms.names() if n != "spectral_norm"])
-def test_norm(name):
-    """Every norm of the register at its first sample."""
+@pytest.mark.parametrize("backward", ["recorded", "analytic"])
+@pytest.mark.parametrize("name", tn.norms.names())
+def test_norm(name, backward):
+    """Every norm of the register at its samples; of a hand-derived node the record is taken."""
     norm = tn.norms.get(name)
-    sample = dict(norm.samples[0])
-    shape = sample.pop("shape", norm.shape)
-    settings = {**norm.options, **sample}
-    draw = np.random.default_rng(2)
-    values = {n: tn.norms.draw(norm, n, draw, s) for n, s in {"input": shape, **norm.parameters(shape, **settings)}.items()}
-    agree(lambda d: norm.apply(d, backward="recorded", **settings), values, rtol=1e-10)
+    for sample in norm.samples if backward == "recorded" else norm.samples[:1]:
+        options = {k: v for k, v in sample.items() if k != "shape"}
+        shape, settings, draw = sample.get("shape", norm.shape), {**norm.options, **options}, np.random.default_rng(2)
+        values = {n: tn.norms.draw(norm, n, draw, s) for n, s in {"input": shape, **norm.parameters(shape, **settings)}.items()}
+        agree(lambda d, how=settings: norm.apply(d, backward=backward, **how), values, rtol=1e-10, grads=backward == "recorded")
 
 
 def test_float32_and_dtypes_stay():
