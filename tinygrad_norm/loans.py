@@ -20,13 +20,14 @@ NAMES: dict[str, str] = {
     "nn": "nn",
     "norms": "norms",
     "optim": "optim",
+    "to_jax": "compile",
     "train": "train",
     **dict.fromkeys(("Norm", "register"), "norms"),
 }
 """The package's names that open a room, or a file, and which."""
 
-LENDERS: dict[str, tuple[str, ...]] = {"graph": ("derive", "draw")}
-"""The rooms that, when imported, teach an earlier one something: graphs to be drawn, and routes to have formulas."""
+LENDERS: dict[str, tuple[str, ...]] = {"graph": ("compile", "derive", "draw")}
+"""The rooms that, when imported, teach an earlier one something: graphs to be drawn and written for elsewhere, and routes to have formulas."""
 
 _ours = __name__.rpartition(".")[0]
 

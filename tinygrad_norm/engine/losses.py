@@ -18,7 +18,7 @@ from .arrays import Array
 from .axes import log_softmax
 from .errors import DTypeError, GradientError, OptionError, ShapeError, describe
 from .shapes import choice, flag, number
-from .state import scope
+from .state import scope, state, sure
 from .tensor import Tensor
 
 REDUCTIONS = ("none", "sum", "mean")
@@ -35,6 +35,8 @@ def _reduced(name: str, losses: Tensor, counts: Any, reduction: str) -> Tensor:
     total = losses.sum()
     if reduction == "sum":
         return total
+    if state.general and counts is not None:
+        return total / as_tensor(counts).sum().astype(total.dtype)
     weight = 0.0 if counts is None else float(np.sum(getattr(counts, "data", counts), dtype=np.float64))
     if weight == 0:
         raise ShapeError(
@@ -268,7 +270,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
     places, counts = _targets("nll_loss", as_tensor(target, "nll_loss", "target"), input, axis, ignore_index)
     of_target = np.broadcast_to(_class_weights("nll_loss", weight, input, axis), input.shape)[places] * counts
     losses = -input[places] if weight is None else -input[places] * of_target
-    losses = losses if counts.all() else op.where(counts, losses, 0.0)  # not times 0: it may be infinite
+    losses = losses if sure(counts.all()) else op.where(counts, losses, 0.0)  # not times 0: it may be infinite
     return _reduced("nll_loss", losses, of_target, reduction)
 
 
@@ -321,5 +323,5 @@ def cross_entropy(
     if label_smoothing:
         everywhere = -(logp if weight is None else logp * shares).sum(axis)
         losses = losses * (1 - label_smoothing) + everywhere * (label_smoothing / classes)
-    losses = losses if counts.all() else op.where(counts, losses, 0.0)  # not times 0: it may be infinite
+    losses = losses if sure(counts.all()) else op.where(counts, losses, 0.0)  # not times 0: it may be infinite
     return _reduced("cross_entropy", losses, of_target, reduction)

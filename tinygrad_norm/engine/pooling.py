@@ -108,9 +108,9 @@ def _picked(name: str, x: Tensor, axes: int, found: Array, indices: Any) -> Any:
 def _cut(x: Array, value: float, w: _Windows) -> Array:
     """Padded and cut into windows, each as one row: (…, places…, window)."""
     axes = len(w.size)
-    padded = op.pad.forward(x, [(0, 0)] * (x.ndim - axes) + w.around, value)
-    view = op.windows.forward(padded, w.size, w.stride, w.spread)
-    return np.asarray(view).reshape(*view.shape[:-axes], int(np.prod(w.size)))
+    padded = op.pad(x, width=[(0, 0)] * (x.ndim - axes) + w.around, value=value)
+    view: Array = op.windows(padded, size=w.size, stride=w.stride, dilation=w.spread)
+    return view.reshape(*view.shape[:-axes], int(np.prod(w.size)))
 
 
 @scope("max pool 1d")

@@ -20,6 +20,7 @@ class _State(threading.local):
     recording = True
     scope: tuple[str, ...] = ()
     repeated = False  # inside a checkpointed function, which runs again for the gradient
+    general = False  # what is recorded must hold for other numbers, too
 
     def __init__(self) -> None:  # once in every thread
         self.outside: list[bool] = []
@@ -112,6 +113,12 @@ def stretches(context: Any, function: Callable[..., Any]) -> Callable[..., Any]:
 def is_grad_enabled() -> bool:
     """Whether what is computed now is recorded."""
     return state.recording
+
+
+def sure(answer: Any) -> bool:
+    """Whether something holds of the numbers at hand, so that a shorter way may be taken. Of a record that is to hold for other
+    numbers of these shapes, too, nothing is sure, and the way that is always right is on it."""
+    return not state.general and bool(answer)
 
 
 # Scopes ---------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from .graph import (
     Node,
     graph,
     lend_writer,
-    replay,
 )
 from .part import Part
+from .replay import replay, replay_all
 from .words import axis_names, pad, shape_text, width
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "lend_writer",
     "pad",
     "replay",
+    "replay_all",
     "shape_text",
     "width",
 ]

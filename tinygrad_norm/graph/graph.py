@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from ..engine import (
     DTypeError,
     Function,
     GradientError,
-    Op,
     ShapeError,
     Tensor,
     TinygradNormError,
@@ -407,19 +406,3 @@ def graph(output: Tensor | Sequence[Tensor], *others: Tensor) -> Graph:
         return first
     with enable_grad():
         return Graph(concatenate([y if y.ndim == 1 else y.reshape(-1) for y in several]).named("outputs"))
-
-
-def replay(graph: Graph, inputs: Mapping[Tensor, Any], meanings: Mapping[str, Callable[..., Any]] | None = None) -> Any:
-    """Compute a recorded graph again with other leaves, and, if asked, with another meaning of its ops.
-
-    inputs:    what stands for which leaf; any other leaf keeps its recorded array
-    meanings:  what each op means, by name; without them an op means itself, over whatever its inputs are
-    """
-    values: dict[Tensor, Any] = {}
-    for t in graph.tensors:
-        if t.op is None:
-            values[t] = inputs.get(t, t._data)
-        else:
-            meaning: Op | Callable[..., Any] = t.op if meanings is None else meanings[t.op.name]
-            values[t] = meaning(*(values[x] if isinstance(x, Tensor) else x for x in t.inputs), **t.params)
-    return values[graph.output]

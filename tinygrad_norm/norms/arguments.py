@@ -15,13 +15,15 @@ from ..engine.primitives import astype
 from ..engine.shapes import choice as choice  # in the same voice as the engine
 from ..engine.shapes import flag as flag
 from ..engine.shapes import number as number
+from ..engine.state import state
 
 # Options ---------------------------------------------------------------------------------------------------
 
 
 def is_analytic(name: str, backward: str) -> bool:
-    """Whether the hand-derived node is wanted and not the record; ``OptionError`` for any other word."""
-    return choice(name, "backward", backward, ("recorded", "analytic")) == "analytic"
+    """Whether the hand-derived node is wanted and not the record; ``OptionError`` for any other word. On a record that is to be
+    computed elsewhere, where nobody knows the node, its operations are."""
+    return choice(name, "backward", backward, ("recorded", "analytic")) == "analytic" and not state.general
 
 
 # Parameters ------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ import numpy as np
 from ..engine import Op, ShapeError, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.primitives import maximum
+from ..engine.state import sure
 from .arguments import (
     affine_inputs,
     affine_pair,
@@ -122,7 +123,7 @@ def _by_the_batch(
 ) -> Tensor:
     """r and d are numbers to whoever differentiates, which is what the paper's stop_gradient says."""
     stat = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-    r, d = (Tensor(np.array(np.broadcast_to(p, stat), wide_dtype(x)), name=name) for p, name in ((r, "r"), (d, "d")))
+    r, d = (Tensor(np.broadcast_to(p, stat).astype(wide_dtype(x)), name=name) for p, name in ((r, "r"), (d, "d")))
     if analytic:
         return TRAINING(x, r, d, *affine_inputs(w, b), axis=axis, eps=eps)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps).named("x̂_B")
@@ -157,7 +158,7 @@ TRAINING = Op("batch_renorm", "BatchRenorm({0})", _forward, (_dx, None, None, _d
 def _divisor(s: Any, eps: float) -> Any:
     """s, at least √ε; the guard is on the record only where it does something."""
     least = float(np.sqrt(eps))
-    return s if np.all(s.data >= least) else maximum(s, least)
+    return s if sure(np.all(s.data >= least)) else maximum(s, least)
 
 
 def _with_fixed_statistics(x: Tensor, m: Any, s: Any, w: Tensor | None, b: Tensor | None, backward: str) -> Tensor:

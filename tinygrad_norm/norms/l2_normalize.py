@@ -33,6 +33,7 @@ import numpy as np
 from ..engine import Op, Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.arguments import floating
+from ..engine.state import sure
 from .arguments import is_analytic, narrow, number, widen
 from .moments import of_nothing, root
 from .ranges import power_of_two
@@ -99,7 +100,7 @@ def at_least(n: Any, eps: Any) -> tuple[Any, Any]:
     """
     if isinstance(n, (np.ndarray, Tensor)):
         below = (n.data if isinstance(n, Tensor) else n) < eps
-        if np.any(below):
+        if not sure(not np.any(below)):
             divisor = op.where(below, eps, n)
             return (divisor.named("max(‖x‖, ε)") if isinstance(divisor, Tensor) else divisor), np.where(below, 0, 1).astype(
                 n.dtype

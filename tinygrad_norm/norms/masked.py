@@ -31,7 +31,8 @@ def real_nodes(name: str, x: Tensor, mask: Any) -> Array | None:
         raise DTypeError(f"{name}: mask {describe(mask)}; it is True (or 1) for a node and False (or 0) for padding.")
     if m.shape != x.shape[:-1]:
         raise ShapeError(f"{name}: mask {describe(mask)} for input {describe(x)}: one entry for each node, so {x.shape[:-1]}.")
-    return np.asarray(m != 0, wide_dtype(x))[..., None]
+    nodes: Array = (m != 0).astype(wide_dtype(x))
+    return nodes[..., None]
 
 
 def mean_over(x: Any, mask: Any, axis: tuple[int, ...]) -> Any:

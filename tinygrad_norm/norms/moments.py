@@ -16,6 +16,7 @@ import numpy as np
 from ..engine import Op, Tensor, scope
 from ..engine.arrays import Array, sums
 from ..engine.primitives import mean, rsqrt, sqrt, where
+from ..engine.state import state, sure
 from .arguments import affine_inputs, is_analytic, narrow, widen
 from .kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from .ranges import power_of_two, shrunk
@@ -52,7 +53,7 @@ def root(v: Any) -> tuple[Any, Any]:
 
     The guard is on the record only where some v is 0, so that pictures of ordinary numbers stay plain.
     """
-    if isinstance(v, (np.ndarray, Tensor)) and not np.all(v.data if isinstance(v, Tensor) else v):
+    if isinstance(v, (np.ndarray, Tensor)) and not sure(np.all(v.data if isinstance(v, Tensor) else v)):
         some = sqrt(where(v == 0, 1.0, v))
         return where(v == 0, 0.0, some), some
     sigma = sqrt(v)
@@ -186,6 +187,10 @@ def batch_moments(x: Array, axis: tuple[int, ...], center: bool = True) -> tuple
 
     By definition, in two passes over pieces that stay in cache: nothing of the size of x is made.
     """
+    if state.general:
+        x = x.astype(np.float64)
+        mean_of = np.mean(x, axis, keepdims=True) if center else np.zeros_like(x[:0], shape=())
+        return mean_of, np.sum((x - mean_of) ** 2, axis, keepdims=True)
     stat = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
     count = int(np.prod([x.shape[a] for a in axis]))
     mu, square = np.zeros(stat), np.zeros(stat)

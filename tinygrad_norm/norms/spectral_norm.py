@@ -32,6 +32,7 @@ from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.arrays import Array
 from ..engine.primitives import reshape, sum
+from ..engine.state import state
 from .arguments import is_analytic, narrow, number, parameter, wide_dtype, widen
 from .registry import Norm, register
 
@@ -89,9 +90,9 @@ def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple
     Raises ``ShapeError`` where shapes do not fit, ``OptionError`` for ``steps`` below 1, ``DTypeError`` for what is no whole
     number.
     """
-    w = np.asarray(W.data if isinstance(W, Tensor) else W)
+    w = W.data if isinstance(W, Tensor) else np.asarray(W)
     rows, columns = matrix_shape(w)
-    start = np.asarray(u.data if isinstance(u, Tensor) else u)
+    start = u.data if isinstance(u, Tensor) else np.asarray(u)
     steps, eps = number("power_iteration", "steps", steps, least=1, whole=True), number("power_iteration", "eps", eps)
     if start.shape != (rows,):
         raise ShapeError(f"power_iteration: u {describe(start)} for W {describe(w)}: u must be of shape ({rows},).")
@@ -104,6 +105,8 @@ def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple
 
 
 def _unit(a: Array, eps: float) -> Array:
+    if state.general:
+        return np.asanyarray(a / np.maximum(np.sqrt(np.sum(a * a)), eps))
     return a / max(math.sqrt(np.vdot(a, a)), eps)
 
 
