@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels, sliding, values
+from . import bell, kernels, sliding, values
 from .arrays import Array, sum_to, total
 from .errors import DTypeError
 from .op import Every, Op, Together
@@ -84,7 +84,7 @@ def _gelu_rule(g: Any, out: Any, x: Any) -> Any:
 
 def _gelu_tanh_rule(g: Any, out: Any, x: Any) -> Any:
     """s + x·s·(1 − s)·u′, for s = σ(u) and u = a·x + b·x³."""
-    a, b = values.GELU_TANH
+    a, b = bell.GELU_TANH
     s = sigmoid(x * (x * x * b + a))
     slope = x * s * (1 - s)
     return g * (s + slope * a + slope * x * x * (3 * b))
@@ -212,11 +212,11 @@ log1p   = Op("log1p", "log(1 + {0})", np.log1p, (lambda g, out, x: g / (1 + x),)
 expm1   = Op("expm1", "(exp({0}) − 1)", np.expm1, (lambda g, out, x: g * exp(x),), elementwise=True)
 sin     = Op("sin", "sin({0})", np.sin,       (lambda g, out, x: g * cos(x),), elementwise=True)
 cos     = Op("cos", "cos({0})", np.cos,       (lambda g, out, x: -g * sin(x),), elementwise=True)
-erf     = Op("erf", "erf({0})", values.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
+erf     = Op("erf", "erf({0})", bell.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
 
-ndtr    = Op("ndtr", "Φ({0})", values.ndtr,   (lambda g, out, x: g * exp(x * x * -0.5) * _DENSITY,), elementwise=True)
-gelu    = Op("gelu", "gelu({0})", values.gelu, (_gelu_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_rule))
-gelu_tanh = Op("gelu_tanh", "gelu({0})", values.gelu_tanh,
+ndtr    = Op("ndtr", "Φ({0})", bell.ndtr,   (lambda g, out, x: g * exp(x * x * -0.5) * _DENSITY,), elementwise=True)
+gelu    = Op("gelu", "gelu({0})", bell.gelu, (_gelu_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_rule))
+gelu_tanh = Op("gelu_tanh", "gelu({0})", bell.gelu_tanh,
                                               (_gelu_tanh_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_tanh_rule))
 
 # Kinks: complex step may not cross them
@@ -229,7 +229,7 @@ maximum = Op("maximum", "max({0}, {1})", np.maximum,
 minimum = Op("minimum", "min({0}, {1})", np.minimum,
                                               (lambda g, out, a, b: _tie(g, a, b, a > b),
                                                lambda g, out, a, b: _tie(g, b, a, b > a)), elementwise=True, smooth=False)
-where   = Op("where", "{1} if {0} else {2}", np.where,
+where   = Op("where", "{1} if {0} else {2}", values.where,
                                               (None,
                                                lambda g, out, c, a, b: where(c, g, 0.0),
                                                lambda g, out, c, a, b: where(c, 0.0, g)), elementwise=True)
