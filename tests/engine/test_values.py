@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinygrad_norm import functional as F
-from tinygrad_norm.engine import tensor
+from tinygrad_norm.engine import TABLE, tensor
+from tinygrad_norm.engine.arrays import sum_to
 from tinygrad_norm.engine.values import PIECE, scatter, where
 
 rng = np.random.default_rng(0)
@@ -61,3 +62,37 @@ def test_an_entry_picked_twice_receives_twice(index):
     table = np.zeros((4, 5))
     np.add.at(table, index, rows)
     np.testing.assert_allclose(scatter(rows, (index,), (4, 5)), table, rtol=1e-15)
+
+
+KERNELS = {
+    "a batch by one matrix": ("matmul", ((40, 30, 20), (20, 7))),
+    "a batch of batches": ("matmul", ((4, 10, 30, 20), (20, 7))),
+    "one matrix by a batch": ("matmul", ((20, 30), (40, 30, 7))),
+    "two batches": ("matmul", ((40, 30, 20), (40, 20, 7))),
+    "a divisor for each row": ("div", ((300, 100), (300, 1))),
+    "a divisor for each column": ("div", ((300, 100), (100,))),
+    "a dividend for each row": ("div", ((300, 1), (300, 100))),
+    "gelu": ("gelu", ((300, 200),)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", KERNELS)
+def test_kernels_give_what_the_rules_give(case, dtype):
+    name, shapes = KERNELS[case]
+    op, inputs = TABLE[name], [rng.uniform(0.5, 2, s).astype(dtype) * rng.choice([-1, 1], s).astype(dtype) for s in shapes]
+    out = op(*inputs)
+    g = rng.standard_normal(out.shape).astype(dtype)
+    found = op.kernel(range(len(inputs)), g, out, *inputs)
+    for i, (share, x) in enumerate(zip(found, inputs)):
+        assert share.dtype == dtype
+        expected = sum_to(op.pullbacks[i](*(a.astype(float) for a in (g, out, *inputs))), x.shape)
+        bound = 64 * np.finfo(dtype).eps * np.abs(expected).max()
+        np.testing.assert_allclose(sum_to(share, x.shape), expected, rtol=0, atol=bound)
+
+
+def test_the_slope_of_gelu_where_its_value_has_no_digits():
+    x = np.array([0.0, -0.0, 1e-45, -1e-45, 1e-38, -1e-31, 1e-29, -30.0, -14.5, 30.0, 1e18], np.float32)
+    ones = np.ones_like(x)
+    (found,) = TABLE["gelu"].kernel([0], ones, TABLE["gelu"](x), x)
+    np.testing.assert_allclose(found, TABLE["gelu"].pullbacks[0](ones, None, x), rtol=3e-6, atol=1e-37)

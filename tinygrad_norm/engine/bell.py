@@ -40,6 +40,11 @@ _TAIL_SINGLE = (
 )
 
 
+_NO_TAIL = 14.6  # from where on Φ(−t) is 0 in float32
+_SMALL = 1e-30
+DENSITY = 1 / math.sqrt(2 * math.pi)  # φ(0)
+
+
 def _chebyshev(s: Array, coefficients: Sequence[float]) -> Any:
     """Σ cₖ·Tₖ(s), by Clenshaw's recurrence."""
     first, *others = coefficients
@@ -51,17 +56,20 @@ def _chebyshev(s: Array, coefficients: Sequence[float]) -> Any:
 
 
 def _quotient(x: Array, above: Sequence[float], below: Sequence[float]) -> Array:
-    """One polynomial over another, by Horner's rule."""
-    ratio: list[Array] = []
-    for *others, second, highest in (above, below):
-        y = x * highest
-        y += second
-        for a in reversed(others):
-            y *= x
-            y += a
-        ratio.append(y)
-    ratio[0] /= ratio[1]
-    return ratio[0]
+    """One polynomial over another, by Horner's rule; the highest coefficient below is 1."""
+    *others, second, highest = above
+    y = x * highest
+    y += second
+    for a in reversed(others):
+        y *= x
+        y += a
+    *others, second, _ = below
+    z = x + second
+    for a in reversed(others):
+        z *= x
+        z += a
+    y /= z
+    return y
 
 
 @in_pieces
@@ -84,10 +92,17 @@ def erf(x: Array) -> Any:
 def _tail(t: Array) -> Any:
     """Φ(−t) for t ≥ 0, relative to itself."""
     if t.dtype == np.float32:
-        t = np.clip(t, 0, 14.6)
-        return np.exp(t * t * -0.5) * _quotient(t, *_TAIL_SINGLE)
+        t = np.clip(t, 0, _NO_TAIL)
+        tail = _quotient(t, *_TAIL_SINGLE)
+        tail *= _exp_of_square(t)
+        return tail
     t = np.where(t.real > 39, 39, t)
     return np.exp(t * t * -0.5) * _chebyshev((180 / (t + 6) - 17) / 13, _TAIL)
+
+
+def _exp_of_square(x: Array) -> Array:
+    """exp(−x²/2), of floats."""
+    return np.asarray(np.exp(x * x * -0.5))
 
 
 @in_pieces
@@ -100,8 +115,26 @@ def ndtr(x: Array) -> Any:
 
 @in_pieces
 def gelu(x: Array) -> Any:
+    """x·Φ(x); of float32 as max(x, 0) − |x|·Φ(−|x|)."""
+    if x.dtype.char not in "ef":
+        return x * ndtr(x)
     z = wide(x)
-    return narrow(z * ndtr(z), x)
+    t = np.clip(np.abs(z), 0, _NO_TAIL)
+    t *= _tail(t)
+    y = np.clip(z, 0, np.inf)
+    y -= t
+    return narrow(y, x)
+
+
+def gelu_slope(g: Array, out: Array, x: Array) -> Any:
+    """g·(Φ(x) + x·φ(x)) of float32 and float64, where Φ(x) is what was computed, by x."""
+    slope = _exp_of_square(x)
+    slope *= x
+    slope *= DENSITY
+    small = np.abs(x) < _SMALL  # of which the value has lost digits, or x is 0
+    slope += np.where(small, 0.5, out / np.where(small, 1, x)) if small.any() else out / x
+    slope *= g
+    return np.asarray(slope)
 
 
 @in_pieces

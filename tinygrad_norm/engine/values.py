@@ -63,7 +63,11 @@ def sigmoid(x: Array) -> Any:
     if x.dtype.kind not in "fc":
         x = x.astype(np.result_type(x.dtype, np.float16))  # as NumPy's exp does
     z = np.exp(-away(x))  # never overflows
-    return (z + (x.real > 0) * (1 - z)) / (1 + z)  # 1/(1 + z) for x > 0, else z/(1 + z)
+    if x.dtype.kind == "c":
+        return np.where(x.real > 0, 1, z) / (1 + z)
+    y = np.maximum(z, x > 0)  # 1 for x > 0, else z
+    y /= z + 1
+    return y
 
 
 @in_pieces
@@ -75,6 +79,10 @@ def softplus(x: Array) -> Any:
         return np.log1p(e) + np.where(z.real > 0, z, 0)
     u = 1 + e
     return narrow(np.log(u) + (e - (u - 1)) / u + np.maximum(z, 0), x)  # log1p with what u lost; NumPy's own is no loop of SIMD
+
+
+def relu(x: Any) -> Any:
+    return np.clip(x, 0, np.inf) if np.size(x) >= _FEW and x.dtype.kind == "f" else np.maximum(x, 0)  # a loop of SIMD
 
 
 def where(c: Any, a: Any, b: Any) -> Any:
@@ -263,6 +271,13 @@ def scatter(g: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
 
 
 # Products -----------------------------------------------------------------------------------------------
+
+
+def matmul(a: Array, b: Array) -> Any:
+    """Matrices, batched; by one and the same matrix b as one product."""
+    if b.ndim != 2 or a.ndim < 3 or a.shape[-1] != len(b):
+        return np.matmul(a, b)
+    return np.matmul(a.reshape(-1, len(b)) if a.size else a, b).reshape(*a.shape[:-1], b.shape[1])
 
 
 def einsum(*xs: Array, equation: str) -> Any:

@@ -37,11 +37,12 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
     None where squares leave the dtype's range: that is left to the rules.
     """
     if few_rows(x, weight, axis) and type(bias) is np.ndarray and bias.shape == weight.shape and bias.dtype is x.dtype:
-        y, mu, rstd = rows_forward(x, weight, bias, x.shape[1], eps, center)
+        n = x.shape[-1]
+        y, mu, rstd = rows_forward(x if x.ndim == 2 else x.reshape(-1, n), weight, bias, n, eps, center)
         if not _well(rstd, eps):
             return None
         remember(x, (axis, eps, center, x.dtype), mu, rstd)
-        return y
+        return y if x.ndim == 2 else y.reshape(x.shape)
     dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
     wide = np.dtype(np.float32) if dtype == np.float16 else dtype
     if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
@@ -70,7 +71,11 @@ def affine_standardize_pullbacks(
     if few_rows(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
         known = recall(x, (axis, eps, center, x.dtype))
         if known is not None:
-            return rows_backward(wanted, g, x, weight, x.shape[1], eps, center, *known)
+            n = x.shape[-1]
+            if x.ndim == 2:
+                return rows_backward(wanted, g, x, weight, n, eps, center, *known)
+            dx, dw, db = rows_backward(wanted, g.reshape(-1, n), x.reshape(-1, n), weight, n, eps, center, *known)
+            return None if dx is None else dx.reshape(x.shape), dw, db
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
     known = recall(x, (axis, eps, center, wide))
     with by_rows() if x.size > SLAB else _AS_IT_IS:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import Array, number, ones, row_sums, sums
+from ..engine.arrays import Array, number, ones, row_sums
 
 PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a core's second cache
+_COLUMN = 256  # rows added up in the array's own dtype before they join a float64 sum
 TINY = 1e-20  # an ε below lets rstd³ leave the range of float32 where no gradient does
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
 
@@ -26,17 +27,16 @@ def in_rows(shape: tuple[int, ...], weight: Any, bias: Any, axis: tuple[int, ...
 
 
 def few_rows(x: Array, weight: Any, axis: tuple[int, ...]) -> bool:
-    """Whether it is the plainest case, in which every check and every copy would cost as much as the sums: a table of one
-    piece, each row a sample, γ one row of the same dtype."""
+    """Whether it is the plainest case, in which every check and every copy would cost as much as the sums: one piece, the last
+    axis a sample, γ one of the same dtype."""
     shape = x.shape
     return (
-        axis == (1,)
-        and len(shape) == 2
+        axis == (len(shape) - 1,)
         and 0 < x.size <= PIECE
         and x.dtype.char in "fd"
         and type(weight) is np.ndarray
         and weight.dtype is x.dtype
-        and weight.shape == shape[1:]
+        and weight.shape == shape[-1:]
     )
 
 
@@ -183,7 +183,11 @@ def rows_backward(
 
 def _down(r: Array | None, t: Array) -> Array:
     """Σ over the rows of t, each times its r; long columns in float64."""
-    if len(t) > 256:
-        t = sums(t, None if r is None else np.broadcast_to(r[:, None], t.shape), (1, t.shape[1]))
-        return t.reshape(-1)
-    return np.asarray((ones(len(t), t.dtype.char) if r is None else r).dot(t))
+    weights = ones(min(len(t), _COLUMN), t.dtype.char) if r is None else r
+    if len(t) <= _COLUMN:
+        return np.asarray(weights.dot(t))
+    total = np.zeros(t.shape[1])
+    for start in range(0, len(t), _COLUMN):
+        some = t[start : start + _COLUMN]
+        total += (weights[: len(some)] if r is None else weights[start : start + _COLUMN]).dot(some)
+    return total.astype(t.dtype, copy=False)
