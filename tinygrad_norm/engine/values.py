@@ -82,7 +82,8 @@ def softplus(x: Array) -> Any:
 
 
 def relu(x: Any) -> Any:
-    return np.clip(x, 0, np.inf) if np.size(x) >= _FEW and x.dtype.kind == "f" else np.maximum(x, 0)  # a loop of SIMD
+    large = np.size(x) > 1 << 13 and x.dtype.kind == "f"
+    return np.clip(x, 0, np.inf) if large else np.maximum(x, 0)  # of an array and a number NumPy has no loop of SIMD
 
 
 def where(c: Any, a: Any, b: Any) -> Any:
