@@ -41,6 +41,21 @@ def test_what_counts_in_a_mean(how):
     )
 
 
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_nan_is_the_largest_and_of_equal_ones_the_first(how):
+    """Entries of few kinds, −∞ and NaN among them, so that every window has ties."""
+    x = np.random.default_rng(3).choice([-np.inf, 0.0, 1.0, np.nan], (4, 3, 9, 8), p=[0.5, 0.2, 0.25, 0.05]).astype(np.float32)
+    found = F.max_pool2d(x, **how, return_indices=True)
+    values, places = T.max_pool2d(torch.tensor(x), **how, return_indices=True)
+    np.testing.assert_array_equal(found.values.data, values.numpy())
+    clear = ~np.isnan(values.numpy())  # of several NaN PyTorch takes the last
+    np.testing.assert_array_equal(found.indices.data[clear], places.numpy()[clear])
+    flat = x.reshape(4, 3, -1)
+    np.testing.assert_array_equal(
+        np.take_along_axis(flat, found.indices.data.reshape(4, 3, -1), -1), found.values.data.reshape(4, 3, -1)
+    )
+
+
 def test_indices():
     for dilation in (1, 2):
         how = {"kernel_size": 2, "padding": 1, "dilation": dilation}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_norm as tn
 from tinygrad_norm.engine.arrays import sum_to, total
-from tinygrad_norm.norms import kernels, known
+from tinygrad_norm.norms import kernels, known, rows
 from tinygrad_norm.norms.kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from tinygrad_norm.norms.moments import pull_standardize, standardize
 
@@ -43,6 +43,8 @@ def test_every_pattern(data, shape, seed):
     center, large = data.draw(st.booleans()), data.draw(st.sampled_from([1 << 17, 8, 1]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "PIECE", large)
+        patch.setattr(rows, "PIECE", large)
+        patch.setattr(kernels, "SLAB", data.draw(st.sampled_from([1 << 16, 0])))
         y = affine_standardize(x, w, b, axis, 0.1, center)
         found = affine_standardize_pullbacks((True, True, True), g, x, w, b, axis, 0.1, center)
         alone = [

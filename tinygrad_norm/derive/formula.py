@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import Array
-from ..engine.values import erf
+from ..engine.bell import erf
 from .errors import DerivationError
 from .tree import (
     Call,

@@ -11,7 +11,7 @@ import sympy as sp
 
 from ..engine import TABLE, Reading, Tensor
 from ..engine.arrays import Array
-from ..engine.values import erf
+from ..engine.bell import erf
 from ..graph import REDUCTIONS, Graph
 from .axes import Axes
 from .conditions import AtLeast, Positive, Zero, complement, condition, strict

@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 
-from ..engine.values import GELU_TANH
+from ..engine.bell import GELU_TANH
 from .axes import Dims
 from .errors import NotSymbolicError
 

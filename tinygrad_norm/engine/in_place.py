@@ -14,7 +14,7 @@ from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describ
 from .op import Op
 from .shapes import flag, number
 from .state import state
-from .tensor import Tensor
+from .tensor import Tensor, renew
 
 
 def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
@@ -78,10 +78,11 @@ def _may_change(x: Tensor, name: str) -> None:
 
 
 def _changed(x: Tensor, name: str, new: Tensor) -> Tensor:
-    """A leaf with new values: of its shape, in its dtype."""
+    """A leaf with new values, computed for it: of its shape, in its dtype."""
     if new.shape != x.shape or not np.can_cast(new.dtype, x.dtype, "same_kind"):
         raise ShapeError(f"{name}: {describe(x)} cannot hold {describe(new)}; shape and kind stay. Compute a new tensor instead.")
-    x.data = new._data.astype(x.dtype, copy=False)
+    data = new._data
+    renew(x, np.array(data, x.dtype, order="C", copy=None if data.base is None else True))
     return x
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, contract, sum_to
+from .arrays import SMALL, Array, contract, sum_to
 from .values import PIECE
 
 
@@ -30,6 +30,20 @@ def mul(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Arr
     return [_times(g, b, a) if position else _times(g, a, b) for position in wanted]
 
 
+def div(wanted: Sequence[int], g: Array, out: Array, a: Any, b: Any) -> list[Array]:
+    """(g/b, −g·out/b): b does not vary where it is spread, and divides what is left of the sum."""
+    narrow = g.dtype.itemsize < 4  # whose sum may leave the range
+    return [(_fit(-g * out / b, b) if narrow else -_times(g, b, out) / b) if position else _fit(g / b, a) for position in wanted]
+
+
+def matmul(wanted: Sequence[int], g: Array, out: Array, a: Array, b: Array) -> list[Array]:
+    """(g·bᵀ, aᵀ·g): for one matrix b and a batch of a as one product, which sums over the batch."""
+    if b.ndim == 2 < a.ndim and a.size > SMALL and g.size:
+        g, rows = g.reshape(-1, g.shape[-1]), a.reshape(-1, a.shape[-1])
+        return [rows.T @ g if position else (g @ b.T).reshape(a.shape) for position in wanted]
+    return [a.swapaxes(-1, -2) @ g if position else g @ b.swapaxes(-1, -2) for position in wanted]
+
+
 def _fit(g: Array, x: Array) -> Array:
     return g if g.shape == x.shape else sum_to(g, x.shape)
 
@@ -42,14 +56,18 @@ def _times(g: Array, x: Array, other: Any) -> Array:
     return sum_to(g * other, x.shape)
 
 
-def in_pieces(rule: Callable[..., Array]) -> Callable[..., list[Array]]:
-    """The rule of a function of one array, a piece at a time, so that its many steps stay in cache."""
+def in_pieces(rule: Callable[..., Array], faster: Callable[..., Array] | None = None) -> Callable[..., list[Array]]:
+    """The rule of a function of one array, or what gives the same of floats, a piece at a time, so that its many steps stay in
+    cache."""
 
     def kernel(wanted: Sequence[int], g: Array, out: Array, x: Array) -> list[Array]:
+        compute = faster if faster and x.dtype.char in "fd" and g.dtype == x.dtype else rule
+        if out.size <= PIECE:
+            return [compute(g, out, x) for _ in wanted]
         flat, share = [a.reshape(-1) for a in (g, out, x)], np.empty(out.shape, np.result_type(g, x))
         for start in range(0, out.size, PIECE):
             part = slice(start, start + PIECE)
-            share.reshape(-1)[part] = rule(*[a[part] for a in flat])
+            share.reshape(-1)[part] = compute(*[a[part] for a in flat])
         return [share for _ in wanted]
 
     return kernel

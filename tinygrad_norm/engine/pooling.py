@@ -5,6 +5,7 @@ Names, argument order and defaults are PyTorch's. One implementation serves any 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
@@ -86,31 +87,44 @@ def _max_pool(
     x = _signal(input, name, axes)
     ordered(name, x)
     w = _windows(name, x, axes, kernel_size, stride, padding, dilation, flag(name, "ceil_mode", ceil_mode))
-    sizes = x.shape[x.ndim - axes :]
-    places = _cut(np.arange(np.prod(sizes, dtype=int)).reshape(sizes), -1, w)
-    values = _cut(x.data, -np.inf, w)
-    best = np.argmax(values, -1)[..., None]
-    beside = np.take_along_axis(np.broadcast_to(places, values.shape), best, -1) < 0  # −∞ everywhere: the padding came first
-    best = np.where(beside, np.argmax(places >= 0, -1)[..., None], best)
-    found = np.take_along_axis(np.broadcast_to(places, values.shape), best, -1)[..., 0]
-    return _picked(name, x, axes, found, indices)
+    return _picked(name, x, axes, _of_largest(x.data, w), indices)
+
+
+def _of_largest(x: Array, w: _Windows) -> Array:
+    """Where the largest entry of each window stands in the flat last axes; of equal ones the first, NaN the largest of all."""
+    axes = len(w.size)
+    lead, sizes = x.shape[: x.ndim - axes], x.shape[x.ndim - axes :]
+    padded = any(map(any, w.around))
+    if padded:
+        x = op.pad.forward(x, [(0, 0)] * len(lead) + w.around, -np.inf)
+    view = op.windows.forward(x, w.size, w.stride, w.spread)
+    offsets = list(np.ndindex(w.size))
+    places: list[tuple[Any, ...]] = [(..., *offset) for offset in offsets]
+    entries = [np.ascontiguousarray(view[entry]) for entry in places]
+    best = reduce(np.maximum, entries)
+    nan = bool(np.isnan(np.max(best, initial=0)))
+    at = np.zeros(best.shape, np.int16 if len(entries) < 1 << 15 else np.intp)
+    corners = [np.arange(n) * step - before for n, step, (before, _) in zip(best.shape[len(lead) :], w.stride, w.around)]
+    steps = np.array([[k * d for k, d in zip(offset, w.spread)] for offset in offsets])
+    for i, entry in reversed(list(enumerate(entries))):
+        here = entry == best
+        if nan:
+            here |= entry != entry
+        if padded:  # which never wins, not even against −∞
+            inside = [(c + s >= 0) & (c + s < n) for c, s, n in zip(corners, steps[i], sizes)]
+            here &= reduce(np.logical_and.outer, inside)
+        at += here * (i - at)
+    strides = [math.prod(sizes[i + 1 :]) for i in range(axes)]
+    corner = reduce(np.add.outer, [c * s for c, s in zip(corners, strides)])
+    return np.asarray(np.take(steps @ strides, at) + corner)
 
 
 def _picked(name: str, x: Tensor, axes: int, found: Array, indices: Any) -> Any:
     """The entries at these places of the flat last axes; with ``indices`` the places too."""
-    lead, last = x.shape[: x.ndim - axes], int(np.prod(x.shape[x.ndim - axes :]))
-    rows = [np.arange(n).reshape((-1,) + (1,) * (found.ndim - a - 1)) for a, n in enumerate(lead)]
-    index = (*rows, found)
-    values = x.reshape((*lead, last))[index]
+    lead, last = x.shape[: x.ndim - axes], math.prod(x.shape[x.ndim - axes :])
+    rows = np.arange(0, math.prod(lead) * last, last or 1).reshape((*lead, *(1,) * axes))
+    values = x.reshape(-1)[found + rows]
     return Pooled(values, Tensor(found)) if flag(name, "return_indices", indices) else values
-
-
-def _cut(x: Array, value: float, w: _Windows) -> Array:
-    """Padded and cut into windows, each as one row: (…, places…, window)."""
-    axes = len(w.size)
-    padded = op.pad(x, width=[(0, 0)] * (x.ndim - axes) + w.around, value=value)
-    view: Array = op.windows(padded, size=w.size, stride=w.stride, dilation=w.spread)
-    return view.reshape(*view.shape[:-axes], int(np.prod(w.size)))
 
 
 @scope("max pool 1d")

@@ -16,13 +16,15 @@ from __future__ import annotations
 import copyreg
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from . import kernels, sliding, values
+from . import bell, kernels, sliding, values
 from .arrays import Array, sum_to, total
+from .bell import DENSITY
 from .errors import DTypeError
 from .op import Every, Op, Together
 
@@ -79,18 +81,15 @@ def _power_rule(g: Any, out: Any, x: Any, n: float) -> Any:
 
 def _gelu_rule(g: Any, out: Any, x: Any) -> Any:
     """Φ(x) + x·φ(x)."""
-    return g * (ndtr(x) + x * exp(x * x * -0.5) * _DENSITY)
+    return g * (ndtr(x) + x * exp(x * x * -0.5) * DENSITY)
 
 
 def _gelu_tanh_rule(g: Any, out: Any, x: Any) -> Any:
     """s + x·s·(1 − s)·u′, for s = σ(u) and u = a·x + b·x³."""
-    a, b = values.GELU_TANH
+    a, b = bell.GELU_TANH
     s = sigmoid(x * (x * x * b + a))
     slope = x * s * (1 - s)
     return g * (s + slope * a + slope * x * x * (3 * b))
-
-
-_DENSITY = 1 / math.sqrt(2 * math.pi)  # φ(0)
 
 
 def _as_fine(x: Any, out: Any) -> Any:
@@ -175,8 +174,9 @@ def _swap_last(x: Any) -> Any:
     return transpose(x, axes=(*range(n - 2), n - 1, n - 2))
 
 
+@lru_cache(maxsize=256)
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(a) for a in np.argsort(axes))
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
 # fmt: off
@@ -190,7 +190,7 @@ sub = Op("sub", "{0} − {1}", np.subtract,    (lambda g, out, a, b: g,
 mul = Op("mul", "{0}·{1}", np.multiply,      (lambda g, out, a, b: g * b,
                                                             lambda g, out, a, b: g * a), elementwise=True, kernel=kernels.mul)
 div = Op("div", "{0}/{1}", np.true_divide,   (lambda g, out, a, b: g / b,
-                                                            lambda g, out, a, b: -g * out / b), elementwise=True)
+                                                            lambda g, out, a, b: -g * out / b), elementwise=True, kernel=kernels.div)
 remainder = Op("remainder", "{0} mod {1}", values.whole_division(np.remainder), (lambda g, out, a, b: g,
                                                             lambda g, out, a, b: -g * floor_divide(a, b)), elementwise=True, smooth=False)
 neg = Op("neg", "−{0}", np.negative,                       (lambda g, out, x: -g,), elementwise=True)
@@ -212,15 +212,15 @@ log1p   = Op("log1p", "log(1 + {0})", np.log1p, (lambda g, out, x: g / (1 + x),)
 expm1   = Op("expm1", "(exp({0}) − 1)", np.expm1, (lambda g, out, x: g * exp(x),), elementwise=True)
 sin     = Op("sin", "sin({0})", np.sin,       (lambda g, out, x: g * cos(x),), elementwise=True)
 cos     = Op("cos", "cos({0})", np.cos,       (lambda g, out, x: -g * sin(x),), elementwise=True)
-erf     = Op("erf", "erf({0})", values.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
+erf     = Op("erf", "erf({0})", bell.erf,   (lambda g, out, x: g * (2 / math.sqrt(math.pi)) * exp(-(x**2)),), elementwise=True)
 
-ndtr    = Op("ndtr", "Φ({0})", values.ndtr,   (lambda g, out, x: g * exp(x * x * -0.5) * _DENSITY,), elementwise=True)
-gelu    = Op("gelu", "gelu({0})", values.gelu, (_gelu_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_rule))
-gelu_tanh = Op("gelu_tanh", "gelu({0})", values.gelu_tanh,
+ndtr    = Op("ndtr", "Φ({0})", bell.ndtr,   (lambda g, out, x: g * exp(x * x * -0.5) * DENSITY,), elementwise=True)
+gelu    = Op("gelu", "gelu({0})", bell.gelu, (_gelu_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_rule, bell.gelu_slope))
+gelu_tanh = Op("gelu_tanh", "gelu({0})", bell.gelu_tanh,
                                               (_gelu_tanh_rule,), elementwise=True, kernel=kernels.in_pieces(_gelu_tanh_rule))
 
 # Kinks: complex step may not cross them
-relu    = Op("relu", "relu({0})", lambda x: np.maximum(x, 0),
+relu    = Op("relu", "relu({0})", values.relu,
                                               (lambda g, out, x: where(x <= 0, 0.0, g),), elementwise=True, smooth=False)
 abs     = Op("abs", "|{0}|", np.abs,          (lambda g, out, x: g * sign(x),), elementwise=True, smooth=False)
 maximum = Op("maximum", "max({0}, {1})", np.maximum,
@@ -229,7 +229,7 @@ maximum = Op("maximum", "max({0}, {1})", np.maximum,
 minimum = Op("minimum", "min({0}, {1})", np.minimum,
                                               (lambda g, out, a, b: _tie(g, a, b, a > b),
                                                lambda g, out, a, b: _tie(g, b, a, b > a)), elementwise=True, smooth=False)
-where   = Op("where", "{1} if {0} else {2}", np.where,
+where   = Op("where", "{1} if {0} else {2}", values.where,
                                               (None,
                                                lambda g, out, c, a, b: where(c, g, 0.0),
                                                lambda g, out, c, a, b: where(c, 0.0, g)), elementwise=True)
@@ -251,8 +251,8 @@ cumsum      = Op("cumsum", "cumsum({0})", values.cumsum,
                                               (lambda g, out, x, axis, reverse: cumsum(g, axis=axis, reverse=not reverse),))
 
 # Products; vectors arrive at matmul as matrices, and at einsum every axis of an operand has a name of its own
-matmul = Op("matmul", "{0} @ {1}", np.matmul, (lambda g, out, a, b: g @ _swap_last(b),
-                                               lambda g, out, a, b: _swap_last(a) @ g))
+matmul = Op("matmul", "{0} @ {1}", values.matmul,          (lambda g, out, a, b: g @ _swap_last(b),
+                                                            lambda g, out, a, b: _swap_last(a) @ g), kernel=kernels.matmul)
 einsum = Op("einsum", "einsum({0}, …; {equation})", values.einsum, Every(_einsum_rule))
 conv2d        = Op("conv2d", "conv({0}, {1})", sliding.conv2d,
                                               (lambda g, out, x, w, **how: conv2d_input(g, w, shape=x.shape[2:], **how),

@@ -44,6 +44,7 @@ def fold(g: Array, size: Axes, stride: Axes, dilation: Axes, shape: Axes) -> Arr
 
 Ends = tuple[tuple[int, int], tuple[int, int]]
 _IMAGES = 1 << 17  # entries laid out at a time: so many images that they stay in cache
+_SHORT = 16  # entries of a row; so short ones are shifted many at a time
 
 
 def conv2d(x: Array, w: Array, stride: Axes, padding: Ends, dilation: Axes, groups: int) -> Array:
@@ -109,6 +110,7 @@ class _Grid:
     rows:    for each row of the window, the rows of the padded image that it meets
     inside:  the rows of the padded image that are the image's
     across:  for each column of the window, the windows in which it lies inside the image; and the image's columns there
+    shifted: each column of the window meets the image's columns, shifted by as many as ``shifts`` says, and these are few
     """
 
     def __init__(self, x: Axes, w: Axes, stride: Axes, padding: Ends, dilation: Axes, groups: int) -> None:
@@ -118,12 +120,13 @@ class _Grid:
         (above, below), (left, _) = padding
         self.height, self.inside, self.padded = above + h + below, slice(above, above + h), any(map(any, padding))
         self.rows = [slice(i, i + stride[0] * (self.out[0] - 1) + 1, stride[0]) for i in range(0, spans[0], dilation[0])]
-        self.across = []
-        for at in range(-left, spans[1] - left, dilation[1]):
+        self.across, self.shifts = [], range(-left, spans[1] - left, dilation[1])
+        for at in self.shifts:
             first = max(0, -(at // stride[1]))
             last = max(first, min(self.out[1], (width - 1 - at) // stride[1] + 1))
             start = at + first * stride[1]
             self.across.append((slice(first, last), slice(start, start + (last - first - 1) * stride[1] + 1, stride[1])))
+        self.shifted = stride[1] == 1 and self.out[1] == width <= _SHORT and 0 in self.shifts
 
     def laid_out(self, n: int) -> Axes:
         return self.groups, self.size[1], self.per_group, self.height, n, self.out[1]
@@ -142,9 +145,19 @@ class _Grid:
     def columns(self, x: Array) -> Array:
         """Images as (groups, kW, C/groups, padded rows, N, W′)."""
         columns: Array = (np.zeros if self.padded else np.empty)(self.laid_out(len(x)), x.dtype)
-        images = self.by_columns(x)
-        for j, (to, source) in enumerate(self.across):
-            columns[:, j, :, self.inside, :, to] = images[..., source]
+        images, inside = self.by_columns(x), columns[:, :, :, self.inside]
+        if not self.shifted:
+            for j, (to, source) in enumerate(self.across):
+                inside[:, j, ..., to] = images[..., source]
+            return columns
+        middle = self.shifts.index(0)
+        inside[:, middle] = images
+        rows = columns.reshape(*columns.shape[:4], -1)[:, :, :, self.inside]
+        for j, by in enumerate(self.shifts):  # many short rows at once; what comes over from the row beside is taken out again
+            if by > 0:
+                rows[:, j, ..., :-by], inside[:, j, ..., -by:] = rows[:, middle, ..., by:], 0
+            elif by < 0:
+                rows[:, j, ..., -by:], inside[:, j, ..., :-by] = rows[:, middle, ..., :by], 0
         return columns
 
     def row(self, columns: Array, i: int) -> Array:

@@ -18,6 +18,7 @@ from .arrays import Array, total
 from .errors import DTypeError, describe
 
 PIECE = 1 << 15  # entries worked on at a time: 128 kB of float32
+_FEW = 1 << 10  # entries; below, one call into NumPy beats any cleverness
 Axes = tuple[int, ...]
 
 
@@ -25,61 +26,12 @@ def wide(x: Array) -> Array:
     return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
-def _narrow(y: Any, x: Array) -> Any:
+def narrow(y: Any, x: Array) -> Any:
     """A result computed from ``wide(x)`` as it goes out."""
     return y.astype(np.float16) if x.dtype == np.float16 else y
 
 
 # Functions ----------------------------------------------------------------------------------------------
-
-# Chebyshev coefficients by interpolation in 50 digits: erf(x)/x in s = 2x² − 1 for 0 ≤ x < 1, and exp(t²/2)·Φ(−t) in
-# s = (180/(t + 6) − 17)/13 for 0 ≤ t ≤ 39. What is cut off is below 2⁻⁵⁶ of the value.
-_ERF_NEAR = (
-    *(0.9754769393826541, -0.14226120510371365, 0.010035582187599796, -0.0005768764699767485, 2.741993125219606e-05),
-    *(-1.1043175507344507e-06, 3.8488755420345036e-08, -1.1808582533875466e-09, 3.2334215826050907e-11),
-    *(-7.991015947004549e-13, 1.7990725113961456e-14, -3.718635487818693e-16, 7.103599003714253e-18),
-)
-_TAIL = (
-    *(0.1604685272698457, 0.21317909235024315, 0.08542192576024484, 0.029394177910142396, 0.008725127585869024),
-    *(0.002227240394462408, 0.00048333677031990233, 8.701014171941125e-05, 1.2337301928386734e-05, 1.2023070585456123e-06),
-    *(3.588303738979354e-08, -1.1599549641505465e-08, -2.0544884404555764e-09, -5.348955577131764e-11, 2.9363023828583934e-11),
-    *(3.64083586101378e-12, -2.5996849188804915e-13, -8.936810229738423e-14, 3.2695721921670996e-17, 1.8953269417802683e-15),
-    *(7.546632220203064e-17, -4.059171365650889e-17, -2.7027568739919668e-18, 9.356232982728105e-19),
-)
-# For float32, quotients of polynomials, fitted so that the largest relative error is as small as it gets: erf(x)/x in x² for
-# x ≤ 3.93 (2e-9), from where on it is 1; exp(t²/2)·Φ(−t) in t ≤ 14.6 (6e-9), from where on Φ(−t) is 0.
-_ERF_SINGLE = (
-    (4518364.612603115, 770789.5445559262, 222613.17425252235, 16805.038605045647, 1626.1153673634474, 26.43414993901483),
-    (4004296.3697680994, 2017860.2602974866, 469473.92236396886, 64944.68283262817, 5639.807162698231, 285.11662883447224, 1.0),
-)
-_TAIL_SINGLE = (
-    (48.3710516694407, 42.42109044067812, 17.74102766165993, 3.9358283928697086, 0.3989468367862185),
-    (96.74210275948285, 162.03125222546757, 116.3927698592003, 45.45579351523727, 9.866275803937704, 1.0),
-)
-
-
-def _chebyshev(s: Array, coefficients: Sequence[float]) -> Any:
-    """Σ cₖ·Tₖ(s), by Clenshaw's recurrence."""
-    first, *others = coefficients
-    twice, b, c = 2 * s, np.zeros_like(s), np.zeros_like(s)
-    for a in reversed(others):
-        c -= twice * b
-        b, c = np.subtract(a, c, out=c), b
-    return s * b - c + first
-
-
-def _quotient(x: Array, above: Sequence[float], below: Sequence[float]) -> Array:
-    """One polynomial over another, by Horner's rule."""
-    ratio: list[Array] = []
-    for *others, second, highest in (above, below):
-        y = x * highest
-        y += second
-        for a in reversed(others):
-            y *= x
-            y += a
-        ratio.append(y)
-    ratio[0] /= ratio[1]
-    return ratio[0]
 
 
 def in_pieces(function: Callable[[Array], Any]) -> Callable[[Any], Any]:
@@ -101,57 +53,7 @@ def in_pieces(function: Callable[[Array], Any]) -> Callable[[Any], Any]:
     return whole
 
 
-@in_pieces
-def erf(x: Array) -> Any:
-    """The error function 2/√π·∫₀ˣ exp(−t²) dt, to a unit in the last place of float32, to 2 of float64; complex next to
-    the real axis."""
-    if x.dtype.char in "ef":
-        z = np.clip(x, -3.93, 3.93).astype(np.float64)
-        return (z * _quotient(z * z, *_ERF_SINGLE)).astype(x.dtype)
-    a = x * 1.0
-    a = np.where(a.real < 0, -a, a)
-    near = a.real < 1
-    out = np.empty_like(a)
-    z, t = a[near], a[~near]
-    out[near] = z * _chebyshev(2 * z * z - 1, _ERF_NEAR)
-    out[~near] = 1 - 2 * _tail(t * math.sqrt(2))
-    return np.where(x.real < 0, -out, out)
-
-
-def _tail(t: Array) -> Any:
-    """Φ(−t) for t ≥ 0, relative to itself."""
-    if t.dtype == np.float32:
-        t = np.clip(t, 0, 14.6)
-        return np.exp(t * t * -0.5) * _quotient(t, *_TAIL_SINGLE)
-    t = np.where(t.real > 39, 39, t)
-    return np.exp(t * t * -0.5) * _chebyshev((180 / (t + 6) - 17) / 13, _TAIL)
-
-
-@in_pieces
-def ndtr(x: Array) -> Any:
-    """Φ, the normal distribution: ½·(1 + erf(x/√2)); below 0 relative to itself, where that would lose all digits."""
-    z = np.asarray(wide(x) * 1.0)
-    tail = _tail(_away(z))
-    return _narrow(tail + (z.real > 0) * (1 - 2 * tail), x)  # 1 − tail for x > 0, with no branch for each entry
-
-
-@in_pieces
-def gelu(x: Array) -> Any:
-    z = wide(x)
-    return _narrow(z * ndtr(z), x)
-
-
-@in_pieces
-def gelu_tanh(x: Array) -> Any:
-    """x·σ(u), u = 2√(2/π)·(x + 0.044715x³): as ½(1 + tanh(u/2)) is σ(u)."""
-    z = wide(x)
-    return _narrow(z * sigmoid(z * (GELU_TANH[0] + GELU_TANH[1] * (z * z))), x)
-
-
-GELU_TANH = (2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715)
-
-
-def _away(x: Array) -> Any:
+def away(x: Array) -> Any:
     """|x|; of complex numbers x or −x, so that the real part is positive."""
     return np.abs(x) if x.dtype.kind == "f" else np.where(x.real > 0, x, -x)
 
@@ -160,19 +62,55 @@ def _away(x: Array) -> Any:
 def sigmoid(x: Array) -> Any:
     if x.dtype.kind not in "fc":
         x = x.astype(np.result_type(x.dtype, np.float16))  # as NumPy's exp does
-    z = np.exp(-_away(x))  # never overflows
-    return (z + (x.real > 0) * (1 - z)) / (1 + z)  # 1/(1 + z) for x > 0, else z/(1 + z)
+    z = np.exp(-away(x))  # never overflows
+    if x.dtype.kind == "c":
+        return np.where(x.real > 0, 1, z) / (1 + z)
+    y = np.maximum(z, x > 0)  # 1 for x > 0, else z
+    y /= z + 1
+    return y
 
 
 @in_pieces
 def softplus(x: Array) -> Any:
     """log(1 + exp(x)); for x > 0 as x + log(1 + exp(−x)), so that nothing overflows."""
     z = np.asarray(wide(x))
-    e = np.exp(-_away(z))
+    e = np.exp(-away(z))
     if z.dtype.kind == "c":
         return np.log1p(e) + np.where(z.real > 0, z, 0)
     u = 1 + e
-    return _narrow(np.log(u) + (e - (u - 1)) / u + np.maximum(z, 0), x)  # log1p with what u lost; NumPy's own is no loop of SIMD
+    return narrow(np.log(u) + (e - (u - 1)) / u + np.maximum(z, 0), x)  # log1p with what u lost; NumPy's own is no loop of SIMD
+
+
+def relu(x: Any) -> Any:
+    large = np.size(x) > 1 << 13 and x.dtype.kind == "f"
+    return np.clip(x, 0, np.inf) if large else np.maximum(x, 0)  # of an array and a number NumPy has no loop of SIMD
+
+
+def where(c: Any, a: Any, b: Any) -> Any:
+    """a where c is true, else b: by the bits of numbers, as a processor that guesses at each entry which it will be loses
+    more time by wrong guesses than both cost."""
+    if np.size(c) < _FEW or (dtype := np.result_type(a, b)).char not in "efd" or c.dtype != bool:
+        return np.where(c, a, b)
+    bits = np.dtype(f"i{dtype.itemsize}")
+    x, y = (np.asarray(v, dtype).view(bits) for v in (a, b))
+    if any(v.ndim and (v.shape != c.shape or not v.flags.c_contiguous) for v in (c, x, y)):
+        return _of_two(c.astype(bits), x, y).view(dtype)
+    out, flat = np.empty(c.shape, bits), c.reshape(-1)
+    for start in range(0, flat.size, PIECE):
+        part = slice(start, start + PIECE)
+        some, other = (v.reshape(-1)[part] if v.ndim else v for v in (x, y))
+        _of_two(flat[part].astype(bits), some, other, out.reshape(-1)[part])
+    return out.view(dtype)
+
+
+def _of_two(kept: Array, x: Array, y: Array, out: Array | None = None) -> Array:
+    """x where ``kept`` is 1, else y: whole numbers, all bits of each or none."""
+    if not x.ndim and not x:
+        return np.asarray(np.bitwise_and(kept - 1, y, out))
+    kept = -kept
+    if not y.ndim and not y:
+        return np.asarray(np.bitwise_and(kept, x, out))
+    return np.asarray(np.bitwise_xor(kept & (x ^ y), y, out))
 
 
 def whole_division(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
@@ -195,20 +133,20 @@ def _largest(x: Array, axis: Axes) -> Any:
 def softmax(x: Array, axis: Axes) -> Any:
     z = wide(x)
     z = np.exp(z - _largest(z, axis))  # the largest is exp(0): nothing overflows
-    return _narrow(z / total(z, axis), x)
+    return narrow(z / total(z, axis), x)
 
 
 def log_softmax(x: Array, axis: Axes) -> Any:
     z = wide(x)
     z = z - _largest(z, axis)
-    return _narrow(z - _log_sum(z, axis), x)
+    return narrow(z - _log_sum(z, axis), x)
 
 
 def logsumexp(x: Array, axis: Axes) -> Any:
     z = wide(x)
     top = _largest(z, axis)
     top = np.where(np.isfinite(top), top, 0)  # ∞ − ∞ is no number
-    return _narrow(_log_sum(z - top, axis) + top, x)
+    return narrow(_log_sum(z - top, axis) + top, x)
 
 
 def _log_sum(z: Array, axis: Axes) -> Any:
@@ -228,7 +166,7 @@ def power(x: Any, n: float) -> Any:
     """xⁿ; for small whole n as products, which cost a tenth of a power."""
     if n == 2 or n not in range(3, 9) or x.dtype.kind not in "fc":
         return x**n
-    return _narrow(_raised(wide(x), int(n)), x)
+    return narrow(_raised(wide(x), int(n)), x)
 
 
 def _raised(x: Array, n: int) -> Any:
@@ -318,15 +256,29 @@ def scatter(g: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
         out[index] = g  # nothing is picked twice
         return out
     size = math.prod(shape)
-    places = np.arange(size).reshape(shape)[index].ravel()
-    if g.dtype.char in "efd":
-        return np.bincount(places, g.ravel(), size).reshape(shape).astype(g.dtype, copy=False)  # adds up in float64
-    out = np.zeros(size, g.dtype)
-    np.add.at(out, places, g.ravel())
+    if len(shape) == len(index) == 1 and index[0].dtype.kind in "iu" and index[0].min(initial=0) >= 0:
+        places = index[0].ravel()
+    else:
+        places = np.arange(size).reshape(shape)[index].ravel()
+    out, met = np.zeros(size, g.dtype), np.zeros(size, bool)
+    met[places] = True
+    if np.count_nonzero(met) == places.size:
+        out[places] = g.ravel()
+    elif g.dtype.char in "efd":
+        out = np.bincount(places, g.ravel(), size).astype(g.dtype, copy=False)  # adds up in float64
+    else:
+        np.add.at(out, places, g.ravel())
     return out.reshape(shape)
 
 
 # Products -----------------------------------------------------------------------------------------------
+
+
+def matmul(a: Array, b: Array) -> Any:
+    """Matrices, batched; by one and the same matrix b as one product."""
+    if b.ndim != 2 or a.ndim < 3 or a.shape[-1] != len(b):
+        return np.matmul(a, b)
+    return np.matmul(a.reshape(-1, len(b)) if a.size else a, b).reshape(*a.shape[:-1], b.shape[1])
 
 
 def einsum(*xs: Array, equation: str) -> Any:

@@ -21,8 +21,8 @@ from numpy.typing import DTypeLike
 
 from ..engine import DTypeError, OptionError, ShapeError, Tensor, describe
 from ..engine.arrays import Array
+from ..engine.bell import erf
 from ..engine.functions import floating
-from ..engine.values import erf
 from ..norms.arguments import flag, number
 from .module import Module
 from .parameters import real_dtype
