@@ -17,6 +17,7 @@ import sympy as sp
 
 from ..engine import Tensor, TinygradNormError, history
 from ..graph import Graph
+from ..graph import Record as GraphRecord
 from ..graph.table import number
 from .algebra import with_means
 from .axes import Axes
@@ -391,7 +392,7 @@ class _Proof:
             if a in values and np.size(values[a]) and np.all(np.asarray(values[a]) > 0)
         ]
 
-    def _domain(self, graph: Graph, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
+    def _domain(self, graph: GraphRecord, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
         """Where it is a number, by normal form, in words."""
 
         def read(x: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from ..graph import Graph
+from ..graph import Record
 from ..graph.aligned import Family, Member
 from .geometry import Layout
 from .layout import lay_out
@@ -22,7 +22,7 @@ HEAD = 34.0
 GREY = ' opacity="0.22"'
 
 
-def beside(graphs: Mapping[str, Graph], *, gradients: Any = None, theme: str = "light") -> str:
+def beside(graphs: Mapping[str, Record], *, gradients: Any = None, theme: str = "light") -> str:
     """Several records as SVG, each in a panel of its own, all on one layout.
 
     graphs:     by title, the order from top to bottom

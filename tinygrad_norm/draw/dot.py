@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from ..graph import Edge, Graph, Node
+from ..graph import Edge, Node, Record
 from ..graph.words import NO_GRADIENT, scope_title
 from .palette import DASHES, DrawingError, Palette, palette_of
 from .pen import PLAIN
@@ -20,7 +20,7 @@ DIRECTIONS = {"right": "LR", "down": "TB"}
 _FONT = 'fontname="DejaVu Sans"'
 
 
-def dot(graph: Graph, *, values: bool = False, gradients: Any = None, theme: str = "light", direction: str = "right") -> str:
+def dot(graph: Record, *, values: bool = False, gradients: Any = None, theme: str = "light", direction: str = "right") -> str:
     """The graph as DOT text. Ids are n0, n1, …; scopes are clusters; the direct route is kept straight.
 
     values, gradients:  as for ``svg``
@@ -74,7 +74,7 @@ def _tooltip(text: str) -> str:
     return _label(text, "\\\\" * 2)
 
 
-def _lanes(graph: Graph, spine: list[int]) -> dict[int, tuple[str, str]]:
+def _lanes(graph: Record, spine: list[int]) -> dict[int, tuple[str, str]]:
     """The lane of each node that has one, and a name for the group that dot keeps straight."""
     lanes = dict.fromkeys(spine, ("spine", "spine"))
     plan = plan_lanes(graph)
@@ -92,7 +92,7 @@ def _lane_of(e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str
     return min({lanes[e.source][0], lanes[e.target][0]} - {"spine"}, default="")
 
 
-def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
+def _edge_attributes(graph: Record, e: Edge, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
     label = f"{edge_label(e)}{' Σ' if e.summed else ''}".strip()
     if label:
         yield f"label={_label(' ' + label + ' ')}"
@@ -117,7 +117,7 @@ def _frame(colors: Palette) -> str:
     return f'labeljust=l; style="rounded"; color="{colors.border}66"; {_FONT}; fontsize=11; fontcolor="{colors.faint}";'
 
 
-def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
+def _clusters(graph: Record, boxes: dict[int, str], frame: str) -> list[str]:
     """The boxes, each connected part of a scope in a cluster of its own."""
     lines: list[str] = []
     count = 0

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import GradientError
-from ..graph import Folded, Graph, fold
+from ..graph import Folded, Record, fold
 from ..graph.folding import in_runs
-from ..graph.routes import Routes
+from ..graph.routes import Routes, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
 from .palette import DARK, DASHES, LIGHT, Palette
@@ -45,14 +45,14 @@ class View:
 
 
 def explorer(
-    graph: Graph,
+    graph: Record,
     *,
     gradients: Any = None,
     title: str | None = None,
-    twin: Graph | None = None,
+    twin: Record | None = None,
     remark: str = "",
     formula: str = "",
-    family: Mapping[str, Graph] | None = None,
+    family: Mapping[str, Record] | None = None,
 ) -> str:
     """The page, of at most some 150 kB: matrices are cut, and say so, where it would be more.
 
@@ -65,7 +65,7 @@ def explorer(
 
     A graph of more than 60 nodes is folded.
     """
-    whole = graph.whole if isinstance(graph, Folded) else graph
+    whole = graph.whole
     dy = whole.cotangent(None if gradients is True or gradients is False else gradients)
     name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
     routes = _routes(whole, dy)
@@ -87,7 +87,7 @@ def explorer(
 # What is on it ------------------------------------------------------------------------------------------------
 
 
-def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
+def _levels(graph: Record) -> list[tuple[str, str, Record]]:
     """Every operation, if they are not too many; as a picture would be folded; the outermost scopes."""
     levels = [("every operation", graph)] if len(graph.nodes) <= LARGEST else []
     fitting, outermost = fold(graph), fold(graph, 1)
@@ -104,12 +104,12 @@ def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
     return [(label, g.note.partition(";")[0] if isinstance(g, Folded) else "", g) for label, g in levels]
 
 
-def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
+def _view(label: str, note: str, graph: Record, dy: Any) -> View:
     picture = replace(compose(graph), widths=line_widths(graph, dy))  # no norms in the boxes: the story tells them in time
     return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
 
 
-def _twin_view(graph: Graph, twin: Graph, dy: Any, remark: str) -> View:
+def _twin_view(graph: Record, twin: Record, dy: Any, remark: str) -> View:
     gap = largest_difference(graph, twin, dy)
     usual = {n.op for n in graph.nodes}
     own = " and ".join(dict.fromkeys(n.op for n in twin.nodes if n.op is not None and n.op not in usual))
@@ -118,7 +118,7 @@ def _twin_view(graph: Graph, twin: Graph, dy: Any, remark: str) -> View:
     return View("one node", note, picture, steps_of(twin, dy), facts(twin, twin.gradients(dy)))
 
 
-def largest_difference(graph: Graph, twin: Graph, dy: Any) -> str:
+def largest_difference(graph: Record, twin: Record, dy: Any) -> str:
     """``dx 4.4e-16, dγ 0``: between the gradients of the leaves of the same label."""
     mine, theirs = graph.gradients(dy), twin.gradients(dy)
     by_label = {n.label: n.id for n in twin.nodes if n.op is None}
@@ -131,11 +131,11 @@ def largest_difference(graph: Graph, twin: Graph, dy: Any) -> str:
     return ", ".join(told)
 
 
-def _routes(graph: Graph, dy: Any) -> Routes | str:
+def _routes(graph: Record, dy: Any) -> Routes | str:
     if len(graph.nodes) > MOST_ROUTED:
         return f"Routes are told of graphs of at most {MOST_ROUTED} nodes; this one has {len(graph.nodes):,}."
     try:
-        found: Routes = graph.routes(graph.main_input, dy)
+        found = find_routes(graph, graph.main_input, dy)
         return found
     except GradientError as error:
         return str(error)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..graph import Graph
+from ..graph import Record
 from .geometry import Box, Layout, Line, Point, Size, enclose
 from .plan import longest_path_ranks
 
@@ -31,7 +31,9 @@ class _Item:
     after: list[int] = field(default_factory=list)
 
 
-def lay_layers(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], direct: Collection[tuple[int, int]]) -> Layout:
+def lay_layers(
+    graph: Record, sizes: Sequence[Size], labels: Sequence[Size | None], direct: Collection[tuple[int, int]]
+) -> Layout:
     """Place any graph: boxes in columns, a label column between each two, every line through its own stations.
 
     direct:  the pairs of nodes along the direct route
@@ -51,7 +53,7 @@ def lay_layers(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None
     return enclose("layered", boxes, lines)
 
 
-def _ranks(graph: Graph) -> list[int]:
+def _ranks(graph: Record) -> list[int]:
     """Longest-path ranks, each leaf moved right beside its first consumer; one that nothing consumes stays first."""
     rank = longest_path_ranks(graph)
     first: dict[int, int] = {}
@@ -61,7 +63,7 @@ def _ranks(graph: Graph) -> list[int]:
 
 
 def _add_stations(
-    graph: Graph, rank: list[int], labels: Sequence[Size | None], items: list[_Item], layers: list[list[int]]
+    graph: Record, rank: list[int], labels: Sequence[Size | None], items: list[_Item], layers: list[list[int]]
 ) -> list[list[int] | None]:
     """The stations of each edge; None for an edge so long that it takes the express track under everything."""
     spans = [2 * (rank[e.target] - rank[e.source]) - 1 for e in graph.edges]
@@ -202,7 +204,7 @@ def _columns(items: list[_Item], layers: list[list[int]]) -> tuple[list[float], 
 
 
 def _lines(
-    graph: Graph,
+    graph: Record,
     rank: list[int],
     items: list[_Item],
     boxes: list[Box],
@@ -244,7 +246,7 @@ def _straightened(points: list[Point]) -> tuple[Point, ...]:
 
 
 def _ports(
-    graph: Graph, items: list[_Item], boxes: list[Box], stations: list[list[int] | None]
+    graph: Record, items: list[_Item], boxes: list[Box], stations: list[list[int] | None]
 ) -> tuple[list[float], list[float]]:
     """The heights at which lines leave and enter, spread over each box's side in the order they come."""
     outs, ins = [0.0] * len(graph.edges), [0.0] * len(graph.edges)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ..graph import Elements, Graph
+from ..graph import Elements, Record
 from .geometry import Box, Layout, Line, Size
 from .lanes import lane_of, lay_lanes
 from .layered import lay_layers
@@ -15,7 +15,7 @@ from .plan import find_spine, plan_lanes
 __all__ = ["Box", "Layout", "Line", "lay_out"]
 
 
-def lay_out(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], direction: str = "right") -> Layout:
+def lay_out(graph: Record, sizes: Sequence[Size], labels: Sequence[Size | None], direction: str = "right") -> Layout:
     """Place a graph's boxes, lines and labels.
 
     sizes:      width and height of each node's box, by node id
@@ -37,7 +37,7 @@ def lay_out(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], 
     return replace(layers, lines=tuple(named))  # not in lanes, but each line still tells its route
 
 
-def _direct(graph: Graph) -> set[tuple[int, int]]:
+def _direct(graph: Record) -> set[tuple[int, int]]:
     """The pairs of nodes along the direct route; number by number, along that of each number."""
     if not isinstance(graph, Elements):
         return set(pairwise(find_spine(graph)))

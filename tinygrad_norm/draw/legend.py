@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from ..graph import Edge, Elements, Folded, Graph
+from ..graph import Edge, Elements, Folded, Record
 from ..graph.routes import named_paths
 from .geometry import Box, Layout, Line, Point, Size
 from .pen import NOTE, WIDTHS, Pen, n
@@ -30,7 +30,7 @@ class Mark:
     at: Point | None
 
 
-def route_marks(graph: Graph, layout: Layout) -> list[Mark]:
+def route_marks(graph: Record, layout: Layout) -> list[Mark]:
     """A letter for the direct route and one for each branch: that of the first route through it, as in the table of routes."""
     plan = plan_lanes(graph)
     if plan is None or isinstance(graph, Folded) or not graph.main_input.requires_grad:
@@ -50,7 +50,7 @@ def route_marks(graph: Graph, layout: Layout) -> list[Mark]:
     return sorted(marks, key=lambda m: m.letter)
 
 
-def _ways(graph: Graph, spine: Sequence[int]) -> int:
+def _ways(graph: Record, spine: Sequence[int]) -> int:
     """How many routes go along the spine all the way: a·a has two."""
     count = Counter((e.source, e.target) for e in graph.edges)
     return math.prod(count[pair] for pair in pairwise(spine))
@@ -76,7 +76,7 @@ def _spot(layout: Layout, lines: Sequence[Line]) -> Point | None:
 
 
 def legend(
-    graph: Graph, layout: Layout, pen: Pen, marks: Sequence[Mark], *, widths: bool, notes: Sequence[str]
+    graph: Record, layout: Layout, pen: Pen, marks: Sequence[Mark], *, widths: bool, notes: Sequence[str]
 ) -> tuple[str, Size]:
     """The legend's elements, and the room they take."""
     ink = pen.ink
@@ -128,7 +128,7 @@ def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> t
     return "".join(drawn), (width, y)
 
 
-def _lane_names(graph: Graph, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
+def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
     plan = plan_lanes(graph)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine import GradientError
-from ..graph import Elements, Folded, Graph, Instead, elements, fold, lend_writer
-from ..graph.routes import Route
+from ..graph import Elements, Folded, Instead, Record, elements, fold, lend_writer
+from ..graph.routes import Route, find_routes
 from .dot import dot
 from .explorer import explorer
 from .graphviz_engines import run_graphviz
@@ -21,7 +21,7 @@ _COMMON = ("values", "gradients", "fold", "elements", "theme", "direction")
 _BUILTIN = ("title", "route", "dtypes", "scopes")  # for the built-in layout only
 
 
-def render_svg(graph: Graph, **options: Any) -> str:
+def render_svg(graph: Record, **options: Any) -> str:
     """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, and those of ``svg``.
 
     With ``elements=True`` every number is a node, with its value unless ``values=False``. With ``ladder=True``, forward
@@ -53,7 +53,7 @@ def render_svg(graph: Graph, **options: Any) -> str:
         raise DrawingError(f'{error} Or use engine="builtin", which needs nothing.') from None
 
 
-def render_html(graph: Graph, **options: Any) -> str:
+def render_html(graph: Record, **options: Any) -> str:
     """A page to step through. Options: those of ``explorer``."""
     _check("html", options, ("gradients", "title", "twin", "remark", "formula", "family"))
     if isinstance(graph, Elements):
@@ -61,13 +61,13 @@ def render_html(graph: Graph, **options: Any) -> str:
     return explorer(graph, **options)
 
 
-def render_dot(graph: Graph, **options: Any) -> str:
+def render_dot(graph: Record, **options: Any) -> str:
     """DOT text. Options: ``values``, ``gradients``, ``fold``, ``elements``, ``theme``, ``direction``."""
     _check("dot", options, _COMMON)
     return dot(_level(graph, options), **options)
 
 
-def render_text(graph: Graph, **options: Any) -> str:
+def render_text(graph: Record, **options: Any) -> str:
     """Text for a terminal. Options: ``width``, ``ascii``, ``fold``, ``elements``."""
     _check("txt", options, ("width", "ascii", "fold", "elements"))
     graph = _level(graph, options, has_values=False)
@@ -75,7 +75,7 @@ def render_text(graph: Graph, **options: Any) -> str:
     return terminal(graph, **options) + note + "\n"
 
 
-def _route(graph: Graph, wanted: Any) -> Any:
+def _route(graph: Record, wanted: Any) -> Any:
     """A route of this graph, given as such or as the letter of one from the main input."""
     if isinstance(wanted, Route):
         theirs, mine = wanted.graph.tensors, graph.tensors
@@ -83,7 +83,7 @@ def _route(graph: Graph, wanted: Any) -> Any:
             raise DrawingError("draw: route= is a route of another graph; take it from this one's .routes(x).")
         return wanted
     try:
-        routes = graph.routes(graph.main_input)
+        routes = find_routes(graph, graph.main_input)
     except GradientError as error:
         raise DrawingError(f"draw: route={wanted!r}: {error} A part of the graph has fewer: graph.between(from, to).") from None
     letters = [r.letter for r in routes]
@@ -94,7 +94,7 @@ def _route(graph: Graph, wanted: Any) -> Any:
     return routes[wanted]
 
 
-def _level(graph: Graph, options: dict[str, Any], has_values: bool = True) -> Graph:
+def _level(graph: Record, options: dict[str, Any], has_values: bool = True) -> Record:
     """What is drawn: ``elements`` every number, ``fold=False`` everything, a number that many scopes deep, else as deep as fits."""
     depth = options.pop("fold", None)
     if options.pop("elements", False):
@@ -116,7 +116,7 @@ def _level(graph: Graph, options: dict[str, Any], has_values: bool = True) -> Gr
 
 
 def _by_graphviz(suffix: str) -> Callable[..., bytes | Instead]:
-    def render(graph: Graph, **options: Any) -> bytes | Instead:
+    def render(graph: Record, **options: Any) -> bytes | Instead:
         """The picture; where Graphviz cannot make it, the built-in SVG instead."""
         _check(suffix, options, ("engine", *_COMMON))
         if options.pop("engine", "auto") == "builtin":

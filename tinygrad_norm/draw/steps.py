@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import Array
-from ..graph import Folded, Graph, Node, shape_text
-from ..graph.routes import Route
+from ..graph import Node, Record, shape_text
+from ..graph.routes import Route, find_routes
 from ..graph.table import number
 from .text import clean, norm, shorten
 
@@ -106,13 +106,13 @@ def _short(value: Any) -> str:
     return f"{value:.3g}".replace("-", "−") if not isinstance(value, bool) else str(value)
 
 
-def steps_of(graph: Graph, grad_output: Any = None) -> list[Step]:
+def steps_of(graph: Record, grad_output: Any = None) -> list[Step]:
     """The whole story of a graph, for a cotangent of its output (by default a random one)."""
     return _Story(graph, graph.cotangent(grad_output)).steps
 
 
 class _Story:
-    def __init__(self, graph: Graph, dy: Array) -> None:
+    def __init__(self, graph: Record, dy: Array) -> None:
         self.graph, self.nodes = graph, graph.nodes
         self.shares = graph.shares(dy)
         self.into: dict[int, list[int]] = {}
@@ -121,7 +121,7 @@ class _Story:
             self.into.setdefault(e.target, []).append(k)
             if k in self.shares:
                 self.meeting.setdefault(graph.passing(k).id, []).append(k)
-        whole = graph.whole if isinstance(graph, Folded) else graph
+        whole = graph.whole
         self.gradient_of = whole.gradients(dy)
         labels = {n.label for n in whole.nodes}
         self.sign = "∇" if any(f"d{label}" in labels for label in labels) else "d"  # not the name of something else
@@ -164,11 +164,11 @@ class _Story:
 
     def ask_for_a_route(self, dy: Array) -> list[Step]:
         """Before the turn: which route will give the most?"""
-        graph = self.graph.whole if isinstance(self.graph, Folded) else self.graph
+        graph = self.graph.whole
         x = graph.main_input
         if not x.requires_grad or not 1 < graph.count_routes(x) <= MOST_ROUTES:
             return []
-        routes: Sequence[Route] = graph.routes(x, dy)
+        routes: Sequence[Route] = find_routes(graph, x, dy)
         sizes = [norm(r.share) for r in routes]
         answer = largest(sizes)
         if answer is None:
@@ -292,7 +292,7 @@ def _numbers(n: Node) -> str:
     return f"{_called(n)} is known: {size:,} number{'s' if size != 1 else ''}."
 
 
-def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
+def facts(graph: Record, found: dict[int, Array]) -> list[dict[str, Any]]:
     """What there is to know of each node, for whoever looks at one: lines, and the matrices of its numbers and gradient."""
     users: dict[int, list[str]] = {}
     stopped: dict[int, bool] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from ..graph import Edge, Graph
+from ..graph import Edge, Record
 from .geometry import Layout, Size
 from .layout import lay_out
 from .legend import Mark, legend, route_marks
@@ -27,7 +27,7 @@ PALE = ' opacity="0.25"'
 class Picture:
     """A graph and where everything in it goes: all that a pen needs."""
 
-    graph: Graph
+    graph: Record
     cards: list[Card]
     layout: Layout
     marks: list[Mark]
@@ -43,7 +43,7 @@ class Look:
     turned: Collection[int] = ()
 
     @classmethod
-    def only(cls, graph: Graph, nodes: Collection[int], edges: Collection[int], others: str = PALE) -> Look:
+    def only(cls, graph: Record, nodes: Collection[int], edges: Collection[int], others: str = PALE) -> Look:
         """All but some are pale."""
         return cls(
             {i: others for i in range(len(graph.nodes)) if i not in nodes},
@@ -52,7 +52,7 @@ class Look:
 
 
 def svg(
-    graph: Graph,
+    graph: Record,
     *,
     values: bool = False,
     gradients: Any = None,
@@ -86,7 +86,7 @@ def svg(
 
 
 def compose(
-    graph: Graph,
+    graph: Record,
     values: bool = False,
     gradients: Any = None,
     dtypes: bool = False,
@@ -103,7 +103,7 @@ def compose(
     return Picture(graph, made, layout, route_marks(graph, layout), widths)
 
 
-def line_widths(graph: Graph, cotangent: Any) -> dict[int, float]:
+def line_widths(graph: Record, cotangent: Any) -> dict[int, float]:
     """How wide each line is: four steps by the norm of what it hands back."""
     sizes = {k: norm(share) for k, share in graph.shares(cotangent).items()}
     largest = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
@@ -163,13 +163,13 @@ def sheet(
     return "\n".join(body)
 
 
-def arrange(graph: Graph, values: bool = False, gradients: Any = None, direction: str = "right") -> tuple[list[Card], Layout]:
+def arrange(graph: Record, values: bool = False, gradients: Any = None, direction: str = "right") -> tuple[list[Card], Layout]:
     """What stands in each box, and where everything goes."""
     picture = compose(graph, values, gradients, direction=direction)
     return picture.cards, picture.layout
 
 
-def _description(graph: Graph) -> str:
+def _description(graph: Record) -> str:
     words = [edge_words(graph, e) for e in graph.edges[:MOST_WORDS]]
     more = len(graph.edges) - len(words)
     return "Edges with their local derivatives. " + "; ".join(words) + (f"; and {more} more." if more else ".")

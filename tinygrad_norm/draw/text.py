@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Edge, Elements, Graph, Node, shape_text
+from ..graph import Edge, Elements, Node, Record, shape_text
 from ..graph.elements import number_text
 
 LONGEST = 28
@@ -72,7 +72,7 @@ def _glyph_width(c: str) -> float:
     return 0.8 if ord(c) < 0x2000 else 1.0
 
 
-def common_dtype(graph: Graph) -> str | None:
+def common_dtype(graph: Record) -> str | None:
     """The dtype of all nodes, or None where they differ."""
     found = {n.dtype for n in graph.nodes}
     return found.pop() if len(found) == 1 else None
@@ -84,7 +84,7 @@ def shape_line(node: Node, dtype: str | None) -> str:
     return shape if dtype else f"{shape} {node.dtype}"
 
 
-def cards(graph: Graph, values: bool = False, gradients: Any = None, dtypes: bool = False, scopes: bool = False) -> list[Card]:
+def cards(graph: Record, values: bool = False, gradients: Any = None, dtypes: bool = False, scopes: bool = False) -> list[Card]:
     """One card per node.
 
     values:     add up to four of its values
@@ -140,7 +140,7 @@ def edge_label(edge: Edge) -> str:
     return "" if edge.rule == "×1" else shorten(clean(edge.rule), 18)
 
 
-def edge_words(graph: Graph, edge: Edge) -> str:
+def edge_words(graph: Record, edge: Edge) -> str:
     """An edge in a few words: ``rstd to x̂: ×c, summed``."""
     ends = f"{clean(graph.nodes[edge.source].label)} to {clean(graph.nodes[edge.target].label)}"
     into = "rearranged" if graph.nodes[edge.target].op != "fold" else "through all that is in the box"

@@ -3,17 +3,10 @@
 from .elements import Elements, elements
 from .files import Instead
 from .folding import Folded, fold
-from .graph import (
-    REDUCTIONS,
-    Edge,
-    FormatError,
-    Graph,
-    Node,
-    graph,
-    lend_writer,
-    replay,
-)
+from .graph import FormatError, Graph, graph, lend_writer
 from .part import Part
+from .record import REDUCTIONS, Edge, Node, Record, along
+from .replay import replay
 from .words import axis_names, pad, shape_text, width
 
 __all__ = [
@@ -26,6 +19,8 @@ __all__ = [
     "Instead",
     "Node",
     "Part",
+    "Record",
+    "along",
     "axis_names",
     "elements",
     "fold",

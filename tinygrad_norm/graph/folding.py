@@ -16,14 +16,14 @@ import numpy as np
 from ..engine import Tensor
 from ..engine.arrays import Array
 from ..engine.shapes import number
-from .graph import Edge, Graph, Node
+from .record import Edge, Node, Record
 from .words import NO_GRADIENT, scope_title
 
 _FORMS = ("reshape", "transpose", "broadcast_to", "astype")
 MOST = 25  # boxes in a picture before it is folded unasked
 
 
-class Folded(Graph):
+class Folded(Record):
     """Another graph with some of its nodes in boxes. Nodes and edges are those of the picture; gradients are the graph's own.
 
     whole:    the graph as recorded
@@ -32,12 +32,16 @@ class Folded(Graph):
     """
 
     def __init__(
-        self, whole: Graph, key: Callable[[Node], Hashable | None], unasked: bool = False, with_leaves: bool = False
+        self, whole: Record, key: Callable[[Node], Hashable | None], unasked: bool = False, with_leaves: bool = False
     ) -> None:
         self.output, self.tensors = whole.output, whole.tensors
-        self.whole, self.unasked = whole, unasked
+        self._whole, self.unasked = whole, unasked
         self.members, self._keys = _boxes(whole, key, with_leaves)
         self.box = {i: k for k, members in enumerate(self.members) for i in members}
+
+    @property
+    def whole(self) -> Record:
+        return self._whole
 
     @cached_property
     def ids(self) -> dict[Tensor, int]:
@@ -135,18 +139,8 @@ class Folded(Graph):
     def passes(self, k: int) -> bool:
         return any(self.whole.passes(i) for i in self._passages[k][1])
 
-    def fold(self, depth: int | None = None) -> Graph:
-        return fold(self.whole, depth)
-
     def count_routes(self, source: Tensor) -> int:
         return self.whole.count_routes(source)
-
-    def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Any:
-        """Those of the whole graph: a box hides what tells them apart."""
-        return self.whole.routes(source, grad_output, limit)
-
-    def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
-        return self.whole.between(source, target)
 
     @property
     def note(self) -> str:
@@ -159,7 +153,7 @@ class Folded(Graph):
         return said + ("; fold=False (--whole) shows each" if self.unasked else "")
 
 
-def fold(graph: Graph, depth: int | None = None) -> Graph:
+def fold(graph: Record, depth: int | None = None) -> Record:
     """The graph with scopes as boxes.
 
     depth:  0: all that was computed is one box; 1: the outermost scopes; 2: those in them; …; None: as deep as fits in
@@ -173,7 +167,7 @@ def fold(graph: Graph, depth: int | None = None) -> Graph:
     return _at_depth(graph, depth)
 
 
-def _at_depth(graph: Graph, depth: int, unasked: bool = False, with_leaves: bool = False) -> Folded:
+def _at_depth(graph: Record, depth: int, unasked: bool = False, with_leaves: bool = False) -> Folded:
     return Folded(graph, lambda n: _entered(n.scope[:depth]) if n.op is not None else None, unasked, with_leaves)
 
 
@@ -182,7 +176,7 @@ def _entered(scope: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
     return (scope, id(scope[-1])) if scope else None
 
 
-def _fitting(graph: Graph) -> Graph:
+def _fitting(graph: Record) -> Record:
     """The deepest fold that fits in a picture; where only a box or two would be left of it, with their own leaves inside."""
     if len(graph.tensors) <= MOST:
         return graph
@@ -199,7 +193,7 @@ def _boxes_in(folded: Folded) -> int:
     return sum(n.op is not None for n in folded.nodes)
 
 
-def in_runs(graph: Graph) -> Folded:
+def in_runs(graph: Record) -> Folded:
     """The record in at most 20 stretches of equal length, where its scopes do not tell it apart."""
     computed = [n.id for n in graph.nodes if n.op is not None]
     long = -(-len(computed) // min(20, len(computed)))
@@ -208,7 +202,7 @@ def in_runs(graph: Graph) -> Folded:
 
 
 def _boxes(
-    graph: Graph, key: Callable[[Node], Hashable | None], with_leaves: bool
+    graph: Record, key: Callable[[Node], Hashable | None], with_leaves: bool
 ) -> tuple[list[tuple[int, ...]], list[Hashable | None]]:
     """Stretches of operations with one key, and each other node by itself, in birth order; with their keys.
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from html import escape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .graph import Graph
+from typing import Any
 
 
-def bundle(graph: Graph) -> dict[str, str]:
+def bundle(graph: Any) -> dict[str, str]:
     """Text and picture; one that cannot be made says why in its place."""
     try:
         text = str(graph)

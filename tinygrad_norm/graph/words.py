@@ -6,12 +6,9 @@ import contextlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ..engine import Tensor
-
-if TYPE_CHECKING:
-    from .terms import Term
+from .terms import ATOM, PRODUCT, SUM, Term
 
 NO_GRADIENT = "no gradient"
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
@@ -30,8 +27,6 @@ def scope_title(name: str) -> str:
 
 def word_of(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     """What other formulas call the tensor: its name, or its own formula while that is short."""
-    from .terms import ATOM, PRODUCT, SUM, Term
-
     text = "" if formula is None else str(formula)
     level = ATOM
     if t.name:
@@ -62,8 +57,6 @@ def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
 
     ``""`` where entries only move; ``[softmax]`` where it is no factor, but that operation's own rule.
     """
-    from .terms import PRODUCT, Term
-
     assert t.op is not None
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
