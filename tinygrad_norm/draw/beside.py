@@ -10,12 +10,13 @@ from typing import Any
 
 from ..graph import Record
 from ..graph.aligned import Family, Member
+from .compose import card_size, label_size, line_widths
 from .geometry import Layout
 from .layout import lay_out
 from .legend import legend
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
-from .svg import FONTS, MARGIN, card_size, label_size, line_widths
+from .svg import FONTS, MARGIN
 from .text import Card, cards, clean, edge_label, edge_words, text_width
 
 HEAD = 34.0

@@ -15,14 +15,14 @@ import numpy as np
 
 from ..engine import GradientError
 from ..graph import Folded, Record, fold
-from ..graph.folding import in_runs
 from ..graph.routes import Routes, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
+from .compose import Picture, compose, line_widths
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
 from .steps import MOST, MOST_ROUTES, Matrix, Step, facts, largest, steps_of
-from .svg import Picture, compose, elements, line_widths, sheet
+from .svg import elements, sheet
 from .text import clean, norm, shorten
 from .twin import twin_picture
 
@@ -91,7 +91,6 @@ def _levels(graph: Record) -> list[tuple[str, str, Record]]:
     """Every operation, if they are not too many; as a picture would be folded; the outermost scopes."""
     levels = [("every operation", graph)] if len(graph.nodes) <= LARGEST else []
     fitting, outermost = fold(graph), fold(graph, 1)
-    fitting = fitting if len(fitting.nodes) <= LARGEST else in_runs(graph)
     for folded in (fitting, outermost):
         boxes = sum(n.op is not None for n in folded.nodes)
         if (

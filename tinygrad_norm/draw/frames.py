@@ -10,11 +10,12 @@ from html import escape
 from typing import Any
 
 from ..graph import Elements, Record
+from .compose import Picture, compose, line_widths
 from .geometry import Size
 from .palette import DARK, DrawingError, Palette, palette_of
 from .pen import PLAIN, Pen, n
 from .steps import Matrix, Step, steps_of
-from .svg import PALE, Look, Picture, compose, elements, line_widths, sheet
+from .svg import PALE, Look, elements, sheet
 from .text import text_width
 
 SAID, CELL, ROW, GAP = 17.0, 11.0, 19.0, 26.0

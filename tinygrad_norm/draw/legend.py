@@ -10,6 +10,7 @@ from html import escape
 from itertools import pairwise
 
 from ..graph import Edge, Elements, Folded, Record
+from ..graph.levels import Level
 from ..graph.routes import named_paths
 from .geometry import Box, Layout, Line, Point, Size
 from .pen import NOTE, WIDTHS, Pen, n
@@ -33,7 +34,7 @@ class Mark:
 def route_marks(graph: Record, layout: Layout) -> list[Mark]:
     """A letter for the direct route and one for each branch: that of the first route through it, as in the table of routes."""
     plan = plan_lanes(graph)
-    if plan is None or isinstance(graph, Folded) or not graph.main_input.requires_grad:
+    if plan is None or isinstance(graph, (Folded, Level)) or not graph.main_input.requires_grad:
         return []
     if not 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS:
         return []
@@ -131,6 +132,12 @@ def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> t
 def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
+    if layout.kind == "nested":
+        return {
+            lane: name
+            for lane, name in (("spine", "direct route"), ("above", "branch above"), ("below", "branch below"))
+            if lane in used
+        }
     plan = plan_lanes(graph)
     ways = _ways(graph, plan.spine) if plan else 1
     names = {"spine": "direct route" if ways == 1 else f"{ways} direct routes"} if "spine" in used else {}

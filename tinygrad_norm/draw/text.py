@@ -11,6 +11,7 @@ import numpy as np
 
 from ..graph import Edge, Elements, Node, Record, shape_text
 from ..graph.elements import number_text
+from ..graph.levels import IN, OUT
 
 LONGEST = 28
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -44,6 +45,7 @@ class Card:
     label: str
     lines: tuple[str, ...]
     whole: str
+    is_port: bool = False
 
 
 def clean(text: str) -> str:
@@ -100,6 +102,16 @@ def cards(graph: Record, values: bool = False, gradients: Any = None, dtypes: bo
     made = []
     for node in graph.nodes:
         label, text = clean(node.label), clean(node.text)
+        if node.op in (IN, OUT):
+            made.append(
+                Card(
+                    shorten(label, 18),
+                    (),
+                    f"{label}, {'comes in' if node.op == IN else 'leaves'}, {shape_text(node.shape)}",
+                    True,
+                )
+            )
+            continue
         lines = [] if text in ("", label) else [text]
         if not (numbers and dtype):
             lines.append(node.dtype if numbers else shape_line(node, dtype))
@@ -137,7 +149,7 @@ def norm(array: Any) -> float:
 
 def edge_label(edge: Edge) -> str:
     """The local rule as it stands on an arrow; nothing for a bare ×1."""
-    return "" if edge.rule == "×1" else shorten(clean(edge.rule), 18)
+    return "" if edge.rule in ("×1", "×…") else shorten(clean(edge.rule), 18)
 
 
 def edge_words(graph: Record, edge: Edge) -> str:

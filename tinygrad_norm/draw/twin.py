@@ -7,8 +7,8 @@ from itertools import combinations
 from typing import Any
 
 from ..graph import Record
+from .compose import Picture, compose, label_size, line_widths
 from .geometry import Box, Layout, Line, Size
-from .svg import Picture, compose, label_size, line_widths
 
 
 def twin_picture(picture: Picture, twin: Record, cotangent: Any) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..engine import GradientError, Tensor, TinygradNormError, concatenate, describe, enable_grad
@@ -49,9 +49,16 @@ class Graph(Record):
         """Only what lies between two tensors, given as such or by their labels; see ``Part``."""
         return _shown(Part(self.whole, source, target))
 
-    def fold(self, depth: int | None = None) -> Graph:
-        """The same with scopes as boxes, ``depth`` of them deep; 0: one box for all; None: as deep as fits in a picture."""
-        folded = fold(self.whole, depth)
+    def fold(self, depth: int | None = None, open: str | Iterable[str] = (), keep: str | Iterable[str] = ()) -> Graph:
+        """The same with calls of modules and functions, and scopes, as boxes.
+
+        depth:  how deep; 0: one box for all; 1: the outermost; None: closed from the inside until it fits in a picture
+        open:   boxes that are open whatever the depth, by path or name: ``["blocks.3.attn"]``
+        keep:   boxes that stay closed
+
+        Raises ``GradientError`` for a box that there is not.
+        """
+        folded = fold(self.whole, depth, open, keep)
         return self if folded is self else _shown(folded)
 
     def elements(self) -> ElementsGraph:

@@ -95,3 +95,22 @@ def width(text: str) -> int:
 
 def pad(text: str, columns: int) -> str:
     return text + " " * max(0, columns - width(text))
+
+
+_AUTOMATIC = re.compile(r"(?<![A-Za-z_\u0370-\u03ff\u0300-\u036f])t[0-9]+(?![\w\u0300-\u036f])")
+_SIGNS = {"add": "+", "sub": "−", "mul": "·", "div": "÷", "neg": "−", "matmul": "@", "getitem": "[…]", "unbroadcast": "Σ"}
+
+
+def is_automatic(text: str) -> bool:
+    """Whether it calls a tensor t12, because nobody gave it a name."""
+    return _AUTOMATIC.search(text) is not None
+
+
+def sign_of(op: str | None) -> str:
+    """What an operation is called where its operands have no names: ``+``, ``tanh``."""
+    return _SIGNS.get(op or "", (op or "").replace("_", " "))
+
+
+def without_automatic(text: str) -> str:
+    """The text with … in place of what nobody gave a name."""
+    return _AUTOMATIC.sub("…", text)
