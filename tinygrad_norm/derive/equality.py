@@ -18,6 +18,7 @@ import sympy as sp
 from ..engine import Tensor, TinygradNormError, history
 from ..graph import Graph
 from ..graph import Record as GraphRecord
+from ..graph.notebook import bundle
 from ..graph.table import number
 from .algebra import with_means
 from .axes import Axes
@@ -63,6 +64,9 @@ class Equality:
 
     def __bool__(self) -> bool:
         return self.proved
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle("an equality", self.__str__, "text", self.__str__)
 
     def __str__(self) -> str:
         under = "; ".join(self.assumptions)

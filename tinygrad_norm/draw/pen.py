@@ -122,11 +122,11 @@ class Pen:
             f'<text class="on-sum" x="{n(x)}" y="{n(y + 4)}" font-size="11" text-anchor="middle" fill="{self.ink.paper}">Σ</text>'
         )
 
-    def letter(self, x: float, y: float, letter: str, lane: str) -> str:
-        """The name of a route, on its line."""
+    def letter(self, x: float, y: float, letter: str, lane: str, said: str = "") -> str:
+        """The name of a route, on its line; or where others meet that it is made of."""
         color = self.ink.lanes[lane]
         return (
-            f'<g class="letter" data-lane="{lane}" data-route="{escape(letter)}"><title>route {escape(letter)}</title>'
+            f'<g class="letter" data-lane="{lane or "side"}" data-route="{escape(letter)}"><title>route {escape(said or letter)}</title>'
             f'<circle cx="{n(x)}" cy="{n(y)}" r="8" fill="{self.ink.paper}" stroke="{color}" stroke-width="1.5"/>'
             f'<text x="{n(x)}" y="{n(y + 4)}" font-size="11" font-weight="bold" text-anchor="middle" fill="{color}">'
             f"{escape(letter)}</text></g>"

@@ -6,13 +6,14 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from ..graph import Folded, Record
 from .compose import DIRECTIONS, Picture, compose
 from .fitting import PAPER, fitted
 from .geometry import Layout, Line, Size
-from .legend import legend
+from .legend import Mark, legend
 from .nested import Placed, draw, line_sizes
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
@@ -108,9 +109,26 @@ def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = Fals
         how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": picture.widths.get(k, PLAIN)}
         extra, way = look.edges.get(k, ""), -1 if k in look.turned else 1
         drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), extra=extra, way=way, tails=tails, **how))
-    drawn += [pen.letter(*m.at, m.letter, m.lane) for m in picture.marks if m.at and not look.edges]
+    marks = [] if look.edges else [m for m in picture.marks if m.at]
+    drawn += letters(pen, [m for m in marks if not m.said], layout)
     for i, card in enumerate(picture.cards):
         drawn.append(pen.box(card, graph.nodes[i].role, i, layout.boxes[i], look.nodes.get(i, "")))
+    return drawn + [pen.letter(*m.at, m.letter, m.lane, m.said) for m in marks if m.at and m.said]
+
+
+def letters(pen: Pen, marks: list[Mark], layout: Layout) -> list[str]:
+    """The letters of each stretch side by side on a level stroke, one under the other on an upright one."""
+    drawn = []
+    for m in marks:
+        if m.at is None:
+            continue
+        x, y = m.at
+        level = any(
+            abs(a[1] - b[1]) < 0.1 and abs(a[1] - y) < 0.1 and min(a[0], b[0]) <= x <= max(a[0], b[0])
+            for line in layout.lines
+            for a, b in pairwise(line.points)
+        )
+        drawn += [pen.letter(x + 18 * k * level, y + 18 * k * (not level), c, m.lane) for k, c in enumerate(m.letters)]
     return drawn
 
 

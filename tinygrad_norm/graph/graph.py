@@ -114,7 +114,7 @@ class Graph(Record):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """For notebooks: a picture and a text, whatever happens."""
-        return bundle(self)
+        return bundle("a graph", self.__str__, "graph", self)
 
 
 class FoldedGraph(Graph, Folded):

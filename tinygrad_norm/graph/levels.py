@@ -179,7 +179,15 @@ class Level(Record):
     def passing(self, k: int) -> Node:
         e, ways = self._passages[k]
         item = self.items[e.target]
-        return self._whole.passing(ways[0]) if ways else self._whole.nodes[item if isinstance(item, int) else 0]
+        return self._called(self._whole.edges[ways[0]].source if ways else item if isinstance(item, int) else 0)
+
+    def _called(self, i: int) -> Node:
+        """A recorded node under the name that it has here: its own, or that of the box, or the port, that it comes from."""
+        node = self._whole.nodes[i]
+        if i not in self.place or not is_automatic(node.label) or node.tensor.name:
+            return node
+        here = self.nodes[self.place[i]]
+        return replace(node, label=here.label, operand=here.label, text="" if is_automatic(node.text) else node.text)
 
     def stands_for(self, k: int) -> list[int]:
         """The edges of the whole that edge number ``k`` stands for; none for one to a port."""
@@ -187,7 +195,7 @@ class Level(Record):
 
     def outlets(self, i: int) -> list[Node]:
         item = self.items[i]
-        return [self._whole.nodes[j] for j in (self.tree.leaving(item, True) if isinstance(item, Box) else [item])]
+        return [self._called(j) for j in (self.tree.leaving(item, True) if isinstance(item, Box) else [item])]
 
     def joins(self, k: int) -> set[str | None]:
         return {op for i in self._passages[k][1] for op in self._whole.joins(i)}

@@ -16,6 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine import Op, Reading, Tensor, between
 from ..engine.arrays import Array
+from .notebook import bundle
 from .record import Record
 
 
@@ -96,6 +97,12 @@ class Reads:
             else "nothing computed is kept for the way back: "
         )
         return kept + tensors + (f"; read of what is given: {self._names(self.given)}" if self.given else "")
+
+    def __str__(self) -> str:
+        return self.note
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle("what is read", self.__str__, "reads", self)
 
     def _names(self, ids: tuple[int, ...], most: int = 8) -> str:
         names = [self.graph.nodes[i].label for i in ids]

@@ -13,6 +13,7 @@ from ..engine import GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
 from ..engine.shapes import number as real
 from ..loans import open_lenders
+from .notebook import bundle
 from .record import REDUCTIONS, Edge, Record, along
 from .table import ascii_text, bar, harmless, number, table, to_json
 from .words import NO_GRADIENT, width
@@ -126,6 +127,17 @@ class Routes(Sequence[Route]):
         gap = scale - kept - sum(e for _, _, e in taken)
         return Energy(scale, kept, taken, gap)
 
+    @classmethod
+    def of(cls, graph: Record, letter: str) -> Route | None:
+        """The route of that letter from the main input, if there is one."""
+        try:
+            return next((r for r in find_routes(graph, graph.main_input) if r.letter == letter), None)
+        except GradientError:
+            return None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle("routes", self.text, "routes", self)
+
     def to_json(self) -> str:
         rows = [
             {
@@ -215,9 +227,8 @@ def find_routes(graph: Record, source: Tensor, grad_output: Any = None, limit: i
         raise GradientError(f"routes: {describe(source)} does not require a gradient, so no route starts there.")
     count = graph.count_routes(source)
     if count > limit:
-        shown = str(count) if count < 10**9 else f"about 10^{len(str(count)) - 1}"
         raise GradientError(
-            f"routes: {shown} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
+            f"routes: {counted(count)} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
         )
     cotangent = graph.cotangent(grad_output)
     total = pull_back({graph.output: cotangent}, [source]).get(source)
@@ -225,6 +236,18 @@ def find_routes(graph: Record, source: Tensor, grad_output: Any = None, limit: i
         raise GradientError(f"routes: no route leads from {describe(source)} to the output.")
     routes = [Route(graph, *named, along(graph, named[-1], cotangent)) for named in named_paths(graph, source)]
     return Routes(graph, source, cotangent, routes, np.broadcast_to(total, source.shape))
+
+
+def counted(count: int) -> str:
+    """How many, in words one can say: ``12``, ``over 3 million``, ``over 10²²``."""
+    if count < 1000:
+        return str(count)
+    for size, name in ((10**12, ""), (10**9, "billion"), (10**6, "million"), (1000, "thousand")):
+        if count >= size and name:
+            return f"over {count // size} {name}"
+        if count >= size:
+            break
+    return "over 10" + str(len(str(count)) - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def named_paths(graph: Record, source: Tensor) -> list[tuple[str, str, tuple[Edge, ...]]]:

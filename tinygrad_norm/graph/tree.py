@@ -39,7 +39,7 @@ class Tree:
         root = grow(record, order, waits)
         while len(root.parts) == 1 and isinstance(only := root.parts[0], Box) and only.kind:
             root = Box(only.name, only.kind, "", only.parts, only.scope, 1, only.stretches)
-        self.root = self._settled(root)
+        self.root = self._settled(root, True)
         self._twin_leaves()
         self.boxes: dict[str, Box] = {}
         self._address(self.root)
@@ -152,14 +152,14 @@ class Tree:
 
     # Equal siblings -------------------------------------------------------------------------------------------
 
-    def _settled(self, box: Box) -> Box:
+    def _settled(self, box: Box, top: bool = False) -> Box:
         """The same with equal siblings as one box, at every depth; what holds only one box is that box."""
         parts = list(box.parts)
         if box.scope and len(parts) == 1 and isinstance(parts[0], Box):
             parts = list(parts[0].parts)
         settled = [self._settled(p) if isinstance(p, Box) else p for p in parts]
         rows = self._rows(settled)
-        if len(rows) == 1 and isinstance(rows[0], Box) and rows[0].times > 1 and rows[0].named and box.scope:
+        if len(rows) == 1 and isinstance(rows[0], Box) and rows[0].times > 1 and rows[0].named and not top:
             return rows[0]  # layer1, a Sequential of three: layer1 ×3
         return replace(box, parts=self._stretched(rows))
 
