@@ -154,9 +154,16 @@ def _letters_at(spot: Point | None, letters: str) -> list[Box]:
 
 
 def legend(
-    graph: Record, layout: Layout, pen: Pen, marks: Sequence[Mark], *, widths: bool, notes: Sequence[str]
+    graph: Record,
+    layout: Layout,
+    pen: Pen,
+    marks: Sequence[Mark],
+    *,
+    widths: bool,
+    notes: Sequence[str],
+    limit: float | None = None,
 ) -> tuple[str, Size]:
-    """The legend's elements, and the room they take."""
+    """The legend's elements, and the room they take; with a ``limit`` they are no wider, in as many rows as it takes."""
     ink = pen.ink
     items = [
         (18.0, f'<rect class="role" data-role="{role}" y="-10" width="18" height="12" rx="3" fill="{fill}" stroke="{ink.border}"/>', role)
@@ -188,7 +195,9 @@ def legend(
     dtype = common_dtype(graph)
     counts = graph.note if isinstance(graph, (Folded, Elements)) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     signs.append((0.0, "", f"{counts}, all {clean(dtype)}" if dtype else counts))
-    return _rows((items, signs), max(layout.width, 620.0))
+    if limit is not None:
+        signs = [(room, symbol, part) for room, symbol, text in signs for part in ([text] if symbol else _wrapped(text, limit))]
+    return _rows((items, signs), max(layout.width, 620.0) if limit is None else max(layout.width, limit))
 
 
 def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> tuple[str, Size]:
@@ -205,6 +214,17 @@ def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> t
             width = max(width, x - 20)
         y += ROW
     return "".join(drawn), (width, y)
+
+
+def _wrapped(text: str, limit: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, NOTE) > limit:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:

@@ -92,7 +92,7 @@ def _nested(
     widths = line_sizes(placed, None if told["gradients"] is True else told["gradients"]) if wanted else {}
     layout = Layout("nested", placed.boxes, tuple(_all_lines(placed)), placed.width, placed.height)
     picture = Picture(graph, [], layout, [], {0: PLAIN} if widths else {})
-    return sheet(picture, pen, draw(placed, pen, widths), title)
+    return sheet(picture, pen, draw(placed, pen, widths), title, limit=paper[0] - 2 * MARGIN)
 
 
 def _all_lines(placed: Placed) -> Iterator[Line]:
@@ -139,10 +139,11 @@ def sheet(
     title: str | None = None,
     notes: list[str] | None = None,
     below: tuple[str, Size] = ("", (0.0, 0.0)),
+    limit: float | None = None,
 ) -> str:
     """The whole SVG: a heading, what was drawn, the legend, and what stands below."""
     graph, layout, ink = picture.graph, picture.layout, pen.ink
-    told, legend_size = legend(graph, layout, pen, picture.marks, widths=bool(picture.widths), notes=notes or [])
+    told, legend_size = legend(graph, layout, pen, picture.marks, widths=bool(picture.widths), notes=notes or [], limit=limit)
     head = 36.0 if title else 0.0
     heading = clean(title) if title else ""
     width = math.ceil(max(layout.width, legend_size[0], below[1][0], text_width(heading, 19)) + 2 * MARGIN)
