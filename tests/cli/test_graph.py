@@ -130,7 +130,7 @@ def test_a_ladder_with_too_many_rungs(capsys, tmp_path):
     assert "43 nodes are more rungs than the 40 that can be looked at. Fold it" in err
     code, out, _ = run(capsys, *words)
     assert code == 0
-    assert "boxes; --whole shows each." in out
+    assert "mul ×42" in out
 
 
 def test_the_gallery_in_the_repository_is_current(capsys, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import tinygrad_norm as tn
 from tinygrad_norm.derive.recording import gradients_of
 from tinygrad_norm.draw.explorer import explorer
+from tinygrad_norm.draw.nested_view import nested
 from tinygrad_norm.draw.steps import steps_of
 from tinygrad_norm.graph import graph
 
@@ -84,7 +85,9 @@ def seen(page):
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_every_step_is_reached_by_keyboard_and_shows_the_engines_numbers(visit, norm, level):
     path, recorded, analytic = norm
-    story = steps_of([recorded, recorded.fold(1), analytic][level])
+    view = nested("boxes", recorded, recorded.cotangent(None))
+    (forth, back), turn = view.told[""], view.turn
+    story = [steps_of(recorded), [*forth, *turn, *back], steps_of(analytic)][level]
     page = visit(path)
     for _ in range(level):
         page.keyboard.press("v")
@@ -95,7 +98,7 @@ def test_every_step_is_reached_by_keyboard_and_shows_the_engines_numbers(visit, 
             "changed": s.changed,
             "count": f"{k + 1} of {len(story)}, {s.phase}",
             "cells": [v for m in s.matrices for row in m.cells for v in row],
-            "now": [s.node],
+            "now": [s.node if s.node < len(view.levels[""].nodes) or level != 1 else len(view.levels[""].nodes) - 1],
             "edges": sorted(s.edges),
         }
         page.keyboard.press("ArrowRight")
@@ -375,7 +378,7 @@ def test_nothing_a_user_can_name_does_harm(visit, tmp_path):
     with np.errstate(all="ignore"):
         path.write_text(explorer(graph(total * bad), title="</title><script>alert(1)</script>"), encoding="utf-8")
     page = visit(path)
-    steps = page.evaluate("data.views[0].steps.length")
+    steps = len(data_in(path.read_text(encoding="utf-8"))["views"][0]["steps"])
     page.keyboard.press("End")
     assert page.inner_text("#count").startswith(f"{steps} of {steps}")
     assert "nan" in page.locator("#panel-step td").all_inner_texts()
@@ -390,3 +393,148 @@ def test_a_derivation_fits_on_a_telephone(browser, name):
         page.set_content(tn.derive(name, of).html())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, of
     page.close()
+
+
+# Boxes that open ----------------------------------------------------------------------------------------------
+
+
+class _Block(tn.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.fc1, self.fc2 = tn.nn.LayerNorm(4), tn.nn.Linear(4, 8), tn.nn.Linear(8, 4)
+
+    def forward(self, x: tn.Tensor) -> tn.Tensor:
+        return x + self.fc2(tn.functional.gelu(self.fc1(self.norm(x))))
+
+
+class _Net(tn.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks, self.head = [_Block() for _ in range(6)], tn.nn.Linear(4, 2)
+
+    def forward(self, x: tn.Tensor) -> tn.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    recorded = graph(_Net()(leaf("x", 3, 4)))
+    path = tmp_path_factory.mktemp("net") / "net.html"
+    path.write_text(explorer(recorded, title="net"), encoding="utf-8")
+    return path, recorded
+
+
+CALM = {"reduced_motion": "reduce"}  # boxes are where they belong at once
+LABELS = "all => all.map(e => e.querySelector('text').textContent)"
+
+
+def labels(page):
+    return page.locator(".node:not(.port)").evaluate_all(LABELS)
+
+
+def boxes_apart(page):
+    """Pairs of nodes that overlap, and texts that stick out of their boxes."""
+    return page.evaluate(
+        """() => {
+  const nodes = [...document.querySelectorAll('.view:not([hidden]) .node')], found = [];
+  const rects = nodes.map(e => e.querySelector('rect').getBoundingClientRect());
+  rects.forEach((a, i) => rects.forEach((b, j) => {
+    if (i < j && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) found.push([i, j]);
+  }));
+  nodes.forEach((e, i) => e.querySelectorAll('text:not(.opens)').forEach(t => {
+    const b = t.getBoundingClientRect();
+    if (b.left < rects[i].left - 1 || b.right > rects[i].right + 1 || b.bottom > rects[i].bottom + 2) found.push(t.textContent);
+  }));
+  return found;
+}"""
+    )
+
+
+def test_boxes_open_and_close_by_mouse_keyboard_and_touch(visit, net):
+    page = visit(net[0], "#open=-", **CALM)
+    assert labels(page) == ["x", "blocks · _Block ×6", "head · Linear"]
+    page.click('.node[data-open="blocks"]')
+    inside = ["norm · LayerNorm", "fc1 · Linear", "gelu", "fc2 · Linear", "+"]
+    assert labels(page) == ["x", *inside, "head · Linear"]
+    assert page.evaluate("document.activeElement.dataset.frame") == "blocks"
+    assert boxes_apart(page) == []
+    page.focus('.node[data-open="blocks.0.norm"]')
+    page.keyboard.press("+")
+    assert labels(page)[1:5] == ["mean", "variance", "normalize", "affine"]
+    page.focus('.node[data-open="blocks.0.norm/variance"]')
+    page.keyboard.press("Enter")
+    assert boxes_apart(page) == []
+    assert "open=blocks%7Cblocks.0.norm%7Cblocks.0.norm%2Fvariance" in page.url
+    again = visit(net[0], page.url[page.url.index("#") :])
+    assert labels(again) == labels(page)
+    page.keyboard.press("Escape")
+    assert labels(page)[1:5] == ["mean", "variance", "normalize", "affine"]
+    page.focus('.frame[data-frame="blocks"]')
+    page.keyboard.press("-")
+    assert labels(page) == ["x", "blocks · _Block ×6", "head · Linear"]
+    touch = visit(net[0], "#open=-", width=390, has_touch=True, **CALM)
+    touch.tap('.node[data-open="blocks"]')
+    assert labels(touch)[1:6] == inside
+    assert boxes_apart(touch) == []
+
+
+def test_the_tree_of_accessibility_names_every_box(visit, net):
+    page = visit(net[0], "#open=blocks")
+    named = [e.get_attribute("aria-label") for e in page.locator("[role=button].node, .frame").all()]
+    assert all(named)
+    assert "blocks · _Block ×6, open; − closes it" in named
+    states = page.locator(".node[data-open]").evaluate_all("all => all.map(e => e.getAttribute('aria-expanded'))")
+    assert set(states) == {"false"}
+
+
+def test_numbers_inside_boxes_are_the_engines(visit, net):
+    path, recorded = net
+    page = visit(path, "#open=-")
+    page.keyboard.press("End")
+    cells = [float(v.replace("−", "-")) for v in page.locator("#panel-step table").last.locator("td").all_inner_texts()]
+    dx = recorded.gradients()[recorded.ids[recorded.main_input]]
+    np.testing.assert_allclose(np.reshape(cells, dx.shape), dx, rtol=0.006, atol=1e-12)
+    closed = page.inner_text("#count")
+    page.click('.node[data-open="head"]')
+    assert page.inner_text("#count") != closed, "steps go through the operations of an open box"
+
+
+def test_anything_in_any_box_is_found(visit, net):
+    page = visit(net[0], "#open=-", **CALM)
+    page.fill("#search", "rstd")
+    assert page.inner_text("#hits").endswith("found")
+    assert page.locator(".hit").count() >= 1
+    page.keyboard.press("Enter")
+    assert "rstd" in page.locator(".node.picked text").evaluate_all("all => all.map(e => e.textContent)")
+    assert "open=" in page.url
+    page.fill("#search", "(8,4)")
+    assert int(page.inner_text("#hits").split()[0]) >= 1
+
+
+def test_nearer_farther_and_fit(visit, net):
+    page = visit(net[0], "#open=blocks")
+    width = "document.querySelector('.stage > svg').viewBox.baseVal.width"
+    before = page.evaluate(width)
+    page.click("[data-stage=near]")
+    assert page.evaluate(width) < before
+    page.keyboard.press("f")
+    whole = page.evaluate(width)
+    page.mouse.move(300, 400)
+    page.mouse.wheel(0, -200)
+    page.wait_for_function(f"{width} < {whole} - 1")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [1600, 1280, 800, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overlaps_at_any_level(visit, net, width, scheme):
+    page = visit(net[0], "#open=-", width=width, color_scheme=scheme, **CALM)
+    for _ in range(12):
+        closed = page.locator(".node[data-open]")
+        if not closed.count():
+            break
+        closed.first.dispatch_event("click")
+        assert boxes_apart(page) == []
+    assert page.locator(".node").count() > 30

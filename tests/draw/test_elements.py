@@ -210,7 +210,7 @@ def test_every_format(tmp_path):
     g = normalized(1, 3)
     assert 'label="c₁\\nx₁ − μ\\n' in g.save(tmp_path / "a.dot", elements=True).read_text(encoding="utf-8")
     assert "← x₁, μ ×−1" in g.save(tmp_path / "a.txt", elements=True).read_text(encoding="utf-8")
-    assert "<svg" in g.elements()._repr_mimebundle_()["image/svg+xml"]
+    assert "<svg" in g.elements()._repr_mimebundle_()["text/html"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import warnings
@@ -13,15 +15,18 @@ import pytest
 import tinygrad_norm as tn
 from tinygrad_norm.derive.recording import recorder
 from tinygrad_norm.draw.explorer import LARGEST, MOST_BYTES, explorer, largest_difference
+from tinygrad_norm.draw.nested_view import nested
 from tinygrad_norm.draw.steps import MOST, facts, largest, matrix, steps_of
 from tinygrad_norm.engine import scope
 from tinygrad_norm.graph import graph
 from tinygrad_norm.norms import get
 
-from .samples import SAMPLES, UGLY_NAMES, chain, leaf, normalized, transformer_block, twice
+from .samples import SAMPLES, UGLY_NAMES, chain, leaf, modules, normalized, transformer_block, twice
 
 
 def data_in(page):
+    if packed := re.search(r'<script type="text/plain" id="story">(.*?)</script>', page, re.S):
+        return json.loads(gzip.decompress(base64.b64decode(packed.group(1))))
     return json.loads(re.search(r'<script type="application/json" id="story">(.*?)</script>', page, re.S).group(1))
 
 
@@ -157,7 +162,7 @@ def test_every_graph_has_a_page(name):
     views = data_in(page)["views"]
     first = views[0]
     if not first["whole"]:
-        assert len(g.nodes) > LARGEST or "(left out, for the page's size: every operation" in page.replace("&#x27;", "'")
+        assert len(g.nodes) > LARGEST
         return
     story = steps_of(g)
     assert {s.node for s in story if s.phase in ("given", "forward")} == {n.id for n in g.nodes}
@@ -201,33 +206,53 @@ def test_the_matrices_on_the_page_are_the_storys():
                 assert [(ord(ch) - 77) / 12 for ch in row] == pytest.approx(list(shades), abs=0.05)
 
 
-def test_a_page_that_would_be_too_large_shows_less_and_says_so():
-    page = explorer(transformer_block()).replace("&#x27;", "'")
-    assert [v["label"] for v in data_in(page)["views"]] == ["boxes", "larger boxes"]
-    assert "(left out, for the page's size: every operation)" in page
+def test_a_page_that_would_be_too_large_is_packed():
+    page = explorer(transformer_block())
+    assert [v["label"] for v in data_in(page)["views"]] == ["every operation", "boxes"]
+    assert 'type="text/plain" id="story"' in page
+    assert len(page.encode()) <= MOST_BYTES
     small = explorer(normalized(8, 64))
     assert [v["label"] for v in data_in(small)["views"]] == ["every operation", "boxes"]
-    assert "left out, for" not in small
+    assert 'type="application/json" id="story"' in small
     whole = explorer(twice())
     assert data_in(whole)["views"][0]["whole"]
     cuts = {m["c"].partition(" of ")[0] for m in data_in(whole)["matrices"] if m["c"]}
     assert cuts, "matrices of 8×64 are cut"
 
 
-def test_a_long_record_is_folded():
+def test_a_long_record_is_told_in_boxes():
     page = explorer(chain(500))
-    data = data_in(page)
-    assert [v["label"] for v in data["views"]] == ["boxes"]
-    assert "500 operations in" in page
+    (view,) = data_in(page)["views"]
+    assert view["levels"][""]["n"][1][0] == "mul ×500"
+    assert view["note"] == "500 operations in 1 box"
     deep = leaf("x", 2)
     for k in range(70):
         with scope(f"layer {k}"):
             deep = (deep * leaf(f"w{k}", 2)).tanh()
     page = explorer(graph(deep))
     (view,) = data_in(page)["views"]
-    assert len(view["facts"]) <= LARGEST
+    assert [n[0] for n in view["levels"]["layer"]["n"]] == ["x", "w0", "x·w0", "tanh(x·w0)", "tanh(x·w0)"]
     assert len(page.encode()) <= MOST_BYTES
-    assert "140 operations in 20 boxes, with what only they use" in page
+
+
+@pytest.mark.parametrize("name", ["modules", "transformer block", "twice"])
+def test_each_box_tells_its_part_and_the_parts_add_up(name):
+    """What leaves a box gets its gradient from outside, and what comes in takes the box's share of it out."""
+    g = {**SAMPLES, "modules": modules}[name]()
+    dy = np.random.default_rng(0).normal(size=g.output.shape)
+    view = nested("boxes", g, dy)
+    gradients, shares = g.gradients(dy), g.shares(dy)
+    for level in view.levels.values():
+        inside = level.shared(shares, gradients)
+        for k, n in enumerate(level.nodes):
+            mine = [inside[j] for j, e in enumerate(level.edges) if e.source == k and j in inside]
+            i = g.ids[n.tensor]
+            if mine and n.op not in ("in", "out") and i in gradients and n.op != "fold":
+                np.testing.assert_allclose(np.sum(mine, axis=0), gradients[i], atol=1e-12)
+        forth, back = view.told[level.inside_of.path]
+        handed = [s.edges[0] for s in back if s.phase == "backward"]
+        assert sorted(handed) == sorted(inside)
+        assert {s.node for s in forth} == {n.id for n in level.nodes if n.op not in ("in", "out")}
 
 
 @pytest.mark.parametrize("make", [lambda a: a * a, lambda a: a.sum(), lambda a: a.mean(), lambda a: a @ np.zeros((4, 2))])

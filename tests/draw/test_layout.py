@@ -14,7 +14,6 @@ from tinygrad_norm.draw.geometry import Box
 from tinygrad_norm.draw.plan import find_spine, plan_lanes
 from tinygrad_norm.engine.primitives import tanh
 from tinygrad_norm.graph import Graph, graph
-from tinygrad_norm.graph.folding import in_runs
 
 from .samples import SAMPLES, chain, leaf, nested_branches, normalized, recurrence, root_mean_square, square, twice
 
@@ -186,10 +185,10 @@ def random_graphs(draw):
 
 @pytest.mark.thorough
 @settings(max_examples=80, deadline=None)
-@given(random_graphs(), st.sampled_from(["right", "down"]), st.sampled_from([None, 0, 1, "runs"]))
+@given(random_graphs(), st.sampled_from(["right", "down"]), st.sampled_from([None, 0, 1]))
 def test_random_graphs(g, direction, depth):
     """Nothing overlaps, every line ends at its boxes, and every box stands after what it is made from."""
-    g = g if depth is None else in_runs(g) if depth == "runs" else g.fold(depth)
+    g = g if depth is None else g.fold(depth)
     _, layout = arrange(g, direction=direction)
     assert faults(g, layout) == []
     for e, line in zip(g.edges, layout.lines):

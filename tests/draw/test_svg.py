@@ -197,7 +197,10 @@ def test_letters_are_those_of_the_routes():
     g = normalized(4, 8)
     routes = {r.letter: r for r in g.routes(g.main_input)}
     found = re.findall(r'<g class="letter" data-lane="(\w+)" data-route="(\w)"><title>route', svg(g))
-    assert sorted(found) == [("above", "C"), ("below", "B"), ("spine", "A")]
+    stretches = [("above", "C"), ("above", "D"), ("below", "B"), ("below", "D")]
+    assert sorted(found) == [*stretches, ("side", "D"), ("spine", "A"), ("spine", "A"), ("spine", "B"), ("spine", "C")]
+    assert "<title>route D = C, then B: sums to zero</title>" in svg(g)
+    assert "D = C, then B: sums to zero" in texts(svg(g))
     assert routes["B"].title == "through μ"
     assert routes["C"].title == "through σ²"
     assert "letter" not in svg(square())  # a has two routes, but no branch beside a direct one

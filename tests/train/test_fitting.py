@@ -244,7 +244,7 @@ def test_the_record_can_be_written():
     assert said["diverged"]["step"] == 3
     assert said["losses"][-1] is None
     assert "\x1b" not in str(run)
-    assert run._repr_mimebundle_()["text/html"].startswith("<pre>")
+    assert run._repr_mimebundle_()["text/html"].startswith("<pre ")
     assert History.at(run.state_dict()) is not run
     assert "3 steps, no loss" in repr(run)
 

@@ -77,7 +77,7 @@ def test_it_prints():
     assert all("█" in line for line in lines[2:])
     assert seen.by_depth("std", 0, ascii=True).isascii()
     assert len(json.loads(seen.to_json())) == len(seen.readings)
-    assert "<pre>" in seen._repr_mimebundle_()["text/html"]
+    assert "<pre " in seen._repr_mimebundle_()["text/html"]
     with pytest.raises(tn.OptionError, match='it is "gradient", "std" or "mean"'):
         seen.by_depth("max")
     with pytest.raises(tn.OptionError, match="there is 0 to 1"):

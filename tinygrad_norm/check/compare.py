@@ -16,8 +16,9 @@ from ..engine.shapes import number as real
 from ..engine.shapes import wholes
 from ..engine.tensor import as_dtype
 from ..graph import Graph, replay
+from ..graph.notebook import bundle
 from ..graph.routes import Routes
-from ..graph.table import html_text, number, table, to_json
+from ..graph.table import number, table, to_json
 from ..norms import InputError, Norm, check_settings, draw, get, is_a_choice, names
 from .oracles import SHORTER, STEP, Estimate, central_difference, choose, complex_step
 from .rounding import roundings
@@ -155,7 +156,7 @@ class Comparison:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": html_text(str(self))}
+        return bundle("a comparison", self.__str__, "text", self.__str__)
 
 
 def compare(

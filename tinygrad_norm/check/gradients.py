@@ -17,7 +17,8 @@ from ..engine import DTypeError, OptionError, TinygradNormError, describe, jvp, 
 from ..engine.arrays import Array
 from ..engine.shapes import flag
 from ..engine.shapes import number as real
-from ..graph.table import html_text, number, table
+from ..graph.notebook import bundle
+from ..graph.table import number, table
 from .bench import WAYS, Bench, Function, Subject
 from .oracles import LONGER, Estimate, directions
 
@@ -122,7 +123,7 @@ class GradientCheck:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": html_text(str(self))}
+        return bundle("gradients", self.__str__, "text", self.__str__)
 
 
 def check_grads(

@@ -17,7 +17,8 @@ from ..engine.arrays import Array
 from ..engine.shapes import number as real
 from ..engine.shapes import wholes
 from ..engine.tensor import as_dtype
-from ..graph.table import ascii_text, html_text, number, to_json
+from ..graph.notebook import bundle
+from ..graph.table import ascii_text, number, to_json
 from ..norms import InputError, Norm, check_settings, get
 from .catalogue import Handed, Known, Problem, Test, catalogue, close
 from .compare import as_numbers
@@ -108,7 +109,7 @@ class Strength:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.text(), "text/html": html_text(self.text())}
+        return bundle("a strength", self.text, "text", self.text)
 
 
 def strength(

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..graph import Graph
+from ..graph.notebook import bundle
 from ..graph.table import ascii_text, number, to_json
 from .judgement import Judgement
 from .probes import Probe
@@ -133,7 +134,7 @@ class Verdict:
         return suite
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.text()}
+        return bundle("a verdict", self.text, "text", self.text, self.graph)
 
 
 def _percent(relative: float) -> str:

@@ -54,6 +54,13 @@ def add_parser(commands: Any) -> None:
         help="every single number a box, every local derivative on an arrow; needs a small --shape, such as 1,3",
     )  # fmt: skip
     parser.add_argument(
+        "--open", action="append", default=[], metavar="BOX", help="open this box, whatever the depth: blocks.3.attn, LayerNorm"
+    )
+    parser.add_argument("--keep", action="append", default=[], metavar="BOX", help="keep this box closed")
+    parser.add_argument(
+        "--paper", type=paper_argument, metavar="1600x900", help="what the picture must fit (default: 1600x900; .svg only)"
+    )
+    parser.add_argument(
         "--backward", choices=("recorded", "analytic"), default="recorded", help="the hand-derived node is one box"
     )
     parser.add_argument("--gradient", metavar="NAME", help="draw the recorded gradient of this input instead: x, weight, …")
@@ -69,7 +76,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--dtypes", action="store_true", help="every dtype, also where all are the same (.svg only)")
     parser.add_argument("--scopes", action="store_true", help="in which scope each was recorded (.svg only)")
     parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of the picture (default: light)")
-    parser.add_argument("--direction", choices=("right", "down"), default="right", help="of the picture (default: right)")
+    parser.add_argument("--direction", choices=("right", "down"), help="of the picture (default: what fits; else right)")
     parser.add_argument(
         "--gallery", type=Path, metavar="DIR", help="write every norm, its scopes as boxes, and a page of them, into DIR"
     )
@@ -107,16 +114,31 @@ def run_graph(args: argparse.Namespace) -> int:
     return HOLDS
 
 
+def paper_argument(text: str) -> tuple[float, float]:
+    """``1600x900``, a width and a height in pixels; or ``a4``, ``talk``, ``phone``."""
+    named = {"a4": (794.0, 1123.0), "talk": (1600.0, 900.0), "phone": (390.0, 844.0)}
+    if text.lower() in named:
+        return named[text.lower()]
+    wide, _, high = text.lower().replace("×", "x").partition("x")
+    try:
+        size = float(wide), float(high)
+    except ValueError:
+        size = 0.0, 0.0
+    if not all(100 <= s <= 20_000 for s in size):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of paper; write 1600x900, a4, talk or phone")
+    return size
+
+
 _USUAL: dict[str, Any] = {
-    "values": False, "gradients": False, "dtypes": False, "scopes": False, "theme": "light", "direction": "right", "route": None,
-    "fold": None, "whole": False, "elements": False, "between": None, "gradient": None, "beside": [], "frames": None, "out": None,
+    "values": False, "gradients": False, "dtypes": False, "scopes": False, "theme": "light", "direction": None, "route": None,
+    "open": [], "keep": [], "paper": None, "fold": None, "whole": False, "elements": False, "between": None, "gradient": None, "beside": [], "frames": None, "out": None,
 }  # fmt: skip
-_LEVELS = ("fold", "whole", "elements")
+_LEVELS = ("fold", "whole", "elements", "open", "keep")
 _WHAT = ("between", "gradient")
 _KNOWS = {
     "a picture in the terminal": (*_LEVELS, *_WHAT),
-    "a ladder": ("fold", "whole", *_WHAT, "theme", "out"),
-    "--frames": ("fold", "whole", *_WHAT, "theme"),
+    "a ladder": ("fold", "whole", "open", "keep", *_WHAT, "theme", "out"),
+    "--frames": ("fold", "whole", "open", "keep", *_WHAT, "theme"),
     "relatives in one picture": ("beside", "gradient", "gradients", "theme", "out"),
     ".svg": (*_USUAL,),
     ".html": (*_WHAT, "beside", "out"),
@@ -191,7 +213,7 @@ def _graph(args: argparse.Namespace, record: Record) -> Graph:
 
 
 def _print(args: argparse.Namespace, graph: Graph) -> None:
-    shown = graph if args.whole or args.elements else fold(graph, args.fold)
+    shown = graph if args.whole or args.elements else fold(graph, args.fold, args.open, args.keep)
     show(terminal(shown, ascii=not has_unicode(sys.stdout)))
     if isinstance(shown, (Elements, Folded)):
         show(f"({shown.note.replace('fold=False (--whole)', '--whole')})")
@@ -203,7 +225,7 @@ def _cotangent(args: argparse.Namespace, record: Record) -> Any:
 
 
 def _write_frames(args: argparse.Namespace, graph: Graph, title: str, cotangent: Any) -> None:
-    shown = graph if args.whole else fold(graph, args.fold)
+    shown = graph if args.whole else fold(graph, args.fold, args.open, args.keep)
     made = dict(frames(shown, gradients=cotangent, title=title, theme=args.theme))
     others = {p.name for p in args.frames.glob("*.svg") if re.match(r"\d{3,}_[a-z]+\.svg", p.name)} - set(made)
     if others:
@@ -260,7 +282,16 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     options: dict[str, Any] = {} if kind == ".json" else {"fold": False if args.whole else args.fold}
     if kind in (".svg", ".dot", ".gv", ".png", ".pdf"):
         options |= {"values": args.values or args.elements, "gradients": args.gradients or None}
-    usual = {"route": None, "dtypes": False, "scopes": False, "theme": "light", "direction": "right"}
+    usual: dict[str, Any] = {
+        "route": None,
+        "dtypes": False,
+        "scopes": False,
+        "theme": "light",
+        "direction": None,
+        "open": [],
+        "keep": [],
+        "paper": None,
+    }
     return options | {name: vars(args)[name] for name, value in usual.items() if vars(args)[name] != value}
 
 
@@ -268,7 +299,7 @@ def _ladder(args: argparse.Namespace, graph: Graph, title: str) -> None:
     """What the way back reads: a picture, or text where no file is named."""
     stand_alone({"route": args.route, "values": args.values, "gradients": args.gradients})
     if args.out is None:
-        shown = graph if args.whole else fold(graph, args.fold)
+        shown = graph if args.whole else fold(graph, args.fold, args.open, args.keep)
         show(ladder_text(shown, ascii=not has_unicode(sys.stdout)).replace("fold=False (--whole)", "--whole"))
         return
     if args.out.suffix != ".svg":
@@ -276,7 +307,7 @@ def _ladder(args: argparse.Namespace, graph: Graph, title: str) -> None:
             f"draw: a ladder is written as .svg, not {args.out.suffix or 'to a file without a suffix'}; without --out it is text."
         )
     depth = False if args.whole else args.fold
-    show(f"wrote {graph.save(args.out, ladder=True, fold=depth, title=title, theme=args.theme)}")
+    show(f"wrote {graph.save(args.out, ladder=True, fold=depth, open=args.open, keep=args.keep, title=title, theme=args.theme)}")
 
 
 def _gallery(place: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine import DTypeError, Tensor, TinygradNormError
 from ..engine.errors import describe
-from ..engine.values import GELU_TANH
+from ..engine.bell import GELU_TANH
 from ..graph import replay_all
 from .following import RecordError
 from .recording import Operand, Recorded, numbers, record, same

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..engine.sliding import windows
-from ..engine.values import GELU_TANH
+from ..engine.bell import GELU_TANH
 from .following import RecordError
 from .onnx_file import File, Value
 from .recording import Operand

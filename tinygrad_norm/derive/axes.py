@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..engine import TABLE, Tensor, enable_grad, history, tensor
-from ..graph import Graph, axis_names
+from ..graph import Record, axis_names
 from .errors import NotSymbolicError
 
 Dims = tuple[tuple[Any, ...], ...]
@@ -69,7 +69,7 @@ class Axes:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: Record,
         names: Mapping[str, Sequence[str]] | None = None,
         fixed: Mapping[Tensor, Dims] | None = None,
         known: Mapping[Any, int] | None = None,
@@ -96,7 +96,7 @@ class Axes:
             return [[self._known[a] for a in dim] for dim in self._fixed[t]]
         return [[_Axis(n)] if n > 1 else [] for n in t.shape]
 
-    def _against_itself(self, graph: Graph) -> None:
+    def _against_itself(self, graph: Record) -> None:
         """x·xᵀ of a square: one name for two running indices cannot say which is which."""
         for t in graph.tensors:
             self._once(t, self._of[t])
@@ -136,7 +136,7 @@ class Axes:
             return [dim if n > 1 else [] for dim, n in zip(first[lead:], t.shape)]
         return self._unknown(t, inputs)
 
-    def _meet(self, graph: Graph, names: Mapping[str, Sequence[str]]) -> None:
+    def _meet(self, graph: Record, names: Mapping[str, Sequence[str]]) -> None:
         """Axes that were given one name are one, even where they never meet."""
         seen: dict[str, list[_Axis]] = {}
         for t in graph.tensors:
@@ -197,7 +197,7 @@ class Axes:
             del self._of[u]
         return own
 
-    def _labels(self, graph: Graph, names: Mapping[str, Sequence[str]]) -> dict[_Axis, Any]:
+    def _labels(self, graph: Record, names: Mapping[str, Sequence[str]]) -> dict[_Axis, Any]:
         """A name for every axis: the user's, else what formulas call the axes of the widest leaf; others by their leaf."""
         import sympy as sp
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ..graph import Graph
-from ..graph.routes import ClosedForm, Route, along
+from ..graph import Record, along
+from ..graph.routes import ClosedForm, Route
 from .errors import NotSymbolicError
 
 if TYPE_CHECKING:
     from .letters import Letters
 
-_letters: WeakKeyDictionary[Graph, Letters | None] = WeakKeyDictionary()
+_letters: WeakKeyDictionary[Record, Letters | None] = WeakKeyDictionary()
 
 
 def closed_form(route: Route) -> ClosedForm | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from ..engine.arrays import Array
 from ..graph import Graph
+from ..graph.notebook import bundle
 from ..graph.table import ascii_text, to_json
 from .axes import Axes
 from .equality import Equality, compare_formulas
@@ -17,6 +19,7 @@ from .formula import Formula
 from .lemmas import Lemma
 from .letters import Letters
 from .other import gradient_on, off, tolerance
+from .pages import as_section
 from .plain import Plain, Writing, formula_of
 from .recording import Record
 from .source import Source, identifier
@@ -222,4 +225,7 @@ class Derivation:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.text(), "text/latex": f"$\\displaystyle {self.latex()}$"}
+        shown = bundle("a derivation", self.text, "typeset", lambda: as_section(self, "h3"))
+        with suppress(Exception):  # a cell must not fail because of a picture
+            shown["text/latex"] = f"$\\displaystyle {self.latex()}$"
+        return shown

@@ -11,8 +11,7 @@ import numpy as np
 
 from ..engine import TABLE, Tensor, describe, grad, history, pull_back, tensor
 from ..engine.arrays import Array
-from ..graph import Graph
-from ..graph.routes import along
+from ..graph import Graph, along
 from ..graph.table import number
 from ..norms import Norm, get
 from .algebra import with_means

@@ -7,12 +7,12 @@ from typing import Any
 
 import sympy as sp
 
-from ..graph import Graph
+from ..graph import Record
 from .conditions import Zero
 from .symbols import Highest, Letter, Mean, Sigma
 
 
-def asked(graph: Graph, read: Callable[[Any], Any]) -> Iterator[tuple[Any, str]]:
+def asked(graph: Record, read: Callable[[Any], Any]) -> Iterator[tuple[Any, str]]:
     """(formula, "> 0", "≥ 0" or "≠ 0") for every operand that must be so, unless it is for all numbers.
 
     read:  the formula of an operand

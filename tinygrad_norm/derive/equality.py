@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine import Tensor, TinygradNormError
+from ..graph.notebook import bundle
 from ..graph.table import number
 from .extremes import BRANCHES, elsewhere
 from .other import Incomparable, Other, gradient_on, off, tolerance
@@ -48,6 +49,9 @@ class Equality:
 
     def __bool__(self) -> bool:
         return self.proved
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle("an equality", self.__str__, "text", self.__str__)
 
     def __str__(self) -> str:
         under = "; ".join(self.assumptions)

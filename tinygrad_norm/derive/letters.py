@@ -12,7 +12,7 @@ import sympy as sp
 from ..engine import TABLE, Reading, Tensor
 from ..engine.arrays import Array
 from ..engine.bell import erf
-from ..graph import REDUCTIONS, Graph
+from ..graph import REDUCTIONS, Record
 from .axes import Axes
 from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
@@ -53,7 +53,7 @@ class Letters(Home):
 
     def __init__(
         self,
-        graph: Graph,
+        graph: Record,
         names: Mapping[str, Sequence[str]] | None = None,
         numbers: Mapping[str, float] | None = None,
         marks: Mapping[Place, Size] | None = None,

@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 
 from ..engine import Tensor, history
-from ..graph import Graph
+from ..graph import Record as GraphRecord
 from .algebra import with_means
 from .axes import Axes
 from .domain import asked, holds
@@ -147,7 +147,7 @@ class Proof:
             raise NotSymbolicError("a constant has no formula")
         fixed = {leaf: mine.axes.dims[t] for leaf, t in leaves.items() if isinstance(t, Tensor) and t in mine.axes.dims}
         fixed |= {leaf: mine.of[d.record.output].dims for leaf, t in leaves.items() if t is None}
-        graph = Graph(found)
+        graph = GraphRecord(found)
         axes = Axes(graph, fixed=fixed, known=mine.sizes)
         if len(axes.sizes) > len(mine.sizes):
             raise NotSymbolicError("its axes cannot be matched with the derivation's")
@@ -232,7 +232,7 @@ class Proof:
             if a in values and np.size(values[a]) and np.all(np.asarray(values[a]) > 0)
         ]
 
-    def _domain(self, graph: Graph, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
+    def _domain(self, graph: GraphRecord, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
         """Where it is a number, by normal form, in words."""
 
         def read(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from ..engine import TABLE, Tensor
-from ..graph import Graph
+from ..graph import Record
 from .marks import Place, Size
 from .symbols import Home, Symbol, rational
 
@@ -19,7 +19,7 @@ class Marks:
     names:  the symbol of every axis and of every such option
     """
 
-    def __init__(self, graph: Graph, marks: Mapping[Place, Size], names: Mapping[str, Any], home: Home) -> None:
+    def __init__(self, graph: Record, marks: Mapping[Place, Size], names: Mapping[str, Any], home: Home) -> None:
         tensors = graph.tensors
         self._at = {(tensors[k], i): Symbol(expression(size, names), (), home) for (k, i), size in marks.items()}
 

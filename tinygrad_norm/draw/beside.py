@@ -8,21 +8,22 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from ..graph import Graph
+from ..graph import Record
 from ..graph.aligned import Family, Member
+from .compose import card_size, label_size, line_widths
 from .geometry import Layout
 from .layout import lay_out
 from .legend import legend
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
-from .svg import FONTS, MARGIN, card_size, label_size, line_widths
+from .svg import FONTS, MARGIN
 from .text import Card, cards, clean, edge_label, edge_words, text_width
 
 HEAD = 34.0
 GREY = ' opacity="0.22"'
 
 
-def beside(graphs: Mapping[str, Graph], *, gradients: Any = None, theme: str = "light") -> str:
+def beside(graphs: Mapping[str, Record], *, gradients: Any = None, theme: str = "light") -> str:
     """Several records as SVG, each in a panel of its own, all on one layout.
 
     graphs:     by title, the order from top to bottom

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from ..graph import Edge, Graph, Node
+from ..graph import Edge, Folded, Node, Record
+from ..graph.folding import lineage
 from ..graph.words import NO_GRADIENT, scope_title
+from .compose import line_widths
 from .palette import DASHES, DrawingError, Palette, palette_of
 from .pen import PLAIN
 from .plan import find_spine, plan_lanes
-from .svg import line_widths
 from .text import cards, clean, edge_label, edge_words, shorten
 
 DEEPEST = 12  # scopes nested deeper share a cluster
@@ -20,7 +21,7 @@ DIRECTIONS = {"right": "LR", "down": "TB"}
 _FONT = 'fontname="DejaVu Sans"'
 
 
-def dot(graph: Graph, *, values: bool = False, gradients: Any = None, theme: str = "light", direction: str = "right") -> str:
+def dot(graph: Record, *, values: bool = False, gradients: Any = None, theme: str = "light", direction: str = "right") -> str:
     """The graph as DOT text. Ids are n0, n1, …; scopes are clusters; the direct route is kept straight.
 
     values, gradients:  as for ``svg``
@@ -74,7 +75,7 @@ def _tooltip(text: str) -> str:
     return _label(text, "\\\\" * 2)
 
 
-def _lanes(graph: Graph, spine: list[int]) -> dict[int, tuple[str, str]]:
+def _lanes(graph: Record, spine: list[int]) -> dict[int, tuple[str, str]]:
     """The lane of each node that has one, and a name for the group that dot keeps straight."""
     lanes = dict.fromkeys(spine, ("spine", "spine"))
     plan = plan_lanes(graph)
@@ -92,7 +93,7 @@ def _lane_of(e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str
     return min({lanes[e.source][0], lanes[e.target][0]} - {"spine"}, default="")
 
 
-def _edge_attributes(graph: Graph, e: Edge, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
+def _edge_attributes(graph: Record, e: Edge, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
     label = f"{edge_label(e)}{' Σ' if e.summed else ''}".strip()
     if label:
         yield f"label={_label(' ' + label + ' ')}"
@@ -117,11 +118,11 @@ def _frame(colors: Palette) -> str:
     return f'labeljust=l; style="rounded"; color="{colors.border}66"; {_FONT}; fontsize=11; fontcolor="{colors.faint}";'
 
 
-def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
+def _clusters(graph: Record, boxes: dict[int, str], frame: str) -> list[str]:
     """The boxes, each connected part of a scope in a cluster of its own."""
     lines: list[str] = []
     count = 0
-    scopes = [_scope(node)[:DEEPEST] for node in graph.nodes]
+    scopes = [way[:DEEPEST] for way in _around(graph)]
 
     def write(ids: list[int], edges: list[Edge], depth: int) -> None:
         nonlocal count
@@ -129,11 +130,11 @@ def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
         inside: dict[int, list[int]] = defaultdict(list)  # two enterings of one name are two scopes
         for i in ids:
             if len(scopes[i]) > depth:
-                inside[id(scopes[i][depth])].append(i)
+                inside[scopes[i][depth][0]].append(i)
             else:
                 lines.append(indent + boxes[i])
         for members in inside.values():
-            title = scope_title(scopes[members[0]][depth])
+            title = scopes[members[0]][depth][1]
             for part, among in _connected(members, edges):
                 if [graph.nodes[i].label for i in part] == [title]:  # one box, which says the same
                     lines.append(indent + boxes[part[0]])
@@ -146,6 +147,14 @@ def _clusters(graph: Graph, boxes: dict[int, str], frame: str) -> list[str]:
 
     write(sorted(boxes), graph.edges, 0)
     return lines
+
+
+def _around(graph: Record) -> list[list[tuple[int, str]]]:
+    """For each node the scopes around it from the outside in: which, and their titles. Of a folded graph, the open boxes."""
+    if not isinstance(graph, Folded) or not graph.opened:
+        return [[(id(name), scope_title(name)) for name in _scope(node)] for node in graph.nodes]
+    ways = [lineage(u.frame)[1:] for u in graph.units]
+    return [[(id(b), b.title(before)) for before, b in zip([None, *way], way)] for way in ways]
 
 
 def _scope(node: Node) -> tuple[str, ...]:

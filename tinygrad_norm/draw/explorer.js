@@ -1,5 +1,5 @@
 'use strict';
-const data = JSON.parse(document.getElementById('story').textContent);
+function start(data) {
 const get = id => document.getElementById(id);
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 const make = (tag, text, more) => Object.assign(document.createElement(tag), text === undefined ? {} : {textContent: text}, more);
@@ -8,7 +8,7 @@ let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, 
 const view = () => data.views[level];
 const box = () => all('.view')[level];
 const part = (kind, k) => box().querySelector(`.${kind}[data-${kind}="${k}"]`);
-
+/* nested */
 function heat(k) {
   const m = data.matrices[k], t = make('table', undefined, {className: 'heat'});
   t.createCaption().textContent = `${m.t}  ${m.s}${m.c ? `  (${m.c})` : ''}`;
@@ -47,11 +47,12 @@ function paint() {
   const s = view().steps[at], turn = view().steps.findIndex(p => p.p === 'seed');
   all('.view').forEach((v, k) => { v.hidden = k !== level; });
   const svg = box().querySelector('svg');
+  all('[data-stage]').forEach(b => { b.disabled = !isNested(); });
   all('.node,.edge,.letter', svg).forEach(e => e.classList.remove('seen', 'now', 'on', 'picked'));
   const mark = (kind, k, how) => { const e = part(kind, k); if (e) e.classList.add(how); };
   const way = route === null || !view().whole ? null : data.routes.find(r => r.letter === route);
   svg.classList.toggle('routed', !!way);
-  svg.classList.toggle('stepping', !way);
+  svg.classList.toggle('stepping', !way && !(isNested() && !at));
   svg.classList.toggle('back', at > turn);
   if (way) {
     way.nodes.forEach(k => mark('node', k, 'on'));
@@ -90,7 +91,8 @@ function paint() {
     b.setAttribute('aria-current', b.dataset.phase === ({sum: 'backward', guess: 'backward'}[s.p] || s.p));
   });
   const about = part('node', s.n), frame = document.querySelector('.picture');
-  if (about) {
+  if (about && isNested()) toSee(about);
+  else if (about) {
     const a = about.getBoundingClientRect(), f = frame.getBoundingClientRect();
     if (a.left < f.left || a.right > f.right) frame.scrollLeft += a.left + a.width / 2 - f.left - f.width / 2;
   }
@@ -142,7 +144,7 @@ function choose(name) {
   });
 }
 function remember() {
-  const state = {step: at + 1, level, tab, node: picked, route, theme: document.documentElement.dataset.theme, guessed: guessed ? 1 : null};
+  const state = {step: at + 1, level, tab, node: picked, route, theme: document.documentElement.dataset.theme, guessed: guessed ? 1 : null, open: isNested() && [...view().opened].sort().join('|') !== [...view().open].sort().join('|') ? [...view().opened].sort().join('|') || '-' : null};
   const kept = Object.entries(state).filter(([k, v]) => v !== null && v !== undefined && !(k === 'level' && !v) && !(k === 'tab' && v === 'step'));
   history.replaceState(null, '', '#' + kept.map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&'));
 }
@@ -162,6 +164,7 @@ function see(k) {
   level = k; picked = null; route = null;
   at = about.length ? about[about.length - 1] : same.length ? same[Math.round(part * (same.length - 1))] : 0;
   if (s === from.steps[from.steps.length - 1]) at = to.length - 1;
+  if (isNested()) { drawn = ''; paint(); fit(); }
   find();
   refresh();
 }
@@ -169,6 +172,7 @@ function pick(k, find) {
   picked = k;
   choose('tensor');
   refresh();
+  if (isNested()) return;
   const e = part('node', k), frame = document.querySelector('.picture'), a = e.getBoundingClientRect(), f = frame.getBoundingClientRect();
   if (find && (a.left < f.left || a.right > f.right)) frame.scrollLeft += a.left + a.width / 2 - f.left - f.width / 2;
 }
@@ -195,6 +199,13 @@ function theme(name) {
 }
 function find() {
   const plain = text => text.toLowerCase().replace(/\s+/g, ''), words = plain(get('search').value), hits = [];
+  if (isNested()) {
+    const found = words ? findNested(words, plain) : [], v = view();
+    all('.view .node').forEach(e => e.classList.remove('hit'));
+    found.forEach(([path, k]) => { let p = [path, k]; while (p && !v.at.has(`n${p[0]}:${p[1]}`)) p = p[0] ? parentOf(v, p[0]) : null; if (p) part('node', v.at.get(`n${p[0]}:${p[1]}`)).classList.add('hit'); });
+    get('hits').textContent = words ? `${found.length} found` : '';
+    return found;
+  }
   view().facts.forEach((f, k) => { if (words && plain(`${f.lines[0]}|${f.lines[1]}|${f.a || ''}`).includes(words)) hits.push(k); });
   all('.view .node').forEach(e => e.classList.remove('hit'));
   hits.forEach(k => part('node', k).classList.add('hit'));
@@ -220,7 +231,7 @@ function hand(blob, kind) {
 }
 function save(kind) {
   if (kind === 'svg') return hand(new Blob([picture()], {type: 'image/svg+xml'}), kind);
-  if (kind === 'json') return hand(new Blob([JSON.stringify(data, null, 1)], {type: 'application/json'}), kind);
+  if (kind === 'json') return hand(new Blob([JSON.stringify(data, (name, v) => v && v.nested ? {label: v.label, whole: v.whole, note: v.note, nested: true, open: v.open, levels: v.levels, turn: v.turn} : v, 1)], {type: 'application/json'}), kind);
   const svg = box().querySelector('svg'), image = new Image(), canvas = document.createElement('canvas');
   canvas.width = 2 * svg.viewBox.baseVal.width;
   canvas.height = 2 * svg.viewBox.baseVal.height;
@@ -233,21 +244,25 @@ get('back').addEventListener('click', () => { stop(); go(at - 1); });
 get('on').addEventListener('click', () => { stop(); go(at + 1); });
 get('play').addEventListener('click', toggle);
 get('theme').addEventListener('click', () => { theme(dark() ? 'light' : 'dark'); remember(); });
-get('search').addEventListener('input', find);
+let turned = -1;
+get('search').addEventListener('input', () => { turned = -1; find(); });
 get('search').addEventListener('keydown', e => {
-  if (e.key === 'Enter') { const hits = find(); if (hits.length) pick(hits[(hits.indexOf(picked) + 1) % hits.length], true); }
+  if (e.key === 'Enter' && isNested()) { const hits = find(); if (hits.length) { turned = (turned + 1) % hits.length; reveal(...hits[turned]); get('hits').textContent = `${turned + 1} of ${hits.length}`; } }
+  else if (e.key === 'Enter') { const hits = find(); if (hits.length) pick(hits[(hits.indexOf(picked) + 1) % hits.length], true); }
   if (e.key === 'Escape') { e.target.value = ''; find(); e.target.blur(); }
 });
 all('[data-save]').forEach(b => b.addEventListener('click', () => save(b.dataset.save)));
 all('[data-phase]').forEach(b => b.addEventListener('click', () => { stop(); go(view().steps.findIndex(s => s.p === b.dataset.phase)); }));
 all('[data-level]').forEach(b => b.addEventListener('click', () => { stop(); see(+b.dataset.level); }));
-all('.view').forEach((v, k) => all('.node', v).forEach(n => {
+data.views.forEach((v, k) => { if (v.nested) { v.opened = new Set(v.open); build(k); stage(k); } });
+addEventListener('resize', () => { if (isNested()) { build(level); fit(); paint(); } });
+all('.view').forEach((v, k) => data.views[k].nested || all('.node', v).forEach(n => {
   n.tabIndex = 0;
   n.setAttribute('role', 'button');
   n.setAttribute('aria-label', data.views[k].facts[+n.dataset.node].lines.slice(0, 2).join(': '));
   n.addEventListener('click', () => pick(+n.dataset.node));
 }));
-all('.view .edge').forEach(e => { e.setAttribute('role', 'img'); e.setAttribute('aria-label', e.querySelector('title').textContent); });
+all('.view:not(:has(.stage)) .edge').forEach(e => { e.setAttribute('role', 'img'); e.setAttribute('aria-label', e.querySelector('title').textContent); });
 all('.view .letter').forEach(e => e.setAttribute('aria-hidden', 'true'));
 tabs.forEach(t => get(`tab-${t}`).addEventListener('click', () => { choose(t); remember(); }));
 document.querySelector('[role=tablist]').addEventListener('keydown', e => {
@@ -260,6 +275,7 @@ document.querySelector('[role=tablist]').addEventListener('keydown', e => {
 document.addEventListener('keydown', e => {
   const t = e.target;
   if (e.altKey || e.ctrlKey || e.metaKey || t.type === 'search') return;
+  if (isNested() && stageKey(e)) { e.preventDefault(); return; }
   const steps = {ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: view().steps.length - 1};
   if (e.key in steps) { stop(); go(steps[e.key]); }
   else if ((e.key === 'Enter' || e.key === ' ') && t.classList.contains('node')) pick(+t.dataset.node);
@@ -276,6 +292,10 @@ function restore() {
   const from = Object.fromEntries(location.hash.slice(1).split('&').filter(Boolean).map(p => { const [k, v] = p.split('='); try { return [k, decodeURIComponent(v || '')]; } catch { return [k, '']; } }));
   const whole = (text, count) => /^\d+$/.test(text || '') && +text < count ? +text : null;
   level = whole(from.level, data.views.length) || 0;
+  if (isNested()) {
+    const v = view(), wanted = from.open === undefined ? v.open : from.open.split('|').filter(p => p in v.levels && p);
+    if ([...v.opened].sort().join() !== [...wanted].sort().join()) { v.opened = new Set(wanted); build(level); }
+  }
   at = Math.max(0, Math.min(whole(from.step, 1e6) || 1, view().steps.length) - 1);
   picked = whole(from.node, view().facts.length);
   route = view().whole && data.routes.some(r => r.letter === from.route) ? from.route : null;
@@ -285,6 +305,11 @@ function restore() {
   choose(from.tab);
   tellRoutes();
   refresh(true);
+  if (isNested() && !view().seen) fit();
 }
 window.addEventListener('hashchange', restore);
 restore();
+}
+const story = document.getElementById('story');
+if (story.type === 'application/json') start(JSON.parse(story.textContent));
+else new Response(new Blob([Uint8Array.from(atob(story.textContent), c => c.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream('gzip'))).json().then(start);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,21 +16,22 @@ from typing import Any
 import numpy as np
 
 from ..engine import GradientError
-from ..graph import Folded, Graph, fold
-from ..graph.folding import in_runs
-from ..graph.routes import Routes
+from ..graph import Folded, Record
+from ..graph.routes import Routes, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
+from .compose import Picture, compose, line_widths
+from .nested_view import Nested, nested
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
 from .steps import MOST, MOST_ROUTES, Matrix, Step, facts, largest, steps_of
-from .svg import Picture, compose, elements, line_widths, sheet
+from .svg import elements, sheet
 from .text import clean, norm, shorten
 from .twin import twin_picture
 
 LARGEST = 60  # nodes that are stepped through one by one
 MOST_ROUTED = 200  # nodes of a graph whose routes are told
-MOST_BYTES = 150_000
+MOST_BYTES, MOST_PACKED = 150_000, 1_500_000
 LONGEST_RULE = 400  # characters
 PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "backward": "backward"}  # with a button
 
@@ -45,16 +48,16 @@ class View:
 
 
 def explorer(
-    graph: Graph,
+    graph: Record,
     *,
     gradients: Any = None,
     title: str | None = None,
-    twin: Graph | None = None,
+    twin: Record | None = None,
     remark: str = "",
     formula: str = "",
-    family: Mapping[str, Graph] | None = None,
+    family: Mapping[str, Record] | None = None,
 ) -> str:
-    """The page, of at most some 150 kB: matrices are cut, and say so, where it would be more.
+    """The page, of at most some 150 kB, or 1.5 MB for a large record: matrices are cut, and say so, where it would be more.
 
     gradients:  the cotangent of the output; by default a random one
     title:      a heading; without one the page is called after the output
@@ -63,53 +66,40 @@ def explorer(
     formula:    HTML for the tab Formula; by default each route's closed form
     family:     this record and its relatives, by title, to be shown on one layout
 
-    A graph of more than 60 nodes is folded.
+    Boxes, the calls of modules and functions and the named scopes, open and close in place. Of a graph of at most 60 nodes every
+    operation is shown at once, too.
     """
-    whole = graph.whole if isinstance(graph, Folded) else graph
+    whole = graph.whole
     dy = whole.cotangent(None if gradients is True or gradients is False else gradients)
     name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
     routes = _routes(whole, dy)
-    views = [_view(label, note, g, dy) for label, note, g in _levels(whole)]
+    views: list[View | Nested] = [_view("every operation", "", whole, dy)] if len(whole.nodes) <= LARGEST else []
+    boxes = nested("boxes", whole, dy)
+    views += [boxes] if boxes is not None else []
+    views = views or [_view("every operation", "", whole, dy)]
     fused = [] if twin is None else [_twin_view(whole, twin, dy, remark)]
     rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
     page = ""
-    for kept in (views, views[:2], views[1:], views[1:2], views[:1], views[-1:]):  # rather fewer levels than none that tells much
-        if not kept:
-            continue
-        left_out = ", ".join(v.label for v in views if v not in kept)
-        for most in (MOST, 6, 4, 3):
-            page = _page(name, (*kept, *fused), most, *rest, left_out)
-            if len(page.encode()) <= MOST_BYTES:
-                return page
+    for most in (MOST, 6, 4, 3) if len(whole.nodes) <= MOST_ROUTED else ():
+        page = _page(name, (*views, *fused), most, *rest)
+        if len(page.encode()) <= MOST_BYTES:
+            return page
+    for most in (MOST, 4, 2, 0):
+        page = _page(name, (*views, *fused), most, *rest, packed=True)
+        if len(page.encode()) <= (MOST_BYTES if len(whole.nodes) <= LARGEST and most else MOST_PACKED):
+            break
     return page
 
 
 # What is on it ------------------------------------------------------------------------------------------------
 
 
-def _levels(graph: Graph) -> list[tuple[str, str, Graph]]:
-    """Every operation, if they are not too many; as a picture would be folded; the outermost scopes."""
-    levels = [("every operation", graph)] if len(graph.nodes) <= LARGEST else []
-    fitting, outermost = fold(graph), fold(graph, 1)
-    fitting = fitting if len(fitting.nodes) <= LARGEST else in_runs(graph)
-    for folded in (fitting, outermost):
-        boxes = sum(n.op is not None for n in folded.nodes)
-        if (
-            isinstance(folded, Folded)
-            and boxes > 1
-            and len(folded.nodes) < min((len(g.nodes) for _, g in levels), default=LARGEST + 1)
-        ):
-            levels.append(("larger boxes" if levels and isinstance(levels[-1][1], Folded) else "boxes", folded))
-    levels = levels or [("boxes", fitting)]
-    return [(label, g.note.partition(";")[0] if isinstance(g, Folded) else "", g) for label, g in levels]
-
-
-def _view(label: str, note: str, graph: Graph, dy: Any) -> View:
+def _view(label: str, note: str, graph: Record, dy: Any) -> View:
     picture = replace(compose(graph), widths=line_widths(graph, dy))  # no norms in the boxes: the story tells them in time
     return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
 
 
-def _twin_view(graph: Graph, twin: Graph, dy: Any, remark: str) -> View:
+def _twin_view(graph: Record, twin: Record, dy: Any, remark: str) -> View:
     gap = largest_difference(graph, twin, dy)
     usual = {n.op for n in graph.nodes}
     own = " and ".join(dict.fromkeys(n.op for n in twin.nodes if n.op is not None and n.op not in usual))
@@ -118,7 +108,7 @@ def _twin_view(graph: Graph, twin: Graph, dy: Any, remark: str) -> View:
     return View("one node", note, picture, steps_of(twin, dy), facts(twin, twin.gradients(dy)))
 
 
-def largest_difference(graph: Graph, twin: Graph, dy: Any) -> str:
+def largest_difference(graph: Record, twin: Record, dy: Any) -> str:
     """``dx 4.4e-16, dγ 0``: between the gradients of the leaves of the same label."""
     mine, theirs = graph.gradients(dy), twin.gradients(dy)
     by_label = {n.label: n.id for n in twin.nodes if n.op is None}
@@ -131,11 +121,11 @@ def largest_difference(graph: Graph, twin: Graph, dy: Any) -> str:
     return ", ".join(told)
 
 
-def _routes(graph: Graph, dy: Any) -> Routes | str:
+def _routes(graph: Record, dy: Any) -> Routes | str:
     if len(graph.nodes) > MOST_ROUTED:
         return f"Routes are told of graphs of at most {MOST_ROUTED} nodes; this one has {len(graph.nodes):,}."
     try:
-        found: Routes = graph.routes(graph.main_input, dy)
+        found = find_routes(graph, graph.main_input, dy)
         return found
     except GradientError as error:
         return str(error)
@@ -160,16 +150,24 @@ def _closed_forms(routes: Routes | str) -> str:
 
 
 def _page(
-    name: str, views: Sequence[View], most: int, routes: Routes | str, formula: str, family: str, left_out: str = ""
+    name: str,
+    views: Sequence[View | Nested],
+    most: int,
+    routes: Routes | str,
+    formula: str,
+    family: str,
+    packed: bool = False,
 ) -> str:
     store = _Store(most)
     data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes), "most": _most(routes)}
     data["matrices"] = store.packed
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    if packed:
+        text = base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()
     pen = Pen(LIGHT)
     pictures = "".join(
         f"<div class=view data-view={k}{' hidden' if k else ''}>"
-        f"{_sized(sheet(v.picture, pen, elements(v.picture, pen, tails=True)), 'group', f'{name}: {v.label}')}"
+        f"{_stage(name, v) if isinstance(v, Nested) else _sized(sheet(v.picture, pen, elements(v.picture, pen, tails=True)), 'group', f'{name}: {v.label}')}"
         f"<p class=note>{escape(v.note)}</p></div>"
         for k, v in enumerate(views)
     )
@@ -177,7 +175,6 @@ def _page(
         f"<button type=button data-level={k} aria-pressed={'false' if k else 'true'}>{escape(v.label)}</button>"
         for k, v in enumerate(views)
     )
-    levels += f"<span>(left out, for the page's size: {escape(left_out)})</span>" if left_out else ""
     phases = "".join(f'<button type=button data-phase="{p}">{said}</button>' for p, said in PHASES.items())
     tabs = {"step": "Step", "tensor": "Tensor", "routes": "Routes", "formula": "Formula"} | (
         {"family": "Family"} if family else {}
@@ -194,8 +191,26 @@ def _page(
     )
     return _template("explorer.html").format(
         title=escape(name), style=_style(), rules=_svg_rules(), levels=levels, pictures=pictures, phases=phases, tabs=tablist, panels=panels,
-        data=text, script=_template("explorer.js"),
+        data=text, kind="text/plain" if packed else "application/json", script=_template("explorer.js").replace("/* nested */", _template("nested.js")),
     )  # fmt: skip
+
+
+def _stage(name: str, v: Nested) -> str:
+    """Where boxes are opened and closed, and how."""
+    keys = (
+        ("near", "+", "nearer (z)"),
+        ("far", "−", "farther (Shift z)"),
+        ("fit", "fit", "all of it (f)"),
+        ("all", "close all", "close every box"),
+    )
+    tools = "".join(
+        f"<button type=button data-stage={k} title='{said}' aria-label='{said}'>{text}</button>" for k, text, said in keys
+    )
+    label = escape(f"{name}: {v.label}; Enter or + opens a box, − or Escape closes it")
+    return (
+        f"<div class=stage><div class=tools>{tools}</div><svg role=group aria-label='{label}' tabindex=-1></svg>"
+        "<svg class=map aria-hidden=true hidden></svg></div>"
+    )
 
 
 class _Store:
@@ -206,7 +221,10 @@ class _Store:
         self.places: dict[Matrix, int] = {}
         self.packed: list[dict[str, Any]] = []
 
-    def view(self, v: View) -> dict[str, Any]:
+    def view(self, v: View | Nested) -> dict[str, Any]:
+        if isinstance(v, Nested):
+            v.with_numbers = v.with_numbers and self.most > 0
+            return v.data(self.place, self.step)
         return {
             "label": v.label,
             "whole": not isinstance(v.picture.graph, Folded) and v.picture.layout.kind != "twin",
@@ -220,10 +238,10 @@ class _Store:
             told["a"] = ascii_text(lines[0])  # to be found by whoever has no Greek keyboard
         return told
 
-    def step(self, s: Step) -> dict[str, Any]:
+    def step(self, s: Step, with_numbers: bool = True) -> dict[str, Any]:
         """Short keys: phase, said, changed, node, edges, matrices."""
         told: dict[str, Any] = {"p": s.phase, "s": s.text, "c": s.changed, "n": s.node, "e": s.edges}
-        told["m"] = [self.place(m) for m in s.matrices]
+        told["m"] = [self.place(m) for m in s.matrices] if with_numbers and self.most else []
         if s.options:
             told |= {"options": s.options, "answer": s.answer, "because": s.because}
         return told

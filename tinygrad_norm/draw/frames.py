@@ -9,19 +9,20 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from ..graph import Elements, Graph
+from ..graph import Elements, Record
+from .compose import Picture, compose, line_widths
 from .geometry import Size
 from .palette import DARK, DrawingError, Palette, palette_of
 from .pen import PLAIN, Pen, n
 from .steps import Matrix, Step, steps_of
-from .svg import PALE, Look, Picture, compose, elements, line_widths, sheet
+from .svg import PALE, Look, elements, sheet
 from .text import text_width
 
 SAID, CELL, ROW, GAP = 17.0, 11.0, 19.0, 26.0
 SEEN = ' opacity="0.8"'
 
 
-def frames(graph: Graph, *, gradients: Any = None, title: str | None = None, theme: str = "light") -> Iterator[tuple[str, str]]:
+def frames(graph: Record, *, gradients: Any = None, title: str | None = None, theme: str = "light") -> Iterator[tuple[str, str]]:
     """Name and SVG of each step, all of one size: ``("007_forward.svg", "<svg …")``. Options as for ``explorer``."""
     pen = Pen(palette_of(theme))
     if isinstance(graph, Elements):
@@ -43,7 +44,7 @@ def frames(graph: Graph, *, gradients: Any = None, title: str | None = None, the
         yield f"{k + 1:0{digits}}_{s.phase}.svg", sheet(picture, pen, drawn, title, None, (told[k][0], room))
 
 
-def _look(graph: Graph, now: Step, before: list[Step], backwards: bool) -> Look:
+def _look(graph: Record, now: Step, before: list[Step], backwards: bool) -> Look:
     nodes, edges = {s.node for s in before}, {e for s in before for e in s.edges}
     pale = Look.only(graph, nodes, edges, PALE)
     seen_nodes = {i: SEEN for i in nodes if i != now.node}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..graph import Graph
+from ..graph import Record
 from .geometry import Box, Point
 from .palette import DrawingError, Palette, palette_of
 from .rungs import Rung, Rungs, rungs_of
@@ -38,7 +38,7 @@ def stand_alone(options: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if k not in (*others, "engine")}
 
 
-def ladder(graph: Graph, *, theme: str = "light", title: str | None = None) -> str:
+def ladder(graph: Record, *, theme: str = "light", title: str | None = None) -> str:
     """The ladder as SVG text.
 
     theme:  "light" or "dark"

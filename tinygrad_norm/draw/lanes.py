@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..graph import Edge, Graph
+from ..graph import Edge, Record
 from .geometry import Box, Layout, Line, Point, Size, enclose
 from .plan import Plan
 
@@ -35,7 +35,7 @@ class Rows:
         return not any((c, row) in self.cells for c in range(first, last + 1))
 
 
-def lay_lanes(graph: Graph, plan: Plan, sizes: Sequence[Size], labels: Sequence[Size | None]) -> Layout | None:
+def lay_lanes(graph: Record, plan: Plan, sizes: Sequence[Size], labels: Sequence[Size | None]) -> Layout | None:
     """Place a planned graph. None where a line or a label would run into something."""
     rows = Rows(plan)
     routes = [choose_route(e, plan, rows) for e in graph.edges]

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..graph import Graph
+from ..graph import Record
+from ..graph.levels import OUT
 from .geometry import Box, Layout, Line, Point, Size, enclose
 from .plan import longest_path_ranks
 
@@ -31,37 +32,45 @@ class _Item:
     after: list[int] = field(default_factory=list)
 
 
-def lay_layers(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], direct: Collection[tuple[int, int]]) -> Layout:
+def lay_layers(
+    graph: Record,
+    sizes: Sequence[Size],
+    labels: Sequence[Size | None],
+    direct: Collection[tuple[int, int]],
+    stations: bool = False,
+) -> Layout:
     """Place any graph: boxes in columns, a label column between each two, every line through its own stations.
 
-    direct:  the pairs of nodes along the direct route
+    direct:    the pairs of nodes along the direct route
+    stations:  lines keep every point that they pass, also where they are straight
     """
     rank = _ranks(graph)
     items = [_Item(h / 2, h / 2, w, True) for w, h in sizes]
     layers: list[list[int]] = [[] for _ in range(2 * max(rank) + 1)]
     for i in range(len(graph.nodes)):
         layers[2 * rank[i]].append(i)
-    stations = _add_stations(graph, rank, labels, items, layers)
+    passed = _add_stations(graph, rank, labels, items, layers)
     _order(items, layers, sweeps=2 if len(graph.nodes) > FAST_ABOVE else 8)
     _heights(items, layers, sweeps=4 if len(graph.nodes) > FAST_ABOVE else 12)
-    _straighten(items, layers, stations)
+    _straighten(items, layers, passed)
     lefts, rights = _columns(items, layers)
     boxes = [Box((lefts[2 * r] + rights[2 * r]) / 2, items[i].y, *sizes[i]) for i, r in enumerate(rank)]
-    lines = _lines(graph, rank, items, boxes, stations, labels, lefts, rights, direct)
+    lines = _lines(graph, rank, items, boxes, passed, labels, lefts, rights, direct, stations)
     return enclose("layered", boxes, lines)
 
 
-def _ranks(graph: Graph) -> list[int]:
-    """Longest-path ranks, each leaf moved right beside its first consumer; one that nothing consumes stays first."""
+def _ranks(graph: Record) -> list[int]:
+    """Longest-path ranks, each leaf moved right beside its first consumer; one that nothing consumes stays first, what leaves last."""
     rank = longest_path_ranks(graph)
     first: dict[int, int] = {}
     for e in graph.edges:
         first[e.source] = min(first.get(e.source, rank[e.target]), rank[e.target])
-    return [first.get(n.id, 1) - 1 if n.op is None else rank[n.id] for n in graph.nodes]
+    last = max([rank[n.id] for n in graph.nodes if n.op != OUT]) + 1
+    return [first.get(n.id, 1) - 1 if n.op is None else last if n.op == OUT else rank[n.id] for n in graph.nodes]
 
 
 def _add_stations(
-    graph: Graph, rank: list[int], labels: Sequence[Size | None], items: list[_Item], layers: list[list[int]]
+    graph: Record, rank: list[int], labels: Sequence[Size | None], items: list[_Item], layers: list[list[int]]
 ) -> list[list[int] | None]:
     """The stations of each edge; None for an edge so long that it takes the express track under everything."""
     spans = [2 * (rank[e.target] - rank[e.source]) - 1 for e in graph.edges]
@@ -202,7 +211,7 @@ def _columns(items: list[_Item], layers: list[list[int]]) -> tuple[list[float], 
 
 
 def _lines(
-    graph: Graph,
+    graph: Record,
     rank: list[int],
     items: list[_Item],
     boxes: list[Box],
@@ -211,6 +220,7 @@ def _lines(
     lefts: list[float],
     rights: list[float],
     direct: Collection[tuple[int, int]],
+    all_points: bool,
 ) -> list[Line]:
     outs, ins = _ports(graph, items, boxes, stations)
     floor = max(item.y + item.down for item in items)
@@ -229,7 +239,14 @@ def _lines(
         where = None
         if label is not None and path is not None:
             where = Box((lefts[last - 1] + rights[last - 1]) / 2, items[path[-1]].y - label[1] / 2 - 3, *label)
-        lines.append(Line(_straightened(points), True, where, "spine" if (e.source, e.target) in direct else ""))
+        lines.append(
+            Line(
+                tuple(points) if all_points else _straightened(points),
+                True,
+                where,
+                "spine" if (e.source, e.target) in direct else "",
+            )
+        )
     return lines
 
 
@@ -244,7 +261,7 @@ def _straightened(points: list[Point]) -> tuple[Point, ...]:
 
 
 def _ports(
-    graph: Graph, items: list[_Item], boxes: list[Box], stations: list[list[int] | None]
+    graph: Record, items: list[_Item], boxes: list[Box], stations: list[list[int] | None]
 ) -> tuple[list[float], list[float]]:
     """The heights at which lines leave and enter, spread over each box's side in the order they come."""
     outs, ins = [0.0] * len(graph.edges), [0.0] * len(graph.edges)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ..graph import Elements, Graph
+from ..graph import Elements, Record
+from ..graph.levels import Level
 from .geometry import Box, Layout, Line, Size
 from .lanes import lane_of, lay_lanes
 from .layered import lay_layers
@@ -15,29 +16,31 @@ from .plan import find_spine, plan_lanes
 __all__ = ["Box", "Layout", "Line", "lay_out"]
 
 
-def lay_out(graph: Graph, sizes: Sequence[Size], labels: Sequence[Size | None], direction: str = "right") -> Layout:
+def lay_out(graph: Record, sizes: Sequence[Size], labels: Sequence[Size | None], direction: str = "right") -> Layout:
     """Place a graph's boxes, lines and labels.
 
     sizes:      width and height of each node's box, by node id
     labels:     width and height of each edge's label, or None, in the order of the edges
     direction:  "right" or "down"
 
-    A graph that is a line with a few branches gets lanes (``kind`` "lanes"); any other gets layers ("layered").
+    A graph that is a line with a few branches gets lanes (``kind`` "lanes"); any other gets layers ("layered"), and so does
+    the inside of a box in which boxes can be opened: in layers there can be room for them.
     """
     if direction == "down":
         return lay_out(graph, [(h, w) for w, h in sizes], [size and (size[1], size[0]) for size in labels]).turned()
-    plan = plan_lanes(graph)
+    opens = isinstance(graph, Level) and graph.opens
+    plan = None if opens else plan_lanes(graph)
     lanes = plan and lay_lanes(graph, plan, sizes, labels)
     if lanes:
         return lanes
-    layers = lay_layers(graph, sizes, labels, _direct(graph))
+    layers = lay_layers(graph, sizes, labels, _direct(graph), stations=opens)
     if plan is None:
         return layers
     named = (replace(line, lane=lane_of(plan, e)) for line, e in zip(layers.lines, graph.edges))
     return replace(layers, lines=tuple(named))  # not in lanes, but each line still tells its route
 
 
-def _direct(graph: Graph) -> set[tuple[int, int]]:
+def _direct(graph: Record) -> set[tuple[int, int]]:
     """The pairs of nodes along the direct route; number by number, along that of each number."""
     if not isinstance(graph, Elements):
         return set(pairwise(find_spine(graph)))

@@ -4,53 +4,124 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from ..graph import Edge, Elements, Folded, Graph
-from ..graph.routes import named_paths
+import numpy as np
+
+from ..graph import Edge, Elements, Folded, Record, along
+from ..graph.levels import Level
+from ..graph.routes import counted, named_paths
 from .geometry import Box, Layout, Line, Point, Size
 from .pen import NOTE, WIDTHS, Pen, n
-from .plan import plan_lanes
+from .plan import Branch, plan_lanes
 from .text import clean, common_dtype, text_width
 
 MOST_LETTERS = 26
+Named = tuple[str, str, tuple[Edge, ...]]  # a route: letter, title, edges
 ROW = 20.0
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One route's letter: what it is called, in which lane it goes, and where on its line the letter fits, if anywhere."""
+    """A stretch of lines that the same routes go along, or a route that has no stretch of its own.
+
+    letter, title:  of the route after which its lane is called; no title: it is called after another stretch's
+    lane:      in which lane it goes; "" for a route without one
+    letters:   of all routes that go along it
+    at:        where the letters fit, if anywhere
+    said:      of a route without a lane, which others it is made of
+    """
 
     letter: str
     title: str
     lane: str
+    letters: str
     at: Point | None
+    said: str = ""
 
 
-def route_marks(graph: Graph, layout: Layout) -> list[Mark]:
-    """A letter for the direct route and one for each branch: that of the first route through it, as in the table of routes."""
+def route_marks(graph: Record, layout: Layout) -> list[Mark]:
+    """The letters of the routes on each stretch, as in the table of routes; the first route through a branch gives it its name."""
     plan = plan_lanes(graph)
-    if plan is None or isinstance(graph, Folded) or not graph.main_input.requires_grad:
+    if plan is None or isinstance(graph, (Folded, Level)) or not graph.main_input.requires_grad:
         return []
     if not 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS:
         return []
     routes = named_paths(graph, graph.main_input)
-    passes = [{e.target for e in edges} for _, _, edges in routes]
-    marks = []
-    wanted = [("spine", frozenset(plan.spine[1:]))] if _ways(graph, plan.spine) == 1 else []
-    wanted += [("above" if b.row < 0 else "below", frozenset(b.nodes)) for b in plan.branches]
-    for lane, nodes in wanted:
-        first = next((r for r, passed in zip(routes, passes) if nodes & passed and (lane != "spine" or nodes >= passed)), None)
-        if first is not None:
-            on_it = [line for line, e in zip(layout.lines, graph.edges) if e in first[2] and line.lane == lane and _at(e, nodes)]
-            marks.append(Mark(first[0], clean(first[1]), lane, _spot(layout, on_it)))
-    return sorted(marks, key=lambda m: m.letter)
+    place = {e: k for k, e in enumerate(graph.edges)}
+    on_it = [{place[e] for e in edges} for _, _, edges in routes]
+    lanes = [("spine", frozenset(plan.spine[1:]))] if _ways(graph, plan.spine) == 1 else []
+    lanes += [("above" if b.row < 0 else "below", frozenset(b.nodes)) for b in plan.branches]
+    marks: list[Mark] = []
+    taken: list[Box] = []
+    for lane, nodes in lanes:
+        passed = [{graph.edges[k].target for k in on} for on in on_it]
+        first = next(
+            (r for r, there in zip(routes, passed) if nodes & there and (lane != "spine" or nodes >= there)),
+            None,
+        )
+        if first is None:
+            continue
+        mine = [k for k, (e, line) in enumerate(zip(graph.edges, layout.lines)) if line.lane == lane and _at(e, nodes)]
+        for stretch, letters in _stretches(graph, mine, routes, on_it):
+            named = not any(m.letter == first[0] and m.title for m in marks) and first[0] in letters
+            spot = _spot(layout, [layout.lines[k] for k in stretch], len(letters), taken)
+            if named or spot:
+                marks.append(Mark(first[0], clean(first[1]) if named else "", lane, letters, spot))
+            taken += _letters_at(spot, letters)
+    marks += _made_of_others(graph, layout, plan.branches, routes, on_it, {m.letter for m in marks if m.title})
+    return sorted(marks, key=lambda m: (m.letter, not m.title))
 
 
-def _ways(graph: Graph, spine: Sequence[int]) -> int:
+def _stretches(
+    graph: Record, edges: Sequence[int], routes: Sequence[Named], on_it: Sequence[set[int]]
+) -> Iterator[tuple[list[int], str]]:
+    """Edges in a row that the same routes go along, with the letters of these."""
+    stretch: list[int] = []
+    before = ""
+    for k in edges:
+        letters = "".join(r[0] for r, on in zip(routes, on_it) if k in on)
+        if letters != before and stretch:
+            yield stretch, before
+            stretch = []
+        stretch = [*stretch, k] if letters else []
+        before = letters
+    if stretch:
+        yield stretch, before
+
+
+def _made_of_others(
+    graph: Record, layout: Layout, branches: Sequence[Branch], routes: Sequence[Named], on_it: Sequence[set[int]], named: set[str]
+) -> list[Mark]:
+    """A route without a lane of its own goes along several branches: it is told at the node where they meet."""
+    letters = {b: next((r[0] for r in routes if r[0] in named and set(b.nodes) & {e.target for e in r[2]}), "") for b in branches}
+    found = []
+    for (letter, _, edges), _on in zip(routes, on_it):
+        passed = [b for b in branches if set(b.nodes) & {e.target for e in edges}]
+        parts = [letters[b] for b in sorted(passed, key=lambda b: -b.start)]  # as the gradient meets them
+        if letter in named or len(parts) < 2 or not all(parts) or len(set(parts)) < len(parts):
+            continue
+        meets = next((e.target for e in edges if e.source in passed[0].nodes and e.target not in passed[0].nodes), None)
+        box = layout.boxes[meets] if meets is not None else None
+        zero = ": sums to zero" if _is_zero(graph, edges, routes) else ""
+        said = f"{letter} = {', then '.join(parts)}{zero}"
+        found.append(Mark(letter, "", "", letter, (box.right - 4, box.bottom + 2) if box else None, said))
+    return found
+
+
+def _is_zero(graph: Record, edges: Sequence[Edge], routes: Sequence[Named]) -> bool:
+    """Whether its share is nothing but rounding, beside the largest of all routes."""
+    dy = graph.cotangent()
+    sizes = [float(np.linalg.norm(np.asarray(along(graph, r[2], dy), np.float64))) for r in routes]
+    mine = sizes[next(k for k, r in enumerate(routes) if r[2] == edges)]
+    eps = float(np.finfo(dy.dtype).eps) if dy.dtype.kind == "f" else 0.0
+    return 0 <= mine <= 64 * eps * max(sizes)
+
+
+def _ways(graph: Record, spine: Sequence[int]) -> int:
     """How many routes go along the spine all the way: a·a has two."""
     count = Counter((e.source, e.target) for e in graph.edges)
     return math.prod(count[pair] for pair in pairwise(spine))
@@ -60,25 +131,39 @@ def _at(edge: Edge, nodes: frozenset[int]) -> bool:
     return edge.source in nodes or edge.target in nodes
 
 
-def _spot(layout: Layout, lines: Sequence[Line]) -> Point | None:
-    """The middle of the first straight stroke with room for a letter."""
-    taken = [line.label for line in layout.lines if line.label] + list(layout.boxes)
+def _spot(layout: Layout, lines: Sequence[Line], count: int, taken: Sequence[Box]) -> Point | None:
+    """Where so many letters fit on a straight stroke: the middle of the first one of them."""
+    others = [line.label for line in layout.lines if line.label] + list(layout.boxes) + list(taken)
     for line in lines:
         for (x1, y1), (x2, y2) in pairwise(line.points):
-            straight = abs(x1 - x2) < 0.1 or abs(y1 - y2) < 0.1
-            if not straight or abs(x1 - x2) + abs(y1 - y2) < 30:
+            level, upright = abs(y1 - y2) < 0.1, abs(x1 - x2) < 0.1
+            if not (level or upright) or abs(x1 - x2) + abs(y1 - y2) < 12 + 18 * count:
                 continue
             for t in (0.5, 0.3, 0.7, 0.15):
-                spot = Box(x1 + t * (x2 - x1), y1 + t * (y2 - y1), 18, 18)
-                if not any(spot.overlaps(b) for b in taken):
-                    return spot.x, spot.y
+                x, y = x1 + t * (x2 - x1), y1 + t * (y2 - y1)
+                wide, high = (18 * count, 18) if level else (18, 18 * count)
+                spot = Box(x, y, wide, high)
+                inside = min(x1, x2) - 1 <= spot.left and spot.right <= max(x1, x2) + 1 if level else True
+                if inside and not any(spot.overlaps(b) for b in others):
+                    return (x - 9 * (count - 1), y) if level else (x, y - 9 * (count - 1))
     return None
 
 
+def _letters_at(spot: Point | None, letters: str) -> list[Box]:
+    return [Box(spot[0] + 18 * k, spot[1], 18, 18) for k in range(len(letters))] if spot else []
+
+
 def legend(
-    graph: Graph, layout: Layout, pen: Pen, marks: Sequence[Mark], *, widths: bool, notes: Sequence[str]
+    graph: Record,
+    layout: Layout,
+    pen: Pen,
+    marks: Sequence[Mark],
+    *,
+    widths: bool,
+    notes: Sequence[str],
+    limit: float | None = None,
 ) -> tuple[str, Size]:
-    """The legend's elements, and the room they take."""
+    """The legend's elements, and the room they take; with a ``limit`` they are no wider, in as many rows as it takes."""
     ink = pen.ink
     items = [
         (18.0, f'<rect class="role" data-role="{role}" y="-10" width="18" height="12" rx="3" fill="{fill}" stroke="{ink.border}"/>', role)
@@ -87,6 +172,7 @@ def legend(
     ]  # fmt: skip
     for lane, name in _lane_names(graph, layout, marks).items():
         items.append((24.0, f'<g class="edge-sample" data-lane="{lane or "side"}">{pen.sample(lane)}</g>', name))
+    items += [(0.0, "", m.said) for m in marks if m.said]
     signs: list[tuple[float, str, str]] = []
     rules = {e.rule for e in graph.edges}
     if any("×" in r or "@" in r for r in rules):
@@ -109,7 +195,9 @@ def legend(
     dtype = common_dtype(graph)
     counts = graph.note if isinstance(graph, (Folded, Elements)) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     signs.append((0.0, "", f"{counts}, all {clean(dtype)}" if dtype else counts))
-    return _rows((items, signs), max(layout.width, 620.0))
+    if limit is not None:
+        signs = [(room, symbol, part) for room, symbol, text in signs for part in ([text] if symbol else _wrapped(text, limit))]
+    return _rows((items, signs), max(layout.width, 620.0) if limit is None else max(layout.width, limit))
 
 
 def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> tuple[str, Size]:
@@ -128,19 +216,36 @@ def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> t
     return "".join(drawn), (width, y)
 
 
-def _lane_names(graph: Graph, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
+def _wrapped(text: str, limit: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, NOTE) > limit:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
+    if layout.kind == "nested":
+        return {
+            lane: name
+            for lane, name in (("spine", "direct route"), ("above", "branch above"), ("below", "branch below"))
+            if lane in used
+        }
     plan = plan_lanes(graph)
     ways = _ways(graph, plan.spine) if plan else 1
-    names = {"spine": "direct route" if ways == 1 else f"{ways} direct routes"} if "spine" in used else {}
+    names = {"spine": "direct route" if ways == 1 else f"{counted(ways)} routes"} if "spine" in used else {}
     for lane, sign in (("above", -1), ("below", 1)):
         if plan and lane in used:
             found = {b.name for b in plan.branches if b.row * sign > 0 and plan.routed & set(b.nodes)}
             only = found.pop() if len(found) == 1 else ""
             names[lane] = f"through {clean(only)}" if only else f"branch {lane}"
     for lane in list(names):
-        here = [m for m in marks if m.lane == lane]
+        here = [m for m in marks if m.lane == lane and m.title]
         if len(here) == 1:
             names[lane] = f"{here[0].letter} {here[0].title if lane != 'spine' else 'direct route'}"
         elif here:

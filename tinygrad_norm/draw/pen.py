@@ -42,7 +42,7 @@ class Pen:
 
     # Boxes --------------------------------------------------------------------------------------------------
 
-    def box(self, card: Card, role: str, i: int, box: Box, extra: str = "") -> str:
+    def box(self, card: Card, role: str, i: object, box: Box, extra: str = "") -> str:
         y = box.top + LABEL + 6
         texts = [self.text(box.x, y, LABEL, card.label, ' font-weight="bold"')]
         texts += [self.text(box.x, y + k * LEADING, LINE, line) for k, line in enumerate(card.lines, 1)]
@@ -52,11 +52,29 @@ class Pen:
             f'fill="{self.ink.fills[role]}" stroke="{self.ink.border}" stroke-width="1.2"/>{"".join(texts)}</g>'
         )
 
+    def frame(self, i: object, box: Box, title: str, extra: str = "") -> str:
+        """An open box: its sides, and its title in the corner."""
+        rect = f'<rect x="{n(box.left)}" y="{n(box.top)}" width="{n(box.w)}" height="{n(box.h)}" rx="10" '
+        return (
+            f'<g class="frame" data-node="{i}"{extra}><title>{escape(title)}</title>'
+            f'{rect}fill="{self.ink.faint}" fill-opacity="0.05" stroke="{self.ink.border}" stroke-width="1"/>'
+            f"{self.text(box.left + 10, box.top + 17, NOTE + 2, title, f' font-weight={chr(34)}bold{chr(34)} fill={chr(34)}{self.ink.faint}{chr(34)}')}</g>"
+        )
+
+    def port(self, card: Card, i: object, box: Box, extra: str = "") -> str:
+        """What comes into an open box, or leaves it, by its name."""
+        return (
+            f'<g class="port" data-node="{i}" text-anchor="middle"{extra}><title>{escape(card.whole)}</title>'
+            f'<rect x="{n(box.left)}" y="{n(box.top)}" width="{n(box.w)}" height="{n(box.h)}" rx="{n(box.h / 2)}" '
+            f'fill="{self.ink.paper}" stroke="{self.ink.border}" stroke-width="1"/>'
+            f"{self.text(box.x, box.y + 4.5, LINE, card.label, ' font-weight=' + chr(34) + 'bold' + chr(34))}</g>"
+        )
+
     # Lines --------------------------------------------------------------------------------------------------
 
     def line(
         self,
-        k: int,
+        k: object,
         line: Line,
         words: str,
         label: str,
@@ -104,11 +122,11 @@ class Pen:
             f'<text class="on-sum" x="{n(x)}" y="{n(y + 4)}" font-size="11" text-anchor="middle" fill="{self.ink.paper}">Σ</text>'
         )
 
-    def letter(self, x: float, y: float, letter: str, lane: str) -> str:
-        """The name of a route, on its line."""
+    def letter(self, x: float, y: float, letter: str, lane: str, said: str = "") -> str:
+        """The name of a route, on its line; or where others meet that it is made of."""
         color = self.ink.lanes[lane]
         return (
-            f'<g class="letter" data-lane="{lane}" data-route="{escape(letter)}"><title>route {escape(letter)}</title>'
+            f'<g class="letter" data-lane="{lane or "side"}" data-route="{escape(letter)}"><title>route {escape(said or letter)}</title>'
             f'<circle cx="{n(x)}" cy="{n(y)}" r="8" fill="{self.ink.paper}" stroke="{color}" stroke-width="1.5"/>'
             f'<text x="{n(x)}" y="{n(y + 4)}" font-size="11" font-weight="bold" text-anchor="middle" fill="{color}">'
             f"{escape(letter)}</text></g>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ..graph import REDUCTIONS, Edge, Graph
+from ..graph import REDUCTIONS, Edge, Record
 
 LARGEST = 150
 MOST_BRANCHES = 4
@@ -37,7 +37,7 @@ class Plan:
     routed: frozenset[int]
 
 
-def find_spine(graph: Graph) -> list[int]:
+def find_spine(graph: Record) -> list[int]:
     """The direct route into the output: the one through the fewest statistics, then the fewest nodes."""
     incoming = _incoming(graph)
     start = graph.ids[graph.main_input]
@@ -56,14 +56,14 @@ def find_spine(graph: Graph) -> list[int]:
     return route[::-1]
 
 
-def _incoming(graph: Graph) -> dict[int, list[Edge]]:
+def _incoming(graph: Record) -> dict[int, list[Edge]]:
     incoming: dict[int, list[Edge]] = defaultdict(list)
     for e in graph.edges:
         incoming[e.target].append(e)
     return incoming
 
 
-def longest_path_ranks(graph: Graph) -> list[int]:
+def longest_path_ranks(graph: Record) -> list[int]:
     """The number of operations between a node and its farthest leaf."""
     rank = [0] * len(graph.nodes)
     for e in graph.edges:  # sources come before targets
@@ -71,7 +71,7 @@ def longest_path_ranks(graph: Graph) -> list[int]:
     return rank
 
 
-def plan_lanes(graph: Graph) -> Plan | None:
+def plan_lanes(graph: Record) -> Plan | None:
     """Columns and rows for a graph that looks like a normalization; None for any other."""
     if len(graph.nodes) > LARGEST or {n.id for n in graph.nodes if n.op is None} - {e.source for e in graph.edges}:
         return None  # or a leaf that nothing uses
@@ -101,7 +101,7 @@ def plan_lanes(graph: Graph) -> Plan | None:
     return Plan(tuple(spine), tuple(sorted(branches, key=lambda b: b.nodes)), column, row, frozenset(routed))
 
 
-def _side_chains(graph: Graph, spine: set[int]) -> list[list[int]]:
+def _side_chains(graph: Record, spine: set[int]) -> list[list[int]]:
     """The connected parts of what is neither a leaf nor on the spine, each in birth order."""
     part: dict[int, list[int]] = {}
     for node in graph.nodes:
@@ -115,7 +115,7 @@ def _side_chains(graph: Graph, spine: set[int]) -> list[list[int]]:
     return sorted(sorted(p) for p in {id(p): p for p in part.values()}.values())
 
 
-def _span(graph: Graph, chain: list[int], column: dict[int, int]) -> tuple[int, int]:
+def _span(graph: Record, chain: list[int], column: dict[int, int]) -> tuple[int, int]:
     """From the column the branch leaves the spine at to the one it joins it at."""
     inside = set(chain)
     columns = [column[i] for i in chain]
@@ -127,7 +127,7 @@ def _span(graph: Graph, chain: list[int], column: dict[int, int]) -> tuple[int, 
     return min(columns), max(columns)
 
 
-def _side(graph: Graph, chain: tuple[int, ...], count: int) -> int:
+def _side(graph: Record, chain: tuple[int, ...], count: int) -> int:
     """A branch that joins by shifting (a mean) goes below, one that joins by scaling (a variance) above."""
     leaving = (k for k, e in enumerate(graph.edges) if e.source in chain and e.target not in chain)
     joins = {op for k in leaving for op in graph.joins(k)}
@@ -138,13 +138,13 @@ def _side(graph: Graph, chain: tuple[int, ...], count: int) -> int:
     return -1 if count % 2 else 1
 
 
-def _name(graph: Graph, chain: tuple[int, ...]) -> str:
+def _name(graph: Record, chain: tuple[int, ...]) -> str:
     scopes = {graph.nodes[i].scope for i in chain}
     scope = scopes.pop() if len(scopes) == 1 else ()
     return scope[-1] if scope else ""
 
 
-def _place_leaves(graph: Graph, branches: list[Branch], column: dict[int, int], row: dict[int, int]) -> None:
+def _place_leaves(graph: Record, branches: list[Branch], column: dict[int, int], row: dict[int, int]) -> None:
     """Put each remaining leaf right beside its first consumer, away from the branches."""
     taken = {(column[i], row[i]) for i in row}
 

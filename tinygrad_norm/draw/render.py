@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine import GradientError
-from ..graph import Elements, Folded, Graph, Instead, elements, fold, lend_writer
-from ..graph.routes import Route
+from ..graph import Elements, Folded, Instead, Record, elements, fold, lend_writer
+from ..graph.routes import Route, find_routes
 from .dot import dot
 from .explorer import explorer
 from .graphviz_engines import run_graphviz
@@ -17,12 +17,13 @@ from .svg import svg
 from .terminal import terminal
 
 ENGINES = ("auto", "graphviz", "builtin")
-_COMMON = ("values", "gradients", "fold", "elements", "theme", "direction")
-_BUILTIN = ("title", "route", "dtypes", "scopes")  # for the built-in layout only
+_LEVEL = ("fold", "open", "keep", "elements")
+_COMMON = ("values", "gradients", *_LEVEL, "theme", "direction")
+_BUILTIN = ("title", "route", "dtypes", "scopes", "paper")  # for the built-in layout only
 
 
-def render_svg(graph: Graph, **options: Any) -> str:
-    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, and those of ``svg``.
+def render_svg(graph: Record, **options: Any) -> str:
+    """SVG text. Options: ``engine`` ("auto" is "builtin"), ``fold``, ``open`` and ``keep`` as for ``graph.fold``, and those of ``svg``.
 
     With ``elements=True`` every number is a node, with its value unless ``values=False``. With ``ladder=True``, forward
     beside backward and what is kept between them; then the options are ``fold``, ``title``, ``theme``.
@@ -31,7 +32,7 @@ def render_svg(graph: Graph, **options: Any) -> str:
         options = stand_alone(options)
         if options.get("elements") or isinstance(graph, Elements):
             raise DrawingError("draw: a ladder is told of whole tensors; leave out elements or ladder.")
-        _check("svg with ladder", options, ("fold", "title", "theme"))
+        _check("svg with ladder", options, ("fold", "open", "keep", "title", "theme"))
         return ladder(_level(graph, options, has_values=False), **options)
     _check("svg", options, ("engine", *_COMMON, "ladder", *_BUILTIN))
     if options.get("route") is not None:
@@ -53,7 +54,7 @@ def render_svg(graph: Graph, **options: Any) -> str:
         raise DrawingError(f'{error} Or use engine="builtin", which needs nothing.') from None
 
 
-def render_html(graph: Graph, **options: Any) -> str:
+def render_html(graph: Record, **options: Any) -> str:
     """A page to step through. Options: those of ``explorer``."""
     _check("html", options, ("gradients", "title", "twin", "remark", "formula", "family"))
     if isinstance(graph, Elements):
@@ -61,21 +62,21 @@ def render_html(graph: Graph, **options: Any) -> str:
     return explorer(graph, **options)
 
 
-def render_dot(graph: Graph, **options: Any) -> str:
+def render_dot(graph: Record, **options: Any) -> str:
     """DOT text. Options: ``values``, ``gradients``, ``fold``, ``elements``, ``theme``, ``direction``."""
     _check("dot", options, _COMMON)
     return dot(_level(graph, options), **options)
 
 
-def render_text(graph: Graph, **options: Any) -> str:
-    """Text for a terminal. Options: ``width``, ``ascii``, ``fold``, ``elements``."""
-    _check("txt", options, ("width", "ascii", "fold", "elements"))
+def render_text(graph: Record, **options: Any) -> str:
+    """Text for a terminal. Options: ``width``, ``ascii``, ``fold``, ``open``, ``keep``, ``elements``."""
+    _check("txt", options, ("width", "ascii", *_LEVEL))
     graph = _level(graph, options, has_values=False)
     note = f"\n({graph.note})" if isinstance(graph, Folded) and graph.unasked else ""
     return terminal(graph, **options) + note + "\n"
 
 
-def _route(graph: Graph, wanted: Any) -> Any:
+def _route(graph: Record, wanted: Any) -> Any:
     """A route of this graph, given as such or as the letter of one from the main input."""
     if isinstance(wanted, Route):
         theirs, mine = wanted.graph.tensors, graph.tensors
@@ -83,7 +84,7 @@ def _route(graph: Graph, wanted: Any) -> Any:
             raise DrawingError("draw: route= is a route of another graph; take it from this one's .routes(x).")
         return wanted
     try:
-        routes = graph.routes(graph.main_input)
+        routes = find_routes(graph, graph.main_input)
     except GradientError as error:
         raise DrawingError(f"draw: route={wanted!r}: {error} A part of the graph has fewer: graph.between(from, to).") from None
     letters = [r.letter for r in routes]
@@ -94,9 +95,12 @@ def _route(graph: Graph, wanted: Any) -> Any:
     return routes[wanted]
 
 
-def _level(graph: Graph, options: dict[str, Any], has_values: bool = True) -> Graph:
+def _level(graph: Record, options: dict[str, Any], has_values: bool = True) -> Record:
     """What is drawn: ``elements`` every number, ``fold=False`` everything, a number that many scopes deep, else as deep as fits."""
     depth = options.pop("fold", None)
+    opened, kept = options.pop("open", None) or (), options.pop("keep", None) or ()
+    if (opened or kept) and (depth is False or options.get("elements") or isinstance(graph, Elements)):
+        raise DrawingError("draw: open and keep are about boxes; leave them out where every operation, or number, is drawn.")
     if options.pop("elements", False):
         if depth is not None and depth is not False:
             raise DrawingError("draw: elements shows every number, and fold boxes; leave out one of the two.")
@@ -105,18 +109,18 @@ def _level(graph: Graph, options: dict[str, Any], has_values: bool = True) -> Gr
         options.setdefault("values", True)  # they are what this level is for
     if isinstance(graph, Elements) and depth:
         raise DrawingError("draw: this graph shows every number; leave out fold, or draw graph.whole.")
-    if depth is None and isinstance(graph, (Folded, Elements)):
+    if depth is None and not (opened or kept) and isinstance(graph, (Folded, Elements)):
         return graph
     graph = graph.whole if isinstance(graph, Folded) else graph
     if depth is False or isinstance(graph, Elements):
         return graph
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
         raise DrawingError(f"draw: fold={depth!r}; it is False (draw everything) or how many scopes deep to draw, from 0 on.")
-    return fold(graph, depth)
+    return fold(graph, depth, opened, kept)
 
 
 def _by_graphviz(suffix: str) -> Callable[..., bytes | Instead]:
-    def render(graph: Graph, **options: Any) -> bytes | Instead:
+    def render(graph: Record, **options: Any) -> bytes | Instead:
         """The picture; where Graphviz cannot make it, the built-in SVG instead."""
         _check(suffix, options, ("engine", *_COMMON))
         if options.pop("engine", "auto") == "builtin":

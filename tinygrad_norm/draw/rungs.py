@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from ..graph import Edge, Folded, Graph, Node
+from ..graph import Edge, Folded, Node, Record
 from ..graph.reads import Reads, reads
 from ..graph.table import ascii_text, table
 from .palette import DrawingError
@@ -53,7 +53,7 @@ class Rungs:
     read:      for each value that is read on the way back, the rungs whose gradient is computed from it
     """
 
-    graph: Graph
+    graph: Record
     reads: Reads
     rows: tuple[Rung, ...]
     forward: tuple[tuple[int, int], ...]
@@ -68,7 +68,7 @@ class Rungs:
         return [f"{clean(self.reads.note)}.", *folded]
 
 
-def rungs_of(graph: Graph) -> Rungs:
+def rungs_of(graph: Record) -> Rungs:
     """Computed values in birth order, each leaf above what uses it first.
 
     ``DrawingError`` for more than 40 nodes; raises as ``reads`` does.
@@ -123,7 +123,7 @@ def rungs_of(graph: Graph) -> Rungs:
     )
 
 
-def _state(graph: Graph, asked: Reads, n: Node) -> tuple[str, str, str]:
+def _state(graph: Record, asked: Reads, n: Node) -> tuple[str, str, str]:
     """Its role in the picture, its state, and what there is to say to that. A view of what is given costs nothing."""
     members = graph.members[n.id] if isinstance(graph, Folded) else (n.id,)
     names, memory = asked.graph.nodes, asked.memory
@@ -149,7 +149,7 @@ def _d(n: Node) -> str:
     return f"d({label})" if formula else f"d{label}"
 
 
-def _share(graph: Graph, e: Edge) -> str:
+def _share(graph: Record, e: Edge) -> str:
     """What one edge hands back: ``dx̂ ×rstd``, ``Σ(dx̂ ×c)``, ``dy @ W2ᵀ``, ``dy [softmax]`` where the rule is no factor."""
     target = graph.nodes[e.target]
     d, rule = _d(target), clean(e.rule)
@@ -176,7 +176,7 @@ def _sum(shares: list[str]) -> tuple[str, ...]:
     return tuple(map(" ".join, lines))
 
 
-def ladder_text(graph: Graph, width: int = 80, ascii: bool = False) -> str:
+def ladder_text(graph: Record, width: int = 80, ascii: bool = False) -> str:
     """The ladder as text: each value, whether it is kept, and the gradients computed from it. At most ``width`` columns wide.
 
     Raises as ``ladder`` does. ``ascii`` spells everything out.

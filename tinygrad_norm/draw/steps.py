@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import Array
-from ..graph import Folded, Graph, Node, shape_text
-from ..graph.routes import Route
+from ..graph import Node, Record, shape_text
+from ..graph.levels import IN, OUT, Level
+from ..graph.routes import Route, find_routes
 from ..graph.table import number
 from .text import clean, norm, shorten
 
 MOST = 8  # rows and columns of a matrix that are shown
 MOST_OF_THREE = 6  # of each, where three stand side by side
+MOST_TOLD = 4  # shares whose lengths are told one by one
 MOST_ROUTES = 8  # to choose from
 LONGEST = 40  # characters of a name in a sentence
 TELLING = 2e-3  # the least difference that four digits tell
@@ -106,43 +108,65 @@ def _short(value: Any) -> str:
     return f"{value:.3g}".replace("-", "−") if not isinstance(value, bool) else str(value)
 
 
-def steps_of(graph: Graph, grad_output: Any = None) -> list[Step]:
+def steps_of(graph: Record, grad_output: Any = None) -> list[Step]:
     """The whole story of a graph, for a cotangent of its output (by default a random one)."""
-    return _Story(graph, graph.cotangent(grad_output)).steps
+    dy = graph.cotangent(grad_output)
+    return _Story(graph, dy, graph.shares(dy), graph.whole.gradients(dy)).steps
+
+
+def told_of(level: Level, shares: dict[int, Array], gradients: dict[int, Array], numbers: bool) -> tuple[list[Step], list[Step]]:
+    """What happens inside one box, forward and back, given the shares and the gradients of the whole record."""
+    story = _Story(level, None, shares, gradients, numbers)
+    turn = next((k for k, s in enumerate(story.steps) if s.phase not in ("given", "forward")), len(story.steps))
+    return story.steps[:turn], story.steps[turn:]
 
 
 class _Story:
-    def __init__(self, graph: Graph, dy: Array) -> None:
+    def __init__(
+        self, graph: Record, dy: Array | None, shares: dict[int, Array], gradients: dict[int, Array], numbers: bool = True
+    ) -> None:
+        self.numbers = numbers
         self.graph, self.nodes = graph, graph.nodes
-        self.shares = graph.shares(dy)
+        self.shares = shares
         self.into: dict[int, list[int]] = {}
         self.meeting: dict[int, list[int]] = {}  # the edges whose shares add up to the gradient of one tensor
         for k, e in enumerate(graph.edges):
             self.into.setdefault(e.target, []).append(k)
             if k in self.shares:
                 self.meeting.setdefault(graph.passing(k).id, []).append(k)
-        whole = graph.whole if isinstance(graph, Folded) else graph
-        self.gradient_of = whole.gradients(dy)
-        labels = {n.label for n in whole.nodes}
+        whole = graph.whole
+        self.gradient_of = gradients
+        labels = {n.label for n in graph.nodes}
         self.sign = "∇" if any(f"d{label}" in labels for label in labels) else "d"  # not the name of something else
         self.told: list[int] = []
+        self.ports = {whole.ids[n.tensor]: n for n in self.nodes if n.op == IN}
         self.steps = [self.given(n) for n in self.nodes if n.op is None]
-        self.steps += [self.forward(n) for n in self.nodes if n.op is not None]
-        self.steps.append(self.seed(dy))
-        self.steps += self.ask_for_a_route(dy)
+        self.steps += [self.forward(n) for n in self.nodes if n.op not in (None, IN, OUT)]
+        if dy is not None:
+            self.steps.append(self.seed(dy))
+            self.steps += self.ask_for_a_route(dy)
         for n in reversed(self.nodes):
             for k in self.into.get(n.id, []):
                 if k in self.shares:
                     self.hand_back(n, k)
 
+    def matrices(self, title: str, array: Array, scale: float | None = None) -> tuple[Matrix, ...]:
+        """The numbers to look at, where any are wanted."""
+        return (matrix(title, array, scale),) if self.numbers else ()
+
     def d(self, n: Node) -> str:
         """What its gradient is called: dx̂, d(σ² + ε)."""
-        return self.sign + _bound(n)
+        return self.sign + _bound(n) + (" from here" if n.id in self.ports and self.is_inside else "")
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is told of the inside of a box: of what comes in only a share of the gradient comes from here."""
+        return isinstance(self.graph, Level) and not self.graph.is_root
 
     def given(self, n: Node) -> Step:
         label, shape = _name(n.label), shape_text(n.shape) if n.shape else "a number"
         said = f"{label} is given: {_KINDS.get(n.role, 'computed elsewhere')}, {shape}."
-        return Step("given", said, n.id, (), (matrix(label, n.tensor.data),), _numbers(n))
+        return Step("given", said, n.id, (), self.matrices(label, n.tensor.data), _numbers(n))
 
     def forward(self, n: Node) -> Step:
         label, text, edges, made_of = _name(n.label), _name(n.text), self.into.get(n.id, []), self.graph.outlets(n.id)
@@ -152,7 +176,7 @@ class _Story:
         spread = any(self.graph.edges[k].summed for k in edges)
         more = " The smaller one is spread to fit: on the way back, its gradient will be summed." if spread else ""
         said = f"{what}: from {shapes} comes {made}.{more}"
-        shown = tuple(matrix(_called(m), m.tensor.data) for m in made_of)
+        shown = tuple(p for m in made_of for p in self.matrices(_called(m), m.tensor.data))
         return Step("forward", said, n.id, tuple(edges), shown, " ".join(map(_numbers, made_of)))
 
     def seed(self, dy: Array) -> Step:
@@ -160,15 +184,15 @@ class _Story:
         name = self.d(y)
         matters = "how much each of its entries matters" if dy.size != 1 else "how much it matters"
         said = f"Now back. Whoever uses {_called(y)} says {matters}: the cotangent {name}."
-        return Step("seed", said, at, (), (matrix(name, dy),), f"{name} is known; no other gradient is.")
+        return Step("seed", said, at, (), self.matrices(name, dy), f"{name} is known; no other gradient is.")
 
     def ask_for_a_route(self, dy: Array) -> list[Step]:
         """Before the turn: which route will give the most?"""
-        graph = self.graph.whole if isinstance(self.graph, Folded) else self.graph
+        graph = self.graph.whole
         x = graph.main_input
         if not x.requires_grad or not 1 < graph.count_routes(x) <= MOST_ROUTES:
             return []
-        routes: Sequence[Route] = graph.routes(x, dy)
+        routes: Sequence[Route] = find_routes(graph, x, dy)
         sizes = [norm(r.share) for r in routes]
         answer = largest(sizes)
         if answer is None:
@@ -192,7 +216,10 @@ class _Story:
         e, source = self.graph.edges[k], self.graph.passing(k)
         edges, label, name = self.meeting[source.id], _name(source.label), self.d(source)
         more = f", summed to the shape of {label}, which was spread" if e.summed else ""
-        said = f"{_name(n.label)} hands {label} its {'share' if len(edges) > 1 else 'gradient'}: {self.rule(n, k)}{more}."
+        kind = "share" if len(edges) > 1 or source.id in self.ports else "gradient"
+        said = f"{_name(n.label)} hands {label} its {kind}: {self.rule(n, k)}{more}."
+        if n.op == OUT:
+            said = f"From outside the box {label} is handed {'its gradient' if len(edges) == 1 else 'a share of its gradient'}."
         before = self.so_far(edges)
         self.told.append(k)
         now, count = self.so_far(edges), sum(i in self.told for i in edges)
@@ -203,8 +230,13 @@ class _Story:
         else:
             lengths = f"its length so far: {number(norm(before))}, now {number(norm(now))}"
             changed = f"{name} has {count} of {len(edges)} shares; {lengths}."
-        shown = [matrix(self.d(m), self.gradient_of[m.id]) for m in self.graph.outlets(n.id) if m.id in self.gradient_of]
-        shown.append(matrix(self.share_title(n, source) if len(edges) > 1 else name, self.shares[k]))
+        shown = [
+            p
+            for m in self.graph.outlets(n.id)
+            if m.id in self.gradient_of
+            for p in self.matrices(self.d(m), self.gradient_of[m.id])
+        ]
+        shown += self.matrices(self.share_title(n, source) if len(edges) > 1 else name, self.shares[k])
         self.steps.append(Step("backward", said, e.source, (k,), tuple(shown), changed))
         if count == len(edges) > 1:
             self.complete(source, edges)
@@ -234,11 +266,16 @@ class _Story:
         self.ask_for_a_sum(n, at, edges, [a for _, a in parts], total)
         several = [*parts, (name, total)]
         scale = max(_largest(_table(a)[:MOST_OF_THREE, :MOST_OF_THREE]) for _, a in several)  # one for all, to be compared
-        shown = tuple(matrix(title, a, scale).first(MOST_OF_THREE) for title, a in several)
+        shown = tuple(p.first(MOST_OF_THREE) for title, a in several for p in self.matrices(title, a, scale))
         size = number(norm(total))
         said = f"{len(edges)} shares meet at {label}. What {label} does, it does in all of these ways: they add up to {name}."
         lengths = " and ".join(number(norm(a)) for _, a in parts)
         changed = f"{name} is complete: the shares' lengths are {lengths}, that of their sum {size}."
+        if len(parts) > MOST_TOLD:
+            sizes = [norm(a) for _, a in parts]
+            top = int(np.nanargmax(sizes))
+            by = _name(self.nodes[self.graph.edges[edges[top]].target].label)
+            changed = f"{name}: {len(parts)} shares meet, the largest from {by}, {number(sizes[top])}; the length of their sum is {size}."
         self.steps.append(Step("sum", said, at, tuple(edges), shown, changed))
 
     def ask_for_a_sum(self, n: Node, at: int, edges: list[int], parts: list[Array], total: Array) -> None:
@@ -292,7 +329,7 @@ def _numbers(n: Node) -> str:
     return f"{_called(n)} is known: {size:,} number{'s' if size != 1 else ''}."
 
 
-def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
+def facts(graph: Record, found: dict[int, Array], numbers: bool = True) -> list[dict[str, Any]]:
     """What there is to know of each node, for whoever looks at one: lines, and the matrices of its numbers and gradient."""
     users: dict[int, list[str]] = {}
     stopped: dict[int, bool] = {}
@@ -314,8 +351,8 @@ def facts(graph: Graph, found: dict[int, Array]) -> list[dict[str, Any]]:
             lines.append(_spread("its gradient", found[n.id]) + f", length {number(norm(found[n.id]))}")
         elif stopped.get(n.id):
             lines.append("nothing flows back to it")
-        shown = [matrix(label, n.tensor.data)]
-        shown += [matrix("its gradient", found[n.id])] if n.id in found else []
+        shown = [matrix(label, n.tensor.data)] if numbers else []
+        shown += [matrix("its gradient", found[n.id])] if n.id in found and numbers else []
         told.append({"lines": lines, "matrices": shown})
     return told
 

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import Any
 
-from ..graph import Edge, Graph
-from .geometry import Layout, Size
-from .layout import lay_out
-from .legend import Mark, legend, route_marks
-from .palette import DrawingError, palette_of
-from .pen import BADGE, LABEL, LEADING, LINE, NOTE, PLAIN, RULE, Pen, n, width_of
-from .text import Card, cards, clean, edge_label, edge_words, norm, text_width
+from ..graph import Folded, Record
+from .compose import DIRECTIONS, Picture, compose
+from .fitting import PAPER, fitted
+from .geometry import Layout, Line, Size
+from .legend import Mark, legend
+from .nested import Placed, draw, line_sizes
+from .palette import palette_of
+from .pen import NOTE, PLAIN, Pen, n
+from .text import Card, clean, edge_label, edge_words, text_width
 
 FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
-DIRECTIONS = ("right", "down")
 MARGIN = 24.0
 MOST_WORDS = 400  # edges told in <desc>
 PALE = ' opacity="0.25"'
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A graph and where everything in it goes: all that a pen needs."""
-
-    graph: Graph
-    cards: list[Card]
-    layout: Layout
-    marks: list[Mark]
-    widths: Mapping[int, float]  # of lines, by place in the graph's edges; empty: all the same
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Look:
     turned: Collection[int] = ()
 
     @classmethod
-    def only(cls, graph: Graph, nodes: Collection[int], edges: Collection[int], others: str = PALE) -> Look:
+    def only(cls, graph: Record, nodes: Collection[int], edges: Collection[int], others: str = PALE) -> Look:
         """All but some are pale."""
         return cls(
             {i: others for i in range(len(graph.nodes)) if i not in nodes},
@@ -52,7 +43,7 @@ class Look:
 
 
 def svg(
-    graph: Graph,
+    graph: Record,
     *,
     values: bool = False,
     gradients: Any = None,
@@ -60,8 +51,9 @@ def svg(
     scopes: bool = False,
     route: Any = None,
     theme: str = "light",
-    direction: str = "right",
+    direction: str | None = None,
     title: str | None = None,
+    paper: tuple[float, float] | None = None,
 ) -> str:
     """The graph as SVG text.
 
@@ -72,12 +64,17 @@ def svg(
     scopes:     in which scope each was recorded
     route:      one of ``graph.routes(x)``: all else is pale
     theme:      "light" or "dark"
-    direction:  "right" or "down"
+    direction:  "right" or "down"; by default what fits the paper
+    paper:      its width and height; by default 1600 by 900
     title:      a heading; without one the picture is called after the output
 
     Raises ``DrawingError`` for a theme or a direction that there is not.
     """
     pen = Pen(palette_of(theme))
+    if isinstance(graph, Folded) and (graph.opened or graph.unasked):
+        told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
+        return _nested(graph, pen, told, direction, paper or PAPER, title)
+    direction = direction or "right"
     picture = compose(graph, values, gradients, dtypes, scopes, direction)
     on_it = [] if route is None else [k for k, e in enumerate(graph.edges) if e in route.edges]
     look = Look() if route is None else Look.only(graph, route.nodes, on_it)
@@ -85,29 +82,23 @@ def svg(
     return sheet(picture, pen, elements(picture, pen, look), title, notes)
 
 
-def compose(
-    graph: Graph,
-    values: bool = False,
-    gradients: Any = None,
-    dtypes: bool = False,
-    scopes: bool = False,
-    direction: str = "right",
-) -> Picture:
-    """What stands in each box and on each line, and where they go; options as for ``svg``."""
-    if direction not in DIRECTIONS:
-        raise DrawingError(f"draw: direction={direction!r} is none of {', '.join(DIRECTIONS)}.")
-    made = cards(graph, values, gradients, dtypes, scopes)
-    layout = lay_out(graph, [card_size(card) for card in made], [label_size(e) for e in graph.edges], direction)
-    wanted = gradients is not None and gradients is not False
-    widths = line_widths(graph, None if gradients is True else gradients) if wanted else {}
-    return Picture(graph, made, layout, route_marks(graph, layout), widths)
+def _nested(
+    graph: Folded, pen: Pen, told: dict[str, Any], direction: str | None, paper: tuple[float, float], title: str | None
+) -> str:
+    """With boxes that are open."""
+    directions = DIRECTIONS if direction is None else (direction,)
+    graph, placed = fitted(graph, paper, directions, direction is None, **told)
+    wanted = told["gradients"] is not None and told["gradients"] is not False
+    widths = line_sizes(placed, None if told["gradients"] is True else told["gradients"]) if wanted else {}
+    layout = Layout("nested", placed.boxes, tuple(_all_lines(placed)), placed.width, placed.height)
+    picture = Picture(graph, [], layout, [], {0: PLAIN} if widths else {})
+    return sheet(picture, pen, draw(placed, pen, widths), title, limit=paper[0] - 2 * MARGIN)
 
 
-def line_widths(graph: Graph, cotangent: Any) -> dict[int, float]:
-    """How wide each line is: four steps by the norm of what it hands back."""
-    sizes = {k: norm(share) for k, share in graph.shares(cotangent).items()}
-    largest = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
-    return {k: width_of(sizes.get(k, 0.0), largest) for k in range(len(graph.edges))}
+def _all_lines(placed: Placed) -> Iterator[Line]:
+    yield from placed.lines
+    for _, inside in placed.children.values():
+        yield from _all_lines(inside)
 
 
 def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = False) -> list[str]:
@@ -118,9 +109,26 @@ def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = Fals
         how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": picture.widths.get(k, PLAIN)}
         extra, way = look.edges.get(k, ""), -1 if k in look.turned else 1
         drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), extra=extra, way=way, tails=tails, **how))
-    drawn += [pen.letter(*m.at, m.letter, m.lane) for m in picture.marks if m.at and not look.edges]
+    marks = [] if look.edges else [m for m in picture.marks if m.at]
+    drawn += letters(pen, [m for m in marks if not m.said], layout)
     for i, card in enumerate(picture.cards):
         drawn.append(pen.box(card, graph.nodes[i].role, i, layout.boxes[i], look.nodes.get(i, "")))
+    return drawn + [pen.letter(*m.at, m.letter, m.lane, m.said) for m in marks if m.at and m.said]
+
+
+def letters(pen: Pen, marks: list[Mark], layout: Layout) -> list[str]:
+    """The letters of each stretch side by side on a level stroke, one under the other on an upright one."""
+    drawn = []
+    for m in marks:
+        if m.at is None:
+            continue
+        x, y = m.at
+        level = any(
+            abs(a[1] - b[1]) < 0.1 and abs(a[1] - y) < 0.1 and min(a[0], b[0]) <= x <= max(a[0], b[0])
+            for line in layout.lines
+            for a, b in pairwise(line.points)
+        )
+        drawn += [pen.letter(x + 18 * k * level, y + 18 * k * (not level), c, m.lane) for k, c in enumerate(m.letters)]
     return drawn
 
 
@@ -131,10 +139,11 @@ def sheet(
     title: str | None = None,
     notes: list[str] | None = None,
     below: tuple[str, Size] = ("", (0.0, 0.0)),
+    limit: float | None = None,
 ) -> str:
     """The whole SVG: a heading, what was drawn, the legend, and what stands below."""
     graph, layout, ink = picture.graph, picture.layout, pen.ink
-    told, legend_size = legend(graph, layout, pen, picture.marks, widths=bool(picture.widths), notes=notes or [])
+    told, legend_size = legend(graph, layout, pen, picture.marks, widths=bool(picture.widths), notes=notes or [], limit=limit)
     head = 36.0 if title else 0.0
     heading = clean(title) if title else ""
     width = math.ceil(max(layout.width, legend_size[0], below[1][0], text_width(heading, 19)) + 2 * MARGIN)
@@ -163,27 +172,13 @@ def sheet(
     return "\n".join(body)
 
 
-def arrange(graph: Graph, values: bool = False, gradients: Any = None, direction: str = "right") -> tuple[list[Card], Layout]:
+def arrange(graph: Record, values: bool = False, gradients: Any = None, direction: str = "right") -> tuple[list[Card], Layout]:
     """What stands in each box, and where everything goes."""
     picture = compose(graph, values, gradients, direction=direction)
     return picture.cards, picture.layout
 
 
-def _description(graph: Graph) -> str:
+def _description(graph: Record) -> str:
     words = [edge_words(graph, e) for e in graph.edges[:MOST_WORDS]]
     more = len(graph.edges) - len(words)
     return "Edges with their local derivatives. " + "; ".join(words) + (f"; and {more} more." if more else ".")
-
-
-def card_size(card: Card) -> Size:
-    """The room a box needs."""
-    widest = max([text_width(card.label, LABEL) * 1.1] + [text_width(line, LINE) for line in card.lines])  # the label is bold
-    return (max(48.0, widest + 20), LABEL + 16 + len(card.lines) * LEADING)
-
-
-def label_size(edge: Edge) -> Size | None:
-    """The room that what stands on an edge needs, if anything does."""
-    text = edge_label(edge)
-    if not text and not edge.summed:
-        return None
-    return (text_width(text, RULE) + (BADGE + 3 if edge.summed else 0), BADGE)

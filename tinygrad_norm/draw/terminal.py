@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from itertools import pairwise
 
-from ..graph import Elements, Graph, shape_text
+from ..graph import Elements, Record, shape_text
 from ..graph import width as columns_of
 from ..graph.table import ascii_text
 from .lanes import Rows, choose_route
@@ -16,7 +16,7 @@ LEFT, RIGHT, UP, DOWN = 1, 2, 4, 8
 _STROKES = dict(zip((3, 12, 9, 10, 5, 6, 11, 7, 13, 14, 15), "─│┐┌┘└┬┴┤├┼"))
 
 
-def terminal(graph: Graph, width: int = 80, ascii: bool = False) -> str:
+def terminal(graph: Record, width: int = 80, ascii: bool = False) -> str:
     """The graph as text, at most ``width`` columns wide.
 
     A graph that is a line with a few branches is drawn: the direct route on one line, its branches above and
@@ -37,7 +37,7 @@ def terminal(graph: Graph, width: int = 80, ascii: bool = False) -> str:
     return "\n".join(_cut(line, width, ascii).rstrip() for line in lines)
 
 
-def _ascii_listing(graph: Graph) -> str:
+def _ascii_listing(graph: Record) -> str:
     """``graph.listing()`` spelled out, its columns still in line."""
     rows = [
         (ascii_text(n.label), n.role if n.op is None or n.text == n.label else f"= {ascii_text(n.text)}", n) for n in graph.nodes
@@ -53,7 +53,7 @@ class _CrowdedError(Exception):
 class _Sheet:
     """A grid of characters on which a plan is drawn."""
 
-    def __init__(self, graph: Graph, plan: Plan, ascii: bool, every_shape: bool, spare: int) -> None:
+    def __init__(self, graph: Record, plan: Plan, ascii: bool, every_shape: bool, spare: int) -> None:
         self.graph, self.plan, self.ascii, self.spare = graph, plan, ascii, spare
         self.left_out = False
         self.text: dict[tuple[int, int], str] = {}

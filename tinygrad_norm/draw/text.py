@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Edge, Elements, Graph, Node, shape_text
+from ..graph import Edge, Elements, Node, Record, shape_text
 from ..graph.elements import number_text
+from ..graph.levels import IN, OUT
 
 LONGEST = 28
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -44,6 +45,7 @@ class Card:
     label: str
     lines: tuple[str, ...]
     whole: str
+    is_port: bool = False
 
 
 def clean(text: str) -> str:
@@ -72,7 +74,7 @@ def _glyph_width(c: str) -> float:
     return 0.8 if ord(c) < 0x2000 else 1.0
 
 
-def common_dtype(graph: Graph) -> str | None:
+def common_dtype(graph: Record) -> str | None:
     """The dtype of all nodes, or None where they differ."""
     found = {n.dtype for n in graph.nodes}
     return found.pop() if len(found) == 1 else None
@@ -84,7 +86,7 @@ def shape_line(node: Node, dtype: str | None) -> str:
     return shape if dtype else f"{shape} {node.dtype}"
 
 
-def cards(graph: Graph, values: bool = False, gradients: Any = None, dtypes: bool = False, scopes: bool = False) -> list[Card]:
+def cards(graph: Record, values: bool = False, gradients: Any = None, dtypes: bool = False, scopes: bool = False) -> list[Card]:
     """One card per node.
 
     values:     add up to four of its values
@@ -100,6 +102,16 @@ def cards(graph: Graph, values: bool = False, gradients: Any = None, dtypes: boo
     made = []
     for node in graph.nodes:
         label, text = clean(node.label), clean(node.text)
+        if node.op in (IN, OUT):
+            made.append(
+                Card(
+                    shorten(label, 18),
+                    (),
+                    f"{label}, {'comes in' if node.op == IN else 'leaves'}, {shape_text(node.shape)}",
+                    True,
+                )
+            )
+            continue
         lines = [] if text in ("", label) else [text]
         if not (numbers and dtype):
             lines.append(node.dtype if numbers else shape_line(node, dtype))
@@ -137,10 +149,10 @@ def norm(array: Any) -> float:
 
 def edge_label(edge: Edge) -> str:
     """The local rule as it stands on an arrow; nothing for a bare ×1."""
-    return "" if edge.rule == "×1" else shorten(clean(edge.rule), 18)
+    return "" if edge.rule in ("×1", "×…") else shorten(clean(edge.rule), 18)
 
 
-def edge_words(graph: Graph, edge: Edge) -> str:
+def edge_words(graph: Record, edge: Edge) -> str:
     """An edge in a few words: ``rstd to x̂: ×c, summed``."""
     ends = f"{clean(graph.nodes[edge.source].label)} to {clean(graph.nodes[edge.target].label)}"
     into = "rearranged" if graph.nodes[edge.target].op != "fold" else "through all that is in the box"

@@ -6,12 +6,12 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from ..graph import Graph
+from ..graph import Record
+from .compose import Picture, compose, label_size, line_widths
 from .geometry import Box, Layout, Line, Size
-from .svg import Picture, compose, label_size, line_widths
 
 
-def twin_picture(picture: Picture, twin: Graph, cotangent: Any) -> Picture:
+def twin_picture(picture: Picture, twin: Record, cotangent: Any) -> Picture:
     """The twin on the layout of the other's picture: leaves of one label in one place, the output where it was.
 
     A twin of other parts, or one whose boxes would not fit there, gets a layout of its own.

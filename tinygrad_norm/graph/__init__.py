@@ -3,16 +3,9 @@
 from .elements import Elements, elements
 from .files import Instead
 from .folding import Folded, fold
-from .graph import (
-    REDUCTIONS,
-    Edge,
-    FormatError,
-    Graph,
-    Node,
-    graph,
-    lend_writer,
-)
+from .graph import FormatError, Graph, graph, lend_writer
 from .part import Part
+from .record import REDUCTIONS, Edge, Node, Record, along
 from .replay import replay, replay_all
 from .words import axis_names, pad, shape_text, width
 
@@ -26,6 +19,8 @@ __all__ = [
     "Instead",
     "Node",
     "Part",
+    "Record",
+    "along",
     "axis_names",
     "elements",
     "fold",

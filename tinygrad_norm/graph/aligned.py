@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine import GradientError, Tensor
 from ..engine.arrays import Array
-from .graph import Edge, Graph, Node
+from .record import Edge, Node, Record
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Member:
     """
 
     title: str
-    graph: Graph
+    graph: Record
     place: Mapping[int, int]
     lines: Mapping[int, int | None]
     through: Mapping[int, tuple[int, ...]]
     passed: frozenset[int]
 
 
-class Family(Graph):
+class Family(Record):
     """Several records as one: the nodes of the largest, and what the others have beside it.
 
     members:  each with its place in the whole, in the order given
@@ -41,7 +41,7 @@ class Family(Graph):
     a choice; leaves by name. Gradients and routes are told of the members, not of the family.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph]) -> None:
+    def __init__(self, graphs: Mapping[str, Record]) -> None:
         if len(graphs) < 2:
             raise GradientError("graph: name at least two records to lay beside each other.")
         reference = max(graphs.values(), key=lambda g: len(g.nodes))
@@ -84,7 +84,7 @@ class Family(Graph):
     def gradients(self, grad_output: Any = None) -> dict[int, Array]:
         raise GradientError("graph: a family has no gradients of its own; ask its members' graphs.")
 
-    def _placed(self, g: Graph) -> dict[int, int]:
+    def _placed(self, g: Record) -> dict[int, int]:
         """Where each node of a record stands; what has no counterpart becomes a node of the family."""
         if g is self.reference:
             return {n.id: n.id for n in g.nodes}
@@ -101,7 +101,7 @@ class Family(Graph):
                     self._nodes.append(replace(n, id=len(self._nodes)))
         return place
 
-    def _routed(self, g: Graph, place: Mapping[int, int]) -> dict[int, list[int]]:
+    def _routed(self, g: Record, place: Mapping[int, int]) -> dict[int, list[int]]:
         """The family's edges that each edge of a record goes along; where there are none for it, a new one.
 
         It may go through nodes that the record lacks, but no two tensors may go through one: that would look like a sum.

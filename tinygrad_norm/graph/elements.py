@@ -13,25 +13,22 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..engine import ARRAYS, GradientError, InPlaceError, Tensor, TinygradNormError, describe
 from ..engine.arrays import Array
-from .folding import Folded
-from .graph import Edge, Graph, Node
+from .record import Edge, Node, Record
 from .table import ascii_text
+from .terms import ATOM, POWER, Term
 from .words import NO_GRADIENT, pad, width
-
-if TYPE_CHECKING:
-    from .terms import Term
 
 MOST = 100  # numbers in a picture
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-class Elements(Graph):
+class Elements(Record):
     """Another graph number by number. Nodes and edges are those of the picture; gradients are the graph's own.
 
     whole:   the graph as recorded
@@ -40,9 +37,9 @@ class Elements(Graph):
     Raises ``GradientError`` for more than 100 numbers, or for none.
     """
 
-    def __init__(self, whole: Graph) -> None:
+    def __init__(self, whole: Record) -> None:
         super().__init__(whole.output)
-        self.whole = whole
+        self._whole = whole
         sizes = [t.size for t in whole.tensors]
         if sum(sizes) > MOST:
             raise GradientError(
@@ -54,6 +51,10 @@ class Elements(Graph):
         self.places = [(i, at) for i, t in enumerate(whole.tensors) for at in np.ndindex(t.shape)]
         self._first = np.cumsum([0, *sizes]).tolist()
 
+    @property
+    def whole(self) -> Record:
+        return self._whole
+
     def entries(self, tensor: Tensor) -> list[Node]:
         """The nodes of one recorded tensor, in C order."""
         i = self.whole.node(tensor).id
@@ -61,8 +62,6 @@ class Elements(Graph):
 
     @cached_property
     def nodes(self) -> list[Node]:
-        from .terms import POWER
-
         _, whole_words = self.whole._texts
         words = [entry_word(whole_words[self.whole.tensors[i]], at, self.whole.tensors[i].shape) for i, at in self.places]
         made = []
@@ -148,19 +147,8 @@ class Elements(Graph):
         whole, _ = self.places[self.edges[k].source]
         return self.whole.tensors[whole].requires_grad and self.edges[k].rule != NO_GRADIENT
 
-    def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
-        return self.whole.between(source, target)
-
     def count_routes(self, source: Tensor) -> int:
-        raise _of_whole_tensors("count_routes")
-
-    def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Any:
-        """Raises ``GradientError``: routes are told of whole tensors."""
-        raise _of_whole_tensors("routes")
-
-    def fold(self, depth: int | None = None) -> Graph:
-        """The whole graph, folded."""
-        return self.whole.fold(depth)
+        raise of_whole_tensors("count_routes")
 
     @property
     def note(self) -> str:
@@ -195,14 +183,12 @@ class Elements(Graph):
         return "\n".join(lines)
 
 
-def elements(graph: Graph) -> Elements:
-    """The graph number by number: at most 100 of them, else ``GradientError``. Of a folded graph, its whole."""
-    if isinstance(graph, Elements):
-        return graph
-    return Elements(graph.whole if isinstance(graph, Folded) else graph)
+def elements(record: Record) -> Elements:
+    """A record number by number: at most 100 of them, else ``GradientError``. Of a folded one, its whole."""
+    return record if isinstance(record, Elements) else Elements(record.whole)
 
 
-def _of_whole_tensors(asked: str) -> GradientError:
+def of_whole_tensors(asked: str) -> GradientError:
     return GradientError(f"{asked}: routes are told of whole tensors, and here every node is one number. Ask .whole.{asked}(x).")
 
 
@@ -230,8 +216,6 @@ def subscript(at: tuple[int, ...], shape: tuple[int, ...]) -> str:
 
 def entry_word(word: Term, at: tuple[int, ...], shape: tuple[int, ...]) -> Term:
     """What formulas call an entry of what they call ``word``: ``c₁₂``, ``σ₁²``, ``(x̂·γ)₁``; the same where there is only one."""
-    from .terms import ATOM, POWER, Term
-
     mark = subscript(at, shape)
     if not mark:
         return word

@@ -1,43 +1,69 @@
-"""A graph at a coarser level: what was recorded in one scope becomes one box.
-
-A box is a stretch of the record, so the folded graph has no cycle: a scope that another one interrupts becomes two boxes.
-"""
+"""A graph at a coarser level: boxes that are closed, at the borders that its author drew, are one node each."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..engine import GradientError, Tensor, describe
 from ..engine.arrays import Array
 from ..engine.shapes import number
-from .graph import Edge, Graph, Node
-from .words import NO_GRADIENT, scope_title
+from .boxes import Box
+from .record import Edge, Node, Record
+from .tree import Tree
+from .words import NO_GRADIENT, is_automatic, sign_of
 
-_FORMS = ("reshape", "transpose", "broadcast_to", "astype")
-MOST = 25  # boxes in a picture before it is folded unasked
+MOST = 25  # nodes in a picture before it is folded unasked
 
 
-class Folded(Graph):
-    """Another graph with some of its nodes in boxes. Nodes and edges are those of the picture; gradients are the graph's own.
+@dataclass
+class Unit:
+    """What is one node: a box, an operation or a leaf; the box it stands in, and the ids of all that it stands for."""
+
+    box: Box | None
+    id: int
+    frame: Box
+    members: list[int] = field(default_factory=list)
+
+
+class Folded(Record):
+    """Another graph with some of its operations in boxes. Nodes and edges are those of the picture; gradients are the graph's own.
 
     whole:    the graph as recorded
-    members:  for each node of the picture, the ids of the nodes it stands for
-    unasked:  whether it was folded because it is large
+    tree:     all its boxes
+    opened:   those whose inside is shown; what stands in none is inside the root
+    units:    what each node is
+    unasked:  whether it was folded because it is large; then ``asked`` and ``kept`` are the boxes that are to be open or closed
     """
 
     def __init__(
-        self, whole: Graph, key: Callable[[Node], Hashable | None], unasked: bool = False, with_leaves: bool = False
+        self,
+        tree: Tree,
+        opened: Collection[Box] = (),
+        unasked: bool = False,
+        leaves_inside: bool = False,
+        asked: Collection[Box] = (),
+        kept: Collection[Box] = (),
     ) -> None:
-        self.output, self.tensors = whole.output, whole.tensors
-        self.whole, self.unasked = whole, unasked
-        self.members, self._keys = _boxes(whole, key, with_leaves)
-        self.box = {i: k for k, members in enumerate(self.members) for i in members}
+        self._whole, self.tree, self.unasked = tree.record, tree, unasked
+        self.output, self.tensors = tree.record.output, tree.record.tensors
+        self.opened = frozenset(b for b in opened if b.openable)
+        self.asked, self.kept = asked, kept
+        self.leaves_inside = leaves_inside or bool(self.opened)
+        self.units, self.box = _units(tree, self.opened, self.leaves_inside)
+
+    @property
+    def whole(self) -> Record:
+        return self._whole
+
+    @property
+    def members(self) -> list[tuple[int, ...]]:
+        """For each node, the ids of those it stands for."""
+        return [tuple(sorted(u.members)) for u in self.units]
 
     @cached_property
     def ids(self) -> dict[Tensor, int]:
@@ -49,42 +75,21 @@ class Folded(Graph):
 
     @cached_property
     def nodes(self) -> list[Node]:
-        return [self._node(k, members) for k, members in enumerate(self.members)]
+        return [self._node(k, u) for k, u in enumerate(self.units)]
 
-    def _node(self, k: int, members: tuple[int, ...]) -> Node:
-        old = [self.whole.nodes[i] for i in members]
-        last = self.whole.nodes[self._outlet(k)]
-        key = self._keys[k]
-        scope = key[0] if isinstance(key, tuple) else ()  # see _entered
-        computed = [n for n in old if n.op is not None]
-        work = sum(n.op not in _FORMS for n in computed)
-        if len(old) == 1 and (not scope or self._recorded[id(scope[-1])] > work):  # what a layer does between the layers in it
-            return replace(last, id=k)
-        leaving = self._leaving[k]
-        roles = {self.whole.nodes[i].role for i in leaving}
-        role = "output" if any(n.role == "output" for n in old) else roles.pop() if len(roles) == 1 else "value"
-        name = scope_title(scope[-1]) if scope else f"{len(computed)} operation{'s' if len(computed) > 1 else ''}"
-        made = [self.whole.nodes[i].label for i in leaving]
-        text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
-        return Node(k, name, name, "fold", text, last.shape, last.dtype, last.scope, role, last.tensor)
-
-    @cached_property
-    def _recorded(self) -> Counter[int]:
-        """How many operations were recorded in each entering of a scope, not counting those that only change a form."""
-        return Counter(id(s) for t in self.tensors if t.op is not None and t.op.name not in _FORMS for s in t.scope)
+    def _node(self, k: int, unit: Unit) -> Node:
+        if unit.box is None:
+            return plain(self.whole.nodes[unit.id], k)
+        return box_node(self.whole, unit.box, k, self._leaving[k], unit.frame if unit.frame in self.opened else None)
 
     @cached_property
     def _leaving(self) -> list[list[int]]:
-        """For each box, the ids of the tensors that others use."""
-        found: list[set[int]] = [set() for _ in self.members]
+        """For each node, the ids of the tensors that others use."""
+        found: list[set[int]] = [set() for _ in self.units]
         for e in self.whole.edges:
             if self.box[e.source] != self.box[e.target]:
                 found[self.box[e.source]].add(e.source)
-        return [sorted(f) or [members[-1]] for f, members in zip(found, self.members)]
-
-    def _outlet(self, k: int) -> int:
-        """The tensor a box is for: the only one that leaves it, or its last."""
-        return self._leaving[k][0] if len(self._leaving[k]) == 1 else self.members[k][-1]
+        return [sorted(f) or [max(u.members)] for f, u in zip(found, self.units)]
 
     @cached_property
     def edges(self) -> list[Edge]:
@@ -97,13 +102,15 @@ class Folded(Graph):
         found: dict[tuple[int, int, int], tuple[Edge, list[int]]] = {}
         for k, e in enumerate(self.whole.edges):
             source, target = self.box[e.source], self.box[e.target]
-            if source == target:
+            if source == target or self.tree.apart(e.source, e.target):
                 continue
-            single = len(self.members[target]) == 1
-            rule = e.rule if single else ""
-            edge = Edge(source, target, e.position, rule, e.summed and single)
-            found.setdefault((e.source, target, e.position if single else -1), (edge, []))[1].append(k)
+            unit = self.units[target]
+            single = unit.box is None or len(unit.members) == 1
+            edge = Edge(source, target, e.position, e.rule if single else "", e.summed and single)
+            key = (self.tree.resolved(e.source), target, e.position if single else -1)
+            found.setdefault(key, (edge, []))[1].append(k)
         for key, (edge, stands_for) in found.items():
+            stands_for[:] = of_one_source(self.whole, self.tree, stands_for)
             if all(self.whole.edges[k].rule == NO_GRADIENT for k in stands_for):
                 found[key] = (replace(edge, rule=NO_GRADIENT), stands_for)
         return sorted(found.values(), key=lambda p: (p[0].target, p[0].position, p[0].source))
@@ -111,20 +118,19 @@ class Folded(Graph):
     def gradients(self, grad_output: Any = None) -> dict[int, Array]:
         """By box: the gradient of what leaves it."""
         found = self.whole.gradients(grad_output)
-        outlets = {k: self._outlet(k) for k in range(len(self.members))}
+        outlets = {k: outlet(u.box is None, self._leaving[k], u.id) for k, u in enumerate(self.units)}
         return {k: found[i] for k, i in outlets.items() if i in found}
 
     def shares(self, grad_output: Any = None) -> dict[int, Array]:
         parts = self.whole.shares(grad_output)
-        found: dict[int, Array] = {}
-        for k, (_, stands_for) in enumerate(self._passages):
-            mine = [parts[i] for i in stands_for if i in parts]
-            if mine:
-                found[k] = np.sum(mine, axis=0)
-        return found
+        return {k: s for k, (_, ways) in enumerate(self._passages) if (s := added(parts, ways)) is not None}
 
     def passing(self, k: int) -> Node:
         return self.whole.passing(self._passages[k][1][0])
+
+    def stands_for(self, k: int) -> list[int]:
+        """The edges of the whole that edge number ``k`` stands for."""
+        return self._passages[k][1]
 
     def outlets(self, i: int) -> list[Node]:
         return [self.whole.nodes[j] for j in self._leaving[i]]
@@ -135,121 +141,242 @@ class Folded(Graph):
     def passes(self, k: int) -> bool:
         return any(self.whole.passes(i) for i in self._passages[k][1])
 
-    def fold(self, depth: int | None = None) -> Graph:
-        return fold(self.whole, depth)
-
     def count_routes(self, source: Tensor) -> int:
         return self.whole.count_routes(source)
-
-    def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Any:
-        """Those of the whole graph: a box hides what tells them apart."""
-        return self.whole.routes(source, grad_output, limit)
-
-    def between(self, source: Tensor | str, target: Tensor | str) -> Graph:
-        return self.whole.between(source, target)
 
     @property
     def note(self) -> str:
         """``96 operations in 12 boxes``; and how to see them all."""
-        computed = [[i for i in m if self.whole.nodes[i].op is not None] for m in self.members]
-        boxes = [m for m in computed if m]
-        inside = any(0 < len(c) < len(m) for c, m in zip(computed, self.members))
-        said = f"{sum(map(len, boxes)):,} operations in {len(boxes)} box{'es' if len(boxes) > 1 else ''}"
-        said += ", with what only they use" if inside else ""
+        boxes = [u.box for u in self.units if u.box is not None]
+        alone = sum(u.box is None and self.whole.nodes[u.id].op is not None for u in self.units)
+        inside = {i for b in boxes for i in b.ids}
+        held = {i for u in self.units for i in u.members if u.box is not None and self.whole.nodes[i].op is None}
+        total = sum(n.op is not None for n in self.whole.nodes)
+        said = f"{len(inside):,} operation{'s' * (len(inside) != 1)} in {len(boxes)} box{'es' * (len(boxes) != 1)}"
+        if not boxes:
+            said = f"{total:,} operations"
+        elif alone:
+            said += f", {alone} beside {'them' if len(boxes) > 1 else 'it'}"
+        said += ", with what only they use" if held else ""
+        for b in sorted(self.opened, key=lambda b: b.path):
+            said += f"; {b.title()}: one of them is drawn" if b.times > 1 else ""
+        for b in (*boxes, *self.opened):
+            said += f"; {b.title()}: {b.note}" if b.note else ""
         return said + ("; fold=False (--whole) shows each" if self.unasked else "")
 
 
-def fold(graph: Graph, depth: int | None = None) -> Graph:
-    """The graph with scopes as boxes.
-
-    depth:  0: all that was computed is one box; 1: the outermost scopes; 2: those in them; …; None: as deep as fits in
-            a picture of 25 boxes, and the graph itself if that fits
-    """
-    if depth is None:
-        return _fitting(graph)
-    depth = number("fold", "depth", depth, 0, whole=True)
-    if depth == 0:
-        return Folded(graph, lambda n: None if n.op is None else "all")
-    return _at_depth(graph, depth)
-
-
-def _at_depth(graph: Graph, depth: int, unasked: bool = False, with_leaves: bool = False) -> Folded:
-    return Folded(graph, lambda n: _entered(n.scope[:depth]) if n.op is not None else None, unasked, with_leaves)
+def box_node(whole: Record, box: Box, k: int, leaving: Sequence[int], within: Box | None) -> Node:
+    """A closed box as a node, called as its author called it; its text is what leaves it."""
+    last = whole.nodes[outlet(False, leaving, leaving[-1])]
+    roles = {whole.nodes[i].role for i in leaving}
+    mine = set(box.ids)
+    role = "output" if len(whole.nodes) - 1 in mine else roles.pop() if len(roles) == 1 else "value"
+    made = [whole.nodes[i].label for i in leaving if i in mine and not is_automatic(whole.nodes[i].label)]
+    if not made and not box.kind:  # a call of a function: what it is given
+        used = dict.fromkeys(x for i in box.stretches[0] for x in whole.tensors[i].inputs if isinstance(x, Tensor))
+        made = [x.name for x in used if x.op is None and x.name and x is not whole.main_input]
+    text = ", ".join(made[:3]) + (", …" if len(made) > 3 else "")
+    name = box.title(within)
+    return Node(k, name, name, "fold", text, last.shape, last.dtype, box.scope, role, last.tensor)
 
 
-def _entered(scope: tuple[str, ...]) -> tuple[tuple[str, ...], int] | None:
-    """One entering of a scope: a layer that is called twice is two boxes."""
-    return (scope, id(scope[-1])) if scope else None
+def plain(node: Node, k: int) -> Node:
+    """The node with number ``k``, without names that nobody gave: an operation is called by its sign."""
+    label = node.label
+    if is_automatic(label) and not node.tensor.name:
+        label = sign_of(node.op) if node.op is not None else _constant(node)
+    operand = label if label != node.label else node.operand
+    return replace(node, id=k, label=label, operand=operand, text="" if is_automatic(node.text) else node.text)
 
 
-def _fitting(graph: Graph) -> Graph:
-    """The deepest fold that fits in a picture; where only a box or two would be left of it, with their own leaves inside."""
-    if len(graph.tensors) <= MOST:
-        return graph
-    deepest = max(len(n.scope) for n in graph.nodes)
-    for with_leaves in (False, True):
-        for depth in range(deepest, 0, -1):
-            folded = _at_depth(graph, depth, True, with_leaves)
-            if len(folded.nodes) <= MOST and _boxes_in(folded) > 3:
-                return folded
-    return in_runs(graph)
+def _constant(node: Node) -> str:
+    """A leaf without a name: the number that all its entries are, or its role."""
+    data = node.tensor._data
+    same = data.size and data.dtype.kind in "biuf" and bool((data == data.flat[0]).all())
+    return f"{data.flat[0]:g}" if same else node.role
 
 
-def _boxes_in(folded: Folded) -> int:
-    return sum(n.op is not None for n in folded.nodes)
+def outlet(single: bool, leaving: Sequence[int], own: int) -> int:
+    """The tensor a node is for: itself, or of a box the only one that leaves it, or its last."""
+    return own if single else leaving[-1]
 
 
-def in_runs(graph: Graph) -> Folded:
-    """The record in at most 20 stretches of equal length, where its scopes do not tell it apart."""
-    computed = [n.id for n in graph.nodes if n.op is not None]
-    long = -(-len(computed) // min(20, len(computed)))
-    stretch = {i: k // long for k, i in enumerate(computed)}
-    return Folded(graph, lambda n: stretch.get(n.id), True, True)
+def of_one_source(whole: Record, tree: Tree, edges: list[int]) -> list[int]:
+    """Those of some edges that hand on one tensor: what is drawn, where siblings in a row are not all drawn."""
+    sources = {whole.edges[k].source for k in edges}
+    if len(sources) == 1:
+        return edges
+    drawn = [i for i in sources if i not in tree.twin]
+    chosen = drawn[0] if drawn else max(sources)
+    return [k for k in edges if whole.edges[k].source == chosen]
 
 
-def _boxes(
-    graph: Graph, key: Callable[[Node], Hashable | None], with_leaves: bool
-) -> tuple[list[tuple[int, ...]], list[Hashable | None]]:
-    """Stretches of operations with one key, and each other node by itself, in birth order; with their keys.
+def added(parts: dict[int, Array], ways: Iterable[int]) -> Array | None:
+    """The sum of the shares of some edges, if any has one."""
+    mine = [parts[i] for i in ways if i in parts]
+    return np.sum(mine, axis=0) if mine else None
 
-    A parameter in another shape goes with what first uses it; ``with_leaves``, a leaf goes with the only box that does.
-    """
-    first_use: dict[int, int] = {}
-    uses: dict[int, list[int]] = {}
-    of_the_input = {graph.ids[graph.main_input]}
-    for e in graph.edges:  # edges come in their targets' birth order
-        first_use.setdefault(e.source, e.target)
-        uses.setdefault(e.source, []).append(e.target)
-        if e.source in of_the_input:
-            of_the_input.add(e.target)
-    members: list[list[int]] = []
-    keys: list[Hashable | None] = []
-    current: int | None = None
-    box: dict[int, int] = {}
-    waiting: list[int] = []
-    for n in graph.nodes:
-        form = n.op in _FORMS and n.id in first_use
-        if (form or (with_leaves and n.op is None)) and n.id not in of_the_input:
-            waiting.append(n.id)
+
+def _units(tree: Tree, opened: Collection[Box], leaves_inside: bool) -> tuple[list[Unit], dict[int, int]]:
+    """What is one node each, sources first; and for each recorded node which of them."""
+    record = tree.record
+    computed: list[Unit] = []
+
+    def walk(box: Box) -> None:
+        for p in box.parts:
+            if isinstance(p, Box) and p in opened:
+                walk(p)
+            elif isinstance(p, Box):
+                computed.append(Unit(p, p.ids[-1], box, list(p.ids)))
+            else:
+                computed.append(Unit(None, p, box, [p]))
+
+    walk(tree.root)
+    of = {i: u for u in computed for i in u.members}
+    for i, t in enumerate(record.tensors):
+        if t.op is not None and i not in of:
+            of[i] = of[tree.resolved(i)]
+            of[i].members.append(i)
+    users: dict[int, list[Unit]] = {}
+    for e in record.edges:
+        if record.tensors[e.source].op is None:
+            users.setdefault(e.source, []).append(of[e.target])
+    leaves: list[Unit] = []
+    for i, t in enumerate(record.tensors):
+        if t.op is not None or i in tree.twin:
             continue
-        k = key(n)
-        if n.op is None or current is None or k is None or keys[current] != k:
-            members.append([])
-            keys.append(k)
-            current = current if n.op is None else len(members) - 1
-        box[n.id] = len(members) - 1 if n.op is None or current is None else current
-        members[box[n.id]].append(n.id)
-    for i in reversed(waiting):
-        user = first_use[i]
-        alone = key(graph.nodes[user]) is None
-        if graph.nodes[i].op is None:
-            alone = len({box[u] for u in uses[i]}) > 1 or keys[box[user]] is None
-        if alone:
-            members.append([i])
-            keys.append(key(graph.nodes[i]))
-            box[i] = len(members) - 1
+        mine = {id(u): u for u in users.get(i, [])}
+        only = next(iter(mine.values())) if len(mine) == 1 else None
+        if only is not None and only.box is not None and t is not record.main_input and (leaves_inside or only.box.kind):
+            of[i] = only
+            only.members.append(i)
         else:
-            box[i] = box[user]
-            members[box[user]].append(i)
-    order = sorted(range(len(members)), key=lambda b: max(members[b]))
-    return [tuple(sorted(members[b])) for b in order], [keys[b] for b in order]
+            of[i] = Unit(None, i, _around(tree, [u.frame for u in mine.values()]), [i])
+            leaves.append(of[i])
+    for i in tree.twin:
+        if i not in of:  # a leaf of a sibling that is not drawn
+            of[i] = of[tree.resolved(i)]
+            of[i].members.append(i)
+    units: list[Unit] = []
+    waiting = leaves[::-1]
+    for u in computed:
+        last = max(u.box.ids) if u.box else u.id
+        while waiting and waiting[-1].id < last:
+            units.append(waiting.pop())
+        units.append(u)
+    units += waiting[::-1]
+    place = {id(u): k for k, u in enumerate(units)}
+    return units, {i: place[id(u)] for i, u in of.items()}
+
+
+def _around(tree: Tree, frames: Sequence[Box]) -> Box:
+    """The innermost box around all of some."""
+    ways = [lineage(f) for f in frames] or [[tree.root]]
+    common = tree.root
+    for level in zip(*ways):
+        if any(b is not level[0] for b in level):
+            break
+        common = level[0]
+    return common
+
+
+def lineage(box: Box) -> list[Box]:
+    """The boxes around it from the outside in, and itself."""
+    way = [box]
+    while way[0].around is not None:
+        way.insert(0, way[0].around)
+    return way
+
+
+# Which are open -------------------------------------------------------------------------------------------------
+
+
+def fold(
+    graph: Record, depth: int | None = None, open: str | Iterable[str] = (), keep: str | Iterable[str] = (), most: int = MOST
+) -> Record:
+    """The graph with the calls of its modules and functions, and its scopes, as boxes.
+
+    depth:  0: all that was computed is one box; 1: the outermost boxes; 2: those in them; …; None: folded from the inside
+            until it fits in a picture of 25 nodes, and the graph itself if that fits
+    open:   boxes that are open whatever the depth, by path (``blocks.3.attn``) or name; so are those around them
+    keep:   boxes that stay closed, by path or name
+
+    Raises ``GradientError`` for a box that there is not.
+    """
+    graph = graph.whole
+    wanted, closed = ([open] if isinstance(open, str) else [*open]), ([keep] if isinstance(keep, str) else [*keep])
+    tree = Tree(graph)
+    if depth is None and not wanted and not closed and len(graph.tensors) <= most and not tree.has_modules:
+        return graph
+    asked = {b for name in wanted for b in _named(tree, name)}
+    kept = {b for name in closed for b in _named(tree, name)}
+    asked = {around for b in asked for around in lineage(b)} - kept
+    if depth is None:
+        return _fitting(tree, asked, kept, most)
+    depth = number("fold", "depth", depth, 0, whole=True)
+    if depth == 0 and not asked:
+        return Folded(_as_one(tree))
+    return Folded(tree, _opened(tree, lambda b, level: b in asked or level < depth, kept))
+
+
+def _named(tree: Tree, name: Any) -> list[Box]:
+    found = tree.named(name) if isinstance(name, str) else []
+    if not found:
+        known = ", ".join(list(tree.boxes)[:20]) or "none: only calls of modules and functions, and tn.scope, make boxes"
+        raise GradientError(f"fold: there is no box {describe(name)}. Boxes: {known}{', …' if len(tree.boxes) > 20 else ''}.")
+    return found
+
+
+def _opened(tree: Tree, wanted: Callable[[Box, int], bool], kept: Collection[Box]) -> set[Box]:
+    """The boxes that are open: those wanted, asked for with how deep they are, as far as those around them are open, too."""
+    found: set[Box] = set()
+
+    def walk(box: Box, level: int) -> None:
+        for b in box.boxes:
+            if b not in kept and wanted(b, level):
+                found.add(b)
+                walk(b, level + 1)
+
+    walk(tree.root, 1)
+    return found
+
+
+def _fitting(tree: Tree, asked: Collection[Box], kept: Collection[Box], most: int) -> Folded:
+    """The most open that fits; where nothing does, all is closed that was not asked for."""
+    folded = Folded(tree)
+    for folded in _closing(tree, asked, kept):
+        if len(folded.units) <= most:
+            break
+    return folded
+
+
+def _closing(tree: Tree, asked: Collection[Box], kept: Collection[Box]) -> Iterator[Folded]:
+    """Closed from the inside, a level of boxes after the other. Leaves are inside what uses them where they would be more than the boxes."""
+    before: set[Box] | None = None
+    for height in range(tree.root.height + 2):
+        least = height if height <= tree.root.height else 10**6
+        opened = _opened(tree, lambda b, level: b.rank > least or b in asked, kept)  # noqa: B023
+        if opened != before:
+            folded = Folded(tree, opened, True, False, asked, kept)
+            boxes = sum(u.box is not None for u in folded.units)
+            leaves = sum(u.box is None and tree.record.tensors[u.id].op is None for u in folded.units)
+            yield folded if leaves <= boxes else Folded(tree, opened, True, True, asked, kept)
+        before = opened
+
+
+def closing(folded: Folded) -> Iterator[Folded]:
+    """The same with more and more closed, from the inside; what was asked for stays open."""
+    yield from _closing(folded.tree, folded.asked, folded.kept)
+
+
+def _as_one(tree: Tree) -> Tree:
+    """All that was computed as one box."""
+    one: Tree = object.__new__(Tree)
+    one.__dict__.update(vars(tree))
+    root = tree.root
+    name = root.name or "all"
+    inside = Box(name, root.kind, "all", root.parts, root.scope, 1, root.stretches)
+    one.root = Box("", "", "", (inside,), (), 1, root.stretches)
+    one.twin = {}
+    one.place = {}
+    return one

@@ -1,26 +1,42 @@
-"""What a notebook shows of a graph. It never raises: a cell must not fail because of a picture."""
+"""What a notebook shows of a result. It never raises: a cell must not fail because of a picture.
+
+The views are lent by the drawing room: a kind of result by its name, and what it looks like as one piece of HTML without scripts.
+"""
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from .graph import Graph
+from ..loans import open_lenders
+
+_VIEWS: dict[str, Callable[..., str]] = {}
 
 
-def bundle(graph: Graph) -> dict[str, str]:
-    """Text and picture; one that cannot be made says why in its place."""
+def lend_view(kind: str, view: Callable[..., str]) -> None:
+    """Teach notebooks what a kind of result looks like."""
+    _VIEWS[kind] = view
+
+
+def bundle(what: str, text: Callable[[], str], kind: str, *given: Any) -> dict[str, str]:
+    """Text and HTML; what cannot be made says why in its place.
+
+    what:   what to call it then: "a graph"
+    kind:   the view; ``given`` is what that is of
+    """
     try:
-        text = str(graph)
+        said = text()
+        said.encode()
     except Exception as error:
-        text = f"a graph that cannot be shown: {_words(error)}"
+        said = f"{what} that cannot be shown: {_words(error)}"
     try:
-        picture = graph.to_svg()
+        open_lenders("graph")
+        shown = _VIEWS[kind](*given)
+        shown.encode()
     except Exception as error:
-        picture = _notice(f"a graph that cannot be drawn: {_words(error)}")
-    return {"text/plain": text, "image/svg+xml": picture}
+        shown = f"<p>{escape(f'{what} that cannot be drawn: {_words(error)}')}</p>"
+    return {"text/plain": said, "text/html": shown}
 
 
 def _words(error: Exception) -> str:
@@ -29,15 +45,3 @@ def _words(error: Exception) -> str:
     except Exception:  # its own message is broken, too
         said = type(error).__name__
     return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in said)
-
-
-def _notice(text: str) -> str:
-    """A few lines of text as a picture."""
-    lines = textwrap.wrap(text, 90)
-    wide, high = 9 * max(map(len, lines)) + 24, 20 * len(lines) + 16
-    texts = [f'<text x="12" y="{20 * k + 23}">{escape(line)}</text>' for k, line in enumerate(lines)]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
-        f'font-family="sans-serif" font-size="14" fill="#1a202c"><rect width="{wide}" height="{high}" fill="#ffffff"/>'
-        f"{''.join(texts)}</svg>\n"
-    )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from ..engine import GradientError, Tensor, describe
-from .graph import Graph, Node
+from .record import Node, Record
 
 
-class Part(Graph):
+class Part(Record):
     """What lies on the ways from ``source`` to ``target``, computed again from there, with the other operands as given.
 
     Its leaves are copies: the source, and whatever else these operations use. A gradient of a part is that of its target,
     and does not know how its leaves came about. Raises ``GradientError`` where no way leads from the one to the other.
     """
 
-    def __init__(self, whole: Graph, source: Tensor | str, target: Tensor | str) -> None:
+    def __init__(self, whole: Record, source: Tensor | str, target: Tensor | str) -> None:
         start, end = _find(whole, source), _find(whole, target)
         after, before = {start}, {end}
         for e in whole.edges:  # edges come in their targets' birth order
@@ -30,7 +30,6 @@ class Part(Graph):
         again: dict[Tensor, Tensor] = {}
         for i in sorted(inside | given):
             again[whole.tensors[i]] = _again(whole.nodes[i], again) if i in inside else _leaf(whole.nodes[i])
-        self.whole = whole
         super().__init__(again[whole.tensors[end]], about=again[whole.tensors[start]])
 
 
@@ -47,7 +46,7 @@ def _again(n: Node, again: dict[Tensor, Tensor]) -> Tensor:
     return made.named(n.label) if t.name else made
 
 
-def _find(graph: Graph, wanted: Tensor | str) -> int:
+def _find(graph: Record, wanted: Tensor | str) -> int:
     """The node of a tensor, or the only one of a label; the formula of one will do."""
     if not isinstance(wanted, str):
         return graph._id("between", wanted)

@@ -16,8 +16,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine import Op, Reading, Tensor, between
 from ..engine.arrays import Array
-from .folding import Folded
-from .graph import Graph
+from .notebook import bundle
+from .record import Record
 
 
 class Numbers(NamedTuple):
@@ -37,7 +37,7 @@ class Reads:
             pullback reads; shapes do not count. An input that nothing flows back to has no pullback
     """
 
-    graph: Graph
+    graph: Record
     edges: Mapping[tuple[int, int], tuple[int, ...]]
 
     @cached_property
@@ -98,20 +98,26 @@ class Reads:
         )
         return kept + tensors + (f"; read of what is given: {self._names(self.given)}" if self.given else "")
 
+    def __str__(self) -> str:
+        return self.note
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle("what is read", self.__str__, "reads", self)
+
     def _names(self, ids: tuple[int, ...], most: int = 8) -> str:
         names = [self.graph.nodes[i].label for i in ids]
         more = len(names) - most
         return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def reads(graph: Graph) -> Reads:
+def reads(graph: Record) -> Reads:
     """For each pullback of a graph that a backward pass to all its leaves runs, the values that it reads.
 
     It is the rules that are asked; an op's array kernel computes what its rules say. A rule that will not run over spies,
     because it is not written in operators and ops alone, is taken to read all that it is given.
     Raises as a backward pass does: ``InPlaceError`` for a leaf with new data, ``MissingPullbackError`` for an op without rules.
     """
-    whole = graph.whole if isinstance(graph, Folded) else graph
+    whole = graph.whole
     leaves = {t for t in whole.tensors if t.op is None and t.requires_grad}
     found: dict[tuple[int, int], tuple[int, ...]] = {}
     reached = {whole.output}

@@ -4,17 +4,15 @@ evaluate it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..engine import Op, Tensor
-
-if TYPE_CHECKING:
-    from .graph import Graph
+from .record import Record
 
 Meaning = Callable[..., Any]
 
 
-def replay(graph: Graph, inputs: Mapping[Tensor, Any], meanings: Mapping[str, Meaning] | None = None) -> Any:
+def replay(graph: Record, inputs: Mapping[Tensor, Any], meanings: Mapping[str, Meaning] | None = None) -> Any:
     """Compute a recorded graph again with other leaves, and, if asked, with another meaning of its ops.
 
     inputs:    what stands for which leaf; any other leaf keeps its recorded array

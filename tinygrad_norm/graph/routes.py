@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import ARRAYS, GradientError, Tensor, describe, pull_back
+from ..engine import GradientError, Tensor, describe, pull_back
 from ..engine.arrays import Array
 from ..engine.shapes import number as real
 from ..loans import open_lenders
-from .graph import REDUCTIONS, Edge, Graph
+from .notebook import bundle
+from .record import REDUCTIONS, Edge, Record, along
 from .table import ascii_text, bar, harmless, number, table, to_json
 from .words import NO_GRADIENT, width
 
@@ -44,7 +45,7 @@ class Route:
     share:   its contribution to the source's gradient, of the source's shape
     """
 
-    graph: Graph
+    graph: Record
     letter: str
     title: str
     edges: tuple[Edge, ...]
@@ -89,7 +90,7 @@ class Routes(Sequence[Route]):
     total:   the gradient, from the ordinary backward pass
     """
 
-    def __init__(self, graph: Graph, source: Tensor, cotangent: Array, routes: Sequence[Route], total: Array) -> None:
+    def __init__(self, graph: Record, source: Tensor, cotangent: Array, routes: Sequence[Route], total: Array) -> None:
         self.graph, self.source, self.cotangent, self.total = graph, source, cotangent, total
         self._routes = list(routes)
 
@@ -125,6 +126,17 @@ class Routes(Sequence[Route]):
         taken = tuple((r.letter, r.title, r.norm**2) for r in others)
         gap = scale - kept - sum(e for _, _, e in taken)
         return Energy(scale, kept, taken, gap)
+
+    @classmethod
+    def of(cls, graph: Record, letter: str) -> Route | None:
+        """The route of that letter from the main input, if there is one."""
+        try:
+            return next((r for r in find_routes(graph, graph.main_input) if r.letter == letter), None)
+        except GradientError:
+            return None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle("routes", self.text, "routes", self)
 
     def to_json(self) -> str:
         rows = [
@@ -207,7 +219,7 @@ class Energy:
         return "\n".join(lines)
 
 
-def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> Routes:
+def find_routes(graph: Record, source: Tensor, grad_output: Any = None, limit: int = 64) -> Routes:
     """Walk every route from ``source`` to the output; ``GradientError`` above ``limit`` of them."""
     graph._id("routes", source)
     limit = real("routes", "limit", limit, 0)
@@ -215,9 +227,8 @@ def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> R
         raise GradientError(f"routes: {describe(source)} does not require a gradient, so no route starts there.")
     count = graph.count_routes(source)
     if count > limit:
-        shown = str(count) if count < 10**9 else f"about 10^{len(str(count)) - 1}"
         raise GradientError(
-            f"routes: {shown} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
+            f"routes: {counted(count)} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
         )
     cotangent = graph.cotangent(grad_output)
     total = pull_back({graph.output: cotangent}, [source]).get(source)
@@ -227,14 +238,26 @@ def find_routes(graph: Graph, source: Tensor, grad_output: Any, limit: int) -> R
     return Routes(graph, source, cotangent, routes, np.broadcast_to(total, source.shape))
 
 
-def named_paths(graph: Graph, source: Tensor) -> list[tuple[str, str, tuple[Edge, ...]]]:
+def counted(count: int) -> str:
+    """How many, in words one can say: ``12``, ``over 3 million``, ``over 10²²``."""
+    if count < 1000:
+        return str(count)
+    for size, name in ((10**12, ""), (10**9, "billion"), (10**6, "million"), (1000, "thousand")):
+        if count >= size and name:
+            return f"over {count // size} {name}"
+        if count >= size:
+            break
+    return "over 10" + str(len(str(count)) - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def named_paths(graph: Record, source: Tensor) -> list[tuple[str, str, tuple[Edge, ...]]]:
     """Every route from the source to the output without its numbers: letter, title, edges. Count them first."""
     paths = sorted(_paths(graph, source), key=lambda edges: _order(graph, edges))
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if len(paths) <= 26 else [f"R{i}" for i in range(1, len(paths) + 1)]
     return list(zip(letters, _titles(graph, paths), paths))
 
 
-def _paths(graph: Graph, source: Tensor) -> list[tuple[Edge, ...]]:
+def _paths(graph: Record, source: Tensor) -> list[tuple[Edge, ...]]:
     """All edge sequences from the source to the output, by an explicit stack that keeps to nodes on some route."""
     start, end = graph.ids[source], graph.ids[graph.output]
     incoming: dict[int, list[Edge]] = {}
@@ -254,13 +277,13 @@ def _paths(graph: Graph, source: Tensor) -> list[tuple[Edge, ...]]:
     return paths
 
 
-def _order(graph: Graph, edges: tuple[Edge, ...]) -> tuple[Any, ...]:
+def _order(graph: Record, edges: tuple[Edge, ...]) -> tuple[Any, ...]:
     """Fewest reductions first, then the order in which they were recorded."""
     reductions = [e.target for e in edges if graph.nodes[e.target].op in REDUCTIONS]
     return len(reductions), reductions, len(edges), [(e.target, e.position) for e in edges]
 
 
-def _titles(graph: Graph, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
+def _titles(graph: Record, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
     """Named after the reductions they pass; where that leaves two alike, after what else tells them apart."""
     shared = set.intersection(*({e.target for e in edges} for edges in paths)) if len(paths) > 1 else set()
     titles = [_statistics(graph, edges, shared) for edges in paths]
@@ -276,19 +299,10 @@ def _titles(graph: Graph, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
     return titles
 
 
-def _statistics(graph: Graph, edges: tuple[Edge, ...], shared: set[int]) -> str:
+def _statistics(graph: Record, edges: tuple[Edge, ...], shared: set[int]) -> str:
     """Named after the reductions on it, but for those that every route passes."""
     on_it = [graph.nodes[e.target] for e in edges if e.target not in shared and e.target != len(graph.nodes) - 1]
     passed = [n.label for n in on_it if n.op in REDUCTIONS]
     if len(passed) == 2:
         return f"through the {passed[0]} inside {passed[1]}"
     return f"through {' → '.join(passed)}" if passed else "direct"
-
-
-def along(graph: Graph, edges: Sequence[Edge], cotangent: Any, reading: Any = ARRAYS) -> Any:
-    """Pull a cotangent of the output back along one route: the same rules, one edge after the other."""
-    g = cotangent
-    for e in reversed(edges):
-        node = graph.tensors[e.target]
-        g = reading.pull(node, e.position, g, reading.value(node), reading.operands(node))
-    return np.broadcast_to(g, graph.tensors[edges[0].source].shape) if reading is ARRAYS and edges else g

@@ -118,13 +118,6 @@ def ascii_text(text: str) -> str:
     return "".join(parts)
 
 
-def html_text(text: str) -> str:
-    """For a notebook: the same words in the same columns, escaped."""
-    from html import escape
-
-    return f'<pre style="line-height: 1.25; overflow-x: auto">{escape(harmless(text))}</pre>'
-
-
 def to_json(value: Any, ascii: bool = False) -> str:
     """JSON as the standard has it: what is not finite is null."""
     import json

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from ..engine import Op
 
 SUM, PRODUCT, POWER, ATOM = range(4)
@@ -157,13 +159,32 @@ class Term:
             return Term(f"Σ({words[0]})") if words[0].text else words[0]
         if op.name == "transpose":
             return Term(words[0].whole(ATOM) + "ᵀ" if not words[0].text.endswith("ᵀ") else words[0].text[:-1], ATOM)
+        if op.name == "getitem":
+            return Term(words[0].whole(ATOM) + index_text(params["index"]), ATOM)
         if op.name == "pow":
             return words[0].__pow__(params["n"])
         if op.name in _ARITHMETIC:
             return _ARITHMETIC[op.name](*words)
+        if op.name in ("remainder", "power"):
+            return Term(op.text.format(*(w.whole(ATOM) for w in words), **params), POWER if op.name == "power" else PRODUCT)
         if op.name in _QUESTIONS:
             return words[0]._ask(_QUESTIONS[op.name], words[1])
         return Term(op.text.format(*words, **params), ATOM)
+
+
+def index_text(index: Any) -> str:
+    """An index as it is written: ``[:, :2]``; an array of places is …"""
+    parts = index if isinstance(index, tuple) else (index,)
+    return f"[{', '.join(map(_place, parts))}]"
+
+
+def _place(part: Any) -> str:
+    if isinstance(part, slice):
+        ends = ["" if p is None else str(p) for p in (part.start, part.stop)]
+        return ":".join(ends) + ("" if part.step in (None, 1) else f":{part.step}")
+    if part is Ellipsis or part is None or isinstance(part, (bool, int, np.integer)):
+        return "…" if part is Ellipsis else "None" if part is None else str(part)
+    return "…"
 
 
 _ARITHMETIC: dict[str, Callable[..., Term]] = {

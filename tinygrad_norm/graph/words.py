@@ -6,12 +6,9 @@ import contextlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ..engine import Tensor
-
-if TYPE_CHECKING:
-    from .terms import Term
+from .terms import ATOM, PRODUCT, SUM, Term
 
 NO_GRADIENT = "no gradient"
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
@@ -30,8 +27,6 @@ def scope_title(name: str) -> str:
 
 def word_of(t: Tensor, i: int, formula: Term | None, is_output: bool) -> Term:
     """What other formulas call the tensor: its name, or its own formula while that is short."""
-    from .terms import ATOM, PRODUCT, SUM, Term
-
     text = "" if formula is None else str(formula)
     level = ATOM
     if t.name:
@@ -62,8 +57,6 @@ def local_rule(t: Tensor, position: int, words: Mapping[Tensor, Term]) -> str:
 
     ``""`` where entries only move; ``[softmax]`` where it is no factor, but that operation's own rule.
     """
-    from .terms import PRODUCT, Term
-
     assert t.op is not None
     rule = t.op.pullbacks[position] if t.op.pullbacks else None
     if rule is None:
@@ -102,3 +95,22 @@ def width(text: str) -> int:
 
 def pad(text: str, columns: int) -> str:
     return text + " " * max(0, columns - width(text))
+
+
+_AUTOMATIC = re.compile(r"(?<![A-Za-z_\u0370-\u03ff\u0300-\u036f])t[0-9]+(?![\w\u0300-\u036f])")
+_SIGNS = {"add": "+", "sub": "−", "mul": "·", "div": "÷", "neg": "−", "matmul": "@", "getitem": "[…]", "unbroadcast": "Σ"}
+
+
+def is_automatic(text: str) -> bool:
+    """Whether it calls a tensor t12, because nobody gave it a name."""
+    return _AUTOMATIC.search(text) is not None
+
+
+def sign_of(op: str | None) -> str:
+    """What an operation is called where its operands have no names: ``+``, ``tanh``."""
+    return _SIGNS.get(op or "", (op or "").replace("_", " "))
+
+
+def without_automatic(text: str) -> str:
+    """The text with … in place of what nobody gave a name."""
+    return _AUTOMATIC.sub("…", text)

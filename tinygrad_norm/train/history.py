@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ..graph.notebook import bundle
 from ..graph.table import harmless, number, table, to_json
 from .arguments import several
 from .divergence import Divergence
@@ -75,9 +76,7 @@ class History:
         return f"History({self.name or 'a run'}, {self.steps} steps, {end})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from html import escape
-
-        return {"text/plain": str(self), "text/html": f"<pre>{escape(self.text())}</pre>"}
+        return bundle("a history", self.__str__, "text", self.text)
 
 
 def _measured(measure: str | None, value: float | None) -> str:

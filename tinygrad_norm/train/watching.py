@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import DTypeError, OptionError, Tensor, describe, is_grad_enabled
+from ..graph.notebook import bundle
 from ..graph.table import bar, harmless, number, table, to_json
 from ..nn import Module
 from .arguments import module
@@ -151,9 +152,7 @@ class Watch:
         return f"Watch({self.step + 1} steps, {'on' if self._handles else 'off'})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from html import escape
-
-        return {"text/plain": str(self), "text/html": f"<pre>{escape(str(self))}</pre>"}
+        return bundle("a watch", self.__str__, "text", self.__str__)
 
 
 def _shown(value: float | None) -> str:

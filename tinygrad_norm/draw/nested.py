@@ -1,0 +1,273 @@
+"""Boxes in boxes. Each box's inside is laid out by itself; where one is open, what is around it makes room, no more.
+
+Making room is two rising functions, one of x and one of y: between the sides of an open box they stretch, elsewhere they
+only shift. So what was apart stays apart, what was in line stays in line, and the page does with its own few lines what
+is done here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from ..graph.boxes import Box as Drawn
+from ..graph.levels import IN, OUT, Level
+from ..graph.tree import Tree
+from .compose import Picture, compose
+from .geometry import Box, Line, Point, Size
+from .pen import NOTE, PLAIN, Pen, n, width_of
+from .text import edge_label, edge_words, norm, text_width
+
+PAD, HEAD = 14.0, 26.0  # inside a frame: at its sides, and above for its title
+ROOM, TRACK = 60.0, 9.0  # what a row keeps free at its ends; between lines that go on to the next row
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The inside of one box, with all that is open in it.
+
+    picture:  what is in it, and where, with everything closed
+    boxes, lines:  where it is with what is open
+    children:  by node, where its own inside stands: the offset, and the inside
+    """
+
+    level: Level
+    picture: Picture
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    children: Mapping[int, tuple[Point, Placed]]
+    width: float
+    height: float
+
+
+def place(
+    tree: Tree, box: Drawn, opened: Collection[Drawn], direction: str = "right", limit: float | None = None, **told: Any
+) -> Placed:
+    """Lay out a box and what is open in it, wrapped into rows that are no wider than ``limit``; ``told`` as for ``compose``."""
+    level = Level(tree, box)
+    picture = compose(level, direction=direction, **told)
+    layout = picture.layout
+    inner: dict[int, Placed] = {}
+    for k, item in enumerate(level.items):
+        if isinstance(item, Drawn) and item in opened:
+            inner[k] = place(tree, item, opened, direction, limit and limit - 2 * PAD - ROOM, **told)
+    if not inner:
+        made = Placed(level, picture, layout.boxes, layout.lines, {}, layout.width, layout.height)
+        return wrapped(made, limit) if limit is not None else made
+    sizes = {k: frame_size(p, level.nodes[k].label) for k, p in inner.items()}
+    fx = rising([(layout.boxes[k].left, layout.boxes[k].right, w) for k, (w, _) in sizes.items()])
+    fy = rising([(layout.boxes[k].top, layout.boxes[k].bottom, h) for k, (_, h) in sizes.items()])
+    boxes = []
+    for k, b in enumerate(layout.boxes):
+        w, h = sizes.get(k, (b.w, b.h))
+        boxes.append(Box((fx(b.left) + fx(b.right)) / 2, (fy(b.top) + fy(b.bottom)) / 2, w, h))
+    children = {k: ((boxes[k].left + PAD, boxes[k].top + HEAD), p) for k, p in inner.items()}
+    lines = []
+    for j, (e, line) in enumerate(zip(level.edges, layout.lines)):
+        start, end = _port(level, children, j, e.source, OUT), _port(level, children, j, e.target, IN)
+        lines.append(
+            _moved(line, fx, fy, layout.boxes[e.source], boxes[e.source], layout.boxes[e.target], boxes[e.target], start, end)
+        )
+    made = Placed(level, picture, tuple(boxes), tuple(lines), children, fx(layout.width), fy(layout.height))
+    return wrapped(made, limit) if limit is not None else made
+
+
+def frame_size(inside: Placed, title: str) -> Size:
+    """The room an open box takes."""
+    return max(inside.width, text_width(title, NOTE + 2) * 1.1) + 2 * PAD, inside.height + HEAD + PAD
+
+
+class rising:
+    """A function that shifts, and stretches where something grows: each of (from, to, room) gets at least that room."""
+
+    def __init__(self, grown: Sequence[tuple[float, float, float]]) -> None:
+        marks = sorted({x for a, b, _ in grown for x in (a, b)})
+        self.steps: list[tuple[float, float, float]] = []  # from, to, how much wider
+        for a, b in pairwise(marks):
+            more = max([w / (right - left) for left, right, w in grown if left <= a and b <= right], default=1.0)
+            self.steps.append((a, b, max(more, 1.0) - 1.0))
+
+    def __call__(self, x: float) -> float:
+        return x + sum((min(x, b) - a) * more for a, b, more in self.steps if x > a)
+
+
+def _port(level: Level, children: Mapping[int, tuple[Point, Placed]], k: int, node: int, way: str) -> Point | None:
+    """Where the tensor of an edge comes into an open box, or leaves it; None where the box is closed, or has no such port."""
+    if node not in children:
+        return None
+    (x, y), child = children[node]
+    i = child.level.inside_of.home(level.passing(k).id)
+    ports = child.level.ports if way == IN else child.level.outs
+    if i not in ports:
+        return None
+    at = child.boxes[ports[i]]
+    if child.lines and child.lines[0].upright:
+        return x + at.x, y + (at.top if way == IN else at.bottom)
+    return x + (at.left if way == IN else at.right), y + at.y
+
+
+def _moved(
+    line: Line, fx: rising, fy: rising, source: Box, source_now: Box, target: Box, target_now: Box, start: Point | None, end: Point | None
+) -> Line:  # fmt: skip
+    """A line where there is room now; its ends at the sides of their boxes, or at the height of the ports of open ones."""
+    points = [(fx(x), fy(y)) for x, y in line.points]
+    across = 0 if line.upright else 1
+    for first, was, now, at in ((True, source, source_now, start), (False, target, target_now, end)):
+        old = line.points if first else line.points[::-1]
+        new = points if first else points[::-1]
+        centre, before = (now.x, now.y)[across], (was.x, was.y)[across]
+        level = at[across] if at is not None else centre + old[0][across] - before
+        side = (now.bottom if first else now.top) if line.upright else (now.right if first else now.left)
+        same = 2 if len(old) > 2 and abs(old[1][across] - old[0][across]) < 0.01 else 1
+        moved = [_with(p, across, level) for p in new[:same]]
+        outer = [_with(moved[0], 1 - across, side)] if at is None else [at, _with(moved[0], 1 - across, side)]
+        kept = [*outer, *moved, *new[same:]]
+        points = kept if first else kept[::-1]
+    label = line.label
+    if label is not None:  # as far from its line as it was
+        x, y = fx(label.x), fy(label.y)
+        if line.upright:
+            x = _at(points, 1, y) + label.x - _at(line.points, 1, label.y)
+        else:
+            y = _at(points, 0, x) + label.y - _at(line.points, 0, label.x)
+        label = replace(label, x=x, y=y)
+    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.05]
+    return Line(tuple(apart), line.smooth, label, line.lane, line.upright)
+
+
+def _at(points: Sequence[Point], axis: int, x: float) -> float:
+    """Where a line is, at a place along it."""
+    for p, q in pairwise(points):
+        if p[axis] <= x <= q[axis]:
+            t = (x - p[axis]) / ((q[axis] - p[axis]) or 1.0)
+            return p[1 - axis] + t * (q[1 - axis] - p[1 - axis])
+    return points[-1][1 - axis]
+
+
+def _with(p: Point, axis: int, value: float) -> Point:
+    return (value, p[1]) if axis == 0 else (p[0], value)
+
+
+# Rows -----------------------------------------------------------------------------------------------------------
+
+
+def wrapped(placed: Placed, limit: float) -> Placed:
+    """The same in rows, one under the other, where it is wider than that; cut where nothing stands."""
+    if placed.width <= limit or line_is_upright(placed):
+        return placed
+    cuts = _cuts(placed, limit)
+    if not cuts:
+        return placed
+    starts = [0.0, *cuts]
+    row_of = {k: sum(b.x > c for c in cuts) for k, b in enumerate(placed.boxes)}
+    crossing = [[k for k, line in enumerate(placed.lines) if line.points[0][0] < c < line.points[-1][0]] for c in cuts]
+    tops, y = [], 0.0
+    for r in range(len(starts)):
+        inside = [placed.boxes[k] for k in row_of if row_of[k] == r]
+        labels = [li.label for li in placed.lines if li.label and sum(li.label.x > c for c in cuts) == r]
+        ys = [p[1] for li in placed.lines for p in li.points if sum(p[0] > c for c in cuts) == r]
+        high = min([b.top for b in (*inside, *labels)] + ys)
+        low = max([b.bottom for b in (*inside, *labels)] + ys)
+        tops.append((y - high, y + low - high))
+        y += low - high + 24 + TRACK * (len(crossing[r]) if r < len(cuts) else 0) + 14
+    left = TRACK * (1 + max(len(c) for c in crossing))
+    widths = [b - a for a, b in zip(starts, [*cuts, placed.width])]
+    right = max(widths) + left
+
+    def there(x: float, y: float, r: int) -> Point:
+        return x - starts[r] + left, y + tops[r][0]
+
+    boxes = tuple(
+        replace(b, x=there(b.x, b.y, row_of[k])[0], y=there(b.x, b.y, row_of[k])[1]) for k, b in enumerate(placed.boxes)
+    )
+    lines = []
+    for k, line in enumerate(placed.lines):
+        points: list[Point] = []
+        r = sum(line.points[0][0] > c for c in cuts)
+        for p, q in pairwise((line.points[0], *line.points)):
+            while r < len(cuts) and q[0] > cuts[r]:
+                track = crossing[r].index(k)
+                gutter = tops[r][1] + 24 + TRACK * track
+                out, into = right + 4 + TRACK * track, left - 8 - TRACK * track
+                points += [there(cuts[r], p[1], r), (out, there(0, p[1], r)[1]), (out, gutter), (into, gutter)]
+                r += 1
+                points += [(into, there(0, q[1], r)[1]), there(cuts[r - 1], q[1], r)]
+            points.append(there(*q, r))
+        label = line.label
+        if label:
+            x, y = there(label.x, label.y, sum(label.x > c for c in cuts))
+            label = replace(label, x=x, y=y)
+        lines.append(replace(line, points=tuple(points), label=label))
+    children = {k: (there(x, y, row_of[k]), inside) for k, ((x, y), inside) in placed.children.items()}
+    most = TRACK * max(len(c) for c in crossing)
+    height = max([b.bottom for b in boxes] + [p[1] for line in lines for p in line.points])
+    return replace(placed, boxes=boxes, lines=tuple(lines), children=children, width=right + 4 + most, height=height)
+
+
+def _cuts(placed: Placed, limit: float) -> list[float]:
+    """Where to cut: between columns, each row as long as it may be."""
+    spans = sorted((b.left, b.right) for b in placed.boxes)
+    gaps, end = [], spans[0][1]
+    for a, b in spans[1:]:
+        if a > end + 8:
+            gaps.append(end + 4)
+        end = max(end, b)
+    cuts: list[float] = []
+    start = 0.0
+    room = limit - ROOM
+    while placed.width - start > room:
+        fitting = [g for g in gaps if start < g <= start + room]
+        later = [g for g in gaps if g > start]
+        if not later:
+            break
+        start = fitting[-1] if fitting else later[0]
+        cuts.append(start)
+    return cuts
+
+
+# Drawing ------------------------------------------------------------------------------------------------------
+
+
+def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path: str = "") -> list[str]:
+    """Lines, boxes and open boxes as elements; ``widths`` of lines by the path of the box they are in, and their place there."""
+    level, picture = placed.level, placed.picture
+    drawn = []
+    for k, (_, inside) in placed.children.items():
+        title, note = level.nodes[k].label, inside.level.inside_of.note
+        drawn.append(pen.frame(f"{path}:{k}", placed.boxes[k], f"{title} ({note})" if note else title))
+    for k, (e, line) in enumerate(zip(level.edges, placed.lines)):
+        how: dict[str, Any] = {"summed": e.summed, "stopped": not level.passes(k), "width": widths.get((path, k), PLAIN)}
+        drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), **how))
+    for k, card in enumerate(picture.cards):
+        if k in placed.children:
+            continue
+        node, box = level.nodes[k], placed.boxes[k]
+        if node.op in (IN, OUT):
+            drawn.append(pen.port(card, f"{path}:{k}", box))
+        else:
+            drawn.append(pen.box(card, node.role, f"{path}:{k}", box))
+    for (x, y), inside in placed.children.values():
+        elements = draw(inside, pen, widths, inside.level.inside_of.path)
+        drawn.append(f'<g transform="translate({n(x)} {n(y)})">{"".join(elements)}</g>')
+    return drawn
+
+
+def line_is_upright(placed: Placed) -> bool:
+    return any(line.upright for line in placed.lines)
+
+
+def line_sizes(placed: Placed, cotangent: Any) -> dict[tuple[str, int], float]:
+    """How wide each line is, by what it hands back, in all that is open: as ``line_widths``."""
+    whole = placed.level.whole
+    parts, gradients = whole.shares(cotangent), whole.gradients(cotangent)
+    sizes: dict[tuple[str, int], float] = {}
+    waiting = [(placed, "")]
+    while waiting:
+        here, path = waiting.pop()
+        sizes.update(((path, k), norm(s)) for k, s in here.level.shared(parts, gradients).items())
+        waiting += [(p, p.level.inside_of.path) for _, p in here.children.values()]
+    largest = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
+    return {key: width_of(s, largest) for key, s in sizes.items()}
