@@ -16,6 +16,7 @@ NAMES: dict[str, str] = {
     "draw": "draw",
     "functional": "functional",
     "graph": "graph",
+    "kernel": "compile",
     "nn": "nn",
     "norms": "norms",
     "optim": "optim",

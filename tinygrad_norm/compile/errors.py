@@ -1,0 +1,9 @@
+"""What a kernel cannot be made of."""
+
+from __future__ import annotations
+
+from ..engine import TinygradNormError
+
+
+class KernelError(TinygradNormError, ValueError):
+    """There is no kernel for this; the message names what stands in the way."""
