@@ -151,7 +151,7 @@ LENT = {
 def test_all_loans():
     """Every one, by name: what is opened when first asked for, and what one room does for an earlier one."""
     assert {name: room for room, names in LENT.items() for name in names} == loans.NAMES
-    assert loans.LENDERS == {"graph": ("derive", "draw")}
+    assert loans.LENDERS == {"graph": ("derive", "draw"), "norms": ("compile",)}
 
 
 def test_loans_are_what_the_types_say():

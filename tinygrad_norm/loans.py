@@ -25,8 +25,8 @@ NAMES: dict[str, str] = {
 }
 """The package's names that open a room, or a file, and which."""
 
-LENDERS: dict[str, tuple[str, ...]] = {"graph": ("derive", "draw")}
-"""The rooms that, when imported, teach an earlier one something: graphs to be drawn, and routes to have formulas."""
+LENDERS: dict[str, tuple[str, ...]] = {"graph": ("derive", "draw"), "norms": ("compile",)}
+"""The rooms that, when imported, teach an earlier one something: graphs to be drawn, and routes to have formulas; norms to be compiled."""
 
 _ours = __name__.rpartition(".")[0]
 

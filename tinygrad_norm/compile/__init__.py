@@ -4,8 +4,12 @@
 languages of loops (``numba_writer``, ``c_writer``), ``whole`` in languages of arrays; ``runners`` run it, ``kernel`` is what users hold.
 """
 
+from ..norms.arguments import lend_compiler
 from .asking import kernel
-from .errors import KernelError
+from .errors import KernelError, KernelWarning
 from .kernel import Kernel
+from .twins import twin
 
-__all__ = ["Kernel", "KernelError", "kernel"]
+lend_compiler(twin)
+
+__all__ = ["Kernel", "KernelError", "KernelWarning", "kernel"]

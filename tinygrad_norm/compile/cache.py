@@ -8,10 +8,12 @@ import os
 import platform
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 from ..engine.files import write_whole
+from .errors import KernelWarning
 
 _loaded: dict[str, dict[str, Any]] = {}
 _said: set[str] = set()
@@ -75,8 +77,6 @@ def _from_disk(name: str, text: str) -> dict[str, Any]:
 
 def say(line: str) -> None:
     """Once in a process, to whoever reads warnings."""
-    import warnings
-
     if line not in _said:
         _said.add(line)
-        warnings.warn(line, stacklevel=3)
+        warnings.warn(line, KernelWarning, stacklevel=3)

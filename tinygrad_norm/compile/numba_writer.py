@@ -182,11 +182,11 @@ def sizes(s: Schedule) -> dict[str, tuple[str, int]]:
     return {a: found[a] for a in s.program.axes if a in found}
 
 
-def source(forward: Schedule, backward: Schedule | None, dtype: str, least: float, most: float) -> str:
-    """A module with ``forward`` and ``backward``, compiled when it is imported."""
-    texts = [Numba(s).text() for s in (forward, backward) if s is not None]
-    about = "\n\n".join(lesson(s) for s in (forward, backward) if s is not None)
-    head = _HEAD.format(title=forward.program.title, lesson=about, dtype=dtype, least=least, most=most)
+def source(schedules: Sequence[Schedule], dtype: str, least: float, most: float) -> str:
+    """A module with a function for each schedule, compiled when it is imported."""
+    texts = [Numba(s).text() for s in schedules]
+    about = "\n\n".join(lesson(s) for s in schedules)
+    head = _HEAD.format(title=schedules[0].program.title, lesson=about, dtype=dtype, least=least, most=most)
     used = [name for name in FUNCTIONS if any(f"{name}_(" in t for t in texts)]
     if any(n in used for n in ("tanh", "sigmoid", "softplus")) and "exp" not in used:
         used.insert(0, "exp")

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,10 +47,16 @@ class NumbaRunner:
 
     def __init__(self, forward: Schedule, backward: Schedule | None, dtype: str) -> None:
         self.f, self.b, self.dtype = forward, backward, np.dtype(dtype)
-        made = module(numba_writer.source(forward, backward, dtype, *ENDS[dtype]))
-        self.forward_ = made["forward"]
-        self.backward_ = made.get("backward")
         self._plans: dict[Any, _Plan] = {}
+
+    @cached_property
+    def forward_(self) -> Any:
+        return module(numba_writer.source([self.f], self.dtype.name, *ENDS[self.dtype.name]))["forward"]
+
+    @cached_property
+    def backward_(self) -> Any:
+        assert self.b is not None
+        return module(numba_writer.source([self.b], self.dtype.name, *ENDS[self.dtype.name]))["backward"]
 
     def _plan(self, s: Schedule, sizes: tuple[tuple[str, int], ...]) -> _Plan:
         """The shapes in which arrays are read and written, for these sizes."""

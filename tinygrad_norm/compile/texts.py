@@ -17,5 +17,5 @@ def text(program: Program, forward: Schedule, backward: Schedule | None, languag
     if language == "numpy":
         return whole.source(program)
     if language == "numba":
-        return numba_writer.source(forward, backward, "float32", *ENDS["float32"])
+        return numba_writer.source([s for s in (forward, backward) if s is not None], "float32", *ENDS["float32"])
     raise KernelError(f"kernel: there is no source in {describe(language)}; there is {', '.join(LANGUAGES)}.")
