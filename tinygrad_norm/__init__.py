@@ -149,6 +149,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "keep_pages",
+    "kernel",
     "learn",
     "linspace",
     "load",

@@ -16,6 +16,7 @@ NAMES: dict[str, str] = {
     "draw": "draw",
     "functional": "functional",
     "graph": "graph",
+    "kernel": "compile",
     "learn": "learn",
     "nn": "nn",
     "norms": "norms",
@@ -26,8 +27,8 @@ NAMES: dict[str, str] = {
 }
 """The package's names that open a room, or a file, and which."""
 
-LENDERS: dict[str, tuple[str, ...]] = {"graph": ("compile", "derive", "draw")}
-"""The rooms that, when imported, teach an earlier one something: graphs to be drawn and written for elsewhere, and routes to have formulas."""
+LENDERS: dict[str, tuple[str, ...]] = {"graph": ("compile", "derive", "draw"), "norms": ("compile",)}
+"""The rooms that, when imported, teach an earlier one something: graphs to be drawn and written for elsewhere, and routes to have formulas; norms to be compiled."""
 
 _ours = __name__.rpartition(".")[0]
 

@@ -261,7 +261,7 @@ def test_norms_that_cannot_be_derived_name_theirs(name, op, file):
         (lambda: derive(lambda x: 3, inputs=X), tn.GradientError, "must compute one tensor"),
         (lambda: tn.derive("layer_norm", foo=1), tn.TinygradNormError, "no option foo"),
         (lambda: tn.derive("nope"), KeyError, "no 'nope'"),
-        (lambda: tn.derive("layer_norm", backward="guess"), OptionError, '"recorded" or "analytic"'),
+        (lambda: tn.derive("layer_norm", backward="guess"), OptionError, '"recorded", "analytic" or "compiled"'),
         (lambda: tn.derive("layer_norm").equals(3), DerivationError, "expected a derivation or a function"),
         (lambda: tn.derive("layer_norm").equals(lambda a: a), DerivationError, "asks for a"),
         (lambda: tn.derive("layer_norm").equals(lambda dy: dy.data), DerivationError, "must compute one tensor"),

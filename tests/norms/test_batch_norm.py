@@ -439,7 +439,7 @@ ONE, TWO = np.ones(3), np.ones(2)
         (lambda: F.batch_norm(X, weight=np.ones((3, 1)), training=True), tn.ShapeError, r"weight \(3, 1\).*must be \(3,\)"),
         (lambda: F.batch_norm(X, bias=TWO, training=True), tn.ShapeError, r"bias \(2,\)"),
         (lambda: F.batch_norm(np.ones((4, 3), int)), tn.DTypeError, "int64.*Cast first"),
-        (lambda: F.batch_norm(X, training=True, backward="fused"), ValueError, '"recorded" or "analytic"'),
+        (lambda: F.batch_norm(X, training=True, backward="fused"), ValueError, '"recorded", "analytic" or "compiled"'),
         (lambda: F.batch_norm(X, ONE.copy(), ONE.copy(), training=True, momentum_of="both"), ValueError, '"new".*"old"'),
     ],
 )

@@ -265,7 +265,7 @@ def test_messages():
     for wrong in ({"rmax": 0.5}, {"dmax": -1.0}, {"rmax": np.nan}):
         with pytest.raises(ValueError, match=r"(rmax|dmax)=.*; it is a number from (1|0) on"):
             F.batch_renorm(x, **wrong)
-    with pytest.raises(ValueError, match='"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match='"recorded", "analytic" or "compiled"'):
         F.batch_renorm(x, np.zeros(3), np.ones(3), training=True, backward="fused")
 
 

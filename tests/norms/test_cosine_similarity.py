@@ -144,5 +144,5 @@ def test_what_bad_input_is_told():
         F.cosine_similarity(a, a, (0, 1))
     with pytest.raises(tn.DTypeError, match=r"cosine_similarity: x2 \(3,\) int64"):
         F.cosine_similarity(a, np.arange(3))
-    with pytest.raises(ValueError, match=r'"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match=r'"recorded", "analytic" or "compiled"'):
         F.cosine_similarity(a, a, backward="fused")

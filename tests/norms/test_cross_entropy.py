@@ -212,5 +212,5 @@ def test_what_bad_input_is_told(backward):
         F.cross_entropy(z, [0, 1, 2], label_smoothing=1.5, backward=backward)
     with pytest.raises(TypeError, match="positional"):  # PyTorch's fourth is size_average
         F.cross_entropy(z, [0, 1, 2], None, -100)
-    with pytest.raises(ValueError, match=r'"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match=r'"recorded", "analytic" or "compiled"'):
         F.cross_entropy(z, [0, 1, 2], backward="fused")

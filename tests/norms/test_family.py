@@ -144,5 +144,5 @@ def test_everything_that_is_known_is_written_down(name):
     assert norm.references
     assert callable(getattr(tn.functional, name))
     options, inputs = inputs_of(name, {})
-    with pytest.raises(ValueError, match=r'"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match=r'"recorded", "analytic" or "compiled"'):
         norm.apply(inputs, backward="fused", **options)

@@ -202,7 +202,7 @@ def test_what_bad_input_is_told():
         error = tn.DTypeError if p == "fro" else tn.OptionError
         with pytest.raises(error, match=r"normalize: p=.*; it is a number above 0"):
             F.normalize(x, p)
-    with pytest.raises(ValueError, match=r'"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match=r'"recorded", "analytic" or "compiled"'):
         F.normalize(x, backward="fused")
 
 

@@ -308,7 +308,11 @@ def test_geometry(backward):
         ),
         (lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, None, np.ones((1, 3))), tn.ShapeError, r"bias \(1, 3\)"),
         (lambda: F.layer_norm(tn.tensor([[1, 2]]), 2), tn.DTypeError, "int64.*Cast first"),
-        (lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, backward="fused"), ValueError, '"recorded" or "analytic"'),
+        (
+            lambda: F.layer_norm(tn.tensor(np.ones((2, 3))), 3, backward="fused"),
+            ValueError,
+            '"recorded", "analytic" or "compiled"',
+        ),
     ],
 )
 def test_misuse_is_named(call, error, words):

@@ -135,5 +135,5 @@ def test_what_bad_input_is_told():
             F.local_response_norm(np.ones((1, 2, 3)), size)
     with pytest.raises(tn.DTypeError, match=r"local_response_norm: input \(1, 2, 3\) int64"):
         F.local_response_norm(np.ones((1, 2, 3), "int64"), 3)
-    with pytest.raises(ValueError, match=r'"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match=r'"recorded", "analytic" or "compiled"'):
         F.local_response_norm(np.ones((1, 2, 3)), 3, backward="fused")

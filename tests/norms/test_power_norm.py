@@ -255,5 +255,5 @@ def test_messages():
     with pytest.raises(tn.DTypeError, match=r"power_norm: input .* is not floating point"):
         F.power_norm(tn.tensor([[1, 2]]))
     for function in (F.power_norm, F.power_norm_v):
-        with pytest.raises(ValueError, match='"recorded" or "analytic"'):
+        with pytest.raises(ValueError, match='"recorded", "analytic" or "compiled"'):
             function(x, backward="fused")

@@ -216,5 +216,5 @@ def test_what_bad_input_is_told(name):
         f(np.arange(3), 0)
     with pytest.raises(tn.ShapeError, match=rf"{name}.*axis 2 does not exist"):
         f(np.ones((2, 2)), 2)
-    with pytest.raises(ValueError, match=r'"recorded" or "analytic"'):
+    with pytest.raises(ValueError, match=r'"recorded", "analytic" or "compiled"'):
         f(np.ones(2), 0, "fused")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import DTypeError, Tensor, TinygradNormError
-from ..engine.errors import describe
 from ..engine.bell import GELU_TANH
+from ..engine.errors import describe
 from ..graph import replay_all
 from .following import RecordError
 from .recording import Operand, Recorded, numbers, record, same

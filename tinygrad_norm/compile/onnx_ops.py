@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..engine.sliding import windows
 from ..engine.bell import GELU_TANH
+from ..engine.sliding import windows
 from .following import RecordError
 from .onnx_file import File, Value
 from .recording import Operand

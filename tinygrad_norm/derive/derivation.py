@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,18 +12,21 @@ from ..engine.arrays import Array
 from ..graph import Graph
 from ..graph.notebook import bundle
 from ..graph.table import ascii_text, to_json
+from .algebra import with_means
 from .axes import Axes
 from .equality import Equality, compare_formulas
+from .errors import DerivationError
 from .exercise import Exercise
-from .formula import Formula
+from .formula import Formula, Line
 from .lemmas import Lemma
 from .letters import Letters
 from .other import gradient_on, off, tolerance
 from .pages import as_section
-from .plain import Plain, Writing, formula_of
+from .plain import Plain, Writing, formula_of, layouts
 from .recording import Record
 from .source import Source, identifier
 from .symbols import Letter
+from .tree import Indicator
 from .writer import Hand, Text
 
 
@@ -99,6 +102,36 @@ class Derivation:
         return formula_of(
             Plain(self.letters, [self.dy, *self.named], calling=True), self.gradient, target, self.expr, self.named, self.stages
         )
+
+    @cached_property
+    def forward(self) -> Formula:
+        """The forward itself, with a line for every letter that was computed; its result has a layout, too.
+
+        Raises ``DerivationError`` where the output has no formula.
+        """
+        out = self.letters.of[self.record.output]
+        if out.expr not in self.letters.definitions:
+            why = self.letters.opaque.get(out.expr, "it is one of the inputs")
+            raise DerivationError(f"derive: {self.record.title} has no formula of its value: {why}")
+        plain = Plain(self.letters, calling=True)
+        found = formula_of(plain, out.expr.name, out.expr, self.letters.definitions[out.expr], {})
+        lines = tuple(Line(plain.letter(a), plain(with_means(e))) for a, e in self.letters.definitions.items() if a != out.expr)
+        layout = tuple(tuple(map(str, dim)) for dim in out.dims)
+        known = layouts(plain, {a.name for a in self.letters.leaves})
+        numbers = {a.name: float(self.letters.values[a]) for a in self.letters.literals.values()}
+        return replace(
+            found,
+            lines=lines,
+            layouts=(*known, (out.expr.name, layout)),
+            numbers=tuple(numbers.items()),
+            fixed=tuple(self._fixed()),
+        )
+
+    @cached_property
+    def conditions(self) -> tuple[Indicator, ...]:
+        """The ``assumptions`` that say which branch was taken, as trees."""
+        plain = Plain(self.letters, calling=True)
+        return tuple(Indicator(plain(a), sign, plain(b)) for a, sign, b in self.letters.assumptions)
 
     def _fixed(self) -> list[str]:
         """The axes that have the same size on the record at other sizes: groups by width."""

@@ -30,7 +30,7 @@ from typing import Any
 
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
-from .arguments import flag, is_analytic, narrow, number, trailing, widen
+from .arguments import flag, is_analytic, narrow, node_for, number, trailing, widen
 from .moments import normalization, of_nothing, pull_standardize, record, standardize
 from .registry import Norm, register
 
@@ -69,9 +69,9 @@ def ada_norm(
         return of_nothing(x)
     if analytic:
         if not detach:
-            return WHOLE(x, axis=axis, eps=eps, k=k, scale=scale)  # type: ignore[no-any-return]
+            return node_for(WHOLE, backward)(x, axis=axis, eps=eps, k=k, scale=scale)  # type: ignore[no-any-return]
         xhat, _ = standardize(x.detach(), axis, eps)
-        return DETACHED(x, _gain(xhat, k, scale).named("φ"), axis=axis, eps=eps, center=True)  # type: ignore[no-any-return]
+        return node_for(DETACHED, backward)(x, _gain(xhat, k, scale).named("φ"), axis=axis, eps=eps, center=True)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps)
     with scope("gain"):
         phi = _gain(xhat.detach() if detach else xhat, k, scale).named("φ")

@@ -30,7 +30,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean, sqrt, sum
-from .arguments import is_analytic, narrow, number, widen
+from .arguments import is_analytic, narrow, node_for, number, widen
 from .moments import pull_standardize, record, standardize
 from .registry import Norm, by_name, register
 
@@ -63,7 +63,7 @@ def adaptive_instance_norm(input: Tensor, style: Tensor, eps: float = 1e-5, back
             )
     axis, eps = tuple(range(2, x.ndim)), number("adaptive_instance_norm", "eps", eps)
     if is_analytic("adaptive_instance_norm", backward) and x.size:
-        return ANALYTIC(x, s, axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, s, axis=axis, eps=eps)  # type: ignore[no-any-return]
     with scope("content"):
         xhat = record(widen(x), axis, eps)
     with scope("style"):

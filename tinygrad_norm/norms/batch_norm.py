@@ -42,6 +42,7 @@ from .arguments import (
     flag,
     is_analytic,
     narrow,
+    node_for,
     number,
     parameter,
     per_channel,
@@ -179,7 +180,7 @@ def as_it_is_now(statistic: Tensor, x: Tensor) -> Tensor:
 
 def _with_fixed_statistics(x: Tensor, m: Any, v: Any, w: Tensor | None, b: Tensor | None, eps: float, backward: str) -> Tensor:
     if is_analytic("batch_norm", backward):
-        xhat = FIXED(widen(x), m, v, eps=eps)
+        xhat = node_for(FIXED, backward)(widen(x), m, v, eps=eps)
     else:
         with scope("running statistics"):
             rstd = rsqrt(v + eps).named("rstd")

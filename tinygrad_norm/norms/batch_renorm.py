@@ -44,6 +44,7 @@ from .arguments import (
     flag,
     is_analytic,
     narrow,
+    node_for,
     number,
     parameter,
     per_channel,
@@ -84,7 +85,7 @@ def batch_renorm(
     a single value per channel in training, ``DTypeError`` for an integer input, ``OptionError`` for rmax < 1 or dmax < 0,
     ``InPlaceError`` for statistics that cannot be updated. A call that raises has changed nothing.
     """
-    analytic = is_analytic("batch_renorm", backward)
+    is_analytic("batch_renorm", backward)
     eps, momentum = number("batch_renorm", "eps", eps, 0), number("batch_renorm", "momentum", momentum)
     for what, bound, least in (("rmax", rmax, 1), ("dmax", dmax, 0)):  # 1 and 0: BatchNorm
         number("batch_renorm", what, bound, least)
@@ -105,27 +106,27 @@ def batch_renorm(
     axis = (0, *range(2, x.ndim))
     several_values(x, axis, "batch_renorm", "no gradient would reach x")
     if m is None or s is None:
-        y = _by_the_batch(x, w, b, axis, eps, analytic, 1.0, 0.0)
+        y = _by_the_batch(x, w, b, axis, eps, backward, 1.0, 0.0)
     else:
         mean, square = batch_moments(x.data, axis)
         std = np.sqrt(square * (c / x.size) + eps)
         divisor = np.maximum(s.data.astype(np.float64), np.sqrt(eps)).reshape(mean.shape)
         r = np.clip(std / divisor, 1 / rmax, rmax)
         d = np.clip((mean - m.data.reshape(mean.shape)) / divisor, -dmax, dmax)
-        y = _by_the_batch(x, w, b, axis, eps, analytic, r, d)
+        y = _by_the_batch(x, w, b, axis, eps, backward, r, d)
         blend(running_mean, mean.reshape(c), momentum)
         blend(running_std, std.reshape(c), momentum)
     return y
 
 
 def _by_the_batch(
-    x: Tensor, w: Tensor | None, b: Tensor | None, axis: tuple[int, ...], eps: float, analytic: bool, r: Any, d: Any
+    x: Tensor, w: Tensor | None, b: Tensor | None, axis: tuple[int, ...], eps: float, backward: str, r: Any, d: Any
 ) -> Tensor:
     """r and d are numbers to whoever differentiates, which is what the paper's stop_gradient says."""
     stat = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-    r, d = (Tensor(np.broadcast_to(p, stat).astype(wide_dtype(x)), name=name) for p, name in ((r, "r"), (d, "d")))
-    if analytic:
-        return TRAINING(x, r, d, *affine_inputs(w, b), axis=axis, eps=eps)  # type: ignore[no-any-return]
+    r, d = (Tensor(np.broadcast_to(p, stat).astype(wide_dtype(x), order="C"), name=name) for p, name in ((r, "r"), (d, "d")))
+    if is_analytic("batch_renorm", backward):
+        return node_for(TRAINING, backward)(x, r, d, *affine_inputs(w, b), axis=axis, eps=eps)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps).named("x̂_B")
     with scope("renormalize"):
         xhat = (xhat * r + d).named("x̂")
@@ -163,7 +164,7 @@ def _divisor(s: Any, eps: float) -> Any:
 
 def _with_fixed_statistics(x: Tensor, m: Any, s: Any, w: Tensor | None, b: Tensor | None, backward: str) -> Tensor:
     if is_analytic("batch_renorm", backward):
-        xhat = FIXED(widen(x), m, s)  # all of it in the dtype computed in
+        xhat = node_for(FIXED, backward)(widen(x), m, s)  # all of it in the dtype computed in
     else:
         with scope("normalize"):
             xhat = ((widen(x) - m) / s).named("x̂")

@@ -31,7 +31,7 @@ from typing import Any
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
-from .arguments import is_analytic, modulation, narrow, number, widen
+from .arguments import is_analytic, modulation, narrow, node_for, number, widen
 from .kernels import affine_standardize_pullbacks
 from .moments import affine_array, pull_gain, pull_shift, pull_standardize, record, standardize
 from .registry import Norm, by_name, register
@@ -58,7 +58,7 @@ def conditional_layer_norm(input: Tensor, scale: Tensor, shift: Tensor, eps: flo
     )
     axis, eps = (x.ndim - 1,), number("conditional_layer_norm", "eps", eps)
     if is_analytic("conditional_layer_norm", backward) and x.size:
-        return ANALYTIC(x, s, b, axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, s, b, axis=axis, eps=eps)  # type: ignore[no-any-return]
     xhat = record(widen(x), axis, eps)
     with scope("affine"):
         gain = (1.0 + widen(s)).named("γ")

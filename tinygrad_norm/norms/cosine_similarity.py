@@ -28,7 +28,7 @@ import numpy as np
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import drop, one_axis
-from .arguments import as_parameter, is_analytic, narrow, number, widen
+from .arguments import as_parameter, is_analytic, narrow, node_for, number, widen
 from .l2_normalize import at_least, in_range, unit
 from .registry import Norm, register
 
@@ -57,7 +57,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8, b
     a, b = (t if t.shape == shape else t.broadcast_to(shape) for t in (a, b))  # the lengths are those of the common shape
     axis, eps = (one_axis(dim, a, "cosine_similarity"),), number("cosine_similarity", "eps", eps, 0)
     if is_analytic("cosine_similarity", backward):
-        return drop(ANALYTIC(a, b, axis=axis, eps=eps), axis, False)
+        return drop(node_for(ANALYTIC, backward)(a, b, axis=axis, eps=eps), axis, False)
     units = []
     for t, name in ((a, "a"), (b, "b")):
         wide = widen(t)

@@ -36,7 +36,7 @@ from ..engine import GradientError, Op, OptionError, ShapeError, Tensor, Tinygra
 from ..engine import primitives as op
 from ..engine.arguments import as_tensor, floating
 from ..engine.losses import cross_entropy as composed
-from .arguments import is_analytic, number, parameter, widen
+from .arguments import is_analytic, node_for, number, parameter, widen
 from .log_softmax import log_probabilities
 from .registry import Norm, register
 
@@ -86,7 +86,7 @@ def cross_entropy(
     if analytic:
         weights = None if weight is None else floating(weight, "cross_entropy", "weight").data
         with suppress(TinygradNormError):  # raised again below, where the operands have names
-            return ANALYTIC(z, t, weight=weights, **how)  # type: ignore[no-any-return]
+            return node_for(ANALYTIC, backward)(z, t, weight=weights, **how)  # type: ignore[no-any-return]
     with scope("cross entropy"):
         return composed(z, t, weight, **how).named("loss")
 
@@ -113,7 +113,7 @@ def _weighed(z: Tensor, t: Tensor, weight: Tensor, label_smoothing: float) -> Te
 
 
 def _forward(z: Any, t: Any, **how: Any) -> Any:
-    return composed(Tensor(z), Tensor(t), **how).data
+    return composed(Tensor(z), Tensor(t), **how).data if isinstance(z, np.ndarray) else composed(z, t, **how)
 
 
 def _axis(z: Any) -> int:

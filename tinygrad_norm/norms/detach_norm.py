@@ -40,7 +40,7 @@ from typing import Any
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt
-from .arguments import affine_pair, flag, is_analytic, narrow, number, trailing, widen
+from .arguments import affine_pair, flag, is_analytic, narrow, node_for, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, pull_standardize, record
 from .registry import Norm, register
 
@@ -81,21 +81,21 @@ def detach_norm(
     if analytic and not (detach_mean or detach_std):
         return normalize(LIVE, x, w, b, axis, eps, backward)
     held = (
-        _held(widen(x), axis, eps, detach_mean, detach_std)
+        _held(widen(x), axis, eps, detach_mean, detach_std, backward)
         if analytic
         else record(widen(x), axis, eps, hold_mean=detach_mean, hold_std=detach_std)
     )
     return narrow(affine(held, w, b), x)  # type: ignore[no-any-return]
 
 
-def _held(x: Tensor, axis: tuple[int, ...], eps: float, detach_mean: bool, detach_std: bool) -> Tensor:
+def _held(x: Tensor, axis: tuple[int, ...], eps: float, detach_mean: bool, detach_std: bool, backward: str) -> Tensor:
     """x̂ as one node that gets as constants what is to be held."""
     fixed = x.detach()
     mu = mean(fixed, axis=axis).named("μ")
     if not detach_std:
-        return MEAN_HELD(x, mu, axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return node_for(MEAN_HELD, backward)(x, mu, axis=axis, eps=eps)  # type: ignore[no-any-return]
     rstd = rsqrt(mean((fixed - mu) ** 2, axis=axis) + eps).named("rstd")
-    return BOTH_HELD(x, mu, rstd) if detach_mean else STD_HELD(x, rstd, axis=axis)  # type: ignore[no-any-return]
+    return node_for(BOTH_HELD, backward)(x, mu, rstd) if detach_mean else node_for(STD_HELD, backward)(x, rstd, axis=axis)  # type: ignore[no-any-return]
 
 
 # The hand-derived nodes: what is held comes in as a constant, and nothing flows to it. x comes in widened --------

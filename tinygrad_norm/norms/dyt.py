@@ -29,7 +29,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import tanh
-from .arguments import affine_inputs, affine_pair, as_parameter, channels, flag, is_analytic, narrow, widen
+from .arguments import affine_inputs, affine_pair, as_parameter, channels, flag, is_analytic, narrow, node_for, widen
 from .moments import affine, pull_shift
 from .registry import Norm, by_name, register
 
@@ -69,7 +69,7 @@ def dynamic_tanh(
     of = f"input {describe(x)} and channels_last={channels_last}"
     w, b = affine_pair("dynamic_tanh", x, weight, bias, shape, of, spread)
     if is_analytic("dynamic_tanh", backward):
-        return ANALYTIC(x, a, *affine_inputs(w, b))  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, a, *affine_inputs(w, b))  # type: ignore[no-any-return]
     with scope("squash"):
         t = tanh(a * widen(x)).named("t")
     y: Tensor = narrow(affine(t, w, b), x)

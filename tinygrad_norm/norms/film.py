@@ -26,7 +26,7 @@ from typing import Any
 
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
-from .arguments import is_analytic, modulation
+from .arguments import is_analytic, modulation, node_for
 from .registry import Norm, register
 
 
@@ -48,7 +48,7 @@ def film(input: Tensor, scale: Tensor, shift: Tensor, backward: str = "recorded"
         for what, value in (("scale", scale), ("shift", shift))
     )
     if is_analytic("film", backward):
-        return ANALYTIC(x, w, b)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, w, b)  # type: ignore[no-any-return]
     with scope("affine"):
         y: Tensor = x * w + b
     return y

@@ -23,7 +23,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean, sum
-from .arguments import affine_inputs, affine_pair, flag, is_analytic, narrow, number, widen
+from .arguments import affine_inputs, affine_pair, flag, is_analytic, narrow, node_for, number, widen
 from .l2_normalize import length
 from .moments import affine, of_nothing, pull_shift
 from .registry import Norm, by_name, register
@@ -64,7 +64,7 @@ def global_response_norm(
     if not x.size:
         return of_nothing(x, w, b)
     if analytic:
-        return ANALYTIC(x, *affine_inputs(w, b), eps=eps, **axes)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, *affine_inputs(w, b), eps=eps, **axes)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("aggregate"):
         response = length(wide, axes["places"])[0].named("G")

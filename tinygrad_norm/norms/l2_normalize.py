@@ -34,7 +34,7 @@ from ..engine import Op, Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.arguments import floating
 from ..engine.state import sure
-from .arguments import is_analytic, narrow, number, widen
+from .arguments import is_analytic, narrow, node_for, number, widen
 from .moments import of_nothing, root
 from .ranges import power_of_two
 from .registry import Norm, by_name, register
@@ -60,7 +60,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, b
     if not x.size:
         return of_nothing(x)
     if analytic:
-        return ANALYTIC(x, **how)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, **how)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("norm"):
         wide, n, _, eps, _ = in_range(wide, **how)

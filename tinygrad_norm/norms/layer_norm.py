@@ -34,7 +34,7 @@ import numpy as np
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean, rsqrt, sum
-from .arguments import affine_pair, choice, is_analytic, narrow, number, trailing, widen
+from .arguments import affine_pair, choice, is_analytic, narrow, node_for, number, trailing, widen
 from .moments import affine, normalization, normalize, of_nothing, root
 from .ranges import power_of_two, shrunk
 from .registry import Norm, register
@@ -84,7 +84,7 @@ def layer_norm(
             f"layer_norm: input {describe(x)} with normalized_shape {shape} and correction={correction:g}: N − correction is {n:g}."
         )
     variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "n": n}
-    xhat = VARIANT(widen(x), **variant) if analytic else _record_variant(widen(x), **variant)
+    xhat = node_for(VARIANT, backward)(widen(x), **variant) if analytic else _record_variant(widen(x), **variant)
     y: Tensor = narrow(affine(xhat, w, b), x)
     return y
 

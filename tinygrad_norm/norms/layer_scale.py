@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
-from .arguments import as_parameter, is_analytic
+from .arguments import as_parameter, is_analytic, node_for
 from .registry import Norm, register
 
 
@@ -59,7 +59,7 @@ def layer_scale(input: Tensor, weight: Tensor, residual: Tensor | None = None, b
             f"layer_scale: residual {describe(x)} for input {describe(f)}: the branch must return the shape it was given."
         )
     if is_analytic("layer_scale", backward):
-        return ANALYTIC(f, w) if x is None else ANALYTIC(f, w, x)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(f, w) if x is None else node_for(ANALYTIC, backward)(f, w, x)  # type: ignore[no-any-return]
     with scope("residual"):
         branch: Tensor = w * f
         return branch if x is None else x + branch

@@ -27,7 +27,7 @@ from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.arrays import Array
 from ..engine.primitives import pad, reshape, sum, windows
-from .arguments import channels, is_analytic, narrow, number, widen
+from .arguments import channels, is_analytic, narrow, node_for, number, widen
 from .ranges import power_of_two, shrunk
 from .registry import Norm, by_name, register
 
@@ -54,7 +54,7 @@ def local_response_norm(
     alpha, beta, k = (number("local_response_norm", what, p) for what, p in (("alpha", alpha), ("beta", beta), ("k", k)))
     how: dict[str, Any] = {"size": size, "alpha": alpha, "beta": beta, "k": k}
     if is_analytic("local_response_norm", backward):
-        return ANALYTIC(x, **how)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, **how)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("neighbours"):
         s = (over(wide**2, *_around(size)).named("Σx²") * (alpha / size) + k).named("s")

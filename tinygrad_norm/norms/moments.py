@@ -17,7 +17,7 @@ from ..engine import Op, Tensor, scope
 from ..engine.arrays import Array, sums
 from ..engine.primitives import mean, rsqrt, sqrt, where
 from ..engine.state import state, sure
-from .arguments import affine_inputs, is_analytic, narrow, widen
+from .arguments import affine_inputs, is_analytic, narrow, node_for, widen
 from .kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from .ranges import power_of_two, shrunk
 
@@ -81,9 +81,9 @@ def pull_shift(g: Any, *others: Any, **params: Any) -> Any:
     return widen(g)
 
 
-def affine_array(x: Array, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
-    """γ·x̂ + β over arrays: by the kernel, by the definition where the kernel gives up."""
-    y = affine_standardize(x, w, b, axis, eps, center)
+def affine_array(x: Any, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool = True) -> Any:
+    """γ·x̂ + β: over arrays by the kernel, by the definition where the kernel gives up, and over tensors and symbols."""
+    y = affine_standardize(x, w, b, axis, eps, center) if isinstance(x, np.ndarray) else None
     return narrow(standardize(x, axis, eps, center)[0] * w + b, x) if y is None else y
 
 
@@ -174,7 +174,7 @@ def normalize(
     if not x.size:
         return of_nothing(x, weight, bias)
     if analytic:
-        return node(x, *affine_inputs(weight, bias), axis=axis, eps=eps, center=center)  # type: ignore[no-any-return]
+        return node_for(node, backward)(x, *affine_inputs(weight, bias), axis=axis, eps=eps, center=center)  # type: ignore[no-any-return]
     y: Tensor = narrow(affine(record(widen(x), axis, eps, center), weight, bias), x)
     return y
 

@@ -27,7 +27,7 @@ from typing import Any
 from ..engine import Op, Tensor, scope
 from ..engine.arguments import floating
 from ..engine.primitives import rsqrt, sum
-from .arguments import flag, is_analytic, narrow, number, widen
+from .arguments import flag, is_analytic, narrow, node_for, number, widen
 from .masked import drawn, in_range, mean_over, nodes, only, real_nodes
 from .moments import of_nothing
 from .registry import Norm, register
@@ -63,7 +63,9 @@ def pair_norm(
         return of_nothing(x)
     wide, how = widen(x), {"axis": axis, "eps": eps, "each": each}
     if analytic:
-        apart = ANALYTIC(wide, **how) if real is None else MASKED(wide, Tensor(real), **how)
+        apart = (
+            node_for(ANALYTIC, backward)(wide, **how) if real is None else node_for(MASKED, backward)(wide, Tensor(real), **how)
+        )
     else:
         with scope("centre"):
             c = only(wide - mean_over(wide, real, axis).named("μ"), real).named("c")

@@ -53,6 +53,7 @@ from .arguments import (
     channels,
     is_analytic,
     narrow,
+    node_for,
     number,
     parameter,
     per_channel,
@@ -98,7 +99,7 @@ def power_norm(
     psi = Tensor(np.sqrt(square + eps).astype(dtype)).named("ψ")
     if analytic:
         v = Tensor(np.zeros(spread, dtype)).named("ν") if v is None else v
-        return PUBLISHED(x, psi, v, *affine_inputs(w, b), axis=axis)  # type: ignore[no-any-return]
+        return node_for(PUBLISHED, backward)(x, psi, v, *affine_inputs(w, b), axis=axis)  # type: ignore[no-any-return]
     with scope("normalize"):
         xhat = (widen(x) / psi).named("x̂")
     y: Tensor = narrow(affine(xhat, w, b), x)

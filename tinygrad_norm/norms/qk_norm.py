@@ -25,7 +25,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import transpose
-from .arguments import is_analytic, narrow, number, widen
+from .arguments import is_analytic, narrow, node_for, number, widen
 from .l2_normalize import at_least, in_range, unit
 from .registry import Norm, register
 from .scale_norm import one_number, pull_unit
@@ -53,7 +53,7 @@ def qk_norm(query: Tensor, key: Tensor, scale: Tensor = 1.0, eps: float = 1e-12,
     g = g.reshape(()) if g.ndim else g
     axis, eps = (q.ndim - 1,), number("qk_norm", "eps", eps)
     if is_analytic("qk_norm", backward):
-        return ANALYTIC(q, k, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(q, k, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
     units = []
     for t, name in ((widen(q), "q"), (widen(k), "k")):
         with scope("norms"):

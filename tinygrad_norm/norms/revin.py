@@ -27,7 +27,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import mean
-from .arguments import affine_pair, flag, is_analytic, narrow, number, widen
+from .arguments import affine_pair, flag, is_analytic, narrow, node_for, number, widen
 from .moments import affine, normalization, normalize, of_nothing, record, standardize
 from .registry import Norm, by_name, register
 
@@ -66,7 +66,7 @@ def revin(
         return normalize(LIVE, x, w, b, axis, eps, backward)
     wide = widen(x)
     if analytic:
-        xhat = HELD(wide, *_constants(wide.detach(), axis, eps))
+        xhat = node_for(HELD, backward)(wide, *_constants(wide.detach(), axis, eps))
     else:
         xhat = record(wide, axis, eps, hold_mean=True, hold_std=True)
     return narrow(affine(xhat, w, b), x)  # type: ignore[no-any-return]

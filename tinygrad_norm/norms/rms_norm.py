@@ -32,7 +32,7 @@ import numpy as np
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import concatenate, getitem, mean, rsqrt, sum
-from .arguments import choice, is_analytic, narrow, number, parameter, trailing, wide_dtype, widen
+from .arguments import choice, is_analytic, narrow, node_for, number, parameter, trailing, wide_dtype, widen
 from .moments import affine, normalization, normalize, of_nothing, root
 from .ranges import power_of_two, shrunk
 from .registry import Norm, register
@@ -77,7 +77,7 @@ def rms_norm(
         return of_nothing(x, w)
     first = _first(x, shape, partial)
     variant: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "first": first}
-    xhat = VARIANT(widen(x), **variant) if analytic else _record_variant(widen(x), **variant)
+    xhat = node_for(VARIANT, backward)(widen(x), **variant) if analytic else _record_variant(widen(x), **variant)
     y: Tensor = narrow(affine(xhat, w, None), x)
     return y
 

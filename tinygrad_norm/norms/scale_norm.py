@@ -24,7 +24,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine import primitives as op
 from ..engine.arguments import floating
-from .arguments import as_parameter, is_analytic, narrow, number, widen
+from .arguments import as_parameter, is_analytic, narrow, node_for, number, widen
 from .l2_normalize import at_least, in_range, unit
 from .registry import Norm, by_name, register
 
@@ -46,7 +46,7 @@ def scale_norm(input: Tensor, scale: Tensor, eps: float = 1e-5, backward: str = 
     g = one_number("scale_norm", "scale", scale, x, "g")
     axis, eps = (x.ndim - 1,), number("scale_norm", "eps", eps)
     if is_analytic("scale_norm", backward) and x.size:
-        return ANALYTIC(x, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("norm"):
         wide, n, _, least, _ = in_range(wide, axis, eps)

@@ -33,7 +33,7 @@ from ..engine.arguments import floating
 from ..engine.arrays import Array
 from ..engine.primitives import reshape, sum
 from ..engine.state import state
-from .arguments import is_analytic, narrow, number, parameter, wide_dtype, widen
+from .arguments import is_analytic, narrow, node_for, number, parameter, wide_dtype, widen
 from .registry import Norm, register
 
 
@@ -55,7 +55,7 @@ def spectral_norm(input: Tensor, u: Any, v: Any, backward: str = "recorded") -> 
         for name, p, n in (("u", u, rows), ("v", v, columns))
     )
     if is_analytic("spectral_norm", backward):
-        return ANALYTIC(x, left, right)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(x, left, right)  # type: ignore[no-any-return]
     wide = widen(x)
     with scope("largest singular value"):
         matrix = wide if x.ndim == 2 else wide.reshape(rows, columns)

@@ -40,6 +40,7 @@ from .arguments import (
     flag,
     is_analytic,
     narrow,
+    node_for,
     number,
     parameter,
     per_channel,
@@ -98,7 +99,7 @@ def switchable_norm(
         several_values(x, (0, *range(2, x.ndim)), name)
     running = () if training else tuple(per_channel(as_it_is_now(t, x), spread) for t in (m, v) if t is not None)
     wide = widen(x)
-    xhat = ANALYTIC(wide, a, q, *running, eps=eps) if analytic else _record(wide, a, q, running, eps)
+    xhat = node_for(ANALYTIC, backward)(wide, a, q, *running, eps=eps) if analytic else _record(wide, a, q, running, eps)
     y: Tensor = narrow(affine(xhat, w, b), x)
     if training and m is not None:
         update_running(name, x, (0, *range(2, x.ndim)), running_mean, running_var, *how)

@@ -28,7 +28,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating, one_axis
 from ..engine.primitives import rsqrt, sum
-from .arguments import is_analytic, narrow, number, parameter, widen
+from .arguments import is_analytic, narrow, node_for, number, parameter, widen
 from .ranges import power_of_two, shrunk
 from .registry import Norm, by_name, register
 
@@ -54,7 +54,7 @@ def weight_norm(input: Tensor, weight: Tensor, dim: int | None = 0, backward: st
         raise ShapeError(f"weight_norm: weight is None for input {describe(v)}; it is the lengths g, of shape {shape}.")
     g = g if shape else g.reshape((1,) * v.ndim)
     if is_analytic("weight_norm", backward):
-        return ANALYTIC(v, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(v, g, axis=axis, eps=eps)  # type: ignore[no-any-return]
     wide = widen(v)
     with scope("norm"):
         square = sum(wide**2, axis=axis).named("‖v‖²")

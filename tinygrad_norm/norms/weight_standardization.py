@@ -34,7 +34,7 @@ from typing import Any
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
 from ..engine.primitives import maximum, mean, rsqrt, sum, where
-from .arguments import choice, is_analytic, narrow, number, parameter, widen
+from .arguments import choice, is_analytic, narrow, node_for, number, parameter, widen
 from .moments import affine, root
 from .ranges import power_of_two, shrunk
 from .registry import Norm, by_name, register
@@ -83,7 +83,7 @@ def weight_standardization(
     w = parameter("weight_standardization", "gain", gain, (x.shape[0], *(1,) * len(axis)), f"input {describe(x)}", x)
     how: dict[str, Any] = {"axis": axis, "eps": eps, "eps_mode": eps_mode, "n": n}
     if is_analytic("weight_standardization", backward):
-        return ANALYTIC(*(t for t in (x, w) if t is not None), **how)  # type: ignore[no-any-return]
+        return node_for(ANALYTIC, backward)(*(t for t in (x, w) if t is not None), **how)  # type: ignore[no-any-return]
     y: Tensor = narrow(affine(_record(widen(x), **how), w, None), x)
     return y
 

@@ -1,0 +1,152 @@
+"""Every kernel against the record in float64."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+import tinygrad_norm as tn
+from tinygrad_norm.compile import runners
+from tinygrad_norm.norms import get, names
+
+from .cases import HOLDS, NOT_FUSED, numbers, off, record
+
+numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
+FUSED = [n for n in names() if n not in NOT_FUSED and n not in HOLDS and not n.startswith("test_")]
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5, np.float16: 4e-3}
+
+
+def shapes(name):
+    """Eight shapes of as many axes as the norm is shown on."""
+    usual = get(name).shape
+    ndim = len(usual)
+    groups = name == "group_norm"
+    some = [
+        usual,
+        (2, 6, *(3,) * (ndim - 2)),
+        (1, 6, *(4,) * (ndim - 2)),
+        (5, 12, *(2,) * (ndim - 2)),
+        (300, 6, *(2,) * (ndim - 2)),
+        (3, 600 if not groups else 60, *(2,) * (ndim - 2)),
+        (2, 2, 5000, 1)[:ndim] if ndim > 2 else (2, 9000),
+    ]
+    if name in ("batch_norm", "power_norm_v", "graph_norm"):
+        some[2] = (7, 6, *(4,) * (ndim - 2))
+    return some
+
+
+@pytest.fixture
+def in_numpy(monkeypatch):
+    monkeypatch.setattr(runners, "language", lambda: "numpy")
+
+
+def compare(name, shape, dtype, k, seed=0, **options):
+    values, dy, settings = numbers(name, shape, seed, dtype, **options)
+    arrays = list(values.values())
+    want = record(name, values, dy, settings, k.wanted)
+    found = [k.forward(*arrays), *k.backward(dy, *arrays)]
+    assert [a.dtype for a in found] == [np.dtype(dtype)] * len(found)
+    for a, b in zip(found, want):
+        assert off(a, b) < TOLERANCE[dtype]
+
+
+def test_in_numpy_without_numba(in_numpy):
+    for name in ("layer_norm", "softmax", "global_response_norm"):
+        compare(name, get(name).shape, np.float64, tn.kernel(name))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", FUSED)
+def test_every_kernel_in_numpy(name, in_numpy):
+    k = tn.kernel(name)
+    for shape in shapes(name):
+        compare(name, shape, np.float64, k)
+    compare(name, shapes(name)[1], np.float16, k)
+
+
+@numba
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", FUSED)
+def test_every_kernel_in_numba(name):
+    k = tn.kernel(name)
+    assert k.language == "numba"
+    for seed, shape in enumerate(shapes(name)):
+        for dtype in TOLERANCE:
+            compare(name, shape, dtype, k, seed)
+
+
+@numba
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["layer_norm", "batch_norm"])
+def test_layouts(name):
+    k = tn.kernel(name)
+    values, dy, _ = numbers(name, (6, 10))
+    plain = [k.forward(*values.values()), *k.backward(dy, *values.values())]
+    strange = {n: np.asfortranarray(np.repeat(a, 2, axis=0))[::2] for n, a in values.items()}
+    for a in strange.values():
+        a.flags.writeable = False
+    found = [k.forward(*strange.values()), *k.backward(dy[:, ::-1][:, ::-1], *strange.values())]
+    for a, b in zip(found, plain):
+        assert np.array_equal(a, b)
+        assert not any(np.shares_memory(a, v) for v in (*strange.values(), *plain))
+
+
+@numba
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["layer_norm", "softmax", "normalize", "dynamic_tanh"])
+def test_numbers_that_are_none(name):
+    """NaN, infinities, numbers whose squares leave the range, and nothing at all: what the record gives comes."""
+    k = tn.kernel(name)
+    for dtype in (np.float32, np.float64):
+        values, dy, settings = numbers(name, (4, 6), dtype=dtype)
+        tiny, huge = np.finfo(dtype).tiny, np.finfo(dtype).max
+        for special in (np.nan, np.inf, -np.inf, 0.0, -0.0, tiny / 8, huge / 4):
+            x = values["input"].copy()
+            x[1, 2] = special
+            x[3] = special
+            given = {**values, "input": x}
+            of = {n: tn.tensor(a, requires_grad=True, name=n) for n, a in given.items()}
+            with np.errstate(all="ignore"):
+                y = get(name).apply(of, backward="recorded", **settings)
+                want = [y.numpy(), *(g.numpy() for g in tn.grad(y, list(of.values()), dy))]
+                found = [k.forward(*given.values()), *k.backward(dy, *given.values())]
+            for a, b in zip(found, want):
+                assert np.array_equal(np.isnan(a), np.isnan(b))
+                np.testing.assert_allclose(a, b, rtol=1e-4 if dtype is np.float32 else 1e-10, atol=1e-6)
+    empty = [np.zeros((0, 6))] + [a.astype(np.float64) for n, a in values.items() if n != "input"]
+    assert k.forward(*empty).shape == (0, 6)
+    assert k.backward(np.zeros((0, 6)), *empty)[0].shape == (0, 6)
+
+
+def test_a_setting_can_be_given_at_each_call(in_numpy):
+    k = tn.kernel("layer_norm")
+    values, dy, settings = numbers("layer_norm", (3, 5))
+    settings["eps"] = 0.5
+    for a, b in zip(
+        [k.forward(*values.values(), eps=0.5), *k.backward(dy, *values.values(), eps=0.5)],
+        record("layer_norm", values, dy, settings, k.wanted),
+    ):
+        assert off(a, b) < 1e-13
+
+
+def test_constants_that_are_detached_are_computed(in_numpy):
+    for name in ("detach_norm", "ada_norm", "revin"):
+        k = tn.kernel(name)
+        assert not [a for a in k.program.inputs if a.role == "constant"]
+        compare(name, (3, 5, 7)[: max(2, len(get(name).shape))], np.float64, k)
+
+
+def own(x, w):
+    return x * w / (1 + tn.abs(x).mean(-1, keepdim=True))
+
+
+def test_a_forward_of_ones_own(in_numpy):
+    k = tn.kernel(own, inputs={"x": ("B", "N"), "w": ("N",)})
+    rng = np.random.default_rng(0)
+    x, w, dy = rng.normal(size=(3, 5)), rng.normal(size=5), rng.normal(size=(3, 5))
+    of = [tn.tensor(a, requires_grad=True) for a in (x, w)]
+    y = own(*of)
+    for a, b in zip([k.forward(x, w), *k.backward(dy, x, w)], [y, *tn.grad(y, of, dy)]):
+        assert off(a, b.numpy()) < 1e-14

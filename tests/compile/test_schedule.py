@@ -1,0 +1,85 @@
+"""In which order a formula goes over its arrays."""
+
+from __future__ import annotations
+
+import pytest
+
+import tinygrad_norm as tn
+from tinygrad_norm.compile.schedule import Loop
+
+from .cases import NOT_FUSED
+
+
+def loops(schedule):
+    return [p for p in schedule.parts if isinstance(p, Loop)]
+
+
+def test_layer_norm_reads_as_a_lesson():
+    text = str(tn.kernel("layer_norm").schedule)
+    for line in (
+        "forward: for each B, 3 passes",
+        "sum_x = Σ_N(x)",
+        "rstd = 1/√(σ² + ε)",
+        "saved for the way back: μ, rstd",
+        "backward: for each B, 2 passes",
+        "dγ += x̂·dy   from row to row",
+        "dx = rstd·(g − mean_g − x̂·mean_g_x̂)   written",
+    ):
+        assert line in text
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rows", "lane", "passes"),
+    [
+        ("layer_norm", {}, ("B",), "", (3, 2)),
+        ("softmax", {}, ("B",), "", (3, 2)),
+        ("batch_norm", {}, (), "N", (3, 2)),
+        ("group_norm", {}, ("B", "G"), "", (3, 2)),
+        ("instance_norm", {}, ("B", "T"), "", (3, 2)),
+        ("adaptive_instance_norm", {}, ("B", "T"), "", (5, 3)),
+        ("global_response_norm", {}, ("B",), "", (3, 2)),
+        ("pair_norm", {}, (), "", (4, 2)),
+        ("cross_entropy", {}, ("B",), "", (3, 2)),
+        ("film", {}, ("B",), "", (1, 1)),
+    ],
+)
+def test_rows_and_passes(name, options, rows, lane, passes):
+    both = tn.kernel(name, **options).schedule
+    assert (both.forward.rows, both.forward.lane) == (rows, lane)
+    assert (len(loops(both.forward)), len(loops(both.backward))) == passes
+
+
+def test_images_of_batch_norm_are_rows_of_channels():
+    both = tn.kernel("batch_norm", shape=(4, 6, 5, 5)).schedule
+    assert len(both.forward.rows) == 1
+    assert not both.forward.lane
+    assert len(both.backward.inner) == 3
+
+
+def test_an_exponential_is_computed_once():
+    text = tn.kernel("softmax").source("numba")
+    forward = text[text.index("def forward") : text.index("def backward")]
+    assert forward.count("exp_(") == 1
+
+
+def test_what_is_saved_is_what_the_gradient_reads():
+    saved = {n: [a.letter for a in tn.kernel(n).schedule.forward.saved] for n in ("layer_norm", "rms_norm", "softmax", "film")}
+    assert saved == {"layer_norm": ["μ", "rstd"], "rms_norm": ["rstd"], "softmax": [], "film": []}
+
+
+@pytest.mark.parametrize("name", NOT_FUSED)
+def test_what_has_no_kernel_is_named(name):
+    with pytest.raises(tn.TinygradNormError, match=f"kernel: {NOT_FUSED[name]}: this op has no formula over named axes"):
+        tn.kernel(name)
+
+
+def test_misuse():
+    k = tn.kernel("layer_norm")
+    with pytest.raises(tn.TinygradNormError, match=r"weight has shape \(4,\); its axes are \(N = 3\)"):
+        k.forward([[1.0, 2.0, 3.0]], [1.0] * 4, [1.0] * 3)
+    with pytest.raises(tn.TinygradNormError, match="takes x, weight, bias; 1 arrays were given"):
+        k.forward([[1.0, 2.0, 3.0]])
+    with pytest.raises(tn.TinygradNormError, match="has no setting epsilon; it has eps"):
+        k.forward([[1.0, 2.0, 3.0]], [1.0] * 3, [1.0] * 3, epsilon=1.0)
+    with pytest.raises(tn.TinygradNormError, match="has no gradient by gamma; it has input, weight, bias"):
+        tn.kernel("layer_norm", wrt=["gamma"])

@@ -1,0 +1,227 @@
+"""``backward="compiled"``: a node's twin, with its rules and faster numbers.
+
+The rules stay the node's own, so that every order of derivative is right and what is recorded, drawn or derived is the same.
+Over arrays, the value and the first gradient come from a kernel that is derived from the node's own forward, read over tensors,
+and held to its rules before it is used. Where there is none, the node's own numbers come, and one line says why.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..derive.asking import derive
+from ..engine import Op, Tensor, TinygradNormError
+from ..engine.arrays import Array as Numbers
+from .cache import say
+from .kernel import Kernel
+from .program import Program, program_of
+from .runners import language
+
+_PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
+_CLOSE = 1e-9
+_twins: dict[Op, Op] = {}
+_programs: dict[Any, Program | None] = {}
+_kernels: dict[Any, Kernel] = {}
+_saved: dict[int, tuple[Any, Any, Any]] = {}
+
+
+def twin(op: Op) -> Op:
+    """The same node with compiled numbers."""
+    if op not in _twins:
+        if language() != "numba":
+            say('backward="compiled": Numba is not installed, so the analytic node computes. pip install "tinygrad_norm[fast]"')
+            _twins[op] = op
+        else:
+            _twins[op] = Op(
+                op.name,
+                op.text,
+                partial(_forward, op),
+                op.pullbacks,
+                elementwise=op.elementwise,
+                smooth=op.smooth,
+                kernel=partial(_backward, op),
+            )
+    return _twins[op]
+
+
+def _forward(op: Op, *inputs: Any, **params: Any) -> Any:
+    kernel = kernel_of(op, inputs, params)
+    if kernel is None:
+        return op.forward(*inputs, **params)
+    y, saved = kernel.run_forward(inputs, {})
+    if saved is not None:
+        _remember(inputs[0], (op, *map(id, inputs)), (y, saved))
+    return y
+
+
+def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **params: Any) -> list[Any]:
+    kernel = kernel_of(op, inputs, params, tuple(wanted)) if isinstance(g, np.ndarray) else None
+    if kernel is not None:
+        known = _recall(inputs[0], (op, *map(id, inputs)))
+        y, saved = kernel.run_forward(inputs, {}) if known is None else known
+        if saved is not None:
+            return list(kernel.run_backward(g, inputs, y, saved, {}))
+    if op.kernel is not None:
+        return list(op.kernel(wanted, g, out, *inputs, **params))
+    return [op.pullbacks[k](g, out, *inputs, **params) for k in wanted]  # type: ignore[misc]
+
+
+def _remember(x: Numbers, how: Any, found: Any) -> None:
+    """What the forward saved, for as long as its input lives. Recorded data never changes, so it stays true."""
+    key = id(x)
+    _saved[key] = (weakref.ref(x, lambda _: _saved.pop(key, None)), how, found)
+
+
+def _recall(x: Numbers, how: Any) -> Any:
+    known = _saved.get(id(x))
+    return known[2] if known is not None and known[0]() is x and known[1] == how else None
+
+
+# Which kernel -----------------------------------------------------------------------------------------------------
+
+
+def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Kernel | None:
+    """The kernel for arrays of these shapes; None where the node's own numbers are to come."""
+    if any(type(x) is not np.ndarray or x.dtype.char not in "efd" for x in inputs):
+        return None
+    if 0 in [x.size for x in inputs]:
+        return None
+    try:
+        key = (op, pattern([x.shape for x in inputs]), tuple(params.items()))
+        hash(key)
+    except TypeError:
+        return None  # arrays among the settings
+    kernel = _kernels.get((key, wanted))
+    if kernel is None:
+        if key not in _programs:
+            _programs[key] = _made(op, key[1], params)
+        program = _programs[key]
+        if program is None:
+            return None
+        names = list(program.record_names)
+        of = None if wanted is None else [names[k] for k in wanted]
+        if of is not None and any(n not in program.gradients for n in of):
+            return None
+        reference = partial(_ask, op, params, tuple(range(len(inputs))) if wanted is None else wanted)
+        kernel = _kernels[key, wanted] = Kernel(program, reference, of)
+    return kernel
+
+
+def _ask(op: Op, params: dict[str, Any], wanted: tuple[int, ...], inputs: Sequence[Any], numbers: Any, dy: Any = None) -> Any:
+    """The node's own numbers."""
+    with np.errstate(all="ignore"):
+        y = op.forward(*inputs, **params)
+        if dy is None:
+            return y
+        if op.kernel is not None:
+            return tuple(op.kernel(wanted, dy, y, *inputs, **params))
+        return tuple(op.pullbacks[k](dy, y, *inputs, **params) for k in wanted)  # type: ignore[misc]
+
+
+def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """For each axis of each input a label: its own number in the largest input, counted from the end, that of the axis it lies on,
+    0 for a size of 1 that is spread, or one that no other has."""
+    main = max(range(len(shapes)), key=lambda k: (len(shapes[k]), -k))
+    whole = shapes[main]
+    made = []
+    fresh = 100
+    for k, shape in enumerate(shapes):
+        labels = []
+        for place, n in enumerate(shape):
+            end = len(shape) - place
+            if k == main or (n != 1 and n == whole[len(whole) - end]):
+                labels.append(end)
+            elif n == 1:
+                labels.append(0)
+            else:
+                labels.append(fresh)
+                fresh += 1
+        made.append(tuple(labels))
+    return tuple(made)
+
+
+def _made(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]) -> Program | None:
+    try:
+        return _derived(op, labels, params)
+    except (TinygradNormError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError) as error:
+        reason = str(error).removeprefix("derive: ").split("\n")[0]
+        say(f'backward="compiled": {op.name} has no kernel here, its analytic node computes: {reason}')
+        return None
+
+
+def _derived(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]) -> Program:
+    known = dict(zip(sorted({label for own in labels for label in own} - {0}), _PRIMES))
+    rng = np.random.default_rng(0)
+    names = _names(op, len(labels))
+    arrays = {}
+    for n, own in zip(names, labels):
+        a = rng.normal(size=[known.get(label, 1) for label in own])
+        arrays[n] = a if n == names[0] else np.abs(a) + 0.5  # statistics among them are positive
+
+    def forward(**inputs: Tensor) -> Tensor:
+        found: Tensor = op.forward(*inputs.values(), **params)
+        return found
+
+    forward.__name__ = op.name
+    y = op.forward(*arrays.values(), **params)
+    dy = rng.normal(size=np.shape(y))
+    ruled = [k for k in range(len(names)) if op.pullbacks[k] is not None]
+    made = program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled})
+    _check(op, made, list(arrays.values()), dy, y, params, ruled)
+    return made
+
+
+def _check(
+    op: Op, program: Program, arrays: list[Numbers], dy: Numbers, y: Numbers, params: dict[str, Any], ruled: list[int]
+) -> None:
+    """The kernel's formula against the node's rules, in numbers; ``ValueError`` where they differ (some are no gradient)."""
+    from .runners import NumPyRunner
+    from .schedule import schedules
+
+    if [a.role for a in program.inputs].count("input") != len(arrays) or len(program.inputs) != len(arrays):
+        raise ValueError("not all that it computes with is an input")
+    kernel = Kernel(program)
+    run = NumPyRunner(*schedules(program), "float64")
+    sizes = tuple(kernel.sizes(arrays).items())
+    given = {a.letter: v for a, v in zip(program.inputs, arrays)}
+    numbers = {letter: value for letter, _, value in program.numbers}
+    found = run.forward(given, sizes, numbers)
+    if found is None:
+        raise ValueError("its formula does not hold for ordinary numbers")
+    given |= {program.dy.letter: dy, program.y.array.letter: found[0]}
+    ours = [found[0], *run.backward(given, found[1], sizes, numbers)]
+    theirs = [y]
+    for k in ruled:
+        share = np.asarray(op.pullbacks[k](dy, y, *arrays, **params))  # type: ignore[misc]
+        share = np.broadcast_to(share, np.broadcast_shapes(share.shape, arrays[k].shape))
+        theirs.append(_reduced(share, arrays[k].shape))
+    for a, b in zip(ours, theirs):
+        if a.shape != np.shape(b) or not np.max(np.abs(a - b), initial=0) <= _CLOSE * (1 + np.max(np.abs(b), initial=0)):
+            raise ValueError("its rules are not the derivative of its value, or give another shape")
+
+
+def _reduced(share: Numbers, shape: tuple[int, ...]) -> Numbers:
+    if share.shape == shape:
+        return share
+    share = share.sum(axis=tuple(range(share.ndim - len(shape))))
+    axes = tuple(k for k, (n, m) in enumerate(zip(share.shape, shape)) if m == 1 != n)
+    return np.asarray(share.sum(axis=axes, keepdims=True))
+
+
+def _names(op: Op, count: int) -> list[str]:
+    """What the node's forward calls its inputs."""
+    try:
+        found = [
+            p.name
+            for p in inspect.signature(op.forward).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        found = []
+    return found[:count] if len(found) >= count else [f"x{k + 1}" for k in range(count)]
