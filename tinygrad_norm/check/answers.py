@@ -82,6 +82,7 @@ class Reader:
     def __post_init__(self) -> None:
         self.gradients: dict[str, Array | None] = dict.fromkeys(self.names.wanted)
         self.misshapen: dict[str, Array] = {}
+        self.raw: dict[str, Any] = {}
 
     def read(self, returned: Any) -> None:
         if isinstance(returned, Iterator) and not hasattr(returned, "shape"):
@@ -133,6 +134,7 @@ class Reader:
     def _gradient(self, name: str, value: Any) -> None:
         if value is None or name not in self.gradients:
             return
+        self.raw[name] = value
         x, label, shown = self.inputs[name], self.names.label(name), self.names.shown(name)
         try:
             array = to_array(value)

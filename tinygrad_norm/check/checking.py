@@ -19,11 +19,13 @@ from .judgement import Judgement
 from .modules import told_by
 from .paired import is_layer, of_object, with_forward
 from .probes import Strength, far_from_zero, first_shape, given, sites
+from .repair import Repair
 from .settling import other_axes, unfit, without_axes_of_one
 from .steps import judge_steps, second_order
 from .subject import Subject
 from .trial import Trial, cast, elsewhere
 from .verdict import Verdict
+from .wrong_line import wrong_lines
 
 _SAY = (
     "If that is not what they are: name them as usual (dy, x, weight, bias, eps, mean, rstd, …), say saved={'parameter': 'label'} "
@@ -169,6 +171,9 @@ def check(
         judgements |= judge_steps(case, answer, notes)
         if order == 2 and all(j.ok for j in judgements.values()):
             judgements |= second_order(trial.call, case, subject, saved)
+    repairs: Sequence[Repair] = ()
+    if error is None and not late:
+        judgements, repairs = wrong_lines(trial, judgements, case, sites(subject, main), seed)
     return Verdict(
         getattr(candidate, "__qualname__", None) or type(candidate).__name__,
         subject.title,
@@ -184,6 +189,7 @@ def check(
         looked=tuple(looked),
         limits=tuple(limits),
         bound=answer.told,
+        repairs=tuple(repairs),
     )  # fmt: skip
 
 

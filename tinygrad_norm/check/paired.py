@@ -211,7 +211,7 @@ def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:
     for slot in slots:
         value = values[slot.name]
         if slot.shape is not None:
-            value = np.array(value)
+            value = value.copy() if isinstance(value, np.ndarray) else np.array(value)
             value = value.reshape(slot.shape) if slot.shape and np.prod(slot.shape) == value.size else value
         (vars(layer)[slot.holder] if slot.holder else vars(layer))[slot.key] = value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,14 +36,20 @@ class Trial:
     flat: bool = False
     wrt: tuple[str, ...] | None = None
 
-    def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
-        """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
+    def ask(self, case: Case, dtype: Any, once: bool = False, layout: Any = None) -> Answer:
+        """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise.
+
+        layout:  what it is handed its arrays as, once: ``layout(array, name)``
+        """
         of = dtype if isinstance(dtype, Mapping) else dict.fromkeys(case.inputs, dtype)
         first = of[next(iter(case.leaves))]
         arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
         kept = {n: cast(a, first) for n, a in statistics(case, self.saved, self.flat).items()}
         symbols = {n: self.subject.symbol(n) for n in arrays}
-        how = ask if once else sanity
+        how = sanity if not once else ask
+        if layout is not None:
+            names = iter([*arrays, "dy", *(n for n, a in kept.items() if isinstance(a, np.ndarray))])
+            how = functools.partial(ask, layout=lambda a: layout(a, next(names)))
         return how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
 
     def wanted(self, case: Case) -> list[str]:

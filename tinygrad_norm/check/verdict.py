@@ -12,6 +12,7 @@ from ..graph import Graph
 from ..graph.table import ascii_text, number, to_json
 from .judgement import Judgement
 from .probes import Probe
+from .repair import Repair
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Verdict:
     looked:  the shapes and numbers it was asked with
     limits:  for what it is right, where that is not everything
     yours:   your own probe's strength, where you gave one; the verdict is from ours
+    repairs: the lines of your source that are wrong, and what makes which gradients right there
     """
 
     candidate: str
@@ -40,6 +42,7 @@ class Verdict:
     looked: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     bound: str = ""
+    repairs: tuple[Repair, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -107,6 +110,7 @@ class Verdict:
                 "looked": list(self.looked),
                 "limits": list(self.limits),
                 "probe": {"known": self.probe.known, "passing": list(self.probe.passing)},
+                "repairs": [{"gradients": list(r.gradients), "lines": [vars(line) for line in r.lines]} for r in self.repairs],
                 "your_probe": self.yours and {"known": self.yours.known, "passing": list(self.yours.passing)},
                 "gradients": [
                     {**{k: v for k, v in vars(j).items() if k != "lines"}, "lines": list(j.lines)}
