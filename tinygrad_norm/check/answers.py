@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..engine.arrays import Array
+from .as_array import AsArray
 from .binding import other_names, same
 
 _USUAL = {"input": "x", "weight": "γ", "bias": "β"}
@@ -246,6 +247,7 @@ def _is_numbers(values: Sequence[Any]) -> bool:
 
 def to_array(value: Any) -> Array:
     """Any framework's array as NumPy's, sharing memory where it may; lists and numbers too. Raises what they raise."""
+    value = value.tensor if isinstance(value, AsArray) else value
     if isinstance(value, Tensor):
         return value.numpy()
     if hasattr(value, "detach") and hasattr(value, "cpu"):

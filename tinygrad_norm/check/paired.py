@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine.arrays import Array
 from .answers import Names, to_array
+from .as_array import AsArray
 from .binding import COTANGENT, Bound, CheckInputError, bind_backward, bind_forward, other_names, same
 from .candidate import Candidate, Pairing
 
@@ -211,7 +212,7 @@ def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:
     for slot in slots:
         value = values[slot.name]
         if slot.shape is not None:
-            value = value.copy() if isinstance(value, np.ndarray) else np.array(value)
+            value = value.copy() if isinstance(value, (np.ndarray, AsArray)) else np.array(value)
             value = value.reshape(slot.shape) if slot.shape and np.prod(slot.shape) == value.size else value
         (vars(layer)[slot.holder] if slot.holder else vars(layer))[slot.key] = value
 

@@ -189,6 +189,8 @@ class _Search:
     def departs(self, name: str, home: str | None) -> Iterator[Line]:
         """The one line on which anything is computed for a gradient that the right record does not have."""
         base = self.base
+        if np.shape(base.trace.outputs[name].of(base.values)) != base.case.truth[name].shape:
+            return  # that is said already
         wanted = _behind(base.trace.steps, [base.trace.outputs[name].step])
         own = [s for s in base.trace.steps if s in wanted and s.place and s.function is not None and not base.knows(s.value)]
         places = {(s.place[0][0].co_filename, line_of(*s.place[0])) for s in own if np.size(s.value) > 1}

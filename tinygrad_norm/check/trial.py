@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,7 +54,10 @@ class Trial:
 
     def wanted(self, case: Case) -> list[str]:
         """The inputs whose gradients are asked for."""
-        return [n for n in case.leaves if self.wrt is None or n in self.wrt]
+        return self.wanted_of(case.leaves)
+
+    def wanted_of(self, names: Iterable[str]) -> list[str]:
+        return [n for n in names if self.wrt is None or n in self.wrt]
 
     def knows_no_parameters(self, case: Case, answer: Answer) -> bool:
         """Whether it takes and gives nothing for γ and β: then it is of the norm without."""
