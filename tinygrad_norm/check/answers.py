@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..engine.arrays import Array
+from .as_array import AsArray
 from .binding import other_names, same
 
 _USUAL = {"input": "x", "weight": "γ", "bias": "β"}
@@ -82,6 +83,7 @@ class Reader:
     def __post_init__(self) -> None:
         self.gradients: dict[str, Array | None] = dict.fromkeys(self.names.wanted)
         self.misshapen: dict[str, Array] = {}
+        self.raw: dict[str, Any] = {}
 
     def read(self, returned: Any) -> None:
         if isinstance(returned, Iterator) and not hasattr(returned, "shape"):
@@ -133,6 +135,7 @@ class Reader:
     def _gradient(self, name: str, value: Any) -> None:
         if value is None or name not in self.gradients:
             return
+        self.raw[name] = value
         x, label, shown = self.inputs[name], self.names.label(name), self.names.shown(name)
         try:
             array = to_array(value)
@@ -244,6 +247,7 @@ def _is_numbers(values: Sequence[Any]) -> bool:
 
 def to_array(value: Any) -> Array:
     """Any framework's array as NumPy's, sharing memory where it may; lists and numbers too. Raises what they raise."""
+    value = value.tensor if isinstance(value, AsArray) else value
     if isinstance(value, Tensor):
         return value.numpy()
     if hasattr(value, "detach") and hasattr(value, "cpu"):

@@ -61,6 +61,7 @@ class Answer:
     taken:      what of ours it was given, where that is known; ``told``: to which parameter, in words
     guessed:    what was bound by its place alone, a line each
     output:     what its own forward gave, where it has one
+    raw:        the gradients as they came
     """
 
     gradients: Mapping[str, Array | None]
@@ -74,6 +75,7 @@ class Answer:
     told: str = ""
     guessed: Sequence[str] = ()
     output: Any = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def raised(self) -> bool:
@@ -90,6 +92,7 @@ def ask(
     wanted: Sequence[str] | None = None,
     limit: float = 10.0,
     symbols: Mapping[str, str] | None = None,
+    layout: Callable[[Array], Array] | None = None,
 ) -> Answer:
     """Call a backward once, on copies, and never raise for what it does.
 
@@ -102,10 +105,11 @@ def ask(
     limit:      seconds. A candidate that takes longer is asked to end and otherwise left behind in its thread, since a
                 thread cannot be killed: one that hangs in compiled code goes on until the program ends.
     symbols:    what the inputs are called on paper; understood as parameters' names, and used in what is said
+    layout:     what each array is handed over as: those of the inputs in order, dy, the saved ones; by default a copy
 
     ``KeyboardInterrupt`` passes through, nothing else does; ``SystemExit`` is an error like another.
     """
-    return _ask(candidate, dy, inputs, options, saved, wanted, limit, symbols, _copied)
+    return _ask(candidate, dy, inputs, options, saved, wanted, limit, symbols, layout or _copied)
 
 
 def sanity(
@@ -240,7 +244,7 @@ def _ask(
     bound = calls[0] if calls else None
     return Answer(
         dict(got.gradients), tuple(got.steps), told, error, dict(got.misshapen), written, taken=got.taken,
-        told="" if bound is None else bound.told, guessed=() if bound is None else bound.guessed, output=next(iter(outputs), None),
+        told="" if bound is None else bound.told, guessed=() if bound is None else bound.guessed, output=next(iter(outputs), None), raw=got.raw,
     )  # fmt: skip
 
 

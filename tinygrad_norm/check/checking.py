@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from .judgement import Judgement
 from .modules import told_by
 from .paired import is_layer, of_object, with_forward
 from .probes import Strength, edges_of_half, far_from_zero, first_shape, given, sites
+from .proof import prove as proofs_of
+from .repair import Repair
 from .settling import only_binding, other_axes, unfit, without_axes_of_one
 from .steps import judge_steps, second_order
 from .subject import Subject
 from .trial import Trial, cast, elsewhere
 from .verdict import Verdict
+from .wrong_line import wrong_lines
 
 _SAY = (
     "If that is not what they are: name them as usual (dy, x, weight, bias, eps, mean, rstd, …), say saved={'parameter': 'label'} "
@@ -47,6 +51,7 @@ def check(
     forward: Callable[..., Any] | None = None,
     wrt: str | Sequence[str] | None = None,
     device: str | None = None,
+    prove: bool = False,
     **options: Any,
 ) -> Verdict:
     """Judge a hand-derived backward, and name the term that is wrong.
@@ -69,6 +74,8 @@ def check(
                   saves is handed to the backward
     wrt:          the inputs whose gradients it gives, if not all, by name or symbol: ``("input",)``
     device:       of PyTorch, such as "cuda": the numbers go there, the answer comes back
+    prove:        also run it on recorded tensors, and hold its own record against the derived formula, as ``verdict.prove()`` does
+                  later: what is proved is right for every input. It loads SymPy and takes about half a second for each gradient
     options:      the norm's own, such as ``eps``
 
     A mistake is named only if its gradient is the candidate's to rounding, 50·u·(1 + |μ|/σ) of the largest summand.
@@ -177,7 +184,10 @@ def check(
         judgements |= judge_steps(case, answer, notes)
         if order == 2 and all(j.ok for j in judgements.values()):
             judgements |= second_order(trial.call, case, subject, saved)
-    return Verdict(
+    repairs: Sequence[Repair] = ()
+    if error is None and not late:
+        judgements, repairs = wrong_lines(trial, judgements, case, sites(subject, main), seed)
+    verdict = Verdict(
         getattr(candidate, "__qualname__", None) or type(candidate).__name__,
         subject.title,
         subject.shown_options,
@@ -192,7 +202,10 @@ def check(
         looked=tuple(looked),
         limits=tuple(limits),
         bound=answer.told,
+        repairs=tuple(repairs),
+        prover=None if error is not None else partial(proofs_of, trial, judgements, case.inputs[next(iter(case.inputs))].shape),
     )  # fmt: skip
+    return verdict.prove() if prove else verdict
 
 
 def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] | None, device: str | None) -> Any:

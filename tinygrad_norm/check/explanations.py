@@ -49,7 +49,7 @@ def judge(
         return Judgement(name, symbol, "missing", lines=(f"the candidate gives no {symbol}",))
     truth = case.truth[name]
     inferred = dtype is None
-    dtype = _arithmetic(mine, truth) if inferred else dtype
+    dtype = arithmetic(mine, truth) if inferred else dtype
     given = Given(name, symbol, mine.astype(np.float64), dtype, **more)
     measured: dict[str, Any] = {"max_abs": np.inf, "relative": np.inf}
     found = None
@@ -69,7 +69,7 @@ def judge(
     return Judgement(name, symbol, found.status, mistakes=found.mistakes, aliases=found.aliases, lines=found.lines, **measured)
 
 
-def _arithmetic(mine: Array, truth: Array) -> Any:
+def arithmetic(mine: Array, truth: Array) -> Any:
     """The dtype its arithmetic can have been in: what was computed in single precision and widened is still single."""
     if mine.dtype not in (np.float16, np.float32, np.float64):
         return np.dtype(np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine.arrays import Array
 from .answers import Names, to_array
+from .as_array import AsArray
 from .binding import COTANGENT, EXACTLY, Bound, CheckInputError, bind_backward, bind_forward, other_names, same
 from .candidate import Candidate, Pairing
 
@@ -216,7 +217,7 @@ def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:
     for slot in slots:
         value = values[slot.name]
         if slot.shape is not None:
-            value = np.array(value)
+            value = value.copy() if isinstance(value, (np.ndarray, AsArray)) else np.array(value)
             value = value.reshape(slot.shape) if slot.shape and np.prod(slot.shape) == value.size else value
         (vars(layer)[slot.holder] if slot.holder else vars(layer))[slot.key] = value
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,8 +37,11 @@ class Trial:
     wrt: tuple[str, ...] | None = None
     also: tuple[str, str] | None = None  # a parameter, and what on the record it stands for
 
-    def ask(self, case: Case, dtype: Any, once: bool = False) -> Answer:
-        """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise."""
+    def ask(self, case: Case, dtype: Any, once: bool = False, layout: Any = None) -> Answer:
+        """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise.
+
+        layout:  what it is handed its arrays as, once: ``layout(array, name)``
+        """
         of = dtype if isinstance(dtype, Mapping) else dict.fromkeys(case.inputs, dtype)
         first = of[next(iter(case.leaves))]
         arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
@@ -45,12 +49,18 @@ class Trial:
         if self.also is not None and self.also[1] in kept:
             kept[self.also[0]] = kept[self.also[1]]
         symbols = {n: self.subject.symbol(n) for n in arrays}
-        how = ask if once else sanity
+        how = sanity if not once else ask
+        if layout is not None:
+            names = iter([*arrays, "dy", *(n for n, a in kept.items() if isinstance(a, np.ndarray))])
+            how = functools.partial(ask, layout=lambda a: layout(a, next(names)))
         return how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
 
     def wanted(self, case: Case) -> list[str]:
         """The inputs whose gradients are asked for."""
-        return [n for n in case.leaves if self.wrt is None or n in self.wrt]
+        return self.wanted_of(case.leaves)
+
+    def wanted_of(self, names: Iterable[str]) -> list[str]:
+        return [n for n in names if self.wrt is None or n in self.wrt]
 
     def knows_no_parameters(self, case: Case, answer: Answer) -> bool:
         """Whether it takes and gives nothing for γ and β: then it is of the norm without."""

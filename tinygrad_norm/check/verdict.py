@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,6 +13,9 @@ from ..graph.notebook import bundle
 from ..graph.table import ascii_text, number, to_json
 from .judgement import Judgement
 from .probes import Probe
+from .proof import Proof
+from .proof import summary as proved_of
+from .repair import Repair
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Verdict:
     looked:  the shapes and numbers it was asked with
     limits:  for what it is right, where that is not everything
     yours:   your own probe's strength, where you gave one; the verdict is from ours
+    repairs: the lines of your source that are wrong, and what makes which gradients right there
+    proofs:  by input, what the candidate's own record says, where that was asked for: ``prove()``, ``tn.check(…, prove=True)``
     """
 
     candidate: str
@@ -41,6 +46,17 @@ class Verdict:
     looked: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     bound: str = ""
+    repairs: tuple[Repair, ...] = ()
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
+    prover: Callable[[], Mapping[str, Proof]] | None = field(default=None, repr=False, compare=False)
+
+    def prove(self) -> Verdict:
+        """The verdict with ``proofs``: the candidate is run on recorded tensors, and its own record held against the derived formula.
+
+        What is proved is right for every input; of what is wrong, the difference is said as a formula, where that is short. Where
+        the candidate cannot be recorded, that is said, and nothing else changes. Loads SymPy.
+        """
+        return self if self.prover is None or self.proofs else replace(self, proofs=self.prover())
 
     @property
     def ok(self) -> bool:
@@ -62,7 +78,8 @@ class Verdict:
         if told:
             return f"not right: {'; '.join(told)}"
         design = [j.symbol for j in self.judgements.values() if j.status == "by design"]
-        said = ", ".join(("right", *self.limits))
+        proved = proved_of(self.proofs, self.judgements)
+        said = ", ".join(("right", *self.limits, *([proved] if proved else [])))
         return said + (f"; by design not the gradient: {', '.join(design)}" if design else "")
 
     def text(self, ascii: bool = False) -> str:
@@ -78,6 +95,8 @@ class Verdict:
                 said = f"max |Δ| {number(j.max_abs)} (rel {_percent(j.relative)}; rounding explains {number(j.allowed)})"
             lines.append(f"{j.symbol:<{wide}}  {j.status:<9} {said}".rstrip())
             lines += [f"{'':<{wide}}  {line}" for line in j.lines]
+        for n, proof in self.proofs.items():
+            lines.append(f"{self.judgements[n].symbol:<{wide}}  {proof}")
         if self.judgements:
             lines.append(f"probe: {self.probe}")
         if self.looked and self.ok:
@@ -108,6 +127,8 @@ class Verdict:
                 "looked": list(self.looked),
                 "limits": list(self.limits),
                 "probe": {"known": self.probe.known, "passing": list(self.probe.passing)},
+                "repairs": [{"gradients": list(r.gradients), "lines": [vars(line) for line in r.lines]} for r in self.repairs],
+                "proofs": {n: vars(p) for n, p in self.proofs.items()},
                 "your_probe": self.yours and {"known": self.yours.known, "passing": list(self.yours.passing)},
                 "gradients": [
                     {**{k: v for k, v in vars(j).items() if k != "lines"}, "lines": list(j.lines)}
@@ -125,6 +146,8 @@ class Verdict:
         suite.set("errors", str(int(self.error is not None)))
         for j in self.judgements.values():
             case = ElementTree.SubElement(suite, "testcase", classname=self.candidate, name=j.symbol)
+            if j.name in self.proofs:
+                ElementTree.SubElement(case, "system-out").text = str(self.proofs[j.name])
             if not j.ok:
                 failure = ElementTree.SubElement(case, "failure", message=f"{j.symbol} is {j.status}", type=j.status)
                 failure.text = "\n".join(j.lines)

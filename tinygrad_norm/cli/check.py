@@ -38,6 +38,7 @@ _TAKEN = {
     "forward",
     "wrt",
     "device",
+    "prove",
 }
 
 
@@ -84,6 +85,9 @@ def add_parser(commands: Any) -> None:
         "--wrt", metavar="INPUTS", help="the inputs whose gradients it gives, if not all, such as input or x,weight"
     )
     parser.add_argument("--device", help="of PyTorch, such as cuda: the numbers go there, the answer comes back")
+    parser.add_argument(
+        "--prove", action="store_true", help="also hold its own record against the derived formula: right for every input"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the results as a JSON list and nothing else")
     form.add_argument("--quiet", action="store_true", help="print a line for each function and nothing else")
@@ -140,6 +144,7 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
             order=args.order,
             seed=args.seed,
             limit=args.limit,
+            prove=args.prove,
             **options | _said(found, args),
         )
     except TinygradNormError as error:

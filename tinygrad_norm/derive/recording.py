@@ -181,11 +181,12 @@ def _of_norm(
         settings["eps"] *= scale
     given = {} if again else {_called(norm, name, settings, shape): a for name, a in given.items()}
     given |= on
+    ndim = len(norm.shape) if shape is None else len(shape)
     shape = given["input"].shape if "input" in given else None if again else shape
     dtype = next((a.dtype for a in given.values() if a.dtype.kind == "f"), np.dtype(np.float64))
     if shape is not None and (not shape or min(shape) < 1):
         raise DerivationError(f"derive: shape={shape}; it has at least one axis, and none is empty.")
-    candidates = [shape] if shape else [*_shapes(len(norm.shape), again), norm.shape]
+    candidates = [shape] if shape else [*_shapes(ndim, again), *([norm.shape] if ndim == len(norm.shape) else [])]
     failure: Exception | None = None
     for candidate in candidates:
         rng = np.random.default_rng(seed + _APART * again)

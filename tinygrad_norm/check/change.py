@@ -1,0 +1,33 @@
+"""One thing that a recorded call may have been meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .recorded import Step
+
+if TYPE_CHECKING:
+    from .world import World
+
+Make = Callable[["World", Step, Sequence[Any]], Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a call may have been meant to be.
+
+    cost:    how far that is from what stands there: the nearest is tried first
+    words:   what is wrong: ``Σ where mean belongs``
+    make:    ``(world, step, values)`` -> what the call gives instead, ``values[step.index]`` being what it gives as it is; None, or an
+             error, where there is nothing such
+    general: it says only what should be there, not what was taken for it
+    at:      line and text of the place, where that is another than the call's
+    """
+
+    cost: float
+    words: str
+    make: Make
+    general: bool = False
+    at: tuple[int, str] | None = None

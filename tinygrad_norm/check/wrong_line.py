@@ -1,0 +1,81 @@
+"""Of a candidate that is not right: its record at two places, and the lines of its source that are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..engine.arrays import Array
+from .candidate import Candidate
+from .case import Case
+from .guard import file_of
+from .judgement import Judgement
+from .probes import Site, case_at
+from .repair import Repair, repairs
+from .trace import record
+from .trial import Trial
+from .world import World
+
+_LONG = 400  # calls; with more, a smaller place is searched
+_LARGE = 400  # entries; where there are more, none is searched
+_TRIED = 5  # places
+
+
+def wrong_lines(
+    trial: Trial, judgements: Mapping[str, Judgement], main: Case, places: Sequence[Site], seed: int
+) -> tuple[dict[str, Judgement], list[Repair]]:
+    """The judgements, with the line that is wrong, as far as the candidate can be recorded; and what makes it right."""
+    wrong = [n for n, j in judgements.items() if j.status == "wrong" and n in main.leaves]
+    if not wrong or (isinstance(trial.call, Candidate) and trial.call.gradients is not None):
+        return dict(judgements), []
+    with np.errstate(all="ignore"):
+        try:
+            worlds = _worlds(trial, wrong, main, places, seed)
+            found = repairs(worlds, file_of(trial.call)) if worlds else []
+        except Exception:  # somebody's code may do to its arrays what no record is prepared for; the verdict stands without
+            found = []
+    return {n: _with(j, [r for r in found if n in r.gradients]) for n, j in judgements.items()}, found
+
+
+def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
+    """With the line, in place of the sentence that there is no name for it."""
+    if not found:
+        return judgement
+    named = [line for line in judgement.lines if not line.startswith("no known mistake")]
+    kept = judgement.lines if all(r.general for r in found) else tuple(named)
+    return replace(judgement, lines=(*kept, *(s for r in found for s in r.sentences())))
+
+
+def _worlds(trial: Trial, wrong: Sequence[str], main: Case, places: Sequence[Site], seed: int) -> list[World]:
+    """The candidate's record at two places where it is wrong, the first to be searched."""
+    worlds: list[World] = []
+    symbols = {n: trial.subject.symbol(n) for n in main.inputs}
+    for k, case in enumerate(_cases(trial, main, places, seed)):
+        if len(worlds) == 2 or k == _TRIED:
+            break
+        trace = record(trial, case, trial.subject.case(_redrawn(case)))
+        world = None if trace is None else World(case, trace, symbols)
+        if world is not None and set(world.wrong) & set(wrong) and (not worlds or set(world.wrong) >= set(worlds[0].wrong)):
+            worlds.append(world)
+    return sorted(worlds, key=lambda w: len(w.trace.steps) > _LONG)
+
+
+def _cases(trial: Trial, main: Case, places: Sequence[Site], seed: int) -> Iterator[Case]:
+    """The main one, and others of as many axes that are small."""
+    ndim = main.inputs[next(iter(main.inputs))].ndim
+    if main.inputs[next(iter(main.inputs))].size <= _LARGE:
+        yield main
+    for place in sorted(places, key=lambda p: p.special is None):
+        if place.ndim == ndim:
+            case = case_at(trial.subject, place, seed)
+            if case is not None and case.inputs[next(iter(case.inputs))].size <= _LARGE:
+                yield case
+
+
+def _redrawn(case: Case) -> dict[str, Array]:
+    """Other numbers in the same shapes."""
+    rng = np.random.default_rng(3)
+    every = {n: t.numpy() for n, t in case.inputs.items()}
+    return {n: rng.permutation(a.ravel()).reshape(a.shape) if a.dtype.kind == "f" else a for n, a in every.items()}
