@@ -18,8 +18,8 @@ LR, STEPS, DEPTH = 0.3, 100, 10
 class Noisy(nn.Module):
     """BatchNorm, and after it another mean and another deviation for each unit at every step: a covariate shift, put in."""
 
-    def __init__(self, size, seed):
-        self.norm, self.rng = nn.BatchNorm1d(size, backward="analytic"), np.random.default_rng(seed)
+    def __init__(self, size, rng):
+        self.norm, self.rng = nn.BatchNorm1d(size, backward="analytic"), rng
 
     def forward(self, x):
         stretch, shift = self.rng.uniform(0.75, 1.25, x.shape[1]), self.rng.uniform(-0.5, 0.5, x.shape[1])
@@ -28,7 +28,8 @@ class Noisy(nn.Module):
 
 def experiment(seed):
     (x, t), _ = standardized(seed, count=256)
-    norms, found = {"none": "none", "BN": "batch_norm", "noisy BN": lambda n: Noisy(n, seed)}, {}
+    rng, found = np.random.default_rng(seed), {}
+    norms = {"none": "none", "BN": "batch_norm", "noisy BN": lambda n: Noisy(n, rng)}
     for name, norm in norms.items():
         net = tn.train.mlp(norm, seed, backward="analytic", hidden=(64,) * DEPTH, he=1.0)
         named = [(n, p) for n, p in net.named_parameters()]
