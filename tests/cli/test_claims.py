@@ -8,7 +8,8 @@ import json
 import pytest
 
 from tinygrad_norm.cli import main
-from tinygrad_norm.learn import catalogue, claim_names, stored
+from tinygrad_norm.graph.table import ascii_text
+from tinygrad_norm.learn import catalogue, claim, claim_names, page, stored
 
 
 def test_the_table(capsys):
@@ -24,6 +25,12 @@ def test_a_page(capsys):
     out = capsys.readouterr().out
     for part in ("said by", "arXiv:1607.06450", "± std", "seed 0", "verdict: corrected", "what would change it"):
         assert part in out
+
+
+def test_every_page_can_be_spelled_out():
+    for name in claim_names():
+        text = page(claim(name), stored(name))
+        assert ascii_text(text).count("?") == text.count("?"), name
 
 
 def test_run_writes_into_the_users_folder(capsys, tmp_path):
