@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import TABLE, Op, Tensor, TinygradNormError, no_grad
-from ..engine.numpy_protocol import FUNCTIONS, UFUNCS, _takes
+from ..engine.numpy_protocol import FUNCTIONS, UFUNCS, takes
 
 _HOUSE = __name__.partition(".")[0]
 
@@ -206,7 +206,7 @@ def follow(func: Any, args: Any, kwargs: Any, name: str = "") -> Any:
     """A function of NumPy's, on the record where an op stands for it."""
     name = name or f"np.{getattr(func, '__name__', func)}"
     known = QUESTIONS.get(func) or FUNCTIONS.get(func)
-    if known is not None and _takes(known, args, kwargs):
+    if known is not None and takes(known, args, kwargs):
         return followed(known, args, kwargs, lambda: func(*plain(args), **plain(kwargs)))
     if _lost(args, kwargs) and func in FORMS:
         return lose(func(*plain(args), **plain(kwargs)), name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial, wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,15 @@ def to_jax(function: Callable[..., Any], *, name: str | None = None) -> Callable
     called = str(name or getattr(function, "__name__", type(function).__name__))
     known: dict[Hashable, tuple[Recorded, Any, list[Any]]] = {}
 
+    try:
+        has_key = "key" in signature(function).parameters
+    except (TypeError, ValueError):  # of something that has none
+        has_key = False
+
     @wraps(function)
-    def in_jax(*args: Any, key: Any = None, **kwargs: Any) -> Any:
+    def in_jax(*args: Any, **kwargs: Any) -> Any:
         jax = _jax()
+        key = None if has_key else kwargs.pop("key", None)
         leaves, nest = jax.tree.flatten((args, kwargs), is_leaf=lambda x: isinstance(x, Tensor))
         leaves = [x.numpy() if isinstance(x, Tensor) else x for x in leaves]
         are = [hasattr(x, "shape") and hasattr(x, "dtype") for x in leaves]

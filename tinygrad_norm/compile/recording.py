@@ -74,6 +74,7 @@ class _Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Every way by which a tensor's values get anywhere leads past here."""
+        _ONE_AT_A_TIME.acquire()
         own = {k: vars(Tensor)[k] for k in ("__init__", "apply_op", "detach", "data", "__getitem__", *_LEAVING)}
         renew, as_array, kept = tensors.renew, tensors._as_array, drawing.kept
 
@@ -148,6 +149,7 @@ class _Recorder:
             tensors.renew, tensors._as_array, drawing.kept = renew, as_array, kept
             for name, method in own.items():
                 setattr(Tensor, name, method)
+            _ONE_AT_A_TIME.release()
 
     def keep(self, array: Array, known: Tensor | Drawn) -> None:
         """Of two tensors with one memory the older."""
@@ -200,6 +202,7 @@ def _place(a: Array) -> Any:
     return (a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str) if a.size else None
 
 
+_ONE_AT_A_TIME = threading.RLock()
 _LEAVING = ("__bool__", "__float__", "__int__", "__index__", "item", "tolist")
 
 
