@@ -229,6 +229,9 @@ def test_an_argument_that_is_no_array():
     assert [f(np.float64(3), 2), f(np.float64(3), 2, how="mul")] == [5, 6]
     with pytest.raises(tn.DTypeError, match=r"an argument is \{1\}, neither an array nor a number"):
         f(np.float64(3), {1})
+    assert f(np.ones(2, np.int32), True).dtype != f(np.ones(2, np.int32), 1.0).dtype  # equal, and not the same
+    with pytest.raises(tn.DTypeError, match=r"an argument of dtype bfloat16.*Cast it: x.astype\('float32'\)"):
+        f(jnp.ones(2, jnp.bfloat16), 2)
     with pytest.raises(tn.DTypeError, match="to_jax: 3 cannot be called"):
         tn.to_jax(3)
 
