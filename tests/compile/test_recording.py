@@ -210,7 +210,7 @@ def test_nothing_is_left_behind():
 
 
 def test_a_number_of_classes_is_not_counted():
-    with pytest.raises(tn.ShapeError, match="counts the classes of .* and others may have more. Give their number"):
+    with pytest.raises(tn.ShapeError, match=r"counts the classes of .* and others may have more. Give their number"):
         record("f", lambda xs: [F.one_hot(xs[0])], [np.array([0, 1])])
 
 
