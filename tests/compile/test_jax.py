@@ -43,13 +43,21 @@ def test_every_op_has_a_meaning():
     assert set(meanings()) == set(TABLE) | set(MORE)
 
 
+def _filled(call, arrays):
+    """The operands of a call with these arrays in their places."""
+    xs = list(call[1])
+    for i, a in zip(call[2], arrays):
+        xs[i] = a
+    return xs
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", TABLE)
 def test_op(name):
-    """All samples at once: values, and the gradient by every input against the engine's rule."""
+    """A dozen samples at once: values, in float32 too, and the gradient by every input against the engine's rule."""
     rng = np.random.default_rng(5)
     op, calls, expected, given = TABLE[name], [], [], []
-    for inputs, params in SAMPLES[name]:
+    for inputs, params in SAMPLES[name][:: 1 + len(SAMPLES[name]) // 12]:
         inputs = tuple(np.array(x) if isinstance(x, np.ndarray) else x for x in inputs)
         leaves = [tn.tensor(x, requires_grad=x.dtype.kind == "f") if isinstance(x, np.ndarray) else x for x in inputs]
         y = op(*leaves, **params)
@@ -65,10 +73,8 @@ def test_op(name):
 
     def everything(given):
         results = []
-        for (f, inputs, arrays, real, dy), own in zip(calls, given):
-            xs = list(inputs)
-            for i, a in zip(arrays, own):
-                xs[i] = a
+        for call, own in zip(calls, given):
+            f, xs, real, dy = call[0], _filled(call, own), *call[3:]
 
             def scalar(some, f=f, xs=xs, real=real, dy=dy):
                 for i, a in zip(real, some):
@@ -79,6 +85,10 @@ def test_op(name):
             results.append((y, jax.grad(scalar)([xs[i] for i in real]) if real else []))
         return results
 
+    singles = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype == np.float64 else a, given)
+    in_float32 = jax.jit(lambda given: [call[0](*_filled(call, own)) for call, own in zip(calls, given)])
+    for y, (y0, _) in zip(in_float32(singles), expected):
+        np.testing.assert_allclose(y, y0, rtol=2e-4, atol=2e-5)
     for (y, gs), (y0, g0) in zip(jax.jit(everything)(given), expected):
         assert (y.shape, y.dtype) == (y0.shape, y0.dtype)
         np.testing.assert_allclose(y, y0, rtol=1e-12, atol=1e-12)
@@ -195,6 +205,7 @@ def test_float32_and_dtypes_stay():
     np.testing.assert_allclose(found, expected.data, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_vmap_and_value_and_grad():
     f = tn.to_jax(lambda x, w: (F.layer_norm(x, 6, w) ** 3).sum())
     value, gradient = jax.vmap(jax.value_and_grad(f), (0, None))(X, W)
@@ -218,6 +229,9 @@ def test_an_argument_that_is_no_array():
     assert [f(np.float64(3), 2), f(np.float64(3), 2, how="mul")] == [5, 6]
     with pytest.raises(tn.DTypeError, match=r"an argument is \{1\}, neither an array nor a number"):
         f(np.float64(3), {1})
+    assert f(np.ones(2, np.int32), True).dtype != f(np.ones(2, np.int32), 1.0).dtype  # equal, and not the same
+    with pytest.raises(tn.DTypeError, match=r"an argument of dtype bfloat16.*Cast it: x.astype\('float32'\)"):
+        f(jnp.ones(2, jnp.bfloat16), 2)
     with pytest.raises(tn.DTypeError, match="to_jax: 3 cannot be called"):
         tn.to_jax(3)
 
@@ -262,6 +276,7 @@ def test_network(make, dtype):
         assert after[k].dtype == mine[k].dtype
 
 
+@pytest.mark.thorough
 def test_dropout_draws_from_a_key():
     f = tn.to_jax(lambda x: F.dropout(x, 0.25) + F.dropout(x, 0.5))
     x = np.ones((64, 64))
@@ -271,6 +286,11 @@ def test_dropout_draws_from_a_key():
     assert set(np.unique(one).round(9)) == {0.0, round(4 / 3, 9), 2.0, round(4 / 3 + 2, 9)}
     assert abs(one.mean() - 2) < 0.1
     assert not np.array_equal(one, other)
+
+
+def test_a_function_with_a_key_of_its_own():
+    f = tn.to_jax(lambda d, key: d[key] * 2)
+    np.testing.assert_array_equal(f({"a": np.ones(2)}, key="a"), [2, 2])
 
 
 def test_without_jax(monkeypatch):

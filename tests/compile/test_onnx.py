@@ -109,6 +109,11 @@ def test_saved_and_read(tmp_path):
         np.testing.assert_allclose(found, y.data, rtol=1e-5, atol=1e-6)
 
 
+def test_float64_stays():
+    x = np.random.default_rng(1).normal(size=(3, 4))
+    holds(lambda x: (F.layer_norm(x, 4) * 2).tanh().sum(1), x, others=[(-x,)], close=1e-12)
+
+
 def test_a_gradient_is_a_record_too():
     w = leaf(W, "w")
 

@@ -50,6 +50,10 @@ def masked(x):
     return x * (x.data > 0.5)
 
 
+def questions(x):
+    return tn.where((x > -100).all(), x, -x) * tn.where((x > 0) & ~(x > 1) | (x < -1).any(1, keepdim=True), x, 0.5)
+
+
 def detached(x):
     return x - x.detach().mean()
 
@@ -86,7 +90,7 @@ def analytic(x):
 
 
 @pytest.mark.parametrize(
-    "f", [masked, detached, no_grad, in_numpy, in_place, largest, copied, analytic, lambda x: F.softmax(x, -1)]
+    "f", [masked, questions, detached, no_grad, in_numpy, in_place, largest, copied, analytic, lambda x: F.softmax(x, -1)]
 )
 def test_what_is_made_of_values_is_on_the_record(f):
     np.testing.assert_allclose(again(recorded(f, (3, 4)), X), f(tn.tensor(X)).data, rtol=1e-14)
@@ -117,6 +121,14 @@ def a_number(x):
 
 def an_item(x):
     return x * x.sum().item()
+
+
+def asks_its_numpy(x):
+    return x * 2 if (x.numpy() > 100).any() else x
+
+
+def is_in(x):
+    return x * 2 if 7.0 in x else x
 
 
 def random_numbers(x):
@@ -157,6 +169,8 @@ REFUSED = {
     asks_an_array: r"asks_an_array, line .* reads the values of a tensor of shape \(\) by asks whether it is true",
     a_number: r"a_number, line .* by float\(\).*Select with tn.where, and keep numbers as tensors",
     an_item: r"an_item, line .* by item\(\)",
+    asks_its_numpy: r"asks_its_numpy, line .* reads the values of a tensor of shape \(\) by asks whether it is true",
+    is_in: r"is_in, line .* reads the values of a tensor of shape \(3, 4\) by contains\(\)",
     random_numbers: r"f: a tensor of shape \(3, 4\): a constant was made from the data, or from random numbers",
     numpy_random: r"a constant was made from the data, or from random numbers.*pass it as an argument",
     outside_of_any_op: r"a constant of shape \(\) was made of the data by np.median, for which no op stands",
@@ -193,6 +207,11 @@ def test_nothing_is_left_behind():
     np.testing.assert_array_equal(net.running_mean.data, statistics)
     assert tn.default_generator().get_state() == state
     assert seen == [("Values", 2.0)]
+
+
+def test_a_number_of_classes_is_not_counted():
+    with pytest.raises(tn.ShapeError, match=r"counts the classes of .* and others may have more. Give their number"):
+        record("f", lambda xs: [F.one_hot(xs[0])], [np.array([0, 1])])
 
 
 def test_an_op_of_ones_own_is_refused():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import TABLE, Op, Tensor, TinygradNormError, no_grad
-from ..engine.numpy_protocol import FUNCTIONS, UFUNCS, _takes
+from ..engine.numpy_protocol import FUNCTIONS, UFUNCS, takes
 
 _HOUSE = __name__.partition(".")[0]
 
@@ -140,18 +140,31 @@ _REDUCED: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
-def leaving(x: Any, how: str) -> Any:
-    """The bare array of what leaves the record; refused where it is not the house that asks (to check an argument, to take a
-    shorter way, which on a record for other data it does not)."""
+def _asking() -> Any:
+    """The frame that asked for values, past those that only hand them on."""
     frame: Any = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__", "").startswith((f"{_HOUSE}.compile.", "numpy")):
         frame = frame.f_back
-    if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] != _HOUSE:
-        shape = tuple(x.shape)
+    return frame
+
+
+def _is_ours(frame: Any) -> bool:
+    return frame is None or frame.f_globals.get("__name__", "").partition(".")[0] == _HOUSE
+
+
+def asked_by_the_house() -> bool:
+    return _is_ours(_asking())
+
+
+def leaving(x: Any, how: str) -> Any:
+    """The bare array of what leaves the record; refused where it is not the house that asks (to check an argument, to take a
+    shorter way, which on a record for other data it does not)."""
+    frame = _asking()
+    if not _is_ours(frame):
         raise RecordError(
             f"{frame.f_code.co_name}, line {frame.f_lineno} of {frame.f_code.co_filename.rpartition('/')[2]}: it reads the values of a "
-            f"tensor of shape {shape} by {how}; with other data it might do something else, and a record holds one course of things. "
-            "Select with tn.where, and keep numbers as tensors."
+            f"tensor of shape {tuple(x.shape)} by {how}; with other data it might do something else, and a record holds one course of "
+            "things. Select with tn.where, and keep numbers as tensors."
         )
     return np.asarray(x._data if isinstance(x, Tensor) else x.view(np.ndarray))
 
@@ -206,7 +219,7 @@ def follow(func: Any, args: Any, kwargs: Any, name: str = "") -> Any:
     """A function of NumPy's, on the record where an op stands for it."""
     name = name or f"np.{getattr(func, '__name__', func)}"
     known = QUESTIONS.get(func) or FUNCTIONS.get(func)
-    if known is not None and _takes(known, args, kwargs):
+    if known is not None and takes(known, args, kwargs):
         return followed(known, args, kwargs, lambda: func(*plain(args), **plain(kwargs)))
     if _lost(args, kwargs) and func in FORMS:
         return lose(func(*plain(args), **plain(kwargs)), name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial, wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -60,17 +61,23 @@ def to_jax(function: Callable[..., Any], *, name: str | None = None) -> Callable
     called = str(name or getattr(function, "__name__", type(function).__name__))
     known: dict[Hashable, tuple[Recorded, Any, list[Any]]] = {}
 
+    try:
+        has_key = "key" in signature(function).parameters
+    except (TypeError, ValueError):  # of something that has none
+        has_key = False
+
     @wraps(function)
-    def in_jax(*args: Any, key: Any = None, **kwargs: Any) -> Any:
+    def in_jax(*args: Any, **kwargs: Any) -> Any:
         jax = _jax()
+        key = None if has_key else kwargs.pop("key", None)
         leaves, nest = jax.tree.flatten((args, kwargs), is_leaf=lambda x: isinstance(x, Tensor))
         leaves = [x.numpy() if isinstance(x, Tensor) else x for x in leaves]
         are = [hasattr(x, "shape") and hasattr(x, "dtype") for x in leaves]
-        arrays = [jax.numpy.asarray(x) for x, is_one in zip(leaves, are) if is_one]
+        arrays = [_array(jax, called, x) for x, is_one in zip(leaves, are) if is_one]
         fixed = [None if is_one else x for x, is_one in zip(leaves, are)]
         form = tuple((x.shape, str(x.dtype)) for x in arrays)
         try:
-            kind: Hashable = (nest, form, tuple(are), tuple(fixed))
+            kind: Hashable = (nest, form, tuple(are), tuple((type(x), x) for x in fixed))
             found = known.get(kind)
         except TypeError:
             other = next(x for x in fixed if getattr(type(x), "__hash__", None) is None)
@@ -89,6 +96,18 @@ def to_jax(function: Callable[..., Any], *, name: str | None = None) -> Callable
         return jax.tree.unflatten(out_nest, [next(outputs) if x is _HERE else x for x in others])
 
     return in_jax
+
+
+def _array(jax: Any, name: str, x: Any) -> Any:
+    try:
+        found = jax.numpy.asarray(x)
+    except TypeError:
+        found = x
+    if getattr(found.dtype, "kind", "V") not in "fiubc":
+        raise DTypeError(
+            f"to_jax: {name}: an argument of dtype {found.dtype}, which tn does not know. Cast it: x.astype('float32')."
+        )
+    return found
 
 
 _HERE = object()
@@ -132,9 +151,9 @@ def _is_array(x: Any) -> bool:
 
 def _let_go(record_: Recorded) -> None:
     """The numbers it was recorded on are of no use any more."""
-    start = min((t.birth for t in record_.arguments), default=0)
+    start, used = min((t.birth for t in record_.arguments), default=0), set(record_.arguments)
     for t in record_.tensors:
-        if t.birth >= start and t.op is not None:
+        if t.birth >= start and (t.op is not None or t in used):
             t._data = np.broadcast_to(np.zeros((), t.dtype), t.shape)
 
 

@@ -181,7 +181,8 @@ def to_onnx(
     inputs:    the leaves that are fed, by name or as tensors; the one that the record is about unless given. The other leaves are
                initializers, under their names
     function:  what computes the output (or several) from these inputs. It is recorded anew, on other data too: what was made of the
-               data then is written as such. Needed where a record holds constants that may have been, and for ``dynamic``
+               data then is written as such. Needed where a record holds constants that may have been, and for ``dynamic``.
+               Without it, the numbers and parameters on the record are those of the file
     dynamic:   names of axes whose size stays open, for each input: ``{"x": ("B", None)}``. Sizes, and numbers such as 1/B, are then
                computed from the input's shape; where one follows the size in a way that is not found, ``RecordError`` says where
     standard:  the standard's own operators where they compute the same (LayerNormalization, …); else its primitives

@@ -19,7 +19,7 @@ from ..engine import TABLE, Generator, Op, Tensor, drawing_from, enable_grad, hi
 from ..engine import random as drawing
 from ..engine.arrays import Array
 from ..engine.state import state
-from .following import MORE, Followed, RecordError, array_of, known_as, leaving
+from .following import MORE, Followed, RecordError, array_of, asked_by_the_house, known_as, leaving
 
 tensors: Any = sys.modules[Tensor.__module__]  # whose name is that of a function
 
@@ -74,7 +74,8 @@ class _Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Every way by which a tensor's values get anywhere leads past here."""
-        own = {k: vars(Tensor)[k] for k in ("__init__", "apply_op", "detach", "data", "__getitem__", *_LEAVING)}
+        _ONE_AT_A_TIME.acquire()
+        own = {k: vars(Tensor)[k] for k in ("__init__", "apply_op", "detach", "data", "numpy", "__getitem__", *_LEAVING)}
         renew, as_array, kept = tensors.renew, tensors._as_array, drawing.kept
 
         def mine(function: Callable[..., Any], otherwise: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,10 +130,11 @@ class _Recorder:
 
         def asked(name: str) -> Callable[..., Any]:
             method = own[name]
-            return mine(lambda x, *args: (leaving(x, name.strip("_") + "()"), method(x, *args))[1], method)
+            return mine(lambda x, *args, **how: (leaving(x, name.strip("_") + "()"), method(x, *args, **how))[1], method)
 
         Tensor.__init__ = mine(init, own["__init__"])  # type: ignore[method-assign]
         Tensor.apply_op = mine(apply_op, own["apply_op"])  # type: ignore[method-assign]
+        Tensor.numpy = mine(lambda x: own["numpy"](x) if asked_by_the_house() else data(x), own["numpy"])  # type: ignore[method-assign]
         Tensor.detach = mine(detach, own["detach"])  # type: ignore[method-assign]
         Tensor.__getitem__ = mine(get, own["__getitem__"])  # type: ignore[method-assign]
         Tensor.data = property(mine(data, own["data"].fget), own["data"].fset)  # type: ignore[method-assign,assignment]
@@ -148,6 +150,7 @@ class _Recorder:
             tensors.renew, tensors._as_array, drawing.kept = renew, as_array, kept
             for name, method in own.items():
                 setattr(Tensor, name, method)
+            _ONE_AT_A_TIME.release()
 
     def keep(self, array: Array, known: Tensor | Drawn) -> None:
         """Of two tensors with one memory the older."""
@@ -200,7 +203,8 @@ def _place(a: Array) -> Any:
     return (a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str) if a.size else None
 
 
-_LEAVING = ("__bool__", "__float__", "__int__", "__index__", "item", "tolist")
+_ONE_AT_A_TIME = threading.RLock()
+_LEAVING = ("__bool__", "__float__", "__int__", "__index__", "__contains__", "__array__", "item", "tolist")
 
 
 def record(name: str, call: Callable[[Sequence[Tensor]], Sequence[Any]], arrays: Sequence[Array], seed: int = 0) -> Recorded:

@@ -137,7 +137,7 @@ def one_name(name: str, axis: Any, dim: Any) -> Any:
 
 def asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     axes = canonical_axes(axis, x.ndim, name)  # no axis at all leaves every entry to itself, as PyTorch and NumPy have it here
-    return Tensor(np.asarray(question(x._data, axes, keepdims=flag(name, "keepdim", keepdims))))
+    return Tensor(np.asarray(question(x.data, axes, keepdims=flag(name, "keepdim", keepdims))))
 
 
 def bits(ufunc: np.ufunc, *operands: Any) -> Tensor:
@@ -148,7 +148,7 @@ def bits(ufunc: np.ufunc, *operands: Any) -> Tensor:
             f"{ufunc.__name__}: {' and '.join(map(describe, xs))}: only truth values and whole numbers have bits. Ask x > 0."
         )
     meeting(ufunc.__name__, *xs)
-    return Tensor(np.asarray(ufunc(*(x._data for x in xs))))
+    return Tensor(np.asarray(ufunc(*(x.data for x in xs))))
 
 
 def leaving(x: Tensor, as_what: str) -> float:

@@ -108,7 +108,7 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: d
 
 
 def apply_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if func in FUNCTIONS and _takes(FUNCTIONS[func], args, kwargs):
+    if func in FUNCTIONS and takes(FUNCTIONS[func], args, kwargs):
         return FUNCTIONS[func](*args, **kwargs)
     if _tensors(kwargs.get("out")):
         raise InPlaceError(
@@ -117,7 +117,8 @@ def apply_function(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     return _outside(f"np.{func.__name__}", func, args, kwargs)
 
 
-def _takes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def takes(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether it can be called so: not every option of NumPy's is one of ours."""
     try:
         inspect.signature(function).bind(*args, **kwargs)
     except TypeError:

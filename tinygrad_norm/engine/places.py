@@ -11,6 +11,7 @@ from .arguments import as_tensor, floating, integers, one_axis, ordered, steps
 from .arrays import Array
 from .errors import DTypeError, ShapeError, describe
 from .shapes import flag, whole
+from .state import state
 from .tensor import Tensor
 
 
@@ -119,6 +120,10 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         raise DTypeError(f"one_hot: tensor {describe(t)} must be integers. Cast first: tensor.astype('int64').")
     if count == -1 and not t.size:
         raise ShapeError(f"one_hot: {describe(t)} has no index to count the classes by; give num_classes.")
+    if count == -1 and state.general:
+        raise ShapeError(
+            f"one_hot: num_classes=-1 counts the classes of {describe(t)}, and others may have more. Give their number."
+        )
     count = int(t.max()) + 1 if count == -1 else count
     integers(t, "one_hot", "tensor", count if t.size else 1)
     return Tensor((t[..., None] == steps("one_hot", "num_classes", count)).astype(np.int64))

@@ -88,8 +88,9 @@ class Graph(Record):
         A graph of more than 25 nodes is folded, and says so; ``fold=False`` draws all of it, ``fold=1`` its outermost scopes;
         ``elements=True`` every single number of a tiny one.
 
-        svg, dot, json, html and txt always work. png and pdf need Graphviz; without it they raise ``DrawingError``, which says
-        how to get it, and the picture is written as svg instead. The file is written whole or not at all.
+        svg, dot, json, html and txt always work. ``.onnx`` is the record itself, for other engines; its options are those of
+        ``compile.to_onnx`` (``inputs``, ``function``, ``dynamic``, ``standard``). png and pdf need Graphviz; without it they raise
+        ``DrawingError``, which says how to get it, and the picture is written as svg instead. The file is written whole or not at all.
         """
         from pathlib import Path
 
