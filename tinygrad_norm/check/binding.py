@@ -143,7 +143,7 @@ def bind_backward(
     """
     saved = saved or {}
     values = {"dy": dy, **inputs, **{n: v for n, v in (*options.items(), *saved.items()) if n not in inputs}}
-    values["cache"] = Cache({**inputs, **options, **saved})
+    values["cache"] = Cache({**options, **saved, **inputs})
     values |= {f"saved {i}": v for i, v in enumerate(spare)}
     exact = {same(n): n for n in (*saved, *options, *inputs)}
     shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}
