@@ -64,6 +64,7 @@ _SAVED = (
     ("rms", "saved_rms"),
     ("xhat", "x_hat", "x_norm", "xnorm", "x_normalized", "normalized", "saved_xhat", "z_hat", "zhat"),
     ("norm", "norms", "nrm", "length", "lengths", "l2", "vnorm", "v_norm"),
+    ("inv_norm", "invnorm", "inorm", "rnorm", "inv_norms", "inv_length", "inv_n", "rlen"),
     ("probs", "p", "prob", "softmax", "probabilities", "s", "sm"),
     ("log_probs", "logp", "log_p", "logprobs", "log_prob", "logprob", "log_softmax", "logsoftmax", "log_sm", "lsm"),
     ("y", "out", "output", "p", "s"),
