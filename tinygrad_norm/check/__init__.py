@@ -7,7 +7,8 @@ from .binding import CheckInputError
 from .catalogue import Known
 from .checking import check
 from .compare import Comparison, Pair, compare, compare_all, overview
-from .gradients import Finding, GradientCheck, GradientMismatchError, adjoint_test, check_grads
+from .findings import Finding, GradientCheck, GradientMismatchError
+from .gradients import adjoint_test, check_grads
 from .judgement import Explanation, Judgement
 from .oracles import (
     LONGER,

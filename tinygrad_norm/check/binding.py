@@ -64,6 +64,7 @@ _SAVED = (
     ("rms", "saved_rms"),
     ("xhat", "x_hat", "x_norm", "xnorm", "x_normalized", "normalized", "saved_xhat", "z_hat", "zhat"),
     ("norm", "norms", "nrm", "length", "lengths", "l2", "vnorm", "v_norm"),
+    ("inv_norm", "invnorm", "inorm", "rnorm", "inv_norms", "inv_length", "inv_n", "rlen"),
     ("probs", "p", "prob", "softmax", "probabilities", "s", "sm"),
     ("log_probs", "logp", "log_p", "logprobs", "log_prob", "logprob", "log_softmax", "logsoftmax", "log_sm", "lsm"),
     ("y", "out", "output", "p", "s"),
@@ -143,7 +144,7 @@ def bind_backward(
     """
     saved = saved or {}
     values = {"dy": dy, **inputs, **{n: v for n, v in (*options.items(), *saved.items()) if n not in inputs}}
-    values["cache"] = Cache({**inputs, **options, **saved})
+    values["cache"] = Cache({**options, **saved, **inputs})
     values |= {f"saved {i}": v for i, v in enumerate(spare)}
     exact = {same(n): n for n in (*saved, *options, *inputs)}
     shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}

@@ -13,8 +13,8 @@ from ..engine import Tensor
 from ..engine.arrays import Array
 from ..graph import Graph
 from ..norms import Norm
+from .allowance import rounding_of
 from .alterations import Backward, Mistake
-from .compare import rounding_of
 from .mistakes import library, told_apart
 
 BFLOAT16 = "bfloat16"

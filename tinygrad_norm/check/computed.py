@@ -19,7 +19,7 @@ from .judgement import Given
 
 def otherwise(case: Case, given: Given, found: Fused, mine: Array) -> Iterator[str]:
     """Every other way to compute the statistics that gives these numbers."""
-    for attempt in (_statistics, _handed, _elsewhere, _padded):
+    for attempt in (_statistics, _handed, _elsewhere, _padded, _of_one):
         yield from attempt(case, given, found, mine)
 
 
@@ -124,6 +124,18 @@ def _padded(case: Case, given: Given, found: Fused, mine: Array) -> Iterator[str
             other = found.with_lines(found.formula.lines, {letter.name: found.known[letter.name] + more})
             if is_it(case, given, found, mine, total(other, found.terms)):
                 yield f"{letter.name} counts the zeros that fill up the last block, from {n} to {n + zeros}, as {means[0].name}² each"
+
+
+def _of_one(case: Case, given: Given, found: Fused, mine: Array) -> Iterator[str]:
+    """A statistic that is read at one index of an axis for all of them."""
+    for letter in (x.letter for x in found.formula.lines if isinstance(x.expression, (Total, Power))):
+        for axis in letter.axes:
+            value, at = np.asarray(found.known[letter.name]), found.axes.index(axis)
+            for k, word in ((0, "first"), (-1, "last")):
+                fixed = {letter.name: np.broadcast_to(np.take(value, [k], axis=at), value.shape)}
+                other = found.with_lines(found.formula.lines, fixed)
+                if is_it(case, given, found, mine, total(other, found.terms)):
+                    yield f"your {given.symbol} reads {letter.name} of the {word} index of {found.over((axis,))} for every other one"
 
 
 def _totals(node: Node) -> Iterator[Total | Call]:

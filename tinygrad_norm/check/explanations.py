@@ -6,7 +6,7 @@ rounding, and mistakes that no number can tell apart are named together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,8 @@ def judge(
     truth = case.truth[name]
     inferred = dtype is None
     dtype = arithmetic(mine, truth) if inferred else dtype
+    if inferred and dtype == np.float64 and _beside(case, name, more.get("others", {})):
+        dtype = np.dtype(np.float32)
     given = Given(name, symbol, mine.astype(np.float64), dtype, **more)
     measured: dict[str, Any] = {"max_abs": np.inf, "relative": np.inf}
     found = None
@@ -77,6 +79,15 @@ def arithmetic(mine: Array, truth: Array) -> Any:
     if mine.dtype == np.float64 and np.array_equal(mine.astype(single), mine) and not np.array_equal(truth.astype(single), truth):
         return single
     return mine.dtype
+
+
+def _beside(case: Case, name: str, others: Mapping[str, Array | None]) -> bool:
+    """Whether another gradient of the same answer was computed in single precision: then sums of such numbers are, too."""
+    return any(
+        g is not None and n != name and g.dtype == np.float64 and arithmetic(g, case.truth[n]) == np.float32
+        for n, g in others.items()
+        if n in case.truth
+    )
 
 
 def explain(case: Case, given: Given, explanations: Sequence[Explain]) -> Explanation:

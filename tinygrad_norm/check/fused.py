@@ -14,6 +14,7 @@ import numpy as np
 
 from ..derive import DerivationError, derive
 from ..derive.formula import (
+    Call,
     Evaluation,
     Formula,
     Letter,
@@ -80,6 +81,12 @@ class Fused:
         if any(found.shape[k] not in (1, n) for k, n in enumerate(self.shape)) or not np.all(np.isfinite(found)):
             return None
         return np.array(np.broadcast_to(found, self.shape))
+
+    def known_as(self, node: Node) -> Array:
+        """What a tree is, with every axis of the input."""
+        found: Array = np.asarray(self.at(node), np.float64)
+        found = found.reshape((1,) * (len(self.axes) - found.ndim) + found.shape)
+        return np.array(np.broadcast_to(found, [self.sizes[a] for a in self.axes]))
 
     def over(self, axes: Sequence[str]) -> str:
         """``axis 0 (B)``."""
@@ -238,7 +245,8 @@ def _relatives(case: Case, found: Fused) -> None:
     for name, value in case.besides.items():
         _recorded(found, name, value)
     for line in found.formula.lines:
-        _other_sign(found, line)
+        _not_centred(found, line)
+        _of_softmax(found, line)
         e = line.expression
         if not (isinstance(e, Power) and isinstance(e.base, Sum) and line.letter.axes):
             continue
@@ -261,17 +269,35 @@ def _relatives(case: Case, found: Fused) -> None:
                 found.add(name, value, line.letter.axes)
 
 
-def _other_sign(found: Fused, line: Line) -> None:
-    """x + μ for c = x − μ, and what is made of that."""
+def _not_centred(found: Fused, line: Line) -> None:
+    """x, and x + μ, for c = x − μ in what is made of that."""
     e, c = line.expression, line.letter
-    minus = [t for t in e.terms if isinstance(t, Product) and t.factors[0] == Number(-1)] if isinstance(e, Sum) else []
-    if not (isinstance(e, Sum) and len(e.terms) == 2 and len(minus) == 1 and c.axes):
+    parts = {t: np.asarray(found.at(t)) for t in e.terms} if isinstance(e, Sum) and len(e.terms) == 2 and c.axes else {}
+    less = [t for t in parts if isinstance(t, Product) and t.factors[0] == Number(-1)]
+    if len(less) != 1:
         return
-    plus = found.add(" + ".join(t.name for n in e.terms for t in (n.factors if isinstance(n, Product) else (n,)) if isinstance(t, Letter)), np.asarray(found.at(e)) - 2 * np.asarray(found.at(minus[0])), c.axes)  # fmt: skip
+    (x,) = (t for t in parts if t not in less)
+    named = " + ".join(n for t in (x, *less) for n in letters(t))
+    plus = found.add(named, parts[x] - parts[less[0]], c.axes)
     for other in found.formula.lines:
         if isinstance(other.expression, Product) and c in other.expression.factors:
-            value = found.at(replace(other.expression, {c: plus}))
-            found.add(f"{other.letter.name} with {plus.name} for {c.name}", value, other.letter.axes)
+            for instead in (plus, x):
+                name = f"{other.letter.name} with {instead.name if isinstance(instead, Letter) else named} for {c.name}"
+                found.add(name, found.at(replace(other.expression, {c: instead})), other.letter.axes)
+
+
+def _of_softmax(found: Fused, line: Line) -> None:
+    """Exponentials that are not divided by their sum, and softmax taken twice."""
+    e = line.expression
+    if isinstance(e, Call) and e.function == "softmax" and line.letter.axes:
+        axes = tuple(found.axes.index(a) for a in e.axes)
+        z, p = np.asarray(found.at(e.arguments[0])), np.asarray(found.at(e))
+        made = {f"exp({line.letter.name})": p, "exp(z − max), not divided by its sum,": z - z.max(axes, keepdims=True)}
+        made = {name: np.exp(value) for name, value in made.items()}
+        twice = made.pop(f"exp({line.letter.name})")
+        made[f"softmax({line.letter.name})"] = twice / twice.sum(axes, keepdims=True)
+        for name, value in made.items():
+            found.add(name, value, line.letter.axes)
 
 
 def _recorded(found: Fused, label: str, value: Array) -> None:

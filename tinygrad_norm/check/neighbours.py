@@ -11,9 +11,9 @@ import numpy as np
 from ..engine import Tensor, TinygradNormError, grad, history, tensor
 from ..engine.arrays import Array
 from ..norms import Norm, get, names
+from .allowance import is_centring
 from .alterations import Mistake, instead
 from .case import Case, under
-from .compare import is_centring
 from .judgement import Explanation, Given
 
 USUAL = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 2.0**-52, 1e-7, 2.0**-23, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)

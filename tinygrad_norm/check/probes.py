@@ -11,8 +11,9 @@ import numpy as np
 from ..engine import ShapeError, TinygradNormError
 from ..engine.arrays import Array
 from ..norms import InputError
+from .allowance import is_centring
 from .case import Case
-from .compare import as_numbers, is_centring
+from .compare import as_numbers
 from .subject import Subject, are_axes, as_sequence, rounded
 
 _HALF = float(np.finfo(np.float16).max)

@@ -213,6 +213,7 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
                 yield new, f"has every Σ and mean as the {function} over {where}"
         yield tuple(replace(t, lambda n, axes=axes: _counted(n, axes)) for t in terms), f"has every mean over {fused.over(axes)}, divided by the size of its own axes only"  # type: ignore[misc]  # fmt: skip
     yield from _cut(fused)
+    yield from _blockwise(fused)
     for letter in fused.arrays():
         if letter.kind not in ("parameter",):
             yield (*terms, letter), f"has {letter.name} added: a residual's share, which is another input's"
@@ -247,6 +248,28 @@ def _counted(node: Node, axes: tuple[str, ...]) -> Node | None:
     if not (isinstance(node, Total) and node.function == "mean" and set(axes) > set(node.axes)):
         return None
     return product_of(Total(node.inside, axes, "sum"), inverse(length(node.axes)))
+
+
+def _blockwise(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
+    """Every sum within blocks of an axis: what each device has of the batch, by itself."""
+    for axis in dict.fromkeys(a for t in fused.terms for _, n in places(t) if isinstance(n, Total) for a in n.axes):
+        at, n = fused.axes.index(axis), fused.sizes[axis]
+        for block in (b for b in (2, 3, 4, 8, 16, 32) if b < n <= 64):
+
+            def within(node: Node, axis: str = axis, at: int = at, n: int = n, block: int = block) -> Node | None:
+                if not (isinstance(node, Total) and axis in node.axes and node.function in ("mean", "sum")):
+                    return None
+                name = f"{fused.hand(node)} within blocks of {block} of {axis}"
+                inside = fused.known_as(node.inside)
+                along = tuple(fused.axes.index(a) for a in node.axes)
+                parts = [np.take(inside, range(k, min(k + block, n)), axis=at) for k in range(0, n, block)]
+                each = [getattr(np, node.function)(p, axis=along, keepdims=True) for p in parts]
+                fused.known[name] = np.concatenate([np.repeat(e, p.shape[at], axis=at) for e, p in zip(each, parts)], axis=at)
+                left = tuple(a for a in fused.axes if a == axis or a not in node.axes)
+                return Letter(name, left, "statistic")
+
+            words = f"has every Σ and mean within blocks of {block} of {fused.over((axis,))}, each by itself"
+            yield tuple(replace(t, within) for t in fused.terms), words
 
 
 def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:

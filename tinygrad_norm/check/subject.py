@@ -127,7 +127,9 @@ def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) 
             if "rstd" in named:
                 found |= {"rms" if "ms" in named else "std": 1 / named["rstd"]}
             if "1/‖v‖" in named:
-                found |= {"norm": 1 / named["1/‖v‖"]}
+                found |= {"norm": 1 / named["1/‖v‖"], "inv_norm": named["1/‖v‖"]}
+            if "‖x‖" in named:
+                found |= {"inv_norm": 1 / named["‖x‖"]}
         found |= output if case.graph.output.size > 1 and "target" not in case.inputs else {}
         found |= case.besides
     if flat:
