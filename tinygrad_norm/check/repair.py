@@ -7,8 +7,9 @@ what is said; so it holds whatever the mistake is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ import numpy as np
 
 from .change import Change
 from .recorded import Step
-from .source import line_of, text_of, the_return
+from .source import definition, line_of, text_of, the_return
 from .together import Attempt, Key, attempts, calls_of
 from .world import World
 
 BUDGET = 40_000  # calls replayed, at most
 _TOLD = 3  # lines that no number tells apart, at most
 _KNOWN = 0.3  # a change that gives what the right record has is nearer by that
+_ALIKE = 0.02  # costs that are one
+_NEARER = _KNOWN + 0.05 + _ALIKE  # so much more a change may cost that is still looked at
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,18 @@ class Line:
     number, text:  of the line; the expression on it
     words:         what is wrong: ``Σ where mean belongs``
     file:          where it stands, if not where the candidate does
+    also:          other lines on which the same is wrong
     """
 
     number: int
     text: str
     words: str
     file: str = ""
+    also: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"line {self.number}{f' of {self.file}' if self.file else ''}: {f'`{self.text}`: ' if self.text else ''}{self.words}"
-        )
+        numbers = f"lines {', '.join(map(str, (self.number, *self.also)))}" if self.also else f"line {self.number}"
+        return f"{numbers}{f' of {self.file}' if self.file else ''}: {f'`{self.text}`: ' if self.text else ''}{self.words}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def repairs(worlds: Sequence[World], home: str | None) -> list[Repair]:
     whole = tuple(search.goal)
     goals = [whole] if whole in found else [(n,) for n in whole]
     told = [Repair(g, tuple(search.lines(found[g], home)), all(h.change.general for h in found[g])) for g in goals if g in found]
-    told += [Repair(g, tuple(search.departs(g[0], home)), True) for g in goals if g not in found]
+    for (name,) in (g for g in goals if g not in found):
+        line = _as_returned(worlds, name, home)
+        told.append(Repair((name,), tuple(search.departs(name, home)), True) if line is None else Repair((name,), (line,)))
     return [r for r in ([swapped] if swapped else []) + told if r.lines]
 
 
@@ -104,12 +110,12 @@ class _Search:
         found: dict[tuple[str, ...], list[_Hit]] = {}
         for cost, when, attempt in sorted(self._priced(), key=lambda c: c[:2]) if goal else ():
             best = {g: min(h.cost for h in hits) for g, hits in found.items()}
-            if cost > best.get(whole, np.inf) + _KNOWN or self.left <= 0:
+            if cost > best.get(whole, np.inf) + _NEARER or self.left <= 0:
                 break
             fixed, known = self._tried(attempt)
             for g in ([whole] if fixed >= set(whole) else []) + [(n,) for n in whole if n in fixed]:
-                if cost <= best.get(g, np.inf) + _KNOWN and self._holds(attempt, g):
-                    found.setdefault(g, []).append(_Hit(cost - _KNOWN * known, when, attempt))
+                if cost <= best.get(g, np.inf) + _NEARER and self._holds(attempt, g):
+                    found.setdefault(g, []).append(_Hit(cost - known * (_KNOWN + 0.05 * attempt.change.of_value), when, attempt))
         return {g: _cheapest(hits) for g, hits in found.items()}
 
     def _priced(self) -> Iterator[tuple[float, int, Attempt]]:
@@ -118,11 +124,17 @@ class _Search:
         wanted = _behind(base.trace.steps, [base.trace.outputs[n].step for n in self.goal])
         right = [o.step for n, o in base.trace.outputs.items() if n not in base.wrong]
         tied = _behind(base.trace.steps, right)
-        there = {key: [all(base.knows(s.value, back) for s in steps) for back in (False, True)] for key, steps in calls.items()}
+        there = {key: self._there(steps) for key, steps in calls.items()}
         for a in attempts(base, calls, wanted, tied):
-            forth, back = there[a.keys[0]] if len(a.keys) == 1 else (False, False)
-            much = 0.0 if not forth and not back else 1.5 if _is_of_value(a.change) else 0.6 if back else 0.1
+            forth, back, sign = there[a.keys[0]] if len(a.keys) == 1 else (False, False, False)
+            sign = sign and a.change.of_sign
+            much = 0.0 if sign or not (forth or back) else 1.5 if a.change.of_value else 0.6 if back else 0.1
             yield a.change.cost + much, calls[a.keys[0]][0].index, a
+
+    def _there(self, steps: Sequence[Step]) -> tuple[bool, bool, bool]:
+        """Whether a call gives what the right record has on the way to y, or back; and whether that is so but for the sign."""
+        forth, back = (all(self.base.knows(s.value, way) for s in steps) for way in (False, True))
+        return forth, back, (forth or back) and all(self.base.knows(s.value, None, -1.0) for s in steps)
 
     def _tried(self, attempt: Attempt) -> tuple[set[str], bool]:
         """The wrong gradients that it makes right, none that were right being wrong then; whether it gives what the right record has."""
@@ -138,7 +150,7 @@ class _Search:
             if right and n in self.goal:
                 fixed.add(n)
         made = [values[s.index] for key in attempt.keys for s in self.calls[0][key]] if fixed else []
-        return fixed, bool(made) and all(base.knows(v) and not base.given(v) for v in made)
+        return fixed, bool(made) and all(base.knows(v, True, 1.0) and not base.given(v) for v in made)
 
     def _holds(self, attempt: Attempt, goal: Sequence[str]) -> bool:
         """Whether it does the same elsewhere."""
@@ -202,22 +214,34 @@ class _Search:
 
     def lines(self, hits: Sequence[_Hit], home: str | None) -> Iterator[Line]:
         """One for each line of the source."""
-        calls = self.calls[0]
-        shared = _called_from_several(list(calls))
-        told: set[tuple[str, int]] = set()
+        told: dict[tuple[str, int], tuple[float, Line]] = {}
         for h in hits:
-            place = calls[h.attempt.keys[0]][0].place
-            if not place:
+            code, number, text = self._place(h.attempt.keys[0])
+            if code is None:
                 continue
-            level = 0
-            while level + 1 < len(place) and place[level][0] in shared:
-                level += 1
-            code, instruction = place[level]
-            number, text = h.change.at or (line_of(code, instruction), text_of(code, instruction))
-            if (code.co_filename, number) in told or len(told) == _TOLD:
-                continue
-            told.add((code.co_filename, number))
-            yield Line(number, _short(text), h.change.words, _elsewhere(code.co_filename, home))
+            number, text = h.change.at or (number, text)
+            others = (
+                {self._place(key)[1] for key in h.attempt.keys if self._place(key)[0] is code} if h.change.at is None else set()
+            )
+            line = Line(
+                number, _short(text), h.change.words, _elsewhere(code.co_filename, home), tuple(sorted(others - {number}))
+            )
+            key = code.co_filename, number
+            if key not in told or h.cost < told[key][0]:
+                told[key] = h.cost, line
+        yield from (line for _, line in list(told.values())[:_TOLD])
+
+    def _place(self, key: Key) -> tuple[Any, int, str]:
+        """Function, line and expression; of the caller, where a function is called from several."""
+        place = self.calls[0][key][0].place
+        level = 0
+        while level + 1 < len(place) and place[level][0] in self._shared:
+            level += 1
+        return (place[level][0], line_of(*place[level]), text_of(*place[level])) if place else (None, 0, "")
+
+    @cached_property
+    def _shared(self) -> set[Any]:
+        return _called_from_several(list(self.calls[0]))
 
 
 def _elsewhere(file: str, home: str | None) -> str:
@@ -241,9 +265,41 @@ def _exchanged(world: World) -> Repair | None:
     return Repair(pair, () if at is None else (Line(at[0], at[1], f"{one} and {other} are exchanged"),))
 
 
-def _is_of_value(change: Change) -> bool:
-    """Whether it is about what a call gives, not about how it is written."""
-    return change.general or " is missing" in change.words or " is too much" in change.words or "sign" in change.words
+def _as_returned(worlds: Sequence[World], name: str, home: str | None) -> Line | None:
+    """A gradient that lacks a factor only as it is returned: what it is made of is right for the others."""
+    base = worlds[0]
+    place = base.trace.outputs[name].step.place
+    at = the_return(place[-1][0]) if place else None
+    if at is None:
+        return None
+    for words, factor in _factors(base):
+        if all(w.is_right(name, w.trace.outputs[name].of(w.values) * factor(w, name)) for w in worlds):
+            code = place[-1][0]
+            parts = [p.strip() for p in at[1].removeprefix("return ").strip("()").split(",")]
+            mine = list(base.trace.outputs).index(name)
+            where = definition(code, parts[mine]) if mine < len(parts) and parts[mine].isidentifier() else None
+            number, text = where or at
+            return Line(number, _short(text), words, _elsewhere(code.co_filename, home))
+    return None
+
+
+def _factors(base: World) -> Iterator[tuple[str, Callable[[World, str], Any]]]:
+    for size in base.sizes:
+        yield f"{size} times too large: 1/{size} is missing", partial(_size_power, size, -1)
+        yield f"{size} times too small: the factor {size} is missing", partial(_size_power, size, 1)
+    for letter in base.named:
+        for words, power in (("missing", 1.0), ("too much", -1.0)):
+            yield f"the factor {letter} is {words}", partial(_letters_power, letter, power)
+    yield "its sign is wrong", lambda world, name: -1.0
+
+
+def _size_power(size: str, power: int, world: World, name: str) -> float:
+    return float(world.sizes[size]) ** power
+
+
+def _letters_power(letter: str, power: float, world: World, name: str) -> Any:
+    a = world.beside(world.named[letter], world.case.truth[name].shape)
+    return np.nan if a is None else a**power
 
 
 def _behind(steps: Sequence[Step], ends: Sequence[Step]) -> set[Step]:
@@ -256,7 +312,7 @@ def _behind(steps: Sequence[Step], ends: Sequence[Step]) -> set[Step]:
 
 def _cheapest(hits: Sequence[_Hit]) -> list[_Hit]:
     best = min(h.cost for h in hits)
-    return sorted((h for h in hits if h.cost <= best + 1e-9), key=lambda h: h.when)
+    return sorted((h for h in hits if h.cost <= best + _ALIKE), key=lambda h: h.when)
 
 
 def _called_from_several(keys: Sequence[Key]) -> set[Any]:
