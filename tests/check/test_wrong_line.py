@@ -246,6 +246,39 @@ def test_of_one_changed_word_the_line_is_found(number, old, new):
     assert number in {line.number for r in verdict.repairs for line in r.lines}, verdict.text()
 
 
+def two_mistakes(dy, x, weight, eps):
+    r = 1 / np.sqrt(x.var(-1, keepdims=True) + eps)
+    h = (x - m(x)) * r
+    g = dy * weight
+    first = g.sum(-1, keepdims=True)
+    second = h * np.mean(dy * h, -1, keepdims=True)
+    return r * (g - first - second), (dy * h).sum(0), dy.sum(0)
+
+
+def test_two_mistakes_have_two_lines():
+    verdict = tn.check(two_mistakes, "layer_norm")
+    (found,) = verdict.repairs
+    first = inspect.getsourcelines(two_mistakes)[1]
+    assert found.both
+    assert [line.number - first for line in found.lines] == [4, 5]
+    assert [line.words for line in found.lines] == ["Σ where mean belongs", "dy where dy·γ belongs"]
+    assert "    and line" in verdict.text()
+
+
+def test_a_factor_that_only_one_of_two_gradients_lacks():
+    def weight_norm(dw, v, g):
+        n = np.sqrt((v * v).sum(-1, keepdims=True))
+        s = (dw * v).sum(-1, keepdims=True)
+        dg = s
+        dv = g / n * (dw - v * s / n**2)
+        return dv, dg
+
+    (found,) = tn.check(weight_norm, "weight_norm").repairs
+    assert found.gradients == ("weight",)
+    assert found.lines[0].text == "dg = s"
+    assert found.lines[0].words == "the factor ‖v‖ is too much" or "1/‖v‖ is missing" in found.lines[0].words
+
+
 def test_right_ones_have_no_line():
     verdict = tn.check(compiled(STAGED, "staged.py"), "layer_norm")
     assert verdict.ok

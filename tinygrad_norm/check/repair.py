@@ -16,17 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from .change import Change
-from .recorded import Step
+from .search import Hit, Search, behind
 from .source import definition, line_of, text_of, the_return
-from .together import Attempt, Key, attempts, calls_of
+from .together import Key
 from .world import World
 
-BUDGET = 40_000  # calls replayed, at most
 _TOLD = 3  # lines that no number tells apart, at most
-_KNOWN = 0.3  # a change that gives what the right record has is nearer by that
-_ALIKE = 0.02  # costs that are one
-_NEARER = _KNOWN + 0.05 + _ALIKE  # so much more a change may cost that is still looked at
 
 
 @dataclass(frozen=True)
@@ -57,14 +52,17 @@ class Repair:
     gradients:  which, by input name
     lines:      where, and what; more than one where no number tells them apart
     general:    what was taken for what is not known
+    both:       the lines are two that are wrong at once
     """
 
     gradients: tuple[str, ...]
     lines: tuple[Line, ...]
     general: bool = False
+    both: bool = False
 
     def sentences(self) -> list[str]:
-        return [f"{'or, with the same result, ' * (k > 0)}{line}" for k, line in enumerate(self.lines)]
+        more = "and " if self.both else "or, with the same result, "
+        return [f"{more * (k > 0)}{line}" for k, line in enumerate(self.lines)]
 
 
 def repairs(worlds: Sequence[World], home: str | None) -> list[Repair]:
@@ -73,146 +71,51 @@ def repairs(worlds: Sequence[World], home: str | None) -> list[Repair]:
     worlds:  the first is searched; a change must do the same in all the others
     home:    the candidate's file, which need not be said
     """
-    search = _Search(worlds)
+    search = Search(worlds)
+    said = _Words(search, home)
     swapped = _exchanged(worlds[0])
     found = search.run([n for n in worlds[0].wrong if not swapped or n not in swapped.gradients])
     whole = tuple(search.goal)
     goals = [whole] if whole in found else [(n,) for n in whole]
-    told = [Repair(g, tuple(search.lines(found[g], home)), all(h.change.general for h in found[g])) for g in goals if g in found]
-    for (name,) in (g for g in goals if g not in found):
-        line = _as_returned(worlds, name, home)
-        told.append(Repair((name,), tuple(search.departs(name, home)), True) if line is None else Repair((name,), (line,)))
+    told = [Repair(g, tuple(said.lines(found[g])), all(h.change.general for h in found[g])) for g in goals if g in found]
+    told += [said.otherwise(g[0]) for g in goals if g not in found]
     return [r for r in ([swapped] if swapped else []) + told if r.lines]
 
 
-@dataclass(frozen=True)
-class _Hit:
-    cost: float
-    when: int
-    attempt: Attempt
+class _Words:
+    """What was found, in words."""
 
-    @property
-    def change(self) -> Change:
-        return self.attempt.change
+    def __init__(self, search: Search, home: str | None) -> None:
+        self.search, self.home = search, home
 
+    def otherwise(self, name: str) -> Repair:
+        """Where no one change makes a gradient right."""
+        line = _as_returned(self.search.worlds, name, self.home)
+        if line is not None:
+            return Repair((name,), (line,))
+        pair = self.search.two(name)
+        if pair is not None:
+            lines = [line for k, a in enumerate(pair) for line in self.lines([Hit(0, k, a)])]
+            return Repair((name,), tuple(lines), both=True)
+        return Repair((name,), tuple(self.departs(name)), general=True)
 
-class _Search:
-    def __init__(self, worlds: Sequence[World]) -> None:
-        self.worlds, self.base = worlds, worlds[0]
-        self.calls = [calls_of(w.trace.steps) for w in worlds]
-        self.left = BUDGET
-        self.goal: list[str] = []
-        self._after: dict[Any, list[Step]] = {}
-
-    def run(self, goal: list[str]) -> dict[tuple[str, ...], list[_Hit]]:
-        """By the gradients made right: the cheapest changes that do, in order of time."""
-        self.goal, whole = goal, tuple(goal)
-        found: dict[tuple[str, ...], list[_Hit]] = {}
-        for cost, when, attempt in sorted(self._priced(), key=lambda c: c[:2]) if goal else ():
-            best = {g: min(h.cost for h in hits) for g, hits in found.items()}
-            if cost > best.get(whole, np.inf) + _NEARER or self.left <= 0:
-                break
-            fixed, known = self._tried(attempt)
-            for g in ([whole] if fixed >= set(whole) else []) + [(n,) for n in whole if n in fixed]:
-                if cost <= best.get(g, np.inf) + _NEARER and self._holds(attempt, g):
-                    found.setdefault(g, []).append(_Hit(cost - known * (_KNOWN + 0.05 * attempt.change.of_value), when, attempt))
-        return {g: _cheapest(hits) for g, hits in found.items()}
-
-    def _priced(self) -> Iterator[tuple[float, int, Attempt]]:
-        """What is tried, with its cost and time. Where a call gives what the right record has, hardly anything is wrong with it."""
-        base, calls = self.base, self.calls[0]
-        wanted = _behind(base.trace.steps, [base.trace.outputs[n].step for n in self.goal])
-        right = [o.step for n, o in base.trace.outputs.items() if n not in base.wrong]
-        tied = _behind(base.trace.steps, right)
-        there = {key: self._there(steps) for key, steps in calls.items()}
-        for a in attempts(base, calls, wanted, tied):
-            forth, back, sign = there[a.keys[0]] if len(a.keys) == 1 else (False, False, False)
-            sign = sign and a.change.of_sign
-            much = 0.0 if sign or not (forth or back) else 1.5 if a.change.of_value else 0.6 if back else 0.1
-            yield a.change.cost + much, calls[a.keys[0]][0].index, a
-
-    def _there(self, steps: Sequence[Step]) -> tuple[bool, bool, bool]:
-        """Whether a call gives what the right record has on the way to y, or back; and whether that is so but for the sign."""
-        forth, back = (all(self.base.knows(s.value, way) for s in steps) for way in (False, True))
-        return forth, back, (forth or back) and all(self.base.knows(s.value, None, -1.0) for s in steps)
-
-    def _tried(self, attempt: Attempt) -> tuple[set[str], bool]:
-        """The wrong gradients that it makes right, none that were right being wrong then; whether it gives what the right record has."""
-        base = self.base
-        values = self._replayed(0, attempt)
-        if values is None:
-            return set(), False
-        fixed = set()
-        for n, o in base.trace.outputs.items():
-            right = base.is_right(n, o.of(values))
-            if not right and n not in base.wrong:
-                return set(), False
-            if right and n in self.goal:
-                fixed.add(n)
-        made = [values[s.index] for key in attempt.keys for s in self.calls[0][key]] if fixed else []
-        return fixed, bool(made) and all(base.knows(v, True, 1.0) and not base.given(v) for v in made)
-
-    def _holds(self, attempt: Attempt, goal: Sequence[str]) -> bool:
-        """Whether it does the same elsewhere."""
-        for k in range(1, len(self.worlds)):
-            world = self.worlds[k]
-            values = self._replayed(k, attempt) if all(key in self.calls[k] for key in attempt.keys) else None
-            if values is None:
-                return False
-            if not all(n in world.trace.outputs and world.is_right(n, world.trace.outputs[n].of(values)) for n in goal):
-                return False
-        return True
-
-    def _replayed(self, k: int, attempt: Attempt) -> list[Any] | None:
-        world, change = self.worlds[k], attempt.change
-        changed = {s for key in attempt.keys for s in self.calls[k][key]}
-        values, touched, differs = list(world.values), set[int](), False
-        with np.errstate(all="ignore"):
-            try:
-                for s in self._later(k, attempt.keys):
-                    self.left -= 1
-                    if any(o.index in touched for o in s.operands()):
-                        values[s.index] = s.again(values)
-                        touched.add(s.index)
-                    if s in changed:
-                        made = change.make(world, s, values)
-                        if made is None:
-                            return None
-                        if np.shape(made) == np.shape(values[s.index]) and np.array_equal(made, values[s.index]):
-                            continue
-                        values[s.index], differs = made, True
-                        touched.add(s.index)
-            except Exception:  # shapes that do not go together, an index out of bounds: no repair
-                return None
-        return values if differs else None
-
-    def _later(self, k: int, keys: tuple[Key, ...]) -> list[Step]:
-        """What depends on these calls, and they themselves."""
-        if (k, keys) not in self._after:
-            hit = {s for key in keys for s in self.calls[k][key]}
-            for s in self.worlds[k].trace.steps:
-                if s not in hit and any(o in hit for o in s.operands()):
-                    hit.add(s)
-            self._after[k, keys] = [s for s in self.worlds[k].trace.steps if s in hit]
-        return self._after[k, keys]
-
-    # In words
-
-    def departs(self, name: str, home: str | None) -> Iterator[Line]:
+    def departs(self, name: str) -> Iterator[Line]:
         """The one line on which anything is computed for a gradient that the right record does not have."""
-        base = self.base
+        base = self.search.base
         if np.shape(base.trace.outputs[name].of(base.values)) != base.case.truth[name].shape:
             return  # that is said already
-        wanted = _behind(base.trace.steps, [base.trace.outputs[name].step])
+        wanted = behind(base.trace.steps, [base.trace.outputs[name].step])
         own = [s for s in base.trace.steps if s in wanted and s.place and s.function is not None and not base.knows(s.value)]
         places = {(s.place[0][0].co_filename, line_of(*s.place[0])) for s in own if np.size(s.value) > 1}
         if len(places) == 1:
             code, instruction = own[-1].place[0]
             label = f"d{base.symbols.get(name, name)}"
             words = f"here it departs: all that is read here is right, and it does not give {label}"
-            yield Line(line_of(code, instruction), _short(text_of(code, instruction)), words, _elsewhere(code.co_filename, home))
+            yield Line(
+                line_of(code, instruction), _short(text_of(code, instruction)), words, _elsewhere(code.co_filename, self.home)
+            )
 
-    def lines(self, hits: Sequence[_Hit], home: str | None) -> Iterator[Line]:
+    def lines(self, hits: Sequence[Hit]) -> Iterator[Line]:
         """One for each line of the source."""
         told: dict[tuple[str, int], tuple[float, Line]] = {}
         for h in hits:
@@ -224,7 +127,7 @@ class _Search:
                 {self._place(key)[1] for key in h.attempt.keys if self._place(key)[0] is code} if h.change.at is None else set()
             )
             line = Line(
-                number, _short(text), h.change.words, _elsewhere(code.co_filename, home), tuple(sorted(others - {number}))
+                number, _short(text), h.change.words, _elsewhere(code.co_filename, self.home), tuple(sorted(others - {number}))
             )
             key = code.co_filename, number
             if key not in told or h.cost < told[key][0]:
@@ -233,7 +136,7 @@ class _Search:
 
     def _place(self, key: Key) -> tuple[Any, int, str]:
         """Function, line and expression; of the caller, where a function is called from several."""
-        place = self.calls[0][key][0].place
+        place = self.search.calls[0][key][0].place
         level = 0
         while level + 1 < len(place) and place[level][0] in self._shared:
             level += 1
@@ -241,7 +144,7 @@ class _Search:
 
     @cached_property
     def _shared(self) -> set[Any]:
-        return _called_from_several(list(self.calls[0]))
+        return _called_from_several(list(self.search.calls[0]))
 
 
 def _elsewhere(file: str, home: str | None) -> str:
@@ -300,19 +203,6 @@ def _size_power(size: str, power: int, world: World, name: str) -> float:
 def _letters_power(letter: str, power: float, world: World, name: str) -> Any:
     a = world.beside(world.named[letter], world.case.truth[name].shape)
     return np.nan if a is None else a**power
-
-
-def _behind(steps: Sequence[Step], ends: Sequence[Step]) -> set[Step]:
-    wanted = set(ends)
-    for s in reversed(steps):
-        if s in wanted:
-            wanted.update(s.operands())
-    return wanted
-
-
-def _cheapest(hits: Sequence[_Hit]) -> list[_Hit]:
-    best = min(h.cost for h in hits)
-    return sorted((h for h in hits if h.cost <= best + _ALIKE), key=lambda h: h.when)
 
 
 def _called_from_several(keys: Sequence[Key]) -> set[Any]:
