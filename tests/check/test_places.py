@@ -156,8 +156,9 @@ def test_the_shape_of_the_inputs_given_is_judged_first():
     verdict = tn.check(layer_norm(dgamma=lambda dy, h: (dy * h).sum(0)), "layer_norm", inputs=[x])
     assert not verdict.ok
     assert verdict.shapes == "x (2, 3, 8), γ (8,), β (8,)"
-    assert verdict.judgements["weight"].lines[0] == "dγ has shape (3, 8), not (8,): sum over axis 0"
-    assert verdict.judgements["weight"].lines[1].endswith("`(dy * h).sum(0)`: over axis 0 where axes 0, 1 belong")
+    said = verdict.judgements["weight"].lines
+    assert "dγ has shape (3, 8), not (8,): sum over axis 0" in said
+    assert said[-1].endswith("over axis 0 where axes 0, 1 belong")
     assert tn.check(right, "layer_norm", inputs=[x]).summary == "right"
 
 

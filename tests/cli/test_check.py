@@ -68,6 +68,17 @@ def test_a_wrong_one_is_diagnosed(capsys):
     assert "dγ  right" in out
 
 
+def test_the_line_that_is_wrong_and_what_is_proved(capsys):
+    _, out, _ = run("mine.py:ln_wrong_bwd", "--prove", capsys=capsys)
+    assert "line 15: " in out
+    assert "Σ where mean belongs" in out
+    assert "as a formula: yours − dx = " in out
+    code, out, _ = run("mine.py:ln_bwd", "--prove", "--json", capsys=capsys)
+    (found,) = json.loads(out)
+    assert code == 0
+    assert found["verdict"]["proofs"]["input"]["kind"] == "proved"
+
+
 def test_a_whole_file(capsys):
     """What cannot be judged is said, counts most for the exit code, and keeps nothing else from being judged."""
     code, out, err = run("mine.py", "gone.py", "--quiet", capsys=capsys)

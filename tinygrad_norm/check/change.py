@@ -31,3 +31,12 @@ class Change:
     make: Make
     general: bool = False
     at: tuple[int, str] | None = None
+
+    @property
+    def of_value(self) -> bool:
+        """Whether it is about what a call gives, not about how it is written."""
+        return self.general or any(words in self.words for words in (" is missing", " is too much", "sign"))
+
+    @property
+    def of_sign(self) -> bool:
+        return "sign" in self.words or self.words in ("+ where − belongs", "− where + belongs")

@@ -64,7 +64,7 @@ def _of_two(world: World, step: Step) -> Iterator[Change]:
     function: Any = step.function
     if function in _INSTEAD:
         other = _INSTEAD[function]
-        yield Change(0.95, f"{_BINARY[function]} where {_BINARY[other]} belongs", partial(_called, other))
+        yield Change(0.99, f"{_BINARY[function]} where {_BINARY[other]} belongs", partial(_called, other))
     for k in (0, 1):
         kept, gone = step.args[k], step.args[1 - k]
         if type(kept) is not Step:
@@ -96,7 +96,7 @@ def _of_powers(step: Step) -> Iterator[Change]:
     for e in (-3.0, -2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0):
         if e != exponent:
             words = f"the power {shown(float(exponent))} where {shown(e)} belongs"
-            yield Change(1.2 if e != 1 else 1.15, words, partial(_raised, e))
+            yield Change(1.1, words, partial(_raised, e))
 
 
 def _raised(e: float, world: World, step: Step, values: Sequence[Any]) -> Any:
@@ -123,10 +123,11 @@ def other_numbers(world: World, step: Step, k: int, much: float = 0.0) -> Iterat
     number = float(np.real(step.args[k]))
     now = _size(world, number) or shown(number)
     now = shown(number) if said(world, step, k) == shown(number) else now
+    size = 0.3 if now != shown(number) else 0.0  # that is not mistaken for twice itself
     for words, f, cost in (
         (f"−{now}" if number > 0 else shown(-number), lambda c: -c, 1.0),
-        (shown(2 * number), lambda c: 2 * c, 1.2),
-        (shown(number / 2), lambda c: c / 2, 1.2),
+        (shown(2 * number), lambda c: 2 * c, 1.2 + size),
+        (shown(number / 2), lambda c: c / 2, 1.2 + size),
         (shown(number - 1), lambda c: c - 1, 1.3),
         (shown(number + 1), lambda c: c + 1, 1.3),
     ):
@@ -186,7 +187,7 @@ def _other_operands(world: World, step: Step) -> Iterator[Change]:
         for letter, other in world.letters.items():
             if world.fit(other, value.shape) is not None:
                 yield Change(
-                    world.cost_of(letter), f"{said(world, step, k)} where {letter} belongs", partial(_with_letter, k, letter),
+                    world.cost_of(letter), instead(said(world, step, k), letter), partial(_with_letter, k, letter),
                     general=letter not in world.named,
                 )  # fmt: skip
 
@@ -224,6 +225,10 @@ def _with_letter(k: int, letter: str, world: World, step: Step, values: Sequence
     args, kwargs = step.arguments(values)
     args[k] = world.fit(world.letters[letter], np.shape(args[k]))
     return None if args[k] is None else step.function(*args, **kwargs)  # type: ignore[misc]
+
+
+def instead(name: str, letter: str) -> str:
+    return f"{name} where {letter} belongs" if name != letter else f"this is not the right {letter}"
 
 
 def said(world: World, step: Step, k: int) -> str:

@@ -21,7 +21,7 @@ def of_factors(world: World, step: Step) -> Iterator[Change]:
     """The same value with a number, a size or a letter as a factor more."""
     if not _is_array(step):
         return
-    yield Change(1.0, "its sign is wrong", _times(-1.0))
+    yield Change(1.03, "its sign is wrong", _times(-1.0))
     for f, said in _NUMBERS.items():
         yield Change(1.45 if f in (2.0, 0.5) else 1.9, f"the factor {said} is missing", _times(f))
     for name in world.sizes:

@@ -97,7 +97,7 @@ def definition(code: CodeType, name: str) -> tuple[int, str] | None:
     found = [s for s in ast.walk(max(inside, key=lambda n: n.lineno)) if name in _given(s)]
     if len(found) != 1 or not isinstance(found[0], ast.Assign) or not isinstance(found[0].targets[0], ast.Name):
         return None
-    return found[0].lineno, " ".join(ast.unparse(found[0]).split())
+    return found[0].lineno, " ".join((ast.get_source_segment(text, found[0]) or "").split())
 
 
 def the_return(code: CodeType) -> tuple[int, str] | None:
@@ -112,7 +112,8 @@ def the_return(code: CodeType) -> tuple[int, str] | None:
             if code.co_firstlineno > (n.end_lineno or n.lineno) or code.co_firstlineno + len(n.decorator_list) < n.lineno:
                 continue
             found = [s for s in ast.walk(n) if isinstance(s, ast.Return)]
-            return (found[0].lineno, ast.unparse(found[0])) if len(found) == 1 else None
+            said = " ".join((ast.get_source_segment(text, found[0]) or "").split()) if found else ""
+            return (found[0].lineno, said) if len(found) == 1 else None
     return None
 
 

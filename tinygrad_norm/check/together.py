@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .change import Change
-from .changes import changes, is_number, other_numbers, shown
+from .changes import changes, instead, is_number, other_numbers, shown
 from .recorded import Step
 from .source import definition, line_of, operands_of, text_of
 from .sums import every_axes, reduction_of, said_axes
@@ -115,21 +115,22 @@ def _number_at(places: Mapping[Key, int], change: Change, world: World, step: St
 
 def _variables(world: World, calls: Mapping[Key, Sequence[Step]]) -> Iterator[Attempt]:
     """A variable that holds an array, wherever it is used for the wrong gradients."""
+    free = {s for steps in calls.values() for s in steps}
     for (code, name, source), uses in _uses(calls, lambda a: type(a) is Step and np.ndim(a.value) > 0).items():
         at = definition(code, name) if name.isidentifier() else None
-        leaf = source.function is None
-        if not name.isidentifier() or not (leaf or at is not None) or (len(uses) == 1 and at is None):
+        alias = at is not None and _ALIAS.fullmatch(at[1]) is not None
+        if not alias and not all(u in free for u in world.readers[source]):
+            at = None  # it is used elsewhere as well: what it holds is right
+        easy = alias or source.function is None
+        if not name.isidentifier() or (len(uses) == 1 and at is None):
             continue
         for letter in world.named:
             if world.fit(world.named[letter], np.shape(source.value)) is not None:
                 make = partial(_letter_at, dict(uses), letter)
-                alias = leaf or (at is not None and _ALIAS.fullmatch(at[1]) is not None)
                 words = (
-                    f"{name} where {letter} belongs{', wherever it is used' * (len(uses) > 1)}"
-                    if at is None
-                    else f"{letter} belongs here"
+                    instead(name, letter) + ", wherever it is used" * (len(uses) > 1) if at is None else f"{letter} belongs here"
                 )
-                cost = (1.25 if alias else 1.9) + world.cost_of(letter) - 1.3
+                cost = (1.25 if easy else 1.9) + world.cost_of(letter) - 1.3
                 yield Attempt(tuple(dict(uses)), Change(cost, words, make, at=at))
 
 

@@ -154,11 +154,16 @@ class World:
         """All that the right record computes, flat, by size: on the way to y, and back."""
         graph = self.case.graph
         forth = [t.numpy() for t in graph.tensors] + list(self.named.values())
-        back = list(self._cotangents.values()) + list(graph.shares(self.case.dy).values()) + list(self.letters.values())
+        back = [*self._cotangents.values(), *graph.shares(self.case.dy).values()]
+        back += [a for n, a in self.letters.items() if n not in self.named]
         return _by_size(forth), _by_size(back)
 
-    def knows(self, value: Any, back: bool | None = None) -> bool:
-        """Whether a value is one of the right record's; with ``back`` only those on the way back, or only the others."""
+    def knows(self, value: Any, back: bool | None = None, sign: float = 0.0) -> bool:
+        """Whether a value is one of the right record's, or minus one.
+
+        back:  only those on the way back, or only the others
+        sign:  only as they are (1), or only minus these (−1)
+        """
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size < 2:
             return False
         flat = value.ravel()
@@ -166,24 +171,26 @@ class World:
         if not np.isfinite(scale) or not scale:
             return False
         tables = [t.get(value.size) for k, t in enumerate(self._known) if back is None or k == back]
-        return any(t is not None and bool(np.any(np.max(np.abs(t - flat), axis=1) <= _SAME * scale)) for t in tables)
+        signs = (sign,) if sign else (1.0, -1.0)
+        return any(_is_among(s * flat, t, scale) for t in tables if t is not None for s in signs)
 
     def owns(self, step: Step) -> bool:
         """Whether it is the candidate's own, not on the right record, and read at one place only."""
-        return step.function is not None and self._readers.get(step, 0) == 1 and not self.knows(step.value)
+        return step.function is not None and len(self.readers[step]) == 1 and not self.knows(step.value)
 
     @cached_property
-    def _readers(self) -> dict[Step, int]:
-        found: dict[Step, int] = {}
+    def readers(self) -> dict[Step, list[Step]]:
+        """Who reads a step."""
+        found: dict[Step, list[Step]] = {s: [] for s in self.trace.steps}
         for s in self.trace.steps:
             for o in s.operands():
-                found[o] = found.get(o, 0) + 1
+                found[o].append(s)
         return found
 
     def given(self, value: Any) -> bool:
-        """Whether a value is an input, or dy: to give that says nothing."""
-        given = [self.case.dy, *(t.numpy() for t in self.case.inputs.values())]
-        return any(np.size(value) == a.size and np.array_equal(np.ravel(value), a.ravel()) for a in given)
+        """Whether a value is an input, dy, or one of the gradients: to give that says nothing."""
+        given = [self.case.dy, *(t.numpy() for t in self.case.inputs.values()), *self.case.truth.values()]
+        return any(np.size(value) == a.size and _one(np.ravel(value), a.ravel()) for a in given)
 
     def called(self, value: Any) -> str | None:
         """The letter that has this value."""
@@ -260,6 +267,10 @@ def _soft(case: Case) -> dict[str, Array]:
         found |= {f"{n} of the rows that count": a * counted for n, a in list(found.items())}
         found["which rows count"] = counted * np.ones(())
     return found
+
+
+def _is_among(flat: Array, table: Array, scale: float) -> bool:
+    return bool(np.any(np.max(np.abs(table - flat), axis=1) <= _SAME * scale))
 
 
 def _by_size(arrays: Sequence[Array]) -> dict[int, Array]:

@@ -144,7 +144,6 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
             order=args.order,
             seed=args.seed,
             limit=args.limit,
-            prove=args.prove,
             **options | _said(found, args),
         )
     except TinygradNormError as error:
@@ -155,7 +154,7 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
 def _said(found: Found, args: argparse.Namespace) -> dict[str, Any]:
     """What is not always there."""
     wrt = None if args.wrt is None else tuple(w.strip() for w in args.wrt.split(","))
-    said = {"forward": found.forward, "wrt": wrt, "device": args.device}
+    said = {"forward": found.forward, "wrt": wrt, "device": args.device, "prove": args.prove or None}
     return {n: v for n, v in said.items() if v is not None}
 
 
