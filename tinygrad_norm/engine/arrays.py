@@ -102,8 +102,8 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
             sums = _column_sums(rows) if leading else _dots(rows, None)
             return sums.reshape(_reduced(x.shape, axis))
         last = tuple([a for i, a in enumerate(axis) if a - i == x.ndim - len(axis)])
-        if x.size > SMALL and 0 < len(last) < len(axis) and x.flags.c_contiguous:  # rows first, then what is left of them
-            return total(total(x, last), axis[: -len(last)])
+        if x.size > SMALL and 0 < len(last) < len(axis) and x.dtype.char in "fd" and x.flags.c_contiguous:  # rows first
+            return np.add.reduce(total(x, last), axis[: -len(last)], np.float64, keepdims=True).astype(x.dtype, copy=False)
         if x.dtype == np.float32:
             return np.add.reduce(x, axis, np.float64, keepdims=True).astype(np.float32)
     return np.add.reduce(x, axis, keepdims=True)
