@@ -187,7 +187,7 @@ def sums(a: Array, b: Array | None, shape: tuple[int, ...]) -> Array:
         return np.add.reduce(whole, spread, np.float64, keepdims=True).astype(a.dtype)
     n = math.prod(a.shape[first:])
     as_rows = first == ndim - 1 or (a.flags.c_contiguous and (b is None or b.flags.c_contiguous))
-    if n > _ROW or (b is not None and n >= 128 and as_rows):
+    if n > _ROW or (b is not None and n >= 64 and as_rows):
         lead = a.shape[:first]
         part = _dots(a.reshape(*lead, n), None if b is None else b.reshape(*lead, n))
     else:
