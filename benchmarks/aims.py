@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .growth import WARM
 from .layer_norm import SHAPES
 from .peers import Row
+from .training import NETWORKS
 
 
 class Aim(NamedTuple):
@@ -35,6 +36,11 @@ AIMS = [
     Aim("functions", "gelu, forward", "ours", "PyTorch", 2.0),
     Aim("functions", "gelu, forward and backward", "ours", "PyTorch", 2.0),
     Aim("functions", "x**3, forward", "ours", "NumPy's x·x·x", 1.5),
+    *(
+        Aim("training", network.name, ours, "PyTorch", most)
+        for network, most in zip(NETWORKS, (1.1, 1.5, 1.5, 1.5))
+        for ours in ("ours", "ours, analytic")
+    ),
     Aim("scaling", "stack of 4,000 pieces beside 1,000, backward", "four times as much", "as much", 5.0),
     Aim("scaling", "concatenate of 4,000 pieces beside 1,000, backward", "four times as much", "as much", 5.0),
     Aim("scaling", "512 slices x[:, t] beside 128, backward", "four times as much", "as much", 5.0),

@@ -14,7 +14,7 @@ Weights = dict[str, Any]
 
 
 class Network(NamedTuple):
-    """Starting weights by a seeded generator, the input and its labels, and the loss. ``how``: which backward norms take."""
+    """Starting weights by a seeded generator, the input and its labels, and the loss. ``how``: which backward norms and softmax take."""
 
     name: str
     weights: Callable[[np.random.Generator], Weights]
@@ -98,17 +98,17 @@ def _transformer_weights(rng: np.random.Generator) -> Weights:
     return p
 
 
-def _attention(F: Any, p: Weights, i: int, x: Any) -> Any:
+def _attention(F: Any, p: Weights, i: int, x: Any, how: dict[str, Any]) -> Any:
     qkv = linear(F, p, f"qkv{i}", x).reshape(B, T, 3, HEADS, D // HEADS)
     q, k, v = (qkv[:, :, j].transpose(1, 2) for j in range(3))
-    shares = F.softmax(q @ k.transpose(2, 3) * (D // HEADS) ** -0.5, -1)
+    shares = F.softmax(q @ k.transpose(2, 3) * (D // HEADS) ** -0.5, -1, **how)
     return linear(F, p, f"out{i}", (shares @ v).transpose(1, 2).reshape(B, T, D))
 
 
 def _transformer(F: Any, p: Weights, ids: Any, labels: Any, how: dict[str, Any]) -> Any:
     x = F.embedding(ids, p["tokens"]) + p["places"]
     for i in range(2):
-        x = x + _attention(F, p, i, layer_norm(F, p, f"before{i}", x, how))
+        x = x + _attention(F, p, i, layer_norm(F, p, f"before{i}", x, how), how)
         x = x + linear(F, p, f"down{i}", F.gelu(linear(F, p, f"up{i}", layer_norm(F, p, f"between{i}", x, how))))
     logits = linear(F, p, "head", layer_norm(F, p, "last", x, how))
     return F.cross_entropy(logits.reshape(B * T, VOCABULARY), labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_norm.engine import TABLE, Op, Tensor, from_numpy, grad, no_grad, pull_back, tensor
+from tinygrad_norm.engine import TABLE, GradientError, Op, Tensor, from_numpy, grad, no_grad, pull_back, tensor
 
 pytestmark = pytest.mark.usefixtures("any_size")
 
@@ -359,3 +359,14 @@ def test_a_partial_sums_cotangent_through_a_broadcast(axis, reduce, small):
     np.testing.assert_allclose(gx.data, g * b.data, rtol=1e-12)
     spread = tuple(a - 3 for a in range(3) if a - 3 < -len(small) or small[a - 3] == 1)
     np.testing.assert_allclose(gb.data, (g * (x.data + 1)).sum(spread, keepdims=True).reshape(small), rtol=1e-12)
+
+
+def test_a_record_whose_leaves_ask_for_nothing_any_more():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    x.requires_grad = False
+    with pytest.raises(GradientError, match="not recorded from any tensor"):
+        y.backward()
+    x.requires_grad = True
+    y.backward()
+    np.testing.assert_array_equal(x.grad.data, [2.0, 4.0])

@@ -168,3 +168,12 @@ def test_the_gradient_of_a_bias_counts_every_row():
 def test_counting_past_the_last_odd_float32():
     ones = np.broadcast_to(np.float32(1), (2**25, 2))  # no memory behind it
     np.testing.assert_array_equal(sum_to(ones, (2,)), np.float32([2**25, 2**25]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "int64"])
+@pytest.mark.parametrize("axis", [(0, 2, 3), (0, 3), (1, 3), (0, 1, 3)])
+def test_sums_over_axes_that_lie_apart(axis, dtype):
+    x = np.random.default_rng(5).uniform(1, 9, (20, 32, 8, 9)).astype(dtype) * (1j if dtype == "complex128" else 1)
+    found, expected = total(x, axis), x.astype("complex128" if dtype == "complex128" else "float64").sum(axis, keepdims=True)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=3e-7 if dtype == "float32" else 1e-14)

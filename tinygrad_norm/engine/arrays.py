@@ -101,6 +101,9 @@ def total(x: Array, axis: tuple[int, ...]) -> Array:
             rows, leading = folded
             sums = _column_sums(rows) if leading else _dots(rows, None)
             return sums.reshape(_reduced(x.shape, axis))
+        last = tuple([a for i, a in enumerate(axis) if a - i == x.ndim - len(axis)])
+        if x.size > SMALL and 0 < len(last) < len(axis) and x.dtype.char in "fd" and x.flags.c_contiguous:  # rows first
+            return np.add.reduce(total(x, last), axis[: -len(last)], np.float64, keepdims=True).astype(x.dtype, copy=False)
         if x.dtype == np.float32:
             return np.add.reduce(x, axis, np.float64, keepdims=True).astype(np.float32)
     return np.add.reduce(x, axis, keepdims=True)
@@ -184,7 +187,7 @@ def sums(a: Array, b: Array | None, shape: tuple[int, ...]) -> Array:
         return np.add.reduce(whole, spread, np.float64, keepdims=True).astype(a.dtype)
     n = math.prod(a.shape[first:])
     as_rows = first == ndim - 1 or (a.flags.c_contiguous and (b is None or b.flags.c_contiguous))
-    if n > _ROW or (b is not None and n >= 128 and as_rows):
+    if n > _ROW or (b is not None and n >= 64 and as_rows):
         lead = a.shape[:first]
         part = _dots(a.reshape(*lead, n), None if b is None else b.reshape(*lead, n))
     else:

@@ -44,7 +44,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ShapeError(
             f"linear: input {describe(input)} and weight {describe(w)}: their last axes must be equal. Transpose one?"
         )
-    y: Tensor = matmul(input, w.transpose())
+    y: Tensor = op.matmul(input, op.transpose(w, axes=(1, 0))) if w.ndim == 2 <= input.ndim else matmul(input, w.transpose())
     if bias is None:
         return y
     b = floating(beside(bias, y, "linear", "bias"), "linear", "bias")

@@ -49,8 +49,9 @@ def history(*outputs: Tensor) -> list[Tensor]:
     return sorted(seen, key=_BIRTH)
 
 
-def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Tensor, Sequence[int]]:
-    """The nodes on some way from a target to an output, oldest first: all that a backward pass visits.
+def between(outputs: Collection[Tensor], targets: Collection[Tensor] | None) -> dict[Tensor, Sequence[int]]:
+    """The nodes on some way from a target to an output, oldest first: all that a backward pass visits. Without targets these are
+    the leaves that require a gradient.
 
     For each, the positions of the inputs something flows to. Raises ``InPlaceError`` where a node's input has
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
@@ -64,7 +65,7 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor]) -> dict[Te
                 _check_data(node)
             positions = _FIRST if len(inputs) == 1 else [i for i, x in enumerate(inputs) if x in needed]
             needed[node] = positions if node.op.everywhere else _with_rules(node, positions)  # type: ignore[union-attr]
-        elif node in targets:
+        elif node in targets if targets is not None else node.op is None and node._requires_grad:
             needed[node] = ()
     return needed
 
@@ -95,12 +96,13 @@ def _with_rules(node: Tensor, positions: Sequence[int]) -> Sequence[int]:
 
 def pull_back(
     seeds: Mapping[Tensor, Any],
-    targets: Collection[Tensor],
+    targets: Collection[Tensor] | None,
     reading: Reading = ARRAYS,
     keep: bool = False,
     visit: Callable[[Tensor, Any], Any] | None = None,
 ) -> dict[Tensor, Any]:
-    """From the cotangents of some outputs, that of every target (with ``keep``, of every node on the way), by node.
+    """From the cotangents of some outputs, that of every target (with ``keep``, of every node on the way), by node. Without
+    targets, of every leaf that requires a gradient.
 
     reading:  what flows
     visit:    called with each node and its whole cotangent; gives the cotangent that is used
@@ -108,7 +110,7 @@ def pull_back(
     A cotangent is dropped as soon as its node has handed it on. One may be smaller than its node where
     it does not vary along an axis.
     """
-    wanted, cotangents, found = set(targets), dict(seeds), {}
+    wanted, cotangents, found = None if targets is None else set(targets), dict(seeds), {}
     with reading.around(seeds):
         for node, positions in reversed(between(seeds, wanted).items()):
             g = cotangents.pop(node, None)
@@ -121,7 +123,7 @@ def pull_back(
                 for i, share in zip(positions, reading.shares(node, positions, g)):
                     x = inputs[i]
                     cotangents[x] = reading.add(cotangents.pop(x), share) if x in cotangents else share
-            if keep or node in wanted:
+            if keep or (node.op is None if wanted is None else node in wanted):
                 found[node] = reading.settle(g)
     return found
 
@@ -197,21 +199,25 @@ def backward(
     """
     if type(create_graph) is not bool:
         create_graph = flag("backward", "create_graph", create_graph)
-    leaves = [t for t in history(output) if t.is_leaf and t.requires_grad] if isinstance(output, Tensor) else []
-    if not leaves:
-        raise GradientError(
-            f"backward: {describe(output)} was not recorded from any tensor that requires a gradient. "
-            "Make the inputs with requires_grad=True and compute outside no_grad."
-        )
-    if inputs is not None:
-        leaves = _listed("backward", "inputs", inputs)
-    seed = _seed("backward", output, gradient, create_graph)
-    found = pull_back({output: seed}, leaves, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=True))
-    for leaf in leaves:
+    if not isinstance(output, Tensor) or not output._requires_grad:
+        raise _unrecorded(output)
+    leaves = None if inputs is None else _listed("backward", "inputs", inputs)
+    seeds = {output: _seed("backward", output, gradient, create_graph)}
+    found = pull_back(seeds, leaves, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=True))
+    if not found and not any(t.is_leaf and t.requires_grad for t in history(output)):
+        raise _unrecorded(output)
+    for leaf in reversed(found) if leaves is None else leaves:
         if leaf in found:
-            new = _finish(found[leaf], leaf, {output: seed}, create_graph)
+            new = _finish(found[leaf], leaf, seeds, create_graph)
             with enable_grad() if create_graph else no_grad():
                 leaf.grad = new if leaf.grad is None else leaf.grad + new
+
+
+def _unrecorded(output: Any) -> GradientError:
+    return GradientError(
+        f"backward: {describe(output)} was not recorded from any tensor that requires a gradient. "
+        "Make the inputs with requires_grad=True and compute outside no_grad."
+    )
 
 
 def _seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
