@@ -22,7 +22,7 @@ _SIGNATURES = {
 }
 
 
-def _about(program: Program, needs: str, notes: str = "") -> str:
+def about(program: Program, needs: str, notes: str = "") -> str:
     hand = Text(program.axes, ())
     needed = closure(program.steps, [program.y.expression])
     lines = [
@@ -117,14 +117,29 @@ def numpy_file(program: Program) -> str:
     )
     text.append('if __name__ == "__main__":\n    test()')
     head = "import math\n\n" if any("math." in t for t in text) else ""
-    return _about(program, "NumPy", _held(program)) + f"\n{head}import numpy as np\n\n\n" + "\n\n\n".join(text) + "\n"
+    return about(program, "NumPy", _held(program)) + f"\n{head}import numpy as np\n\n\n" + "\n\n\n".join(text) + "\n"
 
 
 def torch_file(program: Program) -> str:
     """An ``autograd.Function``, a function and a module."""
+    head = about(program, "PyTorch", _held(program))
+    return head + "\nimport torch\n\n\n" + "\n\n\n".join(torch_parts(program)) + "\n"
+
+
+def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
+    """What such a file is made of.
+
+    kernels:  functions ``forward_on_gpu`` and ``backward_on_gpu``, which are taken for tensors on a GPU
+    """
     n = _Names(program, TORCH)
     text = ["\n".join(n.made.forward("forward")), "\n".join(n.made.backward("backward"))]
+    text += kernels
     count, extra = len(n.inputs), len(n.numbers)
+    there = f"{n.inputs[0]}.is_cuda or os.environ.get('TRITON_INTERPRET')"
+    first = f"forward_on_gpu({n.call}) if {there} else forward({n.call})" if kernels else f"forward({n.call})"
+    again = "backward"
+    if kernels:
+        again = "way"
     ctx = ", ".join(["ctx", *n.inputs, *n.numbers])
     places = [n.inputs.index(x) for x in n.of]
     order = (
@@ -141,7 +156,7 @@ def torch_file(program: Program) -> str:
                 "",
                 "    @staticmethod",
                 f"    def forward({ctx}):",
-                f"        y, saved = forward({n.call})",
+                f"        y, saved = {first}",
                 f"        ctx.save_for_backward({', '.join(n.inputs)}, y, *saved)",
                 f"        {numbers}",
                 "        return y",
@@ -150,9 +165,15 @@ def torch_file(program: Program) -> str:
                 "    def backward(ctx, dy):",
                 f"        *inputs, y = ctx.saved_tensors[:{count + 1}]",
                 f"        saved = ctx.saved_tensors[{count + 1}:]",
+                *(
+                    ["        way = backward_on_gpu if dy.is_cuda or os.environ.get('TRITON_INTERPRET') else backward"]
+                    if kernels
+                    else []
+                ),
                 "        if torch.is_grad_enabled():",
+                *(["            way = backward"] if kernels else []),
                 "            y, saved = forward(*inputs, *ctx.numbers)",
-                "        found = backward(dy, y, saved, *inputs, *ctx.numbers)",
+                f"        found = {again}(dy, y, saved, *inputs, *ctx.numbers)",
                 *([] if order == "found" else [f"        found = {order}"]),
                 "        found = [g if need else None for g, need in zip(found, ctx.needs_input_grad)]",
                 "        return "
@@ -171,6 +192,33 @@ def torch_file(program: Program) -> str:
         for name, shape in n.shapes().items()
     )
     checked = [x for x in n.of if not (program.held and x == n.inputs[0])]
+    if kernels:
+        draws32 = ", ".join(
+            f"torch.randn({shape}, generator=rng, device=device)" for shape in n.shapes((5, 33, 7, 4, 3)).values()
+        )
+        constant = [k for k, a in enumerate(program.inputs) if a.role == "constant"]
+        return [
+            *text,
+            "\n".join(
+                [
+                    "def test():",
+                    "    device = 'cuda' if torch.cuda.is_available() else 'cpu'",
+                    "    rng = torch.Generator(device).manual_seed(0)",
+                    f"    given = [{draws32}]",
+                    f"    given = [g.abs() + 0.5 if k in {constant!r} else g for k, g in enumerate(given)]",
+                    "    y, saved = forward_on_gpu(*given)",
+                    "    dy = torch.randn(y.shape, generator=rng, device=device)",
+                    "    found = (y, *backward_on_gpu(dy, y, saved, *given))",
+                    "    wide = [g.double() for g in given]",
+                    "    y, saved = forward(*wide)",
+                    "    for a, b in zip(found, (y, *backward(dy.double(), y, saved, *wide))):",
+                    "        off = ((a - b).abs().max() / b.abs().max()).item()",
+                    "        assert off < 1e-4, off",
+                    '    print("the kernels are right")',
+                ]
+            ),
+            'if __name__ == "__main__":\n    test()',
+        ]
     text.append(
         "\n".join(
             [
@@ -189,7 +237,7 @@ def torch_file(program: Program) -> str:
         )
     )
     text.append('if __name__ == "__main__":\n    test()')
-    return _about(program, "PyTorch", _held(program)) + "\nimport torch\n\n\n" + "\n\n\n".join(text) + "\n"
+    return text
 
 
 def _module(program: Program, n: _Names) -> list[str]:
@@ -270,5 +318,5 @@ def jax_file(program: Program) -> str:
     text.append('if __name__ == "__main__":\n    test()')
     head = "from functools import partial\n\n" if still else ""
     return (
-        _about(program, "JAX", _held(program)) + f"\n{head}import jax\nimport jax.numpy as jnp\n\n\n" + "\n\n\n".join(text) + "\n"
+        about(program, "JAX", _held(program)) + f"\n{head}import jax\nimport jax.numpy as jnp\n\n\n" + "\n\n\n".join(text) + "\n"
     )

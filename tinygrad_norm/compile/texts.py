@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..engine import describe
-from . import c_writer, numba_writer
+from . import c_writer, numba_writer, triton_writer
 from .errors import KernelError
 from .modules import jax_file, numpy_file, torch_file
 from .parts import Schedule
 from .program import Program
 from .ranges import ENDS
 
-LANGUAGES = ("numpy", "numba", "c", "torch", "jax")
+LANGUAGES = ("numpy", "numba", "c", "triton", "torch", "jax")
 
 
 def text(program: Program, forward: Schedule, backward: Schedule | None, language: str) -> str:
@@ -21,6 +21,8 @@ def text(program: Program, forward: Schedule, backward: Schedule | None, languag
         return numba_writer.source([s for s in (forward, backward) if s is not None], "float32", *ENDS["float32"])
     if language == "c":
         return c_writer.source(forward, backward, "float32", *ENDS["float32"])
+    if language == "triton":
+        return triton_writer.source(program, forward, backward)
     if language in ("torch", "jax"):
         return {"torch": torch_file, "jax": jax_file}[language](program)
     raise KernelError(f"kernel: there is no source in {describe(language)}; there is {', '.join(LANGUAGES)}.")
