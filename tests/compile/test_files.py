@@ -72,31 +72,9 @@ def test_jax_files(name, tmp_path):
 @pytest.mark.parametrize("name", FUSED)
 def test_every_c_file(name, tmp_path):
     path = written(tmp_path, name, "c", "c")
-    run(
-        path,
-        "gcc",
-        "-O1",
-        "-fopenmp-simd",
-        "-Wall",
-        "-Werror",
-        "-Wno-unused",
-        "-DTEST",
-        "-o",
-        str(tmp_path / "run"),
-        "-lm",
-        "-x",
-        "c",
-    )
-    run(tmp_path / "run")
-
-
-def test_triton_text():
-    for name in ("layer_norm", "softmax", "batch_norm", "group_norm", "adaptive_instance_norm"):
-        text = tn.kernel(name).source("triton")
-        compile(text, name, "exec")
-        assert text.count("@triton.jit") == 2
-    with pytest.raises(tn.TinygradNormError, match="PairNorm: no Triton text: sum_x is a statistic along an axis of the row, N"):
-        tn.kernel("pair_norm").source("triton")
+    flags = ["-O1", "-fopenmp-simd", "-Wall", "-Werror", "-Wno-unused", "-DTEST"]
+    subprocess.run(["gcc", *flags, str(path), "-o", str(tmp_path / "run"), "-lm"], check=True)
+    subprocess.run([str(tmp_path / "run")], check=True, capture_output=True)
 
 
 @pytest.mark.thorough
