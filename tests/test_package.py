@@ -147,7 +147,7 @@ def fresh(code):
 
 LENT = {
     "check": {"GradientMismatchError", "assert_backward", "check", "check_grads", "compare", "strength"},
-    "compile": {"to_jax"},
+    "compile": {"kernel", "to_jax"},
     "data": {"data"},
     "derive": {"derive"},
     "draw": {"draw"},
