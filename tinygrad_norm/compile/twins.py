@@ -19,7 +19,7 @@ from ..derive.asking import derive
 from ..engine import TABLE, Op, Tensor, TinygradNormError
 from ..engine.arrays import Array as Numbers
 from .cache import say
-from .kernel import Kernel
+from .fused import Kernel
 from .program import Program, program_of
 from .runners import language
 
