@@ -23,6 +23,7 @@ from .peers import ONE_THREAD, SETTINGS, Options, Row
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "layer_norm": tuple(SETTINGS),
     "norms": tuple(SETTINGS),
+    "kernels": tuple(SETTINGS),
     "functions": tuple(SETTINGS),
     "training": tuple(SETTINGS),
     "engine": tuple(SETTINGS),

@@ -30,6 +30,26 @@ AIMS = [
     *(Aim("layer_norm", _sized(shape), "recorded", "PyTorch primitives", 0.7, 0.5) for shape in SHAPES),
     Aim("layer_norm", "8×64", "analytic", "PyTorch native", 0.8),
     Aim("layer_norm", "64×256", "analytic", "PyTorch native", 1.0),
+    *(
+        Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", most)
+        for name in ("layer_norm", "rms_norm", "normalize")
+        for shape, most in zip(SHAPES, (0.6, 0.6, 0.8, 1.0, 1.0))
+    ),
+    *(
+        Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", 1.0)
+        for name in ("softmax", "log_softmax")
+        for shape in SHAPES
+    ),
+    *(
+        Aim("kernels", f"{name} {shape}", "compiled", "PyTorch", 1.0)
+        for name in ("batch_norm", "group_norm", "instance_norm")
+        for shape in ("32×64×7×7", "32×64×28×28", "64×64×56×56")
+    ),
+    *(
+        Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", 0.4)
+        for name in ("dynamic_tanh", "ada_norm")
+        for shape in SHAPES
+    ),
     Aim("functions", "conv2d (64, 16, 8, 8) → 32, 3×3, forward and backward", "ours", "PyTorch", 1.5),
     Aim("functions", "conv2d (8, 32, 32, 32) → 32, 3×3, forward and backward", "ours", "PyTorch", 1.5),
     Aim("functions", "erf, forward", "ours", "PyTorch", 4.0),

@@ -16,6 +16,7 @@ from benchmarks.peers import SETTINGS, Options, Row, available, same, turns
 SMALL = {
     "layer_norm": "8×64",
     "norms": "rms_norm 8×64",
+    "kernels": "rms_norm 8×64",
     "functions": "softmax",
     "training": "MLP",
     "engine": "a * b",
@@ -31,7 +32,7 @@ def measured(name: str, only: str) -> list[Row]:
     return list(importlib.import_module(f"benchmarks.{name}").rows(Options(seconds=0, steps=20, only=only)))
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.thorough) if n == "kernels" else n for n in BENCHMARKS])
 def test_every_benchmark_runs(name):
     rows = measured(name, SMALL[name])
     assert rows

@@ -61,6 +61,23 @@ def test_acid():
 
 @numba
 @pytest.mark.thorough
+@pytest.mark.parametrize("name", ["layer_norm", "softmax", "log_softmax", "batch_norm", "normalize", "dynamic_tanh"])
+def test_a_kernel_computes(name, monkeypatch):
+    """It is no analytic node in disguise: none is warned of."""
+    monkeypatch.setattr(cache, "_said", set())
+    monkeypatch.setattr(twins, "_programs", {})
+    norm = get(name)
+    rng = np.random.default_rng(0)
+    shapes = {"input": norm.shape, **norm.parameters(norm.shape, **norm.options)}
+    of = {n: tn.tensor(draw(norm, n, rng, s), requires_grad=True) for n, s in shapes.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        norm.apply(of, backward="compiled", **norm.options).sum().backward()
+    assert any(twins._programs.values())
+
+
+@numba
+@pytest.mark.thorough
 def test_nothing_is_kept_alive():
     gc.disable()
     try:

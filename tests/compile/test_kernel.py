@@ -131,6 +131,7 @@ def test_a_setting_can_be_given_at_each_call(in_numpy):
         assert off(a, b) < 1e-13
 
 
+@pytest.mark.thorough
 def test_constants_that_are_detached_are_computed(in_numpy):
     for name in ("detach_norm", "ada_norm", "revin"):
         k = tn.kernel(name)

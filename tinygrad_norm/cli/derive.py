@@ -14,7 +14,8 @@ from .exercise import ask
 from .inputs import shape_argument
 
 FORMATS = ("text", "latex", "markdown", "html", "numpy", "json")
-_SUFFIXES = {".tex": "latex", ".md": "markdown", ".html": "html", ".py": "numpy", ".json": "json", ".txt": "text"}
+KERNELS = ("numba", "c", "triton", "torch", "jax")
+_SUFFIXES = {".tex": "latex", ".md": "markdown", ".html": "html", ".py": "numpy", ".json": "json", ".txt": "text", ".c": "c"}
 
 
 def add_parser(commands: Any) -> None:
@@ -36,7 +37,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--closed", action="store_true", help="one line, even where a list of lines is shorter")
     parser.add_argument("--lemma", action="append", default=[], metavar="'Σ_N(q) = 1'", help="what else is known of a sum")
     parser.add_argument("--seed", type=whole_number, default=0, help="of the numbers it is checked with (default: 0)")
-    parser.add_argument("--format", choices=FORMATS, help="(default: text, or what the suffix of --out says)")
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, *KERNELS),
+        help="(default: text, or what the suffix of --out says); numba, c, triton, torch and jax are files that stand alone: the "
+        "forward and its gradients as one kernel, with a test",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there; .tex, .md, .html, .py, .json or .txt")
     parser.add_argument(
         "--equals",
@@ -58,6 +64,9 @@ def run_derive(args: argparse.Namespace) -> int:
     """Derive by each input asked for; returns the exit code."""
     if args.ask is not None and (args.equals or args.format or args.out or args.quiet):
         raise DerivationError("derive: --ask is an exercise; it goes without --equals, --format, --out and --quiet.")
+    kind = args.format or _SUFFIXES.get(args.out.suffix if args.out else "", "text")
+    if kind in KERNELS:
+        return _write_kernel(args, kind)
     single = args.equals or args.ask is not None
     forward, inputs = forward_of(args)
     how: dict[str, Any] = {"shape": args.shape, "lemmas": args.lemma, "seed": args.seed, **dict(args.arg)}
@@ -84,7 +93,6 @@ def run_derive(args: argparse.Namespace) -> int:
         verdict = d.equals(function_in(path, function))
         show(f"{d.formula}\n{function}: {verdict}")
         return HOLDS if verdict.proved else FAILS
-    kind = args.format or _SUFFIXES.get(args.out.suffix if args.out else "", "text")
     if kind == "html" and args.out is None and sys.stdout.isatty():
         raise DerivationError("derive: a page is for a browser: --out layer_norm.html.")
     if args.quiet:
@@ -100,6 +108,26 @@ def run_derive(args: argparse.Namespace) -> int:
             write_whole(args.out, text)
             show("\n".join(str(d.formula) for d in found) + f"\nwrote {args.out}")
     return HOLDS if all(d.ok for d in found) else FAILS
+
+
+def _write_kernel(args: argparse.Namespace, kind: str) -> int:
+    """The forward and its gradients as one file that stands alone."""
+    if args.order != 1 or args.closed or args.equals or args.ask is not None or args.lemma:
+        raise DerivationError(
+            f"derive: --format {kind} is a kernel; it goes without --order, --closed, --equals, --ask and --lemma."
+        )
+    from ..compile import kernel
+
+    forward, inputs = forward_of(args)
+    made = kernel(forward, inputs=inputs, wrt=[args.wrt] if args.wrt else None, shape=args.shape, **dict(args.arg))
+    text = made.source(kind)
+    if args.out is None:
+        print(text, end="")
+    else:
+        write_whole(args.out, text)
+        show(str(made.schedule) if not args.quiet else "")
+        show(f"wrote {args.out}")
+    return HOLDS
 
 
 def _all(forward: Any, inputs: Any, how: dict[str, Any]) -> list[str]:

@@ -14,8 +14,8 @@ from ..derive.recording import gradients_of
 from ..engine import Tensor, grad, tensor
 from ..norms import Norm, check_settings, get
 from .errors import KernelError
+from .fused import Kernel
 from .held import holding
-from .kernel import Kernel
 from .program import Program, program_of
 
 

@@ -206,6 +206,7 @@ class Loops(Words):
             with self.over(f"{at}_0", start, stop, self.step("CHUNK")):
                 for name, _, _ in partial:
                     self.variable(name, self.number(0))
+                self.hint([name for name, _, _ in partial])
                 with self.over(at, f"{at}_0", self.least(f"{at}_0 + {self.step('CHUNK')}", stop)):
                     entries()
                 for name, _, what in partial:

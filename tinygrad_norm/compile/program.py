@@ -35,6 +35,9 @@ from ..derive.tree import (
 from ..derive.tree import letters as letters_of
 from .errors import KernelError
 
+HELD = "held"
+"""The name of the operation that ``detach`` is while a kernel is made."""
+
 
 @dataclass(frozen=True)
 class Array:
@@ -96,6 +99,7 @@ class Program:
     sizes:       of axes that no shape tells, such as the number of groups
     floor:       the letter of a setting that no formula holds: the least that a divisor may be
     record_names: what the forward calls each input that is no constant
+    held:        whether the forward holds something constant that its inputs make
     """
 
     name: str
@@ -111,6 +115,7 @@ class Program:
     sizes: dict[str, int] = field(default_factory=dict)
     floor: str = ""
     record_names: tuple[str, ...] = ()
+    held: bool = False
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -176,7 +181,7 @@ def program_of(derivations: Mapping[str, Derivation], title: str = "") -> Progra
     return Program(
         record.name, title or record.title, forward.axes, tuple(inputs), dy, tuple(numbers), steps, y, targets,
         conditions, {a: sizes[a] for a in forward.axes if a in merged}, floor,
-        tuple(n for n, letter in gradient_names.items()),
+        tuple(gradient_names), any(t.op is not None and t.op.name == HELD for t in first.letters.graph.tensors),
     )  # fmt: skip
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from ..engine import describe
-from . import numba_writer, whole
+from . import c_writer, numba_writer, triton_writer
 from .errors import KernelError
+from .modules import jax_file, numpy_file, torch_file
 from .parts import Schedule
 from .program import Program
 from .ranges import ENDS
 
-LANGUAGES = ("numpy", "numba")
+LANGUAGES = ("numpy", "numba", "c", "triton", "torch", "jax")
 
 
 def text(program: Program, forward: Schedule, backward: Schedule | None, language: str) -> str:
-    """The text of both functions."""
+    """A file that stands alone."""
     if language == "numpy":
-        return whole.source(program)
+        return numpy_file(program)
     if language == "numba":
         return numba_writer.source([s for s in (forward, backward) if s is not None], "float32", *ENDS["float32"])
+    if language == "c":
+        return c_writer.source(forward, backward, "float32", *ENDS["float32"])
+    if language == "triton":
+        return triton_writer.source(program, forward, backward)
+    if language in ("torch", "jax"):
+        return {"torch": torch_file, "jax": jax_file}[language](program)
     raise KernelError(f"kernel: there is no source in {describe(language)}; there is {', '.join(LANGUAGES)}.")

@@ -175,6 +175,9 @@ class Words(Hand):
     def least(self, a: str, b: str) -> str:
         raise NotImplementedError
 
+    def hint(self, sums: Sequence[str]) -> None:
+        """What stands before a loop whose sums may run in any order."""
+
     def remark(self, text: str) -> None:
         raise NotImplementedError
 
