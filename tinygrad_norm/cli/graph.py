@@ -145,6 +145,7 @@ _KNOWS = {
     ".txt": (*_LEVELS, *_WHAT, "out"),
     ".json": ("elements", *_WHAT, "out"),
     "Graphviz": (*_LEVELS, *_WHAT, "values", "gradients", "theme", "direction", "out"),
+    ".png and .pdf": (*(set(_USUAL) - {"beside", "frames"}),),
 }
 
 
@@ -160,7 +161,7 @@ def _refuse(args: argparse.Namespace) -> None:
     elif args.beside and suffix == ".svg":
         kind = "relatives in one picture"
     else:
-        kind = "Graphviz" if suffix in (".dot", ".gv", ".png", ".pdf") else suffix
+        kind = "Graphviz" if suffix in (".dot", ".gv") else ".png and .pdf" if suffix in (".png", ".pdf") else suffix
     known = (*_KNOWS.get(kind, tuple(_USUAL)), "frames" if kind == "--frames" else "")
     asked = [f"--{name}" for name, usual in _USUAL.items() if vars(args)[name] != usual and name not in known]
     own = ":" in args.norm

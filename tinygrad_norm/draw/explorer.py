@@ -84,9 +84,14 @@ def explorer(
         page = _page(name, (*views, *fused), most, *rest)
         if len(page.encode()) <= MOST_BYTES:
             return page
+    if len(whole.nodes) <= LARGEST:  # what opens shows every operation, too
+        for kept, most in ((views, MOST), (views, 4), (views[-1:], MOST), (views[-1:], 4), (views[-1:], 2)):
+            page = _page(name, (*kept, *fused), most, *rest, packed=True)
+            if len(page.encode()) <= MOST_BYTES:
+                return page
     for most in (MOST, 4, 2, 0):
         page = _page(name, (*views, *fused), most, *rest, packed=True)
-        if len(page.encode()) <= (MOST_BYTES if len(whole.nodes) <= LARGEST and most else MOST_PACKED):
+        if len(page.encode()) <= MOST_PACKED:
             break
     return page
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from ..graph import Folded, Record
 from ..graph.boxes import Box as Drawn
 from ..graph.levels import IN, OUT, Level
 from ..graph.tree import Tree
@@ -231,26 +232,59 @@ def _cuts(placed: Placed, limit: float) -> list[float]:
 # Drawing ------------------------------------------------------------------------------------------------------
 
 
-def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path: str = "") -> list[str]:
-    """Lines, boxes and open boxes as elements; ``widths`` of lines by the path of the box they are in, and their place there."""
+PALE = ' opacity="0.25"'
+
+
+def on_route(graph: Record, route: Any) -> tuple[set[int], set[int]]:
+    """The nodes and the edges of a graph that a route goes along, through boxes, too."""
+    ways = {(e.source, e.target, e.position) for e in route.edges}
+    passed = set(route.nodes)
+    if not isinstance(graph, (Folded, Level)):
+        return passed, {k for k, e in enumerate(graph.edges) if (e.source, e.target, e.position) in ways}
+    whole = graph.whole.edges
+    edges = set()
+    for k in range(len(graph.edges)):
+        mine = [whole[j] for j in graph.stands_for(k)]
+        if any((e.source, e.target, e.position) in ways for e in mine):
+            edges.add(k)
+    if isinstance(graph, Folded):
+        nodes = {k for k, u in enumerate(graph.units) if passed & set(u.members)}
+        return nodes, edges
+    inside = set(graph.inside_of.stretches[0])
+    for k, e in enumerate(graph.edges):
+        i = graph.items[e.target]
+        if not graph.stands_for(k) and isinstance(i, int) and any(w[0] == i and w[1] not in inside for w in ways):
+            edges.add(k)
+    ends = {i for k in edges for i in (graph.edges[k].source, graph.edges[k].target)}
+    return ends, edges
+
+
+def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path: str = "", route: Any = None) -> list[str]:
+    """Lines, boxes and open boxes as elements; all is pale that is not on the route, if one is given.
+
+    widths:  of lines, by the path of the box they are in, and their place there
+    """
     level, picture = placed.level, placed.picture
+    nodes, edges = on_route(level, route) if route is not None else (range(len(level.items)), range(len(level.edges)))
     drawn = []
     for k, (_, inside) in placed.children.items():
         title, note = level.nodes[k].label, inside.level.inside_of.note
         drawn.append(pen.frame(f"{path}:{k}", placed.boxes[k], f"{title} ({note})" if note else title))
     for k, (e, line) in enumerate(zip(level.edges, placed.lines)):
         how: dict[str, Any] = {"summed": e.summed, "stopped": not level.passes(k), "width": widths.get((path, k), PLAIN)}
-        drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), **how))
+        extra = "" if k in edges else PALE
+        drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), extra=extra, **how))
     for k, card in enumerate(picture.cards):
         if k in placed.children:
             continue
         node, box = level.nodes[k], placed.boxes[k]
+        extra = "" if k in nodes else PALE
         if node.op in (IN, OUT):
-            drawn.append(pen.port(card, f"{path}:{k}", box))
+            drawn.append(pen.port(card, f"{path}:{k}", box, extra))
         else:
-            drawn.append(pen.box(card, node.role, f"{path}:{k}", box))
+            drawn.append(pen.box(card, node.role, f"{path}:{k}", box, extra))
     for (x, y), inside in placed.children.values():
-        elements = draw(inside, pen, widths, inside.level.inside_of.path)
+        elements = draw(inside, pen, widths, inside.level.inside_of.path, route)
         drawn.append(f'<g transform="translate({n(x)} {n(y)})">{"".join(elements)}</g>')
     return drawn
 
