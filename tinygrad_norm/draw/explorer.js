@@ -272,6 +272,7 @@ all('.view').forEach((v, k) => data.views[k].nested || all('.node', v).forEach(n
 }));
 all('.view:not(:has(.stage)) .edge').forEach(e => { e.setAttribute('role', 'img'); e.setAttribute('aria-label', e.querySelector('title').textContent); });
 all('.view .letter').forEach(e => e.setAttribute('aria-hidden', 'true'));
+if (data.formula) get('panel-formula').innerHTML = data.formula;
 tabs.forEach(t => get(`tab-${t}`).addEventListener('click', () => { choose(t); remember(); }));
 document.querySelector('[role=tablist]').addEventListener('keydown', e => {
   const k = tabs.indexOf(tab), move = {ArrowRight: k + 1, ArrowLeft: k - 1 + tabs.length, Home: 0, End: tabs.length - 1}[e.key];

@@ -166,6 +166,8 @@ def _page(
     store = _Store(most)
     data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes), "most": _most(routes)}
     data["matrices"] = store.packed
+    if packed:
+        data["formula"], formula = formula, ""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     if packed:
         text = base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()
