@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "growth": ("default",),
     "importing": ("default",),
     "pictures": ("default",),
+    "sights": ("default",),
 }
 
 

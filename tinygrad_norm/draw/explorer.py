@@ -17,6 +17,7 @@ import numpy as np
 
 from ..engine import GradientError
 from ..graph import Folded, Record
+from ..graph.folding import plainly
 from ..graph.routes import Routes, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
@@ -73,10 +74,10 @@ def explorer(
     dy = whole.cotangent(None if gradients is True or gradients is False else gradients)
     name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
     routes = _routes(whole, dy)
-    views: list[View | Nested] = [_view("every operation", "", whole, dy)] if len(whole.nodes) <= LARGEST else []
+    views: list[View | Nested] = [_view("every operation", "", plainly(whole), dy)] if len(whole.nodes) <= LARGEST else []
     boxes = nested("boxes", whole, dy)
     views += [boxes] if boxes is not None else []
-    views = views or [_view("every operation", "", whole, dy)]
+    views = views or [_view("every operation", "", plainly(whole), dy)]
     fused = [] if twin is None else [_twin_view(whole, twin, dy, remark)]
     rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
     page = ""

@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Folded, Record
+from ..graph.folding import plainly
 from .compose import DIRECTIONS, Picture, compose
-from .fitting import PAPER, fitted
+from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
 from .legend import Mark, legend
 from .nested import Placed, draw, line_sizes, on_route
@@ -71,11 +72,13 @@ def svg(
     Raises ``DrawingError`` for a theme or a direction that there is not.
     """
     pen = Pen(palette_of(theme))
+    graph = plainly(graph)
     if isinstance(graph, Folded) and (graph.opened or graph.unasked):
         told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
         return _nested(graph, pen, told, direction, paper or PAPER, title, route)
-    direction = direction or "right"
-    picture = compose(graph, values, gradients, dtypes, scopes, direction)
+    picture = compose(graph, values, gradients, dtypes, scopes, direction or "right")
+    if direction is None:
+        picture = on_paper(picture, paper or PAPER)
     look, notes = Look(), []
     if route is not None:
         nodes, edges = on_route(graph, route)
