@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "growth": ("default",),
     "importing": ("default",),
     "pictures": ("default",),
+    "sights": ("default",),
 }
 
 

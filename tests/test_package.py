@@ -38,11 +38,25 @@ ONLY = {
     "sympy": {"derive"},
     "graphviz": {"draw"},
     "pygraphviz": {"draw"},
+    "cairosvg": {"draw"},
     "rich": {"graph", "train", "cli"},
     "matplotlib": {"train"},
     "onnx": {"compile"},
 }
-HEAVY = ("sympy", "rich", "graphviz", "pygraphviz", "torch", "jax", "autograd", "onnx", "matplotlib", "scipy", "pandas")
+HEAVY = (
+    "sympy",
+    "rich",
+    "graphviz",
+    "pygraphviz",
+    "cairosvg",
+    "torch",
+    "jax",
+    "autograd",
+    "onnx",
+    "matplotlib",
+    "scipy",
+    "pandas",
+)
 
 
 def imports(path):

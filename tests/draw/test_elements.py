@@ -155,7 +155,7 @@ def test_gradients_have_a_sign():
     g = graph(leaf("x", 2) * leaf("w", 2, requires_grad=False))
     dy = np.array([2.0, -3.0])
     found = texts(g.to_svg(elements=True, gradients=dy))
-    assert [t for t in found if t.startswith("dL")].count("dL: −3") == 1
+    assert [t for t in found if t.startswith("d")].count("dy₂ = −3") == 1
     assert not any("‖" in t for t in found)
 
 

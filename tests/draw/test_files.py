@@ -31,8 +31,9 @@ def run_dot(text: str, form: str = "svg") -> bytes:
 
 @pytest.fixture
 def no_dot(monkeypatch):
-    """Neither the program nor the package."""
+    """Neither the program nor the package, nor what draws without them."""
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "cairosvg", None)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
 
 
@@ -158,7 +159,7 @@ def test_save_what_needs_no_graphviz(tmp_path, no_dot):
     for name in ("a.svg", "a.dot", "a.gv", "a.txt", "a.json"):
         path = g.save(tmp_path / name)
         assert path.read_text(encoding="utf-8").strip()
-    assert g.save(tmp_path / "b.svg", engine="builtin", values=True, gradients=True, title="T").read_text().count("dL:") == 12
+    assert g.save(tmp_path / "b.svg", engine="builtin", values=True, gradients=True, title="T").read_text().count("‖d") == 12
     assert (tmp_path / "a.svg").read_bytes() == g.save(tmp_path / "c.svg").read_bytes()
 
 
@@ -174,7 +175,8 @@ def test_save_by_graphviz(tmp_path):
     ("name", "options", "message"),
     [
         ("a.svg", {"engine": "graphviz"}, r'\.svg needs Graphviz.*apt install graphviz.*engine="builtin", which needs nothing'),
-        ("a.png", {"engine": "builtin"}, r"built-in layout writes SVG, not png"),
+        ("a.png", {"engine": "builtin"}, r"the built-in layout as \.png needs the package cairosvg: pip install cairosvg"),
+        ("a.pdf", {"route": "A"}, r"route in a \.pdf needs the package cairosvg"),
         ("a.svg", {"engine": "dagre"}, r"engine='dagre' is none of auto, graphviz, builtin"),
         (
             "a.svg",
@@ -254,3 +256,28 @@ def test_one_route_is_shown_and_all_else_is_pale():
         normalized(2, 3).to_svg(route=routes["A"])
     with pytest.raises(DrawingError, match="route is an option of the built-in layout only"):
         g.to_svg(route="A", engine="graphviz")
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf"])
+def test_png_and_pdf_carry_all_that_the_picture_does(tmp_path, suffix, monkeypatch):
+    pytest.importorskip("cairosvg", reason="cairosvg is not here: pip install cairosvg")
+    seen = []
+    module = sys.modules["cairosvg"]
+
+    def watched(made):
+        return lambda bytestring, **more: seen.append(bytestring.decode()) or made(bytestring, **more)
+
+    for name in ("svg2png", "svg2pdf"):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    content = normalized(2, 3).save(tmp_path / f"a.{suffix}", route="C", gradients=True, title="T").read_bytes()
+    assert content.startswith(b"\x89PNG" if suffix == "png" else b"%PDF")
+    (text,) = seen
+    for words in (
+        "direct route",
+        "D = C, then B: sums to zero",
+        "route C: through σ²; all else is pale",
+        "gradient: over ½",
+        ">T<",
+    ):
+        assert words in text
+    assert "paint-order" not in text, "cairo paints strokes last: what has a halo is written twice"

@@ -21,7 +21,7 @@ from tinygrad_norm.graph.levels import IN, OUT, levels
 from tinygrad_norm.graph.repeats import repeats
 from tinygrad_norm.graph.tree import Tree
 
-from .samples import leaf
+from .samples import leaf, twice
 from .test_layout import stroke
 
 
@@ -208,3 +208,17 @@ def test_the_page_holds_the_layout_that_is_drawn(g):
         np.testing.assert_allclose(told["b"], [[b.x, b.y, b.w, b.h] for b in layout.boxes], atol=0.051)
         for points, line in zip(told["p"], layout.lines):
             np.testing.assert_allclose(np.reshape(points, (-1, 2)), line.points, atol=0.051)
+
+
+@pytest.mark.parametrize("fold", [1, 2, None])
+def test_a_route_is_lit_through_boxes(fold):
+    g = twice()
+    route = g.routes(g.main_input)["C"]
+    picture = g.to_svg(route=route, fold=fold)
+    assert f"route C: {route.title}; all else is pale" in picture
+    lit = [t for t in re.findall(r'<g class="edge"[^>]*?>', picture) if "opacity" not in t]
+    pale = [t for t in re.findall(r'<g class="edge"[^>]*?>', picture) if "opacity" in t]
+    assert lit
+    assert pale
+    if fold == 1:
+        assert len(lit) == 2, "x to the first norm, and from that to the second"

@@ -105,10 +105,10 @@ def test_values_and_gradients():
     assert "0.5, −1," in found
     assert "2, 3, …" in found
     found = texts(svg(g, gradients=np.array([3.0, 4.0, 0, 0, 0])))
-    assert "dL: ‖·‖ = 5" in found
-    assert "dL: ‖·‖ = 15" in found
-    assert not any("dL" in t for t in texts(svg(g, gradients=False)))
-    assert any("dL" in t for t in texts(svg(g, gradients=True)))
+    assert "‖dy‖ = 5" in found
+    assert "‖dx‖ = 15" in found
+    assert not any("‖d" in t for t in texts(svg(g, gradients=False)))
+    assert any("‖d" in t for t in texts(svg(g, gradients=True)))
     with pytest.raises(ShapeError, match="shapes must be equal"):
         svg(g, gradients=np.ones(3))
 
@@ -117,7 +117,7 @@ def test_values_and_gradients():
 def test_bad_numbers_are_shown(bad):
     x = tensor([bad, 1.0], requires_grad=True, name="x")
     found = texts(svg(graph(x * 1.0), values=True, gradients=np.array([bad, 1.0])))
-    assert f"dL: ‖·‖ = {bad:.4g}" in found
+    assert f"‖dy‖ = {bad:.4g}" in found
 
 
 @pytest.mark.parametrize("dtype", [bool, int, np.float16, np.complex128])

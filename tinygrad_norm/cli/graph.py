@@ -81,8 +81,8 @@ def add_parser(commands: Any) -> None:
         "--gallery", type=Path, metavar="DIR", help="write every norm, its scopes as boxes, and a page of them, into DIR"
     )
     parser.add_argument(
-        "--beside", action="append", default=[], choices=names(), metavar="NORM",
-        help="a relative, on the same layout; what it lacks is grey (.svg and .html)",
+        "--beside", action="append", default=[], metavar="NORM",
+        help="a relative, or FILE:FUNCTION of the same axes, on the same layout; what it lacks is grey (.svg and .html)",
     )  # fmt: skip
     parser.add_argument("--frames", type=Path, metavar="DIR", help="every step of the way there and back as an .svg file")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture there; the suffix says how")
@@ -145,6 +145,7 @@ _KNOWS = {
     ".txt": (*_LEVELS, *_WHAT, "out"),
     ".json": ("elements", *_WHAT, "out"),
     "Graphviz": (*_LEVELS, *_WHAT, "values", "gradients", "theme", "direction", "out"),
+    ".png and .pdf": (*(set(_USUAL) - {"beside", "frames"}),),
 }
 
 
@@ -160,12 +161,12 @@ def _refuse(args: argparse.Namespace) -> None:
     elif args.beside and suffix == ".svg":
         kind = "relatives in one picture"
     else:
-        kind = "Graphviz" if suffix in (".dot", ".gv", ".png", ".pdf") else suffix
+        kind = "Graphviz" if suffix in (".dot", ".gv") else ".png and .pdf" if suffix in (".png", ".pdf") else suffix
     known = (*_KNOWS.get(kind, tuple(_USUAL)), "frames" if kind == "--frames" else "")
     asked = [f"--{name}" for name, usual in _USUAL.items() if vars(args)[name] != usual and name not in known]
     own = ":" in args.norm
     asked += [f"--{n}" for n in ("shape", "backward") if own and vars(args)[n] not in (None, "recorded")]
-    asked += ["--axes"] if args.axes and not own else []
+    asked += ["--axes"] if args.axes and not own and not any(":" in name for name in args.beside) else []
     if asked:
         what = (
             "a forward of your own"
@@ -266,6 +267,12 @@ def _family(args: argparse.Namespace, record: Record, graph: Graph) -> dict[str,
         raise DrawingError("graph: --beside lays whole records beside each other; leave out --between.")
     shape = next(iter(record.inputs.values())).shape
     for name in args.beside:
+        if ":" in name:
+            own = argparse.Namespace(**{**vars(args), "norm": name})
+            forward, inputs = forward_of(own)
+            made = _record(own, forward, inputs, _given(own, next(iter(inputs), "x")), "recorded")
+            found[made.title if made.title not in found else f"{made.title}, once more"] = _graph(args, made)
+            continue
         norm = get(name)
         try:
             made = recorder(name, None, shape, "recorded", args.seed, {}, ())()

@@ -4,7 +4,7 @@ const get = id => document.getElementById(id);
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 const make = (tag, text, more) => Object.assign(document.createElement(tag), text === undefined ? {} : {textContent: text}, more);
 const tabs = all('[role=tab]').map(t => t.id.slice(4));
-let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false, drawn = '';
+let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false, drawn = '', shown = null;
 const view = () => data.views[level];
 const box = () => all('.view')[level];
 const part = (kind, k) => box().querySelector(`.${kind}[data-${kind}="${k}"]`);
@@ -100,7 +100,15 @@ function paint() {
 function tell() {
   const f = picked === null ? null : view().facts[picked], panel = get('panel-tensor');
   if (!f) { panel.replaceChildren(make('p', 'Choose a tensor: click on one, or go to one with Tab and press Enter.')); return; }
-  panel.replaceChildren(make('h2', f.lines[0]), ...f.lines.slice(1).map(line => make('div', line)), numbers(f.m));
+  const steps = view().steps, last = view().whole || isNested() ? steps.findIndex(s => s.p === 'seed') : -1;
+  const known = shown === picked || last < 0 || steps.slice(0, at + 1).some(s => s.n === picked && (s.p === 'seed' || s.p === 'sum' || s.p === 'backward')), its = line => line.startsWith('its gradient');
+  const lines = known ? f.lines : f.lines.filter(line => !its(line)), tables = known ? f.m : f.m.filter(k => !its(data.matrices[k].t));
+  panel.replaceChildren(make('h2', lines[0]), ...lines.slice(1).map(line => make('div', line)), numbers(tables));
+  if (!known && f.lines.some(its)) {
+    const b = make('button', 'show its gradient, which has not come yet', {type: 'button'});
+    b.addEventListener('click', () => { shown = picked; tell(); });
+    panel.append(b);
+  }
 }
 function tellRoutes() {
   const panel = get('panel-routes');
@@ -264,6 +272,7 @@ all('.view').forEach((v, k) => data.views[k].nested || all('.node', v).forEach(n
 }));
 all('.view:not(:has(.stage)) .edge').forEach(e => { e.setAttribute('role', 'img'); e.setAttribute('aria-label', e.querySelector('title').textContent); });
 all('.view .letter').forEach(e => e.setAttribute('aria-hidden', 'true'));
+if (data.formula) get('panel-formula').innerHTML = data.formula;
 tabs.forEach(t => get(`tab-${t}`).addEventListener('click', () => { choose(t); remember(); }));
 document.querySelector('[role=tablist]').addEventListener('keydown', e => {
   const k = tabs.indexOf(tab), move = {ArrowRight: k + 1, ArrowLeft: k - 1 + tabs.length, Home: 0, End: tabs.length - 1}[e.key];

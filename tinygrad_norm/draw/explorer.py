@@ -17,6 +17,7 @@ import numpy as np
 
 from ..engine import GradientError
 from ..graph import Folded, Record
+from ..graph.folding import plainly
 from ..graph.routes import Routes, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
@@ -73,10 +74,10 @@ def explorer(
     dy = whole.cotangent(None if gradients is True or gradients is False else gradients)
     name = clean(title) if title else f"{clean(whole.nodes[-1].label)}, step by step"
     routes = _routes(whole, dy)
-    views: list[View | Nested] = [_view("every operation", "", whole, dy)] if len(whole.nodes) <= LARGEST else []
+    views: list[View | Nested] = [_view("every operation", "", plainly(whole), dy)] if len(whole.nodes) <= LARGEST else []
     boxes = nested("boxes", whole, dy)
     views += [boxes] if boxes is not None else []
-    views = views or [_view("every operation", "", whole, dy)]
+    views = views or [_view("every operation", "", plainly(whole), dy)]
     fused = [] if twin is None else [_twin_view(whole, twin, dy, remark)]
     rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
     page = ""
@@ -84,9 +85,14 @@ def explorer(
         page = _page(name, (*views, *fused), most, *rest)
         if len(page.encode()) <= MOST_BYTES:
             return page
+    if len(whole.nodes) <= LARGEST:  # what opens shows every operation, too
+        for kept, most in ((views, MOST), (views, 4), (views[-1:], MOST), (views[-1:], 4), (views[-1:], 2)):
+            page = _page(name, (*kept, *fused), most, *rest, packed=True)
+            if len(page.encode()) <= MOST_BYTES:
+                return page
     for most in (MOST, 4, 2, 0):
         page = _page(name, (*views, *fused), most, *rest, packed=True)
-        if len(page.encode()) <= (MOST_BYTES if len(whole.nodes) <= LARGEST and most else MOST_PACKED):
+        if len(page.encode()) <= MOST_PACKED:
             break
     return page
 
@@ -161,6 +167,8 @@ def _page(
     store = _Store(most)
     data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes), "most": _most(routes)}
     data["matrices"] = store.packed
+    if packed:
+        data["formula"], formula = formula, ""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     if packed:
         text = base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..graph import Folded
 from ..graph.folding import closing
-from .nested import Placed, place
+from .compose import Picture
+from .geometry import Layout
+from .legend import route_marks
+from .nested import Placed, in_rows, place
 
 PAPER = (1600.0, 900.0)
 SMALLEST, LEAST = 11.0, 9.0  # the smallest text that is drawn, and the smallest that can be read
@@ -53,3 +57,17 @@ def _ways(
         if rows and direction == "right" and plain.width > paper[0]:
             for limit in (1.0, 1.2):
                 yield place(tree, tree.root, opened, direction, limit * paper[0] - 48, **told)
+
+
+def on_paper(picture: Picture, paper: tuple[float, float]) -> Picture:
+    """A picture without open boxes, in rows where it would be too wide to be read."""
+    layout = picture.layout
+    if min(1.0, paper[0] / (layout.width + 48)) * SMALLEST >= LEAST or layout.kind == "lanes":
+        return picture
+    best, most = layout, paper[0] / (layout.width + 48)
+    for limit in (1.0, 1.2):
+        boxes, lines, _, width, height = in_rows(layout.boxes, layout.lines, {}, layout.width, limit * paper[0] - 48)
+        scale = min(1.0, paper[0] / (width + 48), paper[1] / (height + 130))
+        if scale > most:
+            best, most = Layout(layout.kind, boxes, lines, width, height), scale
+    return replace(picture, layout=best, marks=route_marks(picture.graph, best))

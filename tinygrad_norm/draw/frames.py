@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from ..graph import Elements, Record
+from ..graph.folding import plainly
 from .compose import Picture, compose, line_widths
 from .geometry import Size
 from .palette import DARK, DrawingError, Palette, palette_of
@@ -27,6 +28,7 @@ def frames(graph: Record, *, gradients: Any = None, title: str | None = None, th
     pen = Pen(palette_of(theme))
     if isinstance(graph, Elements):
         raise DrawingError("draw: the steps are told of whole tensors, and show their numbers; leave out elements.")
+    graph = plainly(graph)
     dy = graph.cotangent(None if gradients is True else gradients)
     back = replace(compose(graph), widths=line_widths(graph, dy))
     forth = replace(back, widths=dict.fromkeys(back.widths, PLAIN))  # no gradient is known yet

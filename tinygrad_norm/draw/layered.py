@@ -241,7 +241,7 @@ def _lines(
             where = Box((lefts[last - 1] + rights[last - 1]) / 2, items[path[-1]].y - label[1] / 2 - 3, *label)
         lines.append(
             Line(
-                tuple(points) if all_points else _straightened(points),
+                _apart(points) if all_points else _straightened(points),
                 True,
                 where,
                 "spine" if (e.source, e.target) in direct else "",
@@ -250,9 +250,14 @@ def _lines(
     return lines
 
 
+def _apart(points: list[Point]) -> tuple[Point, ...]:
+    """Without those that are the one before."""
+    return (points[0], *(b for a, b in pairwise(points) if math.dist(a, b) > 0.01))
+
+
 def _straightened(points: list[Point]) -> tuple[Point, ...]:
     """Without the points that a horizontal stroke passes anyway, and without those that are the one before."""
-    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.01]
+    apart = _apart(points)
     kept = [apart[0]]
     for before, here, after in zip(apart, apart[1:], apart[2:]):
         if not before[1] == here[1] == after[1]:

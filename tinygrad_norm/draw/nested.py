@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from ..graph import Folded, Record
 from ..graph.boxes import Box as Drawn
 from ..graph.levels import IN, OUT, Level
 from ..graph.tree import Tree
@@ -23,6 +24,7 @@ from .text import edge_label, edge_words, norm, text_width
 
 PAD, HEAD = 14.0, 26.0  # inside a frame: at its sides, and above for its title
 ROOM, TRACK = 60.0, 9.0  # what a row keeps free at its ends; between lines that go on to the next row
+ALONE = 90.0  # what is no wider has no row of its own
 
 
 @dataclass(frozen=True)
@@ -155,36 +157,45 @@ def _with(p: Point, axis: int, value: float) -> Point:
 
 
 def wrapped(placed: Placed, limit: float) -> Placed:
-    """The same in rows, one under the other, where it is wider than that; cut where nothing stands."""
+    """The same in rows, one under the other, where it is wider than that."""
     if placed.width <= limit or line_is_upright(placed):
         return placed
-    cuts = _cuts(placed, limit)
+    boxes, lines, children, width, height = in_rows(placed.boxes, placed.lines, placed.children, placed.width, limit)
+    return replace(placed, boxes=boxes, lines=lines, children=children, width=width, height=height)
+
+
+Rows = tuple[tuple[Box, ...], tuple[Line, ...], dict[int, tuple[Point, Placed]], float, float]
+
+
+def in_rows(
+    boxes: Sequence[Box], lines: Sequence[Line], children: Mapping[int, tuple[Point, Placed]], width: float, limit: float
+) -> Rows:
+    """What goes to the right, cut where nothing stands, one row under the other; and the width and height of that."""
+    cuts = _cuts(boxes, width, limit)
     if not cuts:
-        return placed
+        return tuple(boxes), tuple(lines), dict(children), width, max(b.bottom for b in boxes)
     starts = [0.0, *cuts]
-    row_of = {k: sum(b.x > c for c in cuts) for k, b in enumerate(placed.boxes)}
-    crossing = [[k for k, line in enumerate(placed.lines) if line.points[0][0] < c < line.points[-1][0]] for c in cuts]
+    row_of = {k: sum(b.x > c for c in cuts) for k, b in enumerate(boxes)}
+    crossing = [[k for k, line in enumerate(lines) if line.points[0][0] < c < line.points[-1][0]] for c in cuts]
     tops, y = [], 0.0
     for r in range(len(starts)):
-        inside = [placed.boxes[k] for k in row_of if row_of[k] == r]
-        labels = [li.label for li in placed.lines if li.label and sum(li.label.x > c for c in cuts) == r]
-        ys = [p[1] for li in placed.lines for p in li.points if sum(p[0] > c for c in cuts) == r]
+        inside = [boxes[k] for k in row_of if row_of[k] == r]
+        labels = [li.label for li in lines if li.label and sum(li.label.x > c for c in cuts) == r]
+        ys = [p[1] for li in lines for p in li.points if sum(p[0] > c for c in cuts) == r]
         high = min([b.top for b in (*inside, *labels)] + ys)
         low = max([b.bottom for b in (*inside, *labels)] + ys)
         tops.append((y - high, y + low - high))
         y += low - high + 24 + TRACK * (len(crossing[r]) if r < len(cuts) else 0) + 14
     left = TRACK * (1 + max(len(c) for c in crossing))
-    widths = [b - a for a, b in zip(starts, [*cuts, placed.width])]
+    widths = [b - a for a, b in zip(starts, [*cuts, width])]
     right = max(widths) + left
 
     def there(x: float, y: float, r: int) -> Point:
         return x - starts[r] + left, y + tops[r][0]
 
-    boxes = tuple(
-        replace(b, x=there(b.x, b.y, row_of[k])[0], y=there(b.x, b.y, row_of[k])[1]) for k, b in enumerate(placed.boxes)
-    )
-    lines = []
-    for k, line in enumerate(placed.lines):
+    moved = tuple(replace(b, x=there(b.x, b.y, row_of[k])[0], y=there(b.x, b.y, row_of[k])[1]) for k, b in enumerate(boxes))
+    drawn = []
+    for k, line in enumerate(lines):
         points: list[Point] = []
         r = sum(line.points[0][0] > c for c in cuts)
         for p, q in pairwise((line.points[0], *line.points)):
@@ -200,16 +211,16 @@ def wrapped(placed: Placed, limit: float) -> Placed:
         if label:
             x, y = there(label.x, label.y, sum(label.x > c for c in cuts))
             label = replace(label, x=x, y=y)
-        lines.append(replace(line, points=tuple(points), label=label))
-    children = {k: (there(x, y, row_of[k]), inside) for k, ((x, y), inside) in placed.children.items()}
+        drawn.append(replace(line, points=tuple(points), label=label))
+    held = {k: (there(x, y, row_of[k]), p) for k, ((x, y), p) in children.items()}
     most = TRACK * max(len(c) for c in crossing)
-    height = max([b.bottom for b in boxes] + [p[1] for line in lines for p in line.points])
-    return replace(placed, boxes=boxes, lines=tuple(lines), children=children, width=right + 4 + most, height=height)
+    height = max([b.bottom for b in moved] + [p[1] for line in drawn for p in line.points])
+    return moved, tuple(drawn), held, right + 4 + most, height
 
 
-def _cuts(placed: Placed, limit: float) -> list[float]:
+def _cuts(boxes: Sequence[Box], width: float, limit: float) -> list[float]:
     """Where to cut: between columns, each row as long as it may be."""
-    spans = sorted((b.left, b.right) for b in placed.boxes)
+    spans = sorted((b.left, b.right) for b in boxes)
     gaps, end = [], spans[0][1]
     for a, b in spans[1:]:
         if a > end + 8:
@@ -218,7 +229,7 @@ def _cuts(placed: Placed, limit: float) -> list[float]:
     cuts: list[float] = []
     start = 0.0
     room = limit - ROOM
-    while placed.width - start > room:
+    while width - start > room + ALONE:
         fitting = [g for g in gaps if start < g <= start + room]
         later = [g for g in gaps if g > start]
         if not later:
@@ -231,26 +242,59 @@ def _cuts(placed: Placed, limit: float) -> list[float]:
 # Drawing ------------------------------------------------------------------------------------------------------
 
 
-def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path: str = "") -> list[str]:
-    """Lines, boxes and open boxes as elements; ``widths`` of lines by the path of the box they are in, and their place there."""
+PALE = ' opacity="0.25"'
+
+
+def on_route(graph: Record, route: Any) -> tuple[set[int], set[int]]:
+    """The nodes and the edges of a graph that a route goes along, through boxes, too."""
+    ways = {(e.source, e.target, e.position) for e in route.edges}
+    passed = set(route.nodes)
+    if not isinstance(graph, (Folded, Level)):
+        return passed, {k for k, e in enumerate(graph.edges) if (e.source, e.target, e.position) in ways}
+    whole = graph.whole.edges
+    edges = set()
+    for k in range(len(graph.edges)):
+        mine = [whole[j] for j in graph.stands_for(k)]
+        if any((e.source, e.target, e.position) in ways for e in mine):
+            edges.add(k)
+    if isinstance(graph, Folded):
+        nodes = {k for k, u in enumerate(graph.units) if passed & set(u.members)}
+        return nodes, edges
+    inside = set(graph.inside_of.stretches[0])
+    for k, e in enumerate(graph.edges):
+        i = graph.items[e.target]
+        if not graph.stands_for(k) and isinstance(i, int) and any(w[0] == i and w[1] not in inside for w in ways):
+            edges.add(k)
+    ends = {i for k in edges for i in (graph.edges[k].source, graph.edges[k].target)}
+    return ends, edges
+
+
+def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path: str = "", route: Any = None) -> list[str]:
+    """Lines, boxes and open boxes as elements; all is pale that is not on the route, if one is given.
+
+    widths:  of lines, by the path of the box they are in, and their place there
+    """
     level, picture = placed.level, placed.picture
+    nodes, edges = on_route(level, route) if route is not None else (range(len(level.items)), range(len(level.edges)))
     drawn = []
     for k, (_, inside) in placed.children.items():
         title, note = level.nodes[k].label, inside.level.inside_of.note
         drawn.append(pen.frame(f"{path}:{k}", placed.boxes[k], f"{title} ({note})" if note else title))
     for k, (e, line) in enumerate(zip(level.edges, placed.lines)):
         how: dict[str, Any] = {"summed": e.summed, "stopped": not level.passes(k), "width": widths.get((path, k), PLAIN)}
-        drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), **how))
+        extra = "" if k in edges else PALE
+        drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), extra=extra, **how))
     for k, card in enumerate(picture.cards):
         if k in placed.children:
             continue
         node, box = level.nodes[k], placed.boxes[k]
+        extra = "" if k in nodes else PALE
         if node.op in (IN, OUT):
-            drawn.append(pen.port(card, f"{path}:{k}", box))
+            drawn.append(pen.port(card, f"{path}:{k}", box, extra))
         else:
-            drawn.append(pen.box(card, node.role, f"{path}:{k}", box))
+            drawn.append(pen.box(card, node.role, f"{path}:{k}", box, extra))
     for (x, y), inside in placed.children.values():
-        elements = draw(inside, pen, widths, inside.level.inside_of.path)
+        elements = draw(inside, pen, widths, inside.level.inside_of.path, route)
         drawn.append(f'<g transform="translate({n(x)} {n(y)})">{"".join(elements)}</g>')
     return drawn
 

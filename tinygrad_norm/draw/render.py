@@ -13,10 +13,12 @@ from .explorer import explorer
 from .graphviz_engines import run_graphviz
 from .ladder import ladder, stand_alone
 from .palette import DrawingError
+from .raster import GET, can_rasterize, rasterize
 from .svg import svg
 from .terminal import terminal
 
 ENGINES = ("auto", "graphviz", "builtin")
+MOST_ROUTED = 60  # nodes of a graph in which a route is shown with every operation
 _LEVEL = ("fold", "open", "keep", "elements")
 _COMMON = ("values", "gradients", *_LEVEL, "theme", "direction")
 _BUILTIN = ("title", "route", "dtypes", "scopes", "paper")  # for the built-in layout only
@@ -38,10 +40,9 @@ def render_svg(graph: Record, **options: Any) -> str:
     if options.get("route") is not None:
         if options.get("elements") or isinstance(graph, Elements):
             raise DrawingError("draw: a route is told of whole tensors; leave out elements or route.")
-        if options.get("fold"):
-            raise DrawingError("draw: a route is shown with every operation; leave out fold or route.")
-        graph = graph.whole if isinstance(graph, Folded) else graph
-        options |= {"route": _route(graph, options["route"]), "fold": False}
+        options["route"] = _route(graph.whole, options["route"])
+        if options.get("fold") is None and not isinstance(graph, Folded) and len(graph.nodes) <= MOST_ROUTED:
+            options["fold"] = False
     graph = _level(graph, options)
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
@@ -121,18 +122,23 @@ def _level(graph: Record, options: dict[str, Any], has_values: bool = True) -> R
 
 def _by_graphviz(suffix: str) -> Callable[..., bytes | Instead]:
     def render(graph: Record, **options: Any) -> bytes | Instead:
-        """The picture; where Graphviz cannot make it, the built-in SVG instead."""
-        _check(suffix, options, ("engine", *_COMMON))
-        if options.pop("engine", "auto") == "builtin":
+        """The built-in picture where cairosvg is installed, else Graphviz's; where neither can make it, the SVG instead."""
+        _check(suffix, options, ("engine", *_COMMON, *_BUILTIN))
+        engine = options.pop("engine", "auto")
+        if engine != "graphviz" and can_rasterize():
+            return rasterize(render_svg(graph, **options), suffix)
+        asked = [name for name in _BUILTIN if options.get(name)]
+        if engine == "builtin" or asked:
+            what = f"{', '.join(asked)} in a .{suffix}" if asked else f"the built-in layout as .{suffix}"
             raise DrawingError(
-                f'draw: the built-in layout writes SVG, not {suffix}. Save as .svg, or use engine="graphviz" with Graphviz installed.'
+                f'draw: {what} needs the package cairosvg: {GET}. Or save as .svg, or leave it to engine="graphviz".'
             )
         graph = _level(graph, options)
         text = dot(graph, **options)
         try:
             return run_graphviz(text, suffix)
         except DrawingError as error:
-            why = str(error)
+            why = f"{error} Or {GET}, which draws the built-in picture, legend and all."
         return Instead(".svg", svg(graph, **options), lambda where: DrawingError(f"{why} {where}"))
 
     return render

@@ -10,11 +10,12 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Folded, Record
+from ..graph.folding import plainly
 from .compose import DIRECTIONS, Picture, compose
-from .fitting import PAPER, fitted
+from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
 from .legend import Mark, legend
-from .nested import Placed, draw, line_sizes
+from .nested import Placed, draw, line_sizes, on_route
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
 from .text import Card, clean, edge_label, edge_words, text_width
@@ -71,19 +72,32 @@ def svg(
     Raises ``DrawingError`` for a theme or a direction that there is not.
     """
     pen = Pen(palette_of(theme))
+    graph = plainly(graph)
     if isinstance(graph, Folded) and (graph.opened or graph.unasked):
         told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
-        return _nested(graph, pen, told, direction, paper or PAPER, title)
-    direction = direction or "right"
-    picture = compose(graph, values, gradients, dtypes, scopes, direction)
-    on_it = [] if route is None else [k for k, e in enumerate(graph.edges) if e in route.edges]
-    look = Look() if route is None else Look.only(graph, route.nodes, on_it)
-    notes = [] if route is None else [f"route {route.letter}: {clean(route.title)}; all else is pale"]
+        return _nested(graph, pen, told, direction, paper or PAPER, title, route)
+    picture = compose(graph, values, gradients, dtypes, scopes, direction or "right")
+    if direction is None:
+        picture = on_paper(picture, paper or PAPER)
+    look, notes = Look(), []
+    if route is not None:
+        nodes, edges = on_route(graph, route)
+        look, notes = Look.only(graph, nodes, edges), [_lit(route)]
     return sheet(picture, pen, elements(picture, pen, look), title, notes)
 
 
+def _lit(route: Any) -> str:
+    return f"route {route.letter}: {clean(route.title)}; all else is pale"
+
+
 def _nested(
-    graph: Folded, pen: Pen, told: dict[str, Any], direction: str | None, paper: tuple[float, float], title: str | None
+    graph: Folded,
+    pen: Pen,
+    told: dict[str, Any],
+    direction: str | None,
+    paper: tuple[float, float],
+    title: str | None,
+    route: Any,
 ) -> str:
     """With boxes that are open."""
     directions = DIRECTIONS if direction is None else (direction,)
@@ -92,7 +106,8 @@ def _nested(
     widths = line_sizes(placed, None if told["gradients"] is True else told["gradients"]) if wanted else {}
     layout = Layout("nested", placed.boxes, tuple(_all_lines(placed)), placed.width, placed.height)
     picture = Picture(graph, [], layout, [], {0: PLAIN} if widths else {})
-    return sheet(picture, pen, draw(placed, pen, widths), title, limit=paper[0] - 2 * MARGIN)
+    drawn = draw(placed, pen, widths, route=route)
+    return sheet(picture, pen, drawn, title, [] if route is None else [_lit(route)], limit=paper[0] - 2 * MARGIN)
 
 
 def _all_lines(placed: Placed) -> Iterator[Line]:

@@ -121,11 +121,18 @@ def cards(graph: Record, values: bool = False, gradients: Any = None, dtypes: bo
             lines += [number_text(node.tensor.numpy())] if numbers else preview(node.tensor.numpy())
         if node.id in found:
             g = found[node.id]
-            lines.append(f"dL: {number_text(g)}" if numbers else f"dL: ‖·‖ = {norm(g):.4g}")
+            d = gradient_name(label)
+            lines.append(f"{d} = {number_text(g)}" if numbers else f"‖{d}‖ = {norm(g):.4g}")
         whole = f"{node.role} {label}" + (f" = {text}" if lines and lines[0] == text else "")
         size = number_text(node.tensor.numpy(), 6) if numbers else f"shape {shape_text(node.shape)}"
         made.append(Card(shorten(label), tuple(map(shorten, lines)), f"{whole}, {size}, {node.dtype}"))
     return made
+
+
+def gradient_name(label: str) -> str:
+    """What the gradient of something is called: ``dx̂``, ``dσ²``, ``d(x̂·γ)``."""
+    word = all(c.isalnum() or c in "_'.₀₁₂₃₄₅₆₇₈₉" or unicodedata.combining(c) for c in label)
+    return f"d{shorten(label, 14)}" if word else f"d({shorten(label, 12)})"
 
 
 def preview(array: Any) -> list[str]:

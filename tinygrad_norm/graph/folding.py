@@ -15,7 +15,7 @@ from ..engine.shapes import number
 from .boxes import Box
 from .record import Edge, Node, Record
 from .tree import Tree
-from .words import NO_GRADIENT, is_automatic, sign_of
+from .words import NO_GRADIENT, is_automatic, sign_of, without_automatic
 
 MOST = 25  # nodes in a picture before it is folded unasked
 
@@ -187,6 +187,17 @@ def plain(node: Node, k: int) -> Node:
         label = sign_of(node.op) if node.op is not None else _constant(node)
     operand = label if label != node.label else node.operand
     return replace(node, id=k, label=label, operand=operand, text="" if is_automatic(node.text) else node.text)
+
+
+def plainly(record: Record) -> Record:
+    """The same without names that nobody gave, for pictures and stories."""
+    if not any(is_automatic(n.label) or is_automatic(n.text) for n in record.nodes):
+        return record
+    made: Record = object.__new__(type(record))
+    made.__dict__.update(vars(record))
+    made.__dict__["nodes"] = [plain(n, n.id) for n in record.nodes]
+    made.__dict__["edges"] = [replace(e, rule=without_automatic(e.rule)) for e in record.edges]
+    return made
 
 
 def _constant(node: Node) -> str:

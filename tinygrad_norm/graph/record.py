@@ -161,13 +161,28 @@ class Record:
         roles: dict[Tensor, str] = {}
         for t in self.tensors:
             if t.op is None:
-                roles[t] = "input" if t is self.main_input else "parameter" if t.requires_grad else "constant"
+                roles[t] = self._given(t)
             else:
                 inputs = [roles[x] for x in t.inputs if isinstance(x, Tensor)]
                 made_of_them = "statistic" in inputs and set(inputs) <= {"statistic", "constant"}
                 roles[t] = "statistic" if t.op.name in REDUCTIONS or made_of_them else "value"
         roles[self.output] = "output"
         return roles
+
+    def _given(self, t: Tensor) -> str:
+        """What a leaf is: as much an input as the main one if it is as large, and no module's own."""
+        main = self.main_input
+        if t is main:
+            return "input"
+        if not t.requires_grad:
+            return "constant"
+        return "input" if t.ndim > 1 and t.shape == main.shape and t not in self._owned else "parameter"
+
+    @cached_property
+    def _owned(self) -> set[Tensor]:
+        """The leaves that are used inside a module's call."""
+        inside = (t for t in self.tensors if t.op is not None and any(getattr(s, "kind", "") for s in t.scope))
+        return {x for t in inside for x in t.inputs if isinstance(x, Tensor) and x.op is None}
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a tensor; ``GradientError`` when the output does not depend on it."""

@@ -97,7 +97,7 @@ def pad(text: str, columns: int) -> str:
     return text + " " * max(0, columns - width(text))
 
 
-_AUTOMATIC = re.compile(r"(?<![A-Za-z_\u0370-\u03ff\u0300-\u036f])t[0-9]+(?![\w\u0300-\u036f])")
+_AUTOMATIC = re.compile(r"(?<![A-Za-z_\u0370-\u03ff\u0300-\u036f])t[0-9]+(?![0-9A-Za-z_\u0300-\u03ff])")
 _SIGNS = {"add": "+", "sub": "−", "mul": "·", "div": "÷", "neg": "−", "matmul": "@", "getitem": "[…]", "unbroadcast": "Σ"}
 
 
