@@ -3,6 +3,8 @@
 from .catalogue import claim, claim_names, claims_folder, stored
 from .charts import Chart, Dots, Lines
 from .claim import WORDS, Claim, Figures, Verdict
+from .exercise import Exercise, Judged, Question, Wrong
+from .judging import Backward, Facts, Formula, Predictions
 from .pages import overview, page, readme
 from .result import Result, read
 from .running import Agreement, agreement, run
@@ -13,14 +15,22 @@ __all__ = [
     "CHANCE",
     "WORDS",
     "Agreement",
+    "Backward",
     "Chart",
     "Claim",
     "Digits",
     "Dots",
+    "Exercise",
+    "Facts",
     "Figures",
+    "Formula",
+    "Judged",
     "Lines",
+    "Predictions",
+    "Question",
     "Result",
     "Verdict",
+    "Wrong",
     "accuracy",
     "agreement",
     "claim",
