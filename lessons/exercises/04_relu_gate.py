@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 4 · A gate
 #
-# y = max(x, 0) lets what is positive through and stops the rest. What does it do on the way back? The slope of an operation is
+# y = max(x, 0), here `tn.functional.relu`, lets what is positive through and stops the rest. What does it do on the way back? The slope of an operation is
 # taken where it was evaluated: at x.
 
 # %%

@@ -103,7 +103,7 @@ def verdict(name: str, text: str, file: str) -> Judged:
         try:
             exec(code, module.__dict__)
             judged = judge(exercise(name), vars(module), lambda wrong: _names(name, wrong))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # a file may also raise SystemExit
             judged = Judged(False, (f"not yet: the file {explain(error, file)}",), 1, ("raises",))

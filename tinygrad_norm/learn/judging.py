@@ -15,6 +15,7 @@ from ..derive import derive
 from ..engine import Tensor, TinygradNormError
 from .exercise import Answers, Exercise, Judged, Wrong
 
+_UNNAMED = "no known mistake"
 Fact = tuple[bool, str]
 """Whether it holds, and what is to be said where it does not."""
 
@@ -81,11 +82,16 @@ class Backward:
 def from_verdict(verdict: Verdict) -> Judged:
     """A verdict of ``tn.check`` as that of an exercise."""
     wrong = [j for j in verdict.judgements.values() if not j.ok]
-    terms = tuple(dict.fromkeys(f"{j.symbol}: {m}" for j in wrong for m in j.mistakes or ("not named",)))
+    terms = tuple(dict.fromkeys(f"{j.symbol}: {m}" for j in wrong for m in j.mistakes or (_told(j.lines),)))
     said = "\n".join(line for j in wrong for line in j.lines)
     route = re.search(r"route ([A-Z]) of the picture", said)
     checks = len(verdict.judgements) * max(1, len(verdict.looked))
     return Judged(verdict.ok, tuple(verdict.text().splitlines()), max(1, checks), terms, route and route[1])
+
+
+def _told(lines: tuple[str, ...]) -> str:
+    """What is said of a mistake that has no name: the sentence after the fit by routes."""
+    return next((line for line in lines if not line.startswith((_UNNAMED, "your ", "look:", "the difference is"))), "not named")
 
 
 @dataclass(frozen=True)
