@@ -43,14 +43,14 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "only the first row gave its share", numbers=True),
         Wrong(".sum(axis=0)", ".mean(axis=0)", "averaged over the samples where a sum belongs"),
-        Wrong("(dy * x).sum(axis=0)", "(dy * x).sum(axis=1)", "shape"),
+        Wrong("(dy * x).sum(axis=0)", "(dy * x).sum(axis=1)", "dgamma has shape (4,), not (8,)"),
         Wrong(
             "(dy * x).sum(axis=0)",
             "dy.sum(axis=0)",
             "that is the gradient of something added; γ multiplies x, so its slope is x",
             numbers=True,
         ),
-        Wrong("(dy * x).sum(axis=0)", "dy * x", "shape"),
+        Wrong("(dy * x).sum(axis=0)", "dy * x", "dgamma has shape (4, 8), not (8,): sum over axis 0"),
     ),
     predict=Question(
         "With twice as many rows, dγ becomes",

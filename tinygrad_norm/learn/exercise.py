@@ -106,24 +106,22 @@ def learners_part(source: str) -> str:
 
 def solution(source: str) -> str:
     """The learner's file with the regions filled in."""
-    return _made(source, stub=False)
+    return _with(source, [yours for yours, _ in regions(source)])
 
 
 def stub(source: str) -> str:
     """The learner's file as it is found."""
-    return _made(source, stub=True)
+    return _with(source, [found for _, found in regions(source)])
 
 
 def with_mistake(source: str, wrong: Wrong) -> str:
     """The solution with a wrong answer in it. Raises ``OptionError`` unless exactly one place has what it replaces."""
     if not wrong.was:
         return stub(source)
-    text = solution(source)
-    if text.count(wrong.was) != 1:
-        raise OptionError(
-            f"exercise: {wrong.was!r} stands {text.count(wrong.was)} times in the solution; a mistake replaces one."
-        )
-    return text.replace(wrong.was, wrong.instead)
+    count = sum(yours.count(wrong.was) for yours, _ in regions(source))
+    if count != 1:
+        raise OptionError(f"exercise: {wrong.was!r} stands {count} times in the solution; a mistake replaces one.")
+    return _with(source, [yours.replace(wrong.was, wrong.instead) for yours, _ in regions(source)])
 
 
 def regions(source: str) -> list[tuple[str, str]]:
@@ -144,22 +142,19 @@ def regions(source: str) -> list[tuple[str, str]]:
     return [("\n".join(a), "\n".join(b)) for a, b in found]
 
 
-def _made(source: str, stub: bool) -> str:
-    lines, inside, second = [], False, False
+def _with(source: str, filled: list[str]) -> str:
+    """The learner's file with these texts in its regions."""
+    lines, inside, texts = [], False, iter(filled)
     for line in learners_part(source).splitlines():
         mark = line.strip()
         if mark.startswith(BEGIN):
             inside = True
+            lines += [line, *filter(None, [next(texts)])]
         elif mark == END:
-            inside = second = False
-        elif mark == STUB and inside:
-            second = True
-            continue
-        elif inside and second != stub:
-            continue
-        elif second:
-            line = _uncommented(line)
-        lines.append(line)
+            inside = False
+            lines.append(line)
+        elif not inside:
+            lines.append(line)
     return "\n".join(lines) + "\n"
 
 

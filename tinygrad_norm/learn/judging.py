@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from ..check import Verdict, check
 from ..derive import derive
 from ..engine import Tensor, TinygradNormError
+from ..norms import Norm
 from .exercise import Answers, Exercise, Judged, Wrong
 
 _UNNAMED = "no known mistake"
@@ -53,7 +55,7 @@ class Backward:
         function = _function(names, self.function)
         if isinstance(function, Judged):
             return function
-        own = {} if isinstance(self.against, str) else {"inputs": self._drawn()}
+        own = {} if isinstance(self.against, str | Norm) else {"inputs": self._drawn()}
         verdict = check(function, self.against, limit=3.0, **{**own, **self.options})
         judged = from_verdict(verdict)
         if self.also is None or not judged.ok:
@@ -68,14 +70,12 @@ class Backward:
     def numbers(self, names: Answers) -> list[NDArray[np.float64]]:
         """What it gives for fixed inputs."""
         given = self._drawn()
-        y = names.get("forward")
         shape = next(iter(self.shapes.values()))
-        if not isinstance(self.against, str):
-            y = self.against(*map(Tensor, given.values()))
-            shape = y.shape
-        dy = np.random.default_rng(8).normal(size=shape)
-        settings = [1e-5] if isinstance(self.against, str) and self.options.get("eps", 0) is not None else []
-        found = names[self.function](dy, *given.values(), *settings)
+        if not isinstance(self.against, str | Norm):
+            shape = self.against(*map(Tensor, given.values())).shape
+        dy, function = np.random.default_rng(8).normal(size=shape), names[self.function]
+        settings = [1e-3] if "eps" in inspect.signature(function).parameters else []
+        found = function(dy, *given.values(), *settings)
         return [np.asarray(a, float) for a in (found if isinstance(found, tuple) else (found,)) if a is not None]
 
 
@@ -113,26 +113,34 @@ class Facts:
 class Formula:
     """Judged by ``equals``: proved, not only compared.
 
-    against, wrt:  what ``tn.derive`` is given; axes: of the inputs, where it is a forward of one's own
+    against, wrt:  what ``tn.derive`` is given; options: besides
     function:      a function of tensors, in the file
     """
 
     against: Any
     wrt: str
     function: str = "formula"
-    axes: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, names: Answers) -> Judged:
         function = _function(names, self.function)
         if isinstance(function, Judged):
             return function
-        more = {} if self.axes is None else {"axes": self.axes}
         try:
-            answer = derive(self.against, wrt=self.wrt, **more).equals(function)
+            answer = derive(self.against, wrt=self.wrt, **self.options).equals(function)
         except TinygradNormError as error:
             return Judged(False, (f"not yet: {error}",), 1, ("not a formula",))
-        lines = [str(answer)] + ([f"yours less the derivation's: {answer.residual}"] if answer.residual and not answer else [])
-        return Judged(bool(answer), tuple(lines), answer.records + 1, () if answer else (f"d{self.wrt}: not equal",))
+        return Judged(
+            bool(answer), tuple(str(answer).splitlines()), answer.records + 1, () if answer else (f"d{self.wrt}: not equal",)
+        )
+
+    def numbers(self, names: Answers) -> list[NDArray[np.float64]]:
+        """What it gives for fixed inputs: rows of 8, and of what is a parameter one."""
+        function, rng = names[self.function], np.random.default_rng(7)
+        given = [
+            Tensor(rng.normal(size=(4, 8) if n in ("dy", "x", "input") else 8)) for n in inspect.signature(function).parameters
+        ]
+        return [np.asarray(function(*given).data, float)]
 
 
 @dataclass(frozen=True)
