@@ -41,8 +41,13 @@ exercise = Exercise(
         "return dy * t + dy * x * (1 - t**2)",
     ),
     wrong=(
-        Wrong("", "", "the direct, via tanh(x) (input 1), y (input 2) term is missing"),
-        Wrong("dy * t + dy * x * (1 - t**2)", "dy * x * (1 - t**2)", "term is missing"),
+        Wrong("", "", "the second way is missing: y ← tanh(x) ← x", numbers=True),
+        Wrong(
+            "dy * t + dy * x * (1 - t**2)",
+            "dy * x * (1 - t**2)",
+            "the first way is missing: x straight into the product",
+            numbers=True,
+        ),
         Wrong(
             "dy * t + dy * x * (1 - t**2)",
             "dy * t * (1 - t**2)",

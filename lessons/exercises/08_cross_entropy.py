@@ -43,7 +43,7 @@ exercise = Exercise(
     ),
     wrong=(
         Wrong("", "", "1 − p for every class: only the right class is pushed up, and it alone has the 1", numbers=True),
-        Wrong("/ len(x)", "* 1", "term is 4 = N times what it should be"),
+        Wrong("/ len(x)", "* 1", "4 = B times what it should be"),
         Wrong("p - onehot", "p", "the right class was not taken out: p − onehot", numbers=True),
         Wrong("p - onehot", "onehot - p", "has the wrong sign"),
         Wrong("dy * (p - onehot)", "(p - onehot)", "dy, what comes from behind, is missing", numbers=True),

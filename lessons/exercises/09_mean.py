@@ -34,7 +34,7 @@ exercise = Exercise(
         "return dy / x.shape[-1] + 0 * x",
     ),
     wrong=(
-        Wrong("", "", "8 = N times what it should be"),
+        Wrong("", "", "the factor 1/N of a mean is missing", numbers=True),
         Wrong("x.shape[-1]", "x.shape[0]", "everything is 2 times too big"),
         Wrong(" + 0 * x", "", "dx has shape (4, 1), not (4, 8)"),
         Wrong(

@@ -38,7 +38,7 @@ exercise = Exercise(
         Wrong("", "", "x where c = x − mean(x) belongs: a variance does not change when all of a row moves", numbers=True),
         Wrong("/ x.shape[-1]", "/ (x.shape[-1] - 1)", "1.143 = N/(N − 1) times"),
         Wrong("2 * c", "c", "everything halved"),
-        Wrong(" / x.shape[-1]", "", "8 = N times what it should be"),
+        Wrong(" / x.shape[-1]", "", "the factor 1/N of a mean is missing", numbers=True),
         Wrong(
             "2 * c * dy / x.shape[-1]",
             "2 * (c - c * 0 - c.mean(0)) * dy / x.shape[-1]",

@@ -49,7 +49,7 @@ exercise = Exercise(
         Wrong("-0.5 * (v", "0.5 * (v", "every term has the wrong sign"),
         Wrong("** -1.5", "** -0.5", "taken with the exponent -0.5 where -1.5 belongs"),
         Wrong("-0.5 * (v", "-1.0 * (v", "everything is 2 times too big"),
-        Wrong("(v + 1e-5) ** -1.5 * dy", "v**-1.5 * dy", "with ε = 0"),
+        Wrong("(v + 1e-5) ** -1.5 * dy", "v**-1.5 * dy", "ε was left out: v where v + ε belongs", numbers=True),
     ),
     predict=Question(
         "v goes from 1 to 0.01 (ε = 0). The slope becomes larger by",

@@ -33,7 +33,7 @@ from .common import (
 )
 from .inputs import read_array, shape_argument
 
-_WORDS = ("compare", "check", "strength", "derive", "graph", "train", "claims", "learn", "doctor")
+_WORDS = ("compare", "check", "strength", "derive", "graph", "train", "claims", "learn", "lesson", "doctor")
 _ROWS = 8  # digits in the main job
 
 
@@ -64,7 +64,7 @@ def _with_command(argv: list[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
-    from . import check, claims, derive, doctor, graph, learn, strength, train
+    from . import check, claims, derive, doctor, graph, learn, lesson, strength, train
 
     parser = argparse.ArgumentParser(
         prog="tinygrad-norm",
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "compare", help="the main job (also without the word)", description=parser.description, epilog=parser.epilog
     )
     run.set_defaults(run=_compare)
-    for other in (check, strength, derive, graph, train, claims, learn, doctor):
+    for other in (check, strength, derive, graph, train, claims, learn, lesson, doctor):
         other.add_parser(commands)
     run.add_argument(
         "norm",
