@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shutil
 
 import pytest
 
+import tinygrad_norm as tn
 from tinygrad_norm import OptionError
 from tinygrad_norm.cli import main
 from tinygrad_norm.learn import course
 from tinygrad_norm.learn.lessons import MINUTES_30, heading, known_lesson, lesson_names, lesson_text, notebook, run_lesson
+from tinygrad_norm.learn.sheet import FAMILY, sheet
 
 NAMES = lesson_names()
 
@@ -79,3 +84,29 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert json.loads((tmp_path / "01_a_tensor_remembers.ipynb").read_text(encoding="utf-8"))["nbformat"] == 4
     assert main(["lesson", "99"]) == 2
     assert "is no lesson" in capsys.readouterr().err
+
+
+def test_a_sheet_to_print(tmp_path, capsys):
+    assert main(["learn", "sheet", "--out", str(tmp_path / "sheet.html")]) == 0
+    text = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert text.count("<section>") == len(FAMILY)
+    for name in FAMILY:
+        assert tn.derive(name).ok
+        assert html.escape(str(tn.derive(name).formula)) in text, "from the derivation"
+    assert "http" not in text
+
+
+@pytest.mark.thorough
+def test_the_sheet_is_one_page(tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("Chromium is not here: apt install chromium")
+    (tmp_path / "sheet.html").write_text(sheet(), encoding="utf-8")
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto((tmp_path / "sheet.html").as_uri())
+        printed = page.pdf(prefer_css_page_size=True)
+        browser.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..engine import OptionError
 from ..engine.files import write_whole
 from ..learn import Judged, Row, Runner, Session, Worker, begin, course, junit, listing, open_desk
+from ..learn.sheet import sheet
 from .common import FAILS, HOLDS, INTERRUPTED, MISUSED, has_unicode, in_columns, show
 
 _ABOUT = (
@@ -26,6 +27,7 @@ _WORDS = {
     "skip": "on to the next; it does not count, and can be done later",
     "check-all": "judge all; with --junit also a file for teachers",
     "status": "how far you are, in numbers",
+    "sheet": "write a page to print: the family in formulas, forward and backward",
 }
 
 
@@ -51,6 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--no-watch", action="store_true", help="judge once and end, in a terminal, too")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="with check-all: exercise, passed, hints used, what was wrong")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="with sheet (default: tinygrad-norm-sheet.html)")
     parser.add_argument("--json", action="store_true", help="with status: as JSON and nothing else")
 
 
@@ -60,10 +63,17 @@ def run_learn(args: argparse.Namespace) -> int:
         raise OptionError("learn: --junit goes with check-all.")
     if args.json and args.word != "status":
         raise OptionError("learn: --json goes with status.")
-    if args.name is not None and args.word in ("list", "check-all", "status"):
+    if args.out is not None and args.word != "sheet":
+        raise OptionError("learn: --out goes with sheet.")
+    if args.name is not None and args.word in ("list", "check-all", "status", "sheet"):
         raise OptionError(f"learn: {args.word} is about all exercises; it goes without {args.name}.")
     if args.word == "run" and args.name is None:
         raise OptionError("learn: run what? Give N: tinygrad-norm learn run 1.")
+    if args.word == "sheet":
+        path = args.out or Path("tinygrad-norm-sheet.html")
+        write_whole(path, sheet())
+        show(f"wrote {path}")
+        return HOLDS
     name = None if args.name is None else course.known_exercise(args.name)
     desk, new = open_desk(args.folder)
     with Worker() as worker:
