@@ -112,30 +112,19 @@ print("γ = 1, dy random:", at_start)
 print("unseen:", "; ".join(m for m in at_start.passing if "γ" in m))
 
 # %% [markdown]
-# ## Exercise: expose it
+# ## The inputs are a probe, too
 #
 # Somebody wrote c where x̂ belongs, and tested it with a random cotangent on inputs that were standardized first, as data
-# often is. The test passes, to ε. Find an input with which the same formula fails. (Only `your_x` needs to change.)
-
-# %%
-standardized = (x - mean(x)) / np.sqrt(mean((x - mean(x)) ** 2))
-your_x = standardized  # change me
-
-culprit = wrong["c for x̂"]
-print(
-    f"on standardized rows the formula is off by {error(culprit, random, standardized):.0e}, on yours by {error(culprit, random, your_x):.0e}"
-)
-
-# %% [markdown]
-# ### Solution
-#
-# Where σ = 1, c *is* x̂: the probe cannot tell them apart. Any row with another σ can. So inputs, too, should be of many sizes,
+# often is. Where σ = 1, c *is* x̂: the test passes, to ε. Any row with another σ can tell them apart; so inputs should be of many sizes,
 # some as small as √ε, so that a forgotten ε shows.
 
 # %%
-solution = standardized * np.array([[0.3], [1.0], [3.0], [10.0]])
-print(f"on rows of four sizes: {error(culprit, random, solution):.2f}")
-print(tn.check(culprit, forward, inputs=[solution]))
+standardized = (x - mean(x)) / np.sqrt(mean((x - mean(x)) ** 2))
+culprit = wrong["c for x̂"]
+print(f"on standardized rows: {error(culprit, random, standardized):.0e}")
+rows = standardized * np.array([[0.3], [1.0], [3.0], [10.0]])
+print(f"on rows of four sizes: {error(culprit, random, rows):.2f}")
+print(tn.check(culprit, forward, inputs=[rows]))
 
 # %%
 assert all(error(backward, ones, x) < 1e-12 for backward in wrong.values()), "with dy = 1 every wrong formula passes"
@@ -149,5 +138,5 @@ assert not {name for name in unseen["(y**2).sum()"] if "σ²" in name}, "but doe
 assert "μ: term dropped" not in unseen["y.sum()"], "with the sum it is the other way round"
 assert any("γ" in name for name in at_start.passing), "γ = 1 hides what is done with γ"
 assert error(culprit, random, standardized) < 1e-4, "the culprit passes on standardized rows"
-assert error(culprit, random, solution) > 0.01, "and is exposed on rows of other sizes"
+assert error(culprit, random, rows) > 0.01, "and is exposed on rows of other sizes"
 print("ok: a test is worth what it would reject")

@@ -14,7 +14,12 @@ from tinygrad_norm.learn.judging import Facts
 
 NAMES = course.exercise_names()
 ARC = [number for lessons in course.PARTS.values() for number in lessons]
-each = pytest.mark.parametrize("name", NAMES)
+each = pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+
+
+@pytest.fixture
+def name(number):
+    return NAMES[number]
 
 
 def said(name, text):
