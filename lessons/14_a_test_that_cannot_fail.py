@@ -38,7 +38,6 @@ wrong = {
     "a sign wrong": with_formula(lambda g, c, x_hat, rstd: rstd * (g - mean(g) + x_hat * mean(g * x_hat))),
     "a sum for a mean": with_formula(lambda g, c, x_hat, rstd: rstd * (g - mean(g) - 8 * x_hat * mean(g * x_hat))),
     "c for x̂": with_formula(lambda g, c, x_hat, rstd: rstd * (g - mean(g) - c * mean(g * c))),
-    "rstd forgotten": with_formula(lambda g, c, x_hat, rstd: g - mean(g) - x_hat * mean(g * x_hat)),
 }
 
 # %% [markdown]
@@ -61,7 +60,7 @@ for name, backward in wrong.items():
     print(f"{name:<28}  {error(backward, ones, x):.0e}    {error(backward, random, x):.2f}")
 
 # %% [markdown]
-# All five pass the first test. `tn.check` counts how many of *all* the mistakes it knows would pass with a probe of yours.
+# All four pass the first test. `tn.check` counts how many of *all* the mistakes it knows would pass with a probe of yours.
 # (It judges by one of its own, which it makes sure is strong.) What the sum does notice is a mistake in the mean's own
 # term: drop that, and zero does not come out.
 
@@ -81,9 +80,7 @@ print(verdict)
 y = forward(tn.tensor(x)).data
 probes = {
     "y.sum()": ones,
-    "y.mean()": ones / y.size,
     "(y**2).sum()": 2 * y,
-    "y[0, 0]": np.where(np.arange(32).reshape(4, 8) == 0, 1.0, 0.0),
     "(y * random).sum()": random,
 }
 passing, unseen = {}, {}
@@ -91,7 +88,6 @@ for loss, dy in probes.items():
     yours = tn.check(right, forward, inputs=[x], grad_output=dy).yours
     passing[loss], unseen[loss] = len(yours.passing), yours.passing
     print(f"{loss:<20} {passing[loss]:>2} of {yours.known} known mistakes would pass")
-print("with y²:", "; ".join(unseen["(y**2).sum()"]))
 
 # %% [markdown]
 # A random cotangent costs one line, and leaves none. γ = 1 and β = 0, as every layer starts, are a weak probe as well: whoever
@@ -109,13 +105,11 @@ culprit = wrong["c for x̂"]
 print(f"on standardized rows: {error(culprit, random, standardized):.0e}")
 rows = standardized * np.array([[0.3], [1.0], [3.0], [10.0]])
 print(f"on rows of four sizes: {error(culprit, random, rows):.2f}")
-print(tn.check(culprit, forward, inputs=[rows]))
 
 # %%
 assert all(error(backward, ones, x) < 1e-12 for backward in wrong.values()), "with dy = 1 every wrong formula passes"
 assert all(error(backward, random, x) > 0.01 for backward in wrong.values()), "with a random dy none does"
 assert verdict.ok, "the right formula is right"
-assert not verdict.probe.passing, "our own probe lets none pass"
 assert passing["y.sum()"] > verdict.probe.known / 2, "the sum lets most of them pass"
 assert passing["(y * random).sum()"] == 0
 assert "μ: term dropped" in unseen["(y**2).sum()"], "the square does not see the mean's term"

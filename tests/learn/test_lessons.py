@@ -26,6 +26,10 @@ def test_the_course_takes_every_lesson_once():
     assert len(MINUTES_30) == 6
 
 
+def test_lessons_are_short():
+    assert not {name: n for name in NAMES.values() if (n := len(lesson_text(name).splitlines())) > 120}
+
+
 @pytest.mark.parametrize("number", NAMES)
 def test_a_notebook_is_whole(number):
     found = json.loads(notebook(lesson_text(NAMES[number])))

@@ -24,9 +24,9 @@ PARTS = {
     "I  Slopes and routes": (1, 2, 3),
     "II  LayerNorm by hand": (4, 5, 6, 16),
     "III  Is my check any good?": (14, 15),
-    "IV  The family": (9, 10, 11, 12, 13, 25),
+    "IV  The family": (9, 27, 10, 11, 28, 12, 13, 25),
     "V  Networks that train": (18, 19, 20, 21, 22),
-    "VI  A norm of your own": (8, 7, 17, 24),
+    "VI  A norm of your own": (8, 26, 7, 17, 24),
 }
 """The lessons by their numbers, in the order in which the course takes them."""
 _PRINTED = 2000  # characters kept of what a file prints
