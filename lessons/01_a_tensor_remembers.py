@@ -26,7 +26,8 @@ print(tn.graph(y))
 
 # %% [markdown]
 # To go backward, each operation needs one rule per input: given the gradient `g` of its output,
-# what is the gradient of that input? For `a·b` the rules are `g·b` and `g·a`. Here is that line of the
+# what is the gradient of that input? (`g` comes from behind; its name in the field is
+# *cotangent*, and `dy` in code.) For `a·b` the rules are `g·b` and `g·a`. Here is that line of the
 # table, read over plain NumPy arrays:
 
 # %%

@@ -41,21 +41,35 @@ rung.backward()
 print("d(top)/d(bottom) =", bottom.grad)
 
 # %% [markdown]
-# What goes wrong in another order? Say `b = a + a; c = b + b`. Handing on b's gradient before both of
-# c's shares have arrived would lose one of them.
+# What goes wrong in another order? Say `b = a + a; c = b·b; d = c + b`. b gets two shares, d's and c's. Handing on b's gradient
+# before both have arrived loses one of them. Here is the whole backward pass, for any order:
 
 # %%
 a = tn.tensor(1.0, requires_grad=True, name="a")
-b = (a + a).named("b")
-c = b + b
-births = [t.birth for t in tn.graph(c).tensors]
-(da,) = tn.grad(c, a)
-print("births, inputs first:", births, "  dc/da =", da)
+b = a + a
+c = b * b
+d = c + b
+
+
+def derivative(order):
+    """dd/da, each tensor handing on what has arrived at it when its turn comes."""
+    arrived = {d: 1.0}
+    for t in order:
+        for pull, source in zip(t.op.pullbacks, t.inputs):
+            arrived[source] = arrived.get(source, 0.0) + pull(arrived[t], t.data, *(s.data for s in t.inputs))
+    return arrived[a]
+
+
+youngest_first, another = derivative([d, c, b]), derivative([d, b, c])
+print("dd/da, from youngest to oldest:", youngest_first, "  b before c:", another)
+births = [t.birth for t in tn.graph(d).tensors]
+(da,) = tn.grad(d, a)
 
 # %%
 assert sum(r.share.item() for r in routes) == 7.0, "the routes must add up to 2x + 1"
 assert count == 2**1000, "every rung doubles the routes"
 assert bottom.grad.item() == 1.0
 assert births == sorted(births), "birth order is a topological order"
-assert da.item() == 4.0, "all four routes of c = (a+a) + (a+a) must count"
+assert da.item() == youngest_first == 10.0, "d = 4a² + 2a"
+assert another == 2.0, "in another order c's share comes too late"
 print("ok: many routes, one visit each")

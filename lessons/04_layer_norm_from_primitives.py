@@ -4,9 +4,6 @@
 # Five lines make a LayerNorm. Each is an operation from the table; nothing about normalization is built in.
 
 # %%
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
 import tinygrad_norm as tn
@@ -30,16 +27,12 @@ y = x_hat * gamma + beta
 # one term.
 
 # %%
-print(tn.graph(y))
-print()
 print(tn.graph(y).listing())
+print()
+print(tn.graph(y))
 
 # %% [markdown]
-# The picture, as a file. In a notebook, `tn.graph(y)` on a line of its own shows it.
-
-# %%
-folder = Path(tempfile.mkdtemp())
-print("wrote", tn.graph(y).save(folder / "layer_norm.svg"))
+# `tn.graph(y).save("layer_norm.svg")` writes the picture; in a notebook, `tn.graph(y)` on a line of its own shows it.
 
 # %% [markdown]
 # It is the same function as the library's: the same values, and the same gradient.

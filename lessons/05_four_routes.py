@@ -21,15 +21,30 @@ routes = tn.graph(y).routes(x, dy)
 print(routes)
 
 # %% [markdown]
+# (`dy`, what comes from behind, is called the *cotangent*; a random one is like a loss that weighs every entry differently.)
 # Each share was computed by pulling dy back along that route alone. Together they are dx.
 #
 # **Why D vanishes.** μ enters the variance through c = x − μ, and dσ²/dμ = −2·mean(c) = 0: deviations from a
 # mean sum to zero. Zero here, so it does no harm to leave it out of the *formula*. But do not cut it
-# from the *record*: its own derivative is not zero, and second derivatives would be wrong (lesson 6).
+# from the *record*: its own derivative is not zero, and second derivatives come out wrong:
 
 # %%
 a, b, c, d = (r.share for r in routes)
 print(f"largest entry of D: {np.abs(d).max():.1e}, of dx: {np.abs(routes.total).max():.1e}")
+
+
+def without_d(x):
+    apart = x - x.mean(-1, keepdims=True).detach()  # the μ inside the variance is a constant
+    return (x - x.mean(-1, keepdims=True)) * ((apart * apart).mean(-1, keepdims=True) + 1e-5).rsqrt()
+
+
+row, v, w = tn.tensor(rng.normal(size=(1, 8)), requires_grad=True), rng.normal(size=(1, 8)), rng.normal(size=(1, 8))
+gaps = []
+for f in (lambda x: tn.functional.layer_norm(x, 8), without_d):
+    (first,) = tn.grad(f(row), row, v, create_graph=True)
+    gaps.append((first.data, tn.grad(first, row, w)[0].data))
+first_gap, second_gap = (np.abs(one - other).max() for one, other in zip(*gaps))
+print(f"D cut: the gradient is off by {first_gap:.0e}, the gradient of the gradient by {second_gap:.2f}")
 
 # %% [markdown]
 # **What B and C do.** B makes every row of the gradient sum to zero: moving all of a row's inputs together
@@ -52,6 +67,7 @@ print(f"gradient of the sum: largest entry {np.abs(of_sum.data).max():.1e}")
 # %%
 assert len(routes) == 4
 assert np.allclose(a + b + c + d, routes.total, atol=1e-12), "the routes add up to dx"
+assert first_gap < 1e-12 < 1e-3 < second_gap, "and must stay on the record"
 assert np.abs(d).max() < 1e-12 * np.abs(routes.total).max(), "the fourth is zero"
 assert min(np.abs(s).max() for s in (a, b, c)) > 1e-3 * np.abs(routes.total).max(), "and the other three are not"
 assert np.allclose(routes.total.sum(axis=-1), 0, atol=1e-10), "every row of dx sums to zero"

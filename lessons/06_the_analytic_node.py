@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 6 · The analytic node: three terms instead of twenty operations
 #
-# Add up the four routes by hand, cancel the fourth, and this is left:
+# Add up the four routes of lesson 5, cancel the fourth, and this is left (lesson 16 does it line by line):
 #
 #     dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),   g = dy·γ
 #
@@ -17,6 +17,9 @@ from tinygrad_norm.engine.primitives import mean
 print(tn.compare("layer_norm", shape=(4, 8)))
 
 # %% [markdown]
+# Four ways, and all pairs of them. *Complex step*: f(x + i·h) has the derivative in its imaginary part, with no difference taken,
+# so to rounding. *ULP*: the distance between two neighbouring floating-point numbers there; 1 is as near as rounding lets be.
+#
 # Same to the last place. Now count: the recorded layer against the fused one.
 
 # %%

@@ -7,9 +7,6 @@
 # Here is a valley that bends, Rosenbrock's: easy to fall into, hard to walk along.
 
 # %%
-import html
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -81,48 +78,6 @@ print("Newton, step by step:", "  ".join(f"{h:.1e}" for h in heights(paths["Newt
 # The second step goes *up*: the parabola was a bad likeness there. Then the number of right digits
 # doubles with each step. (Far from the bottom H may even bend downwards, and Newton would walk to a
 # saddle. People who use it check.)
-#
-# ## Its picture
-#
-# Darker is lower. Written by hand: an SVG is text.
-
-
-# %%
-def picture(paths, width=640, tall=400, cells=64):
-    left, right, bottom, top = -1.6, 1.6, -3.6, 1.6
-
-    def at(p):
-        return f"{(p[0] - left) / (right - left) * width:.1f},{(top - p[1]) / (top - bottom) * tall:.1f}"
-
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}" font-family="sans-serif" font-size="15">']
-    for i, a in enumerate(np.linspace(left, right, cells)):
-        for j, b in enumerate(np.linspace(top, bottom, cells)):
-            shade = 90 + round(15 * np.log10(1e-1 + valley(np.array([a, b])))) * 3
-            x, y = i * width / cells, j * tall / cells
-            lines.append(
-                f'<rect x="{x:.1f}" y="{y:.1f}" width="{width / cells + 0.5:.1f}" height="{tall / cells + 0.5:.1f}" fill="rgb({shade},{shade},{min(255, shade + 15)})"/>'
-            )
-    lines.append(f'<rect x="12" y="{tall - 72}" width="190" height="60" rx="6" fill="#2b2b33"/>')
-    for row, (name, path), color in zip((1, 2), paths.items(), ("#ff6b6b", "#ffffff")):
-        lines.append(f'<polyline points="{" ".join(map(at, path))}" fill="none" stroke="{color}" stroke-width="2.5"/>')
-        if len(path) < 20:
-            lines += [f'<circle cx="{at(p).split(",")[0]}" cy="{at(p).split(",")[1]}" r="4" fill="{color}"/>' for p in path]
-        label = html.escape(f"{name}: {len(path) - 1} steps")
-        lines.append(f'<text x="24" y="{tall - 72 + 24 * row}" fill="{color}">{label}</text>')
-    for word, p in (("start", start), ("bottom", (1.0, 1.0))):
-        x, y = at(p).split(",")
-        lines.append(f'<text x="{x}" y="{y}" dx="{10 if word == "bottom" else -50}" dy="20" fill="#2b2b33">{word}</text>')
-    return "\n".join([*lines, "</svg>\n"])
-
-
-with tempfile.TemporaryDirectory() as folder:
-    file = Path(folder) / "valley.svg"
-    file.write_text(picture(paths), encoding="utf-8")
-    print(
-        file.name,
-        file.stat().st_size // 1000,
-        "kB; keep one with Path('valley.svg').write_text(picture(paths), encoding='utf-8')",
-    )
 
 # %% [markdown]
 # ## What LayerNorm's Hessian knows

@@ -26,7 +26,8 @@ print("  inference", inference.data[:3, 0].round(3))
 # %% [markdown]
 # ## How fast they follow
 #
-# running ← (1 − m)·running + m·batch. After T equal batches, starting from 0, the running mean is (1 − (1 − m)ᵀ)·μ.
+# running ← (1 − m)·running + m·batch. (The variance that runs is the unbiased one, Σ(x − μ)²/(M − 1), in PyTorch, and the biased
+# one in Keras, Flax and ONNX. Everyone *normalizes* by the biased one.) After T equal batches, starting from 0, the running mean is (1 − (1 − m)ᵀ)·μ.
 # With PyTorch's m = 0.1, twenty batches reach 88 %. Evaluate a model after a handful of steps, and its statistics still
 # remember where they started: mean 0, variance 1.
 
@@ -63,32 +64,6 @@ print("0.01 new   ", after_training(momentum=0.01)[0].round(3))
 print("0.1 new    ", new[0].round(3))
 print("0.9 old    ", old[0].round(3))
 print("0.99 as new", mistaken[0].round(3), " <- the last eight samples")
-
-# %% [markdown]
-# ## Biased or not
-#
-# Everyone *normalizes* by the biased variance, Σ(x − μ)²/M. The *running* variance is the unbiased one in PyTorch,
-# Σ(x − μ)²/(M − 1), and the biased one in Keras, Flax and ONNX. The biased one is too small on average, by the factor
-# (M − 1)/M: a half at M = 2. For large M it does not matter.
-
-# %%
-true = pixels.var(0)
-print("mean over many batches, relative to the variance of all data:")
-for size in (2, 4, 32):
-    sums = {0: np.zeros(3), 1: np.zeros(3)}
-    draws = np.random.default_rng(2)
-    for _ in range(4000):
-        x = pixels[draws.integers(0, len(pixels), size)]
-        for correction in sums:
-            sums[correction] += x.var(0, ddof=correction) / 4000
-    biased, unbiased = (float(np.mean(s / true)) for s in sums.values())
-    print(f"  M = {size:2d}: biased {biased:.3f} (expected {(size - 1) / size:.3f}), unbiased {unbiased:.3f}")
-    assert abs(biased - (size - 1) / size) < 0.03
-    assert abs(unbiased - 1) < 0.03
-
-one = {c: np.zeros(3) for c in (0, 1)}
-for correction, running in one.items():
-    F.batch_norm(tn.tensor(pixels[:2]), np.zeros(3), running, training=True, momentum=1.0, running_correction=correction)
 
 # %% [markdown]
 # ## Fixed statistics couple nothing
@@ -132,7 +107,6 @@ assert np.abs(training.data - inference.data).max() > 0.1, "two functions"
 assert np.allclose(reached, 1 - 0.9**20), "0.8784 of the way after twenty batches"
 assert all(np.allclose(a, b) for a, b in zip(new, old)), "0.1 of the new is 0.9 of the old"
 assert np.abs(mistaken[0] - pixels.mean(0)).max() > 5 * np.abs(after_training(momentum=0.01)[0] - pixels.mean(0)).max()
-assert np.allclose(one[1], 2 * one[0]), "at M = 2 the two conventions differ by a factor of two"
 assert np.count_nonzero(np.abs(coupled) > 1e-3) == 25, "in training every sample moves every other"
 assert np.allclose(coupled.sum(0), 0, atol=1e-12), "and moving all of them alike moves nothing"
 assert np.array_equal(alone, np.diag(np.diag(alone))), "in inference none moves another"

@@ -39,7 +39,7 @@ ONLY = {
     "graphviz": {"draw"},
     "pygraphviz": {"draw"},
     "cairosvg": {"draw"},
-    "rich": {"graph", "train", "cli"},
+    "rich": {"graph", "train", "learn", "cli"},
     "matplotlib": {"train"},
     "onnx": {"compile"},
 }
@@ -144,7 +144,10 @@ def test_the_wheel_carries_every_room_and_the_lessons():
     if not pyproject.exists():
         pytest.skip("pyproject.toml is not beside the tests")
     listed = set(re.findall(r'^  "(tinygrad_norm[\w.]*)",$', pyproject.read_text(encoding="utf-8"), re.M))
-    assert listed == {"tinygrad_norm", *(f"tinygrad_norm.{room}" for room in (*KNOWS, "lessons", "lessons.claims"))}
+    assert listed == {
+        "tinygrad_norm",
+        *(f"tinygrad_norm.{room}" for room in (*KNOWS, "lessons", "lessons.claims", "lessons.exercises")),
+    }
 
 
 @pytest.mark.parametrize("path", list(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)

@@ -197,7 +197,7 @@ if TYPE_CHECKING:  # opened when first asked for
     from . import draw as draw
     from . import norms as norms
     from .check import GradientMismatchError, assert_backward, check, check_grads, compare, strength
-    from .compile import kernel, to_jax  # type: ignore[no-redef]  # there is a file kernel.py, too
+    from .compile import kernel, to_jax
     from .derive import derive
     from .graph import graph
     from .norms import Norm, register

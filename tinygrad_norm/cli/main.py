@@ -33,7 +33,7 @@ from .common import (
 )
 from .inputs import read_array, shape_argument
 
-_WORDS = ("compare", "check", "strength", "derive", "graph", "train", "claims", "doctor")
+_WORDS = ("compare", "check", "strength", "derive", "graph", "train", "claims", "learn", "lesson", "doctor")
 _ROWS = 8  # digits in the main job
 
 
@@ -64,7 +64,7 @@ def _with_command(argv: list[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     from .. import __version__
-    from . import check, claims, derive, doctor, graph, strength, train
+    from . import check, claims, derive, doctor, graph, learn, lesson, strength, train
 
     parser = argparse.ArgumentParser(
         prog="tinygrad-norm",
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit code: 0 everything agrees, 1 something does not, 2 used wrongly. Other jobs: tinygrad-norm check --help, "
         "whether a backward of your own is right; tinygrad-norm strength --help, whether a test of your own "
         "would notice; tinygrad-norm derive --help, the gradient's formula line by line; tinygrad-norm train --help, networks with and "
-        "without a normalization; tinygrad-norm claims, what is said about normalization, put to the test",
+        "without a normalization; tinygrad-norm claims, what is said about normalization, put to the test; tinygrad-norm learn, the course",
     )
     parser.add_argument("--version", action="version", version=f"tinygrad-norm {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "compare", help="the main job (also without the word)", description=parser.description, epilog=parser.epilog
     )
     run.set_defaults(run=_compare)
-    for other in (check, strength, derive, graph, train, claims, doctor):
+    for other in (check, strength, derive, graph, train, claims, learn, lesson, doctor):
         other.add_parser(commands)
     run.add_argument(
         "norm",

@@ -1,0 +1,161 @@
+"""Every exercise: what is found fails and says why, the solution passes, and each known wrong answer gets its sentence."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tinygrad_norm import OptionError
+from tinygrad_norm.learn import course
+from tinygrad_norm.learn.exercise import TEACHER, Wrong, learners_part, regions, solution, stub, with_mistake
+from tinygrad_norm.learn.judging import Facts
+
+NAMES = course.exercise_names()
+ARC = [number for lessons in course.PARTS.values() for number in lessons]
+each = pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+
+
+@pytest.fixture
+def name(number):
+    return NAMES[number]
+
+
+def said(name, text):
+    judged = course.verdict(name, text, f"{name}.py")
+    return judged, "\n".join(judged.lines)
+
+
+@each
+def test_the_solution_passes_and_something_was_checked(name):
+    judged, text = said(name, solution(course.source(name)))
+    assert judged.ok, text
+    assert judged.checks > 0
+
+
+@each
+def test_what_is_found_fails_in_the_words_of_its_subject(name):
+    judged, text = said(name, stub(course.source(name)))
+    assert not judged.ok
+    assert judged.checks > 0
+    assert not re.search(r"\w+Error|Traceback|raised", text), text
+    assert course.exercise(name).wrong[0].was == "", "the first wrong answer is the file as it is found, with its sentence"
+
+
+@pytest.mark.thorough
+@each
+def test_every_known_wrong_answer_gets_its_sentence(name):
+    wrongs = course.exercise(name).wrong
+    assert len(wrongs) > 1
+    for wrong in wrongs:
+        judged, text = said(name, with_mistake(course.source(name), wrong))
+        assert not judged.ok, wrong
+        assert wrong.says in text, f"{wrong}\n{text}"
+        assert judged.terms, "for the teacher's list"
+        others = [w.says for w in wrongs if w.numbers and w.says != wrong.says and f"a known one: {w.says}" in text]
+        assert not others, "of two wrong answers with the same numbers, one would never be named"
+
+
+@each
+def test_what_stands_in_it(name):
+    source, exercise = course.source(name), course.exercise(name)
+    found = regions(source)
+    assert found
+    assert all(a.strip() and b.strip() and a != b for a, b in found)
+    mine = stub(source)
+    assert TEACHER not in mine
+    assert "--- stub" not in mine
+    assert mine.count("# >>> yours") == mine.count("# <<<") == len(found)
+    answers = [line for a, b in found for line in a.splitlines() if line not in b.splitlines() and len(line.strip()) > 12]
+    assert answers
+    assert not any(line in mine.splitlines() for line in answers), "the solution is not in it"
+    assert len(mine.splitlines()) <= 90
+    assert len(exercise.hints) == 4
+    assert exercise.hints[0].endswith("?"), "the first hint is a question"
+    assert exercise.predict is None or exercise.predict.answer in exercise.predict.choices
+    assert not exercise.goal.endswith(".")
+    assert re.search(rf"^# # {int(name[:2])} · ", source, re.M), "its heading has its number"
+
+
+def used(text):
+    """What of the package a file uses: ``tn.nn.LayerNorm`` as such."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            dotted = ast.unparse(node)
+            if re.fullmatch(r"tn(\.\w+)+", dotted):
+                yield dotted
+
+
+def test_nothing_is_used_that_comes_later():
+    """An exercise knows the lessons up to its own, the exercises before it, and what its text says in `backticks`."""
+    root = course.lessons()
+    known, done = set(), 0
+    for name in NAMES:
+        exercise = course.exercise(name)
+        place = ARC.index(exercise.lesson) + 1
+        assert place >= done, f"{name} goes back to lesson {exercise.lesson}"
+        for number in ARC[done:place]:
+            known |= set(used(next(root.glob(f"{number:02}_*.py")).read_text(encoding="utf-8")))
+        done = place
+        mine = learners_part(course.source(name))
+        whole = set(used(mine))
+        new = {u for u in whole - known if not any(k.startswith(f"{u}.") for k in known | whole)}
+        assert not {u for u in new if f"`{u}`" not in mine}, f"{name}: {new} was not said before"
+        known |= new
+        for node in ast.walk(ast.parse(mine)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module]
+                assert set(modules) <= {"math", "numpy", "tinygrad_norm"}, name
+
+
+def test_numbers_have_no_gap():
+    assert [int(n[:2]) for n in NAMES] == list(range(1, len(NAMES) + 1))
+
+
+def test_a_mistake_replaces_one_place():
+    with pytest.raises(OptionError, match="'nowhere' stands 0 times in the solution; a mistake replaces one"):
+        with_mistake(course.source(NAMES[0]), Wrong("nowhere", "here", ""))
+
+
+def test_a_verdict_from_no_check_is_none():
+    assert not Facts(lambda names: iter(())).__call__({}).ok
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def slope(f, x, h)\n", "line 1 is not Python: expected ':': def slope(f, x, h)"),
+        ("x = 1\n\n1/0\n", "not yet: the file raised ZeroDivisionError: division by zero (line 3 of 01_nudge.py)"),
+        ("import sys\nsys.exit(3)\n", "not yet: the file raised SystemExit: 3 (line 2 of 01_nudge.py)"),
+        ("a = '\0'", "is not Python"),
+    ],
+)
+def test_a_broken_file_is_a_verdict(text, says):
+    judged = course.verdict("01_nudge", text, "01_nudge.py")
+    assert not judged.ok
+    assert says in judged.lines[0]
+
+
+def test_a_function_that_was_removed():
+    judged = course.verdict("02_square", "x = 1", "02_square.py")
+    assert judged.lines == (
+        "there is no function backward in the file any more: it is what is judged. reset brings it back (yours is kept).",
+    )
+
+
+def test_what_a_file_prints_is_kept_and_bounded():
+    judged = course.verdict("02_square", "print('here')\nfor i in range(10**4): print(i)", "02_square.py")
+    assert judged.printed[-1] == "9999"
+    assert sum(map(len, judged.printed)) < 2100
+
+
+@pytest.mark.parametrize("word", ["2", "02", "square", "02_square", "02_square.py"])
+def test_an_exercise_by_its_number_or_word(word):
+    assert course.known_exercise(word) == "02_square"
+
+
+@pytest.mark.parametrize("word", ["0", "99", "squaer", ""])
+def test_no_exercise_of_that_name(word):
+    with pytest.raises(OptionError, match=r"is no exercise; there are 1 to \d+"):
+        course.known_exercise(word)

@@ -1,0 +1,121 @@
+"""The exercises, found by their files, and an answer of a learner's judged."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import linecache
+import re
+from dataclasses import replace
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..check.guard import explain
+from ..engine import OptionError, describe
+from .catalogue import lessons
+from .exercise import Answers, Exercise, Judged, Wrong, with_mistake
+from .judging import judge
+
+PARTS = {
+    "I  Slopes and routes": (1, 2, 3),
+    "II  LayerNorm by hand": (4, 5, 6, 16),
+    "III  Is my check any good?": (14, 15),
+    "IV  The family": (9, 27, 10, 11, 28, 12, 13, 25),
+    "V  Networks that train": (18, 19, 20, 21, 22),
+    "VI  A norm of your own": (8, 26, 7, 17, 24),
+}
+"""The lessons by their numbers, in the order in which the course takes them."""
+_PRINTED = 2000  # characters kept of what a file prints
+_counter = itertools.count()
+
+
+def exercises_folder() -> Path:
+    return lessons() / "exercises"
+
+
+@cache
+def exercise_names() -> tuple[str, ...]:
+    """All exercises, in their order: "01_nudge" and so on."""
+    return tuple(sorted(p.stem for p in exercises_folder().glob("[0-9]*_*.py")))
+
+
+def known_exercise(name: Any) -> str:
+    """As the catalogue has it, of "7", "07", "softmax" or "07_softmax"; ``OptionError`` for what is none."""
+    text = str(name).removesuffix(".py")
+    for n in exercise_names():
+        number, _, word = n.partition("_")
+        if text in (n, word, word.replace("_", "-")) or (text.isdecimal() and int(text) == int(number)):
+            return n
+    raise OptionError(
+        f"learn: {describe(name)} is no exercise; there are 1 to {len(exercise_names())}. tinygrad-norm learn list shows them."
+    )
+
+
+def source(name: str) -> str:
+    return (exercises_folder() / f"{name}.py").read_text(encoding="utf-8")
+
+
+@cache
+def exercise(name: str) -> Exercise:
+    """What the teacher's part says; the file is read and run."""
+    spec = spec_from_file_location(f"tinygrad_norm.lessons.exercises.{name}", exercises_folder() / f"{name}.py")
+    assert spec is not None, name
+    assert spec.loader is not None, name
+    module = module_from_spec(spec)
+    with contextlib.redirect_stdout(io.StringIO()):
+        spec.loader.exec_module(module)
+    found = module.exercise
+    assert isinstance(found, Exercise), name
+    return found
+
+
+def title(name: str) -> str:
+    """The words of its heading."""
+    found = re.search(r"^# # \d+ · (.+)$", source(name), re.M)
+    assert found, name
+    return found[1]
+
+
+def verdict(name: str, text: str, file: str) -> Judged:
+    """A learner's file, judged. It is executed, in this process: what hangs it hangs (``Worker`` has limits).
+
+    Whatever it raises is a verdict, and what is not Python is, too.
+    """
+    try:
+        code = compile(text, file, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        shown = (error.text or "").strip()
+        return Judged(
+            False,
+            (f"line {error.lineno or '?'} is not Python: {error.msg}" + (f": {shown}" if shown else ""),),
+            1,
+            ("not Python",),
+        )
+    except ValueError as error:
+        return Judged(False, (f"the file is not Python: {error}",), 1, ("not Python",))
+    module = ModuleType(f"_answer_{next(_counter)}")
+    module.__file__ = file
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # a verdict names lines: those of this text
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            exec(code, module.__dict__)
+            judged = judge(exercise(name), vars(module), lambda wrong: _names(name, wrong))
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:  # a file may also raise SystemExit
+            judged = Judged(False, (f"not yet: the file {explain(error, file)}",), 1, ("raises",))
+    printed = said.getvalue().strip()[-_PRINTED:]
+    return replace(judged, printed=tuple(printed.splitlines())) if printed else judged
+
+
+@cache
+def _names(name: str, wrong: Wrong) -> Answers:
+    """Those of the file with a wrong answer in it."""
+    names: dict[str, Any] = {"__name__": name}
+    exec(compile(with_mistake(source(name), wrong), f"{name}.py", "exec"), names)
+    return names

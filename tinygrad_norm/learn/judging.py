@@ -1,0 +1,209 @@
+"""How an answer is judged: by ``tn.check``, by ``equals``, by facts, or against a prediction."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..check import Verdict, check
+from ..derive import derive
+from ..engine import Tensor, TinygradNormError
+from ..norms import Norm
+from .exercise import Answers, Exercise, Judged, Wrong
+
+_UNNAMED = "no known mistake"
+Fact = tuple[bool, str]
+"""Whether it holds, and what is to be said where it does not."""
+
+
+def _function(names: Answers, name: str) -> Callable[..., Any] | Judged:
+    found: Callable[..., Any] | None = names.get(name)
+    if callable(found):
+        return found
+    return Judged(
+        False,
+        (f"there is no function {name} in the file any more: it is what is judged. reset brings it back (yours is kept).",),
+        1,
+    )
+
+
+@dataclass(frozen=True)
+class Backward:
+    """Judged by ``tn.check``.
+
+    against:   a registered norm, or a forward recorded from primitives
+    shapes:    of what the backward is asked with after dy, by name: what wrong answers are compared on, and for a forward of one's
+               own what it is checked with
+    function:  what it is called in the file
+    options:   of ``tn.check``
+    also:      facts besides
+    """
+
+    against: Any
+    shapes: Mapping[str, tuple[int, ...]]
+    function: str = "backward"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    also: Callable[[Answers], Iterable[Fact]] | None = None
+
+    def __call__(self, names: Answers) -> Judged:
+        function = _function(names, self.function)
+        if isinstance(function, Judged):
+            return function
+        own = {} if isinstance(self.against, str | Norm) else {"inputs": self._drawn()}
+        verdict = check(function, self.against, limit=3.0, **{**own, **self.options})
+        judged = from_verdict(verdict)
+        if self.also is None or not judged.ok:
+            return judged
+        more = Facts(self.also)(names)
+        return Judged(more.ok, (*judged.lines, *more.lines), judged.checks + more.checks, more.terms)
+
+    def _drawn(self) -> dict[str, Any]:
+        rng = np.random.default_rng(7)
+        return {n: rng.normal(size=s) * rng.uniform(0.5, 2, size=(*s[:1], *(1 for _ in s[1:]))) for n, s in self.shapes.items()}
+
+    def numbers(self, names: Answers) -> list[NDArray[np.float64]]:
+        """What it gives for fixed inputs."""
+        given = self._drawn()
+        shape = next(iter(self.shapes.values()))
+        if not isinstance(self.against, str | Norm):
+            shape = self.against(*map(Tensor, given.values())).shape
+        dy, function = np.random.default_rng(8).normal(size=shape), names[self.function]
+        settings = [1e-3] if "eps" in inspect.signature(function).parameters else []
+        found = function(dy, *given.values(), *settings)
+        return [np.asarray(a, float) for a in (found if isinstance(found, tuple) else (found,)) if a is not None]
+
+
+def from_verdict(verdict: Verdict) -> Judged:
+    """A verdict of ``tn.check`` as that of an exercise."""
+    wrong = [j for j in verdict.judgements.values() if not j.ok]
+    terms = tuple(dict.fromkeys(f"{j.symbol}: {m}" for j in wrong for m in j.mistakes or (_told(j.lines),)))
+    said = "\n".join(line for j in wrong for line in j.lines)
+    route = re.search(r"route ([A-Z]) of the picture", said)
+    checks = len(verdict.judgements) * max(1, len(verdict.looked))
+    return Judged(verdict.ok, tuple(verdict.text().splitlines()), max(1, checks), terms, route and route[1])
+
+
+def _told(lines: tuple[str, ...]) -> str:
+    """What is said of a mistake that has no name: the sentence after the fit by routes."""
+    return next((line for line in lines if not line.startswith((_UNNAMED, "your ", "look:", "the difference is"))), "not named")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Judged by facts, each with a sentence for where it does not hold. The first that fails is the last that is looked at."""
+
+    rule: Callable[[Answers], Iterable[Fact]]
+
+    def __call__(self, names: Answers) -> Judged:
+        count = 0
+        for holds, sentence in self.rule(names):
+            count += 1
+            if not holds:
+                return Judged(False, (f"not yet: {sentence}",), count, (sentence.partition(":")[0],))
+        return Judged(count > 0, (f"right: all {count} facts hold",), count)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Judged by ``equals``: proved, not only compared.
+
+    against, wrt:  what ``tn.derive`` is given; options: besides
+    function:      a function of tensors, in the file
+    """
+
+    against: Any
+    wrt: str
+    function: str = "formula"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, names: Answers) -> Judged:
+        function = _function(names, self.function)
+        if isinstance(function, Judged):
+            return function
+        try:
+            answer = derive(self.against, wrt=self.wrt, **self.options).equals(function)
+        except TinygradNormError as error:
+            return Judged(False, (f"not yet: {error}",), 1, ("not a formula",))
+        return Judged(
+            bool(answer), tuple(str(answer).splitlines()), answer.records + 1, () if answer else (f"d{self.wrt}: not equal",)
+        )
+
+    def numbers(self, names: Answers) -> list[NDArray[np.float64]]:
+        """What it gives for fixed inputs: rows of 8, and of what is a parameter one."""
+        function, rng = names[self.function], np.random.default_rng(7)
+        given = [
+            Tensor(rng.normal(size=(4, 8) if n in ("dy", "x", "input") else 8)) for n in inspect.signature(function).parameters
+        ]
+        return [np.asarray(function(*given).data, float)]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Judged by what happens: each prediction is one of a few words, and all are said before anything is shown.
+
+    truth:    what comes, by question: the word, and a sentence that goes with it
+    choices:  the words, by question
+    near:     what to look at where the prediction is not what comes, by question
+    name:     of the dict in the file
+    """
+
+    truth: Callable[[], Mapping[str, tuple[str, str]]]
+    choices: Mapping[str, tuple[str, ...]]
+    near: Mapping[str, str]
+    name: str = "answers"
+
+    def __call__(self, names: Answers) -> Judged:
+        said = names.get(self.name)
+        if not isinstance(said, Mapping):
+            return Judged(False, (f"not yet: {self.name} is a dict in the file, one word for each question.",), 1)
+        open_ = [q for q in self.choices if said.get(q) not in self.choices[q]]
+        if open_:
+            first = f"{open_[0]}: one of {', '.join(map(repr, self.choices[open_[0]]))}"
+            return Judged(
+                False, (f"not yet: say all {len(self.choices)} before anything is run; open: {', '.join(open_)}. {first}",), 1, ("not predicted",)
+            )  # fmt: skip
+        truth, lines, wrong = self.truth(), [], []
+        for q, (word, sentence) in truth.items():
+            if said[q] == word:
+                lines.append(f"{q}: {word}, as you said. {sentence}")
+            else:
+                lines.append(f"{q}: not {said[q]}. {self.near[q]}")
+                wrong.append(q)
+        lines.append(f"{len(truth) - len(wrong)} of {len(truth)} as predicted")
+        return Judged(not wrong, tuple(lines), len(truth), tuple(wrong))
+
+
+# One verdict ----------------------------------------------------------------------------------------------------------
+
+
+def judge(exercise: Exercise, names: Answers, others: Callable[[Wrong], Answers]) -> Judged:
+    """The judge's verdict, and the sentence of a known wrong answer that gives the same numbers.
+
+    others:  runs the file that has a wrong answer in it, and gives its names
+    """
+    judged = exercise.judge(names)
+    numbers = getattr(exercise.judge, "numbers", None)
+    if judged.ok or numbers is None:
+        return judged
+    try:
+        mine = numbers(names)
+    except Exception:  # it has been judged already, and that said why
+        return judged
+    for wrong in exercise.wrong:
+        if wrong.numbers and _same(mine, numbers(others(wrong))):
+            return Judged(
+                False, (*judged.lines, f"this is a known one: {wrong.says}"), judged.checks, (wrong.says,), judged.route
+            )
+    return judged
+
+
+def _same(mine: list[NDArray[np.float64]], theirs: list[NDArray[np.float64]]) -> bool:
+    return len(mine) == len(theirs) and all(
+        a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True) for a, b in zip(mine, theirs)
+    )

@@ -1,0 +1,104 @@
+"""What is shown: lines, the same for a terminal and for plain text; a terminal cuts and colours them."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+
+from . import course
+from .exercise import Judged
+from .session import Session
+
+KEYS = "n next  h hint  p predict  g picture  d details  r run  v solution  s skip  x reset  l list  q quit"
+
+
+@dataclass
+class Shown:
+    """What is on the screen beside the exercise: the last verdict, and what was asked for."""
+
+    judged: Judged | None = None
+    more: list[str] = field(default_factory=list)
+    busy: bool = False
+
+
+def lines(session: Session, shown: Shown, wide: int = 80, high: int | None = None) -> list[tuple[str, str]]:
+    """(style, text) of each line: goal, verdict, what was asked for, progress, file, keys. At most ``high``; the verdict gives way."""
+    name, exercise = session.name, session.exercise
+    head = [("bold", f"{int(name[:2])} · {course.title(name)}"), *_wrapped(f"You will be able to {exercise.goal}.", wide)]
+    verdict = [(style, line) for style, text in _verdict(session, shown) for line in _fold(text, wide)]
+    more = [("", line) for text in shown.more for line in _fold(text, wide)]
+    foot = [("", progress_bar(session, wide)), ("link", str(session.desk.file(name))), *[("dim", k) for k in _fold(KEYS, wide)]]
+    if high is not None:
+        room = max(3, high - len(head) - len(foot) - 4)
+        more = more[: max(0, room - 3)]
+        verdict = _cut(verdict, max(3, room - len(more)))
+    gap = [("", "")]
+    return [*head, *gap, *verdict, *(gap if more else []), *more, *gap, *foot]
+
+
+def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
+    if shown.busy:
+        return [("dim", "checking …")]
+    judged = shown.judged
+    if judged is None:
+        return [("dim", "Write what is asked for in the file, and save it.")]
+    told = [("dim", f"| {line}") for line in judged.printed[-6:]]
+    told += [("", line) for line in judged.lines]
+    if judged.ok:
+        told.append(("bold green", f"Solved ({judged.checks} checks). {_onward(session)}"))
+    elif session.desk.untouched(session.name):
+        told.append(("dim", "So it stands in the file as you find it. The rest is yours."))
+    return told
+
+
+def _onward(session: Session) -> str:
+    if session.progress.seen:
+        return "It does not count, as the solution was seen. n goes on."
+    return "n goes on." if session.after(session.name) else "That was the last one."
+
+
+def progress_bar(session: Session, wide: int = 80) -> str:
+    """[#####>---] 5/25."""
+    names = course.exercise_names()
+    done = sum(session.state.of(n).counts for n in names)
+    size = max(10, min(40, wide - 30))
+    full = done * size // len(names)
+    bar = "#" * full + (">" if full < size else "") + "-" * max(0, size - full - 1)
+    return f"[{bar}] {done}/{len(names)} solved"
+
+
+def listing(session: Session) -> list[str]:
+    """Every exercise: where one is, its state, its words."""
+    rows = []
+    place = {number: part for part, numbers in course.PARTS.items() for number in numbers}
+    part = ""
+    for name in course.exercise_names():
+        here = place[course.exercise(name).lesson]
+        if here != part:
+            part = here
+            rows.append(part)
+        mark = ">" if name == session.name else " "
+        rows.append(f"{mark} {name[:2]}  {course.title(name):<44} {session.state.of(name).word}".rstrip())
+    return [*rows, progress_bar(session)]
+
+
+def _wrapped(text: str, wide: int) -> list[tuple[str, str]]:
+    return [("", line) for line in textwrap.wrap(text, wide)]
+
+
+def _fold(text: str, wide: int) -> list[str]:
+    """A long line goes on, indented; a short one stays as it is, spaces and all."""
+    if len(text) <= wide:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip()))
+    return textwrap.wrap(text, wide, initial_indent="", subsequent_indent=indent + "  ", drop_whitespace=True) or [""]
+
+
+def _cut(told: list[tuple[str, str]], room: int) -> list[tuple[str, str]]:
+    """The beginning and the end of what is too long."""
+    if len(told) <= room:
+        return told
+    first = max(1, room - 3)
+    return (
+        [*told[:first], ("dim", f"… {len(told) - first - 2} lines more: d shows all"), *told[-2:]] if room > 3 else told[-room:]
+    )
