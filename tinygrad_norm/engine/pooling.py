@@ -87,7 +87,30 @@ def _max_pool(
     x = _signal(input, name, axes)
     ordered(name, x)
     w = _windows(name, x, axes, kernel_size, stride, padding, dilation, flag(name, "ceil_mode", ceil_mode))
-    return _picked(name, x, axes, _of_largest(x.data, w), indices)
+    values = x.data
+    followed = hasattr(values, "apply_op")  # by a record that is to be computed elsewhere, with other data
+    return _picked(name, x, axes, (_asked_of_each if followed else _of_largest)(values, w), indices)
+
+
+def _asked_of_each(x: Array, w: _Windows) -> Array:
+    """As ``_of_largest``, in functions that a record for elsewhere can hold, and slow."""
+    axes = len(w.size)
+    sizes = x.shape[x.ndim - axes :]
+    places = _cut(np.arange(math.prod(sizes)).reshape(sizes), -1, w)
+    values = _cut(x, -np.inf, w)
+    best = np.argmax(values, -1)[..., None]
+    beside = np.take_along_axis(np.broadcast_to(places, values.shape), best, -1) < 0  # −∞ everywhere: the padding came first
+    best = np.where(beside, np.argmax(places >= 0, -1)[..., None], best)
+    found: Array = np.take_along_axis(np.broadcast_to(places, values.shape), best, -1)[..., 0]
+    return found
+
+
+def _cut(x: Array, value: float, w: _Windows) -> Array:
+    """Padded and cut into windows, each as one row: (…, places…, window)."""
+    axes = len(w.size)
+    padded = op.pad(x, width=[(0, 0)] * (x.ndim - axes) + w.around, value=value)
+    view: Array = op.windows(padded, size=w.size, stride=w.stride, dilation=w.spread)
+    return view.reshape(*view.shape[:-axes], math.prod(w.size))
 
 
 def _of_largest(x: Array, w: _Windows) -> Array:
