@@ -99,3 +99,4 @@ print(verdict)
 
 # %%
 assert verdict.ok
+print("ok: one formula, and it says the same in every language")
