@@ -66,6 +66,8 @@ def test_a_kernel_computes(name, monkeypatch):
     """It is no analytic node in disguise: none is warned of."""
     monkeypatch.setattr(cache, "_said", set())
     monkeypatch.setattr(twins, "_programs", {})
+    monkeypatch.setattr(twins, "_kernels", {})
+    monkeypatch.setattr(twins, "_seen", {})
     norm = get(name)
     rng = np.random.default_rng(0)
     shapes = {"input": norm.shape, **norm.parameters(norm.shape, **norm.options)}

@@ -28,6 +28,7 @@ _CLOSE = 1e-9
 _twins: dict[Op, Op] = {}
 _programs: dict[Any, Program | None] = {}
 _kernels: dict[Any, Kernel] = {}
+_seen: dict[Any, Kernel | None] = {}
 _saved: dict[int, tuple[Any, Any, Any]] = {}
 
 
@@ -88,9 +89,20 @@ def _recall(x: Numbers, how: Any) -> Any:
 
 def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Kernel | None:
     """The kernel for arrays of these shapes; None where the node's own numbers are to come."""
-    if any(type(x) is not np.ndarray or x.dtype.char not in "efd" for x in inputs):
-        return None
-    if 0 in [x.size for x in inputs]:
+    try:
+        seen = (op, wanted, *[(type(x), x.shape, x.dtype.char) for x in inputs], *params.values())
+        if seen in _seen:
+            return _seen[seen]
+    except (AttributeError, TypeError):
+        return None  # numbers or symbols among the inputs, arrays among the settings
+    if len(_seen) > 1000:
+        _seen.clear()
+    found = _seen[seen] = _searched(op, inputs, params, wanted)
+    return found
+
+
+def _searched(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None) -> Kernel | None:
+    if any(type(x) is not np.ndarray or x.dtype.char not in "efd" or not x.size for x in inputs):
         return None
     try:
         key = (op, pattern([x.shape for x in inputs]), tuple(params.items()))
