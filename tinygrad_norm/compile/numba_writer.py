@@ -90,6 +90,9 @@ class Numba(Loops):
         self.put("return odd")
         return "\n".join(self.lines)
 
+    def count(self, n: int) -> str:
+        return f"np.uint64({n})"
+
     def number(self, n: Any) -> str:
         return f"T({float(n)!r})" if float(n) != int(n) else f"T({int(n)})"
 
