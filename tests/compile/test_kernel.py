@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
+from tests.derive.forwards import FORWARDS
 from tinygrad_norm.compile import runners
 from tinygrad_norm.norms import get, names
 
@@ -151,3 +152,26 @@ def test_a_forward_of_ones_own(in_numpy):
     y = own(*of)
     for a, b in zip([k.forward(x, w), *k.backward(dy, x, w)], [y, *tn.grad(y, of, dy)]):
         assert off(a, b.numpy()) < 1e-14
+
+
+def test_an_input_called_y(in_numpy):
+    k = tn.kernel(lambda x, y: x * y / y.abs().mean(-1, keepdim=True), inputs={"x": ("B", "N"), "y": ("B", "N")})
+    rng = np.random.default_rng(0)
+    x, y, dy = rng.normal(size=(3, 3, 5))
+    assert off(k.forward(x, y), x * y / np.abs(y).mean(-1, keepdims=True)) < 1e-14
+    assert len(k.backward(dy, x, y)) == 2
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", FORWARDS)
+def test_the_forwards_that_a_reader_brought(name, in_numpy):
+    forward, inputs = FORWARDS[name]
+    k = tn.kernel(forward, inputs=inputs)
+    rng = np.random.default_rng(3)
+    given = [rng.normal(size=[{"B": 4, "C": 3, "N": 6}.get(a, 1) for a in axes]) for axes in inputs.values()]
+    of = [tn.tensor(a, requires_grad=True) for a in given]
+    y = forward(*of)
+    dy = rng.normal(size=y.shape)
+    gradients = [g for g in tn.grad(y, of, dy, allow_unused=True) if g is not None]
+    for a, b in zip([k.forward(*given), *k.backward(dy, *given)], [y, *gradients]):
+        assert off(a, b.numpy()) < 1e-10

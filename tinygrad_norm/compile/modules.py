@@ -44,7 +44,7 @@ class _Names:
     def __init__(self, program: Program, dialect: Dialect) -> None:
         self.p = program
         self.made = Functions(program, dialect)
-        self.function = identifier(program.name, {})
+        self.function = identifier(program.name, {n: n for n in ("forward", "backward", "test")})
         self.title = (
             "".join(c for c in program.title.replace("-", " ").title() if c.isalnum())
             if " " in program.title

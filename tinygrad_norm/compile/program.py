@@ -132,7 +132,7 @@ def program_of(derivations: Mapping[str, Derivation], title: str = "") -> Progra
     first = next(iter(derivations.values()))
     forward, record = first.forward, first.record
     layouts = dict(forward.layouts)
-    names: dict[str, str] = {}
+    names = {f" {n}": n for n in ("y", "dy", "saved", "shape", "start", "stop", "odd")}  # what programs have already
     inputs: list[Array] = []
     gradient_names: dict[str, str] = {}
     for n, t in record.inputs.items():
@@ -169,7 +169,12 @@ def program_of(derivations: Mapping[str, Derivation], title: str = "") -> Progra
         renamed = lowering.define(formula.lines)
         result = lowering.lower(replace(formula.result, renamed) if renamed else formula.result)
         letter = gradient_names[n]
-        array = Array(f"d{letter}", identifier(f"d{names[letter]}", names), layouts[letter], "output")
+        array = Array(
+            f"{'δ' if f'd{letter}' == dy.letter else 'd'}{letter}",
+            identifier(f"d{names[letter]}", names),
+            layouts[letter],
+            "output",
+        )
         names[array.letter] = array.name
         targets[n] = Target(array, lowering.gathered(result, array.axes))
     needed = closure(lowering.steps, [y.expression, *(t.expression for t in targets.values()), *conditions])
