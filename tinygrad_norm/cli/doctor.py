@@ -37,9 +37,7 @@ def run_doctor(args: argparse.Namespace) -> int:
         rows.append((package, version or "missing", use if version else f"{use}: pip install {package}"))
         missing += [] if version else [package]
     rows += _pictures()
-    rows.append(
-        ("numba", _version("numba") or "—", 'backward="compiled", tn.kernel in compiled loops: pip install "tinygrad_norm[fast]"')
-    )
+    rows.append(("numba", _version("numba") or "—", 'kernels, backward="compiled": pip install numba'))
     for package, use in _PEERS.items():
         rows.append((package, _version(package) or "—", use))
     show(table(("what", "version", "for"), rows, ascii=not has_unicode(sys.stdout)).rstrip())
