@@ -480,6 +480,7 @@ def test_boxes_open_and_close_by_mouse_keyboard_and_touch(visit, net):
     assert boxes_apart(touch) == []
 
 
+@pytest.mark.thorough
 def test_the_tree_of_accessibility_names_every_box(visit, net):
     page = visit(net[0], "#open=blocks")
     named = [e.get_attribute("aria-label") for e in page.locator("[role=button].node, .frame").all()]
@@ -501,6 +502,7 @@ def test_numbers_inside_boxes_are_the_engines(visit, net):
     assert page.inner_text("#count") != closed, "steps go through the operations of an open box"
 
 
+@pytest.mark.thorough
 def test_anything_in_any_box_is_found(visit, net):
     page = visit(net[0], "#open=-", **CALM)
     page.fill("#search", "rstd")
@@ -513,6 +515,7 @@ def test_anything_in_any_box_is_found(visit, net):
     assert int(page.inner_text("#hits").split()[0]) >= 1
 
 
+@pytest.mark.thorough
 def test_nearer_farther_and_fit(visit, net):
     page = visit(net[0], "#open=blocks")
     width = "document.querySelector('.stage > svg').viewBox.baseVal.width"

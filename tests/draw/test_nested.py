@@ -180,6 +180,7 @@ def test_repeats(signs, found):
     assert [tuple(r) for r in repeats([ord(c) for c in signs], lambda start, period: 3, crossing)] == found
 
 
+@pytest.mark.thorough
 def test_what_is_drawn_can_be_read_on_its_paper():
     rng = np.random.default_rng(0)
     x = tn.tensor(rng.normal(size=(2, 3, 4)), requires_grad=True, name="x")

@@ -14,6 +14,7 @@ from ..graph import Node, Record, shape_text
 from ..graph.levels import IN, OUT, Level
 from ..graph.routes import Route, find_routes
 from ..graph.table import number
+from ..graph.words import sign_of
 from .text import clean, norm, shorten
 
 MOST = 8  # rows and columns of a matrix that are shown
@@ -171,6 +172,7 @@ class _Story:
     def forward(self, n: Node) -> Step:
         label, text, edges, made_of = _name(n.label), _name(n.text), self.into.get(n.id, []), self.graph.outlets(n.id)
         what = f"{label} = {text}" if text not in ("", label) and n.op != "fold" else label
+        what = text if text and n.op != "fold" and n.label == sign_of(n.op) else what  # it has no name
         made = " and ".join(f"{_called(m)}, {_shape(m)}" if n.op == "fold" else _shape(m) for m in made_of)
         shapes = " and ".join(_shape(self.graph.passing(k)) for k in edges) or "nothing"
         spread = any(self.graph.edges[k].summed for k in edges)

@@ -79,7 +79,7 @@ class Folded(Record):
 
     def _node(self, k: int, unit: Unit) -> Node:
         if unit.box is None:
-            return plain(self.whole.nodes[unit.id], k)
+            return plain(self.whole, self.whole.nodes[unit.id], k)
         return box_node(self.whole, unit.box, k, self._leaving[k], unit.frame if unit.frame in self.opened else None)
 
     @cached_property
@@ -180,8 +180,10 @@ def box_node(whole: Record, box: Box, k: int, leaving: Sequence[int], within: Bo
     return Node(k, name, name, "fold", text, last.shape, last.dtype, box.scope, role, last.tensor)
 
 
-def plain(node: Node, k: int) -> Node:
-    """The node with number ``k``, without names that nobody gave: an operation is called by its sign."""
+def plain(whole: Record, node: Node, k: int) -> Node:
+    """The node with number ``k``, without names that nobody gave: an operation is called by its sign. An input is seen as one."""
+    if node.op is None and node.tensor in whole.inputs:
+        node = replace(node, role="input")
     label = node.label
     if is_automatic(label) and not node.tensor.name:
         label = sign_of(node.op) if node.op is not None else _constant(node)
@@ -191,11 +193,13 @@ def plain(node: Node, k: int) -> Node:
 
 def plainly(record: Record) -> Record:
     """The same without names that nobody gave, for pictures and stories."""
-    if not any(is_automatic(n.label) or is_automatic(n.text) for n in record.nodes):
+    if record.whole is not record:  # it has words of its own
+        return record
+    if len(record.inputs) < 2 and not any(is_automatic(n.label) or is_automatic(n.text) for n in record.nodes):
         return record
     made: Record = object.__new__(type(record))
     made.__dict__.update(vars(record))
-    made.__dict__["nodes"] = [plain(n, n.id) for n in record.nodes]
+    made.__dict__["nodes"] = [plain(record, n, n.id) for n in record.nodes]
     made.__dict__["edges"] = [replace(e, rule=without_automatic(e.rule)) for e in record.edges]
     return made
 

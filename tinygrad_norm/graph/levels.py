@@ -134,7 +134,7 @@ class Level(Record):
                 within = None if self.is_root else self.inside_of
                 found.append(box_node(self._whole, item, k, self.tree.leaving(item, True), within))
             else:
-                node = plain(self._whole.nodes[item], k)
+                node = plain(self._whole, self._whole.nodes[item], k)
                 if k < len(self.ports):
                     node = replace(node, op=IN, label=self._came_from(item), text="")
                 elif k >= last:

@@ -161,7 +161,7 @@ class Record:
         roles: dict[Tensor, str] = {}
         for t in self.tensors:
             if t.op is None:
-                roles[t] = self._given(t)
+                roles[t] = "input" if t is self.main_input else "parameter" if t.requires_grad else "constant"
             else:
                 inputs = [roles[x] for x in t.inputs if isinstance(x, Tensor)]
                 made_of_them = "statistic" in inputs and set(inputs) <= {"statistic", "constant"}
@@ -169,14 +169,12 @@ class Record:
         roles[self.output] = "output"
         return roles
 
-    def _given(self, t: Tensor) -> str:
-        """What a leaf is: as much an input as the main one if it is as large, and no module's own."""
+    @cached_property
+    def inputs(self) -> frozenset[Tensor]:
+        """What a picture calls an input: the main one, and every leaf that is as large as it and no module's own."""
         main = self.main_input
-        if t is main:
-            return "input"
-        if not t.requires_grad:
-            return "constant"
-        return "input" if t.ndim > 1 and t.shape == main.shape and t not in self._owned else "parameter"
+        large = (t for t in self.tensors if t.op is None and t.requires_grad and t.ndim > 1 and t.shape == main.shape)
+        return frozenset((main, *(t for t in large if t not in self._owned)))
 
     @cached_property
     def _owned(self) -> set[Tensor]:
