@@ -605,11 +605,11 @@ def constants_to_a_second(dy, x, weight, mean, rstd):
 
 
 def said(verdict: Verdict) -> list[str]:
-    """What the verdict explains, without its measurements, which the machine's last digits change."""
+    """What the verdict explains, without its measurements, which the machine's last digits change, and without this file's lines."""
     lines = []
     for j in verdict.judgements.values():
         if not j.ok:
-            kept = [line for line in j.lines if not line.startswith(("your ", "look:", "gave up"))]
+            kept = [line for line in j.lines if not line.startswith(("your ", "look:", "gave up", "line "))]
             lines += [f"{j.symbol} {j.status}: {line}" for line in kept[:3]]
     return lines or [verdict.summary]
 
