@@ -6,6 +6,7 @@ What is kept is the kind of mistake, not the code: none of it is copied. The pag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -609,7 +610,11 @@ def said(verdict: Verdict) -> list[str]:
     lines = []
     for j in verdict.judgements.values():
         if not j.ok:
-            kept = [line for line in j.lines if not line.startswith(("your ", "look:", "gave up", "line "))]
+            kept = [
+                line
+                for line in j.lines
+                if not line.startswith(("your ", "look:", "gave up")) and not re.search(r"\blines? \d", line)
+            ]
             lines += [f"{j.symbol} {j.status}: {line}" for line in kept[:3]]
     return lines or [verdict.summary]
 
