@@ -6,6 +6,7 @@ What is kept is the kind of mistake, not the code: none of it is copied. The pag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -605,11 +606,15 @@ def constants_to_a_second(dy, x, weight, mean, rstd):
 
 
 def said(verdict: Verdict) -> list[str]:
-    """What the verdict explains, without its measurements, which the machine's last digits change."""
+    """What the verdict explains, without its measurements, which the machine's last digits change, and without this file's lines."""
     lines = []
     for j in verdict.judgements.values():
         if not j.ok:
-            kept = [line for line in j.lines if not line.startswith(("your ", "look:", "gave up"))]
+            kept = [
+                line
+                for line in j.lines
+                if not line.startswith(("your ", "look:", "gave up")) and not re.search(r"\blines? \d", line)
+            ]
             lines += [f"{j.symbol} {j.status}: {line}" for line in kept[:3]]
     return lines or [verdict.summary]
 
