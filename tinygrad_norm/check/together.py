@@ -119,8 +119,10 @@ def _variables(world: World, calls: Mapping[Key, Sequence[Step]]) -> Iterator[At
     for (code, name, source), uses in _uses(calls, lambda a: type(a) is Step and np.ndim(a.value) > 0).items():
         at = definition(code, name) if name.isidentifier() else None
         alias = at is not None and _ALIAS.fullmatch(at[1]) is not None
-        if not alias and not all(u in free for u in world.readers[source]):
-            at = None  # it is used elsewhere as well: what it holds is right
+        if not alias:
+            every = all(u in free for u in world.readers[source])  # else it is not what it holds that is wrong
+            own = source.place[0] if every and source.place else None
+            at = None if own is None else (line_of(*own), text_of(*own))
         easy = alias or source.function is None
         if not name.isidentifier() or (len(uses) == 1 and at is None):
             continue
