@@ -13,7 +13,7 @@ import numpy as np
 from .change import Change
 from .changes import changes, instead, is_number, other_numbers, shown
 from .recorded import Step
-from .source import definition, line_of, operands_of, text_of
+from .source import definition, line_of, operands_of, spot, text_of
 from .sums import every_axes, reduction_of, said_axes
 from .world import World
 
@@ -30,7 +30,8 @@ class Attempt:
 
 def key_of(step: Step) -> Key:
     """What is the same call again, in a loop or on other numbers."""
-    return step.place, getattr(step.function, "__name__", repr(step.function))
+    places = tuple((code, spot(code, instruction)) for code, instruction in step.place)
+    return places, getattr(step.function, "__name__", repr(step.function))
 
 
 def calls_of(steps: Sequence[Step]) -> dict[Key, list[Step]]:
