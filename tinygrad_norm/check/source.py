@@ -22,6 +22,12 @@ def line_of(code: CodeType, instruction: int) -> int:
     return found
 
 
+def spot(code: CodeType, instruction: int) -> Any:
+    """The same for one expression, however often it ran: an interpreter that specialises moves the instruction."""
+    found = _positions(code, instruction)
+    return instruction if found[0] is None else found
+
+
 def text_of(code: CodeType, instruction: int) -> str:
     """The expression of the source that an instruction belongs to; before Python 3.11 its line. Empty without a source."""
     lines = linecache.getlines(code.co_filename)

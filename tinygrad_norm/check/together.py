@@ -13,7 +13,7 @@ import numpy as np
 from .change import Change
 from .changes import changes, instead, is_number, other_numbers, shown
 from .recorded import Step
-from .source import definition, line_of, operands_of, text_of
+from .source import definition, line_of, operands_of, spot, text_of
 from .sums import every_axes, reduction_of, said_axes
 from .world import World
 
@@ -30,7 +30,8 @@ class Attempt:
 
 def key_of(step: Step) -> Key:
     """What is the same call again, in a loop or on other numbers."""
-    return step.place, getattr(step.function, "__name__", repr(step.function))
+    places = tuple((code, spot(code, instruction)) for code, instruction in step.place)
+    return places, getattr(step.function, "__name__", repr(step.function))
 
 
 def calls_of(steps: Sequence[Step]) -> dict[Key, list[Step]]:
@@ -119,8 +120,10 @@ def _variables(world: World, calls: Mapping[Key, Sequence[Step]]) -> Iterator[At
     for (code, name, source), uses in _uses(calls, lambda a: type(a) is Step and np.ndim(a.value) > 0).items():
         at = definition(code, name) if name.isidentifier() else None
         alias = at is not None and _ALIAS.fullmatch(at[1]) is not None
-        if not alias and not all(u in free for u in world.readers[source]):
-            at = None  # it is used elsewhere as well: what it holds is right
+        if not alias:
+            every = all(u in free for u in world.readers[source])  # else it is not what it holds that is wrong
+            own = source.place[0] if every and source.place else None
+            at = None if own is None else (line_of(*own), text_of(*own))
         easy = alias or source.function is None
         if not name.isidentifier() or (len(uses) == 1 and at is None):
             continue

@@ -112,7 +112,7 @@ class World:
                 if value is not None:
                     made[formula.hand(part)] = value
         for one, other in combinations(parts, 2) if 2 < len(parts) < 6 else ():
-            for less in one.keys() & other.keys():
+            for less in (k for k in one if k in other):
                 a, b = self._spread(formula, one[less]), self._spread(formula, other[less])
                 if a is not None and b is not None:
                     made[f"{formula.hand(one[less])} and {formula.hand(other[less])}"] = a + b
