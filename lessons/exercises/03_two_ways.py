@@ -24,7 +24,8 @@ def backward(dy, x):
 
 
 # %%
-print(tn.graph(gated(tn.tensor([0.5], requires_grad=True, name="x"))))
+if __name__ == "__main__":  # for who runs this file by itself; g draws it in the course
+    print(tn.graph(gated(tn.tensor([0.5], requires_grad=True, name="x"))))
 
 # === for the teacher
 from tinygrad_norm.learn import Backward, Exercise, Question, Wrong

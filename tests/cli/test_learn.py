@@ -56,6 +56,12 @@ def test_without_a_terminal(here, capsys):
     assert [e["state"] for e in found["exercises"][:3]] == ["passed", "skipped", ""]
 
 
+def test_looking_writes_nothing(here, capsys):
+    assert "  01  A nudge" in learn(capsys, "list")[1].replace(">", " ")
+    assert learn(capsys, "status")[1].startswith("0 of ")
+    assert not here.exists()
+
+
 def test_all_with_a_file_for_teachers(here, capsys, monkeypatch):
     monkeypatch.setattr(course, "exercise_names", lambda: (FIRST, SECOND))
     learn(capsys)

@@ -40,6 +40,7 @@ def test_what_is_found_fails_in_the_words_of_its_subject(name):
     assert not judged.ok
     assert judged.checks > 0
     assert not re.search(r"\w+Error|Traceback|raised", text), text
+    assert not re.search(r"^ *right: ", text, re.M), "a verdict names what is wrong, and not the whole answer"
     assert course.exercise(name).wrong[0].was == "", "the first wrong answer is the file as it is found, with its sentence"
 
 
@@ -53,6 +54,7 @@ def test_every_known_wrong_answer_gets_its_sentence(name):
         assert not judged.ok, wrong
         assert wrong.says in text, f"{wrong}\n{text}"
         assert judged.terms, "for the teacher's list"
+        assert not re.search(r"^ *right: ", text, re.M), "it names what is wrong, and not the whole answer"
         others = [w.says for w in wrongs if w.numbers and w.says != wrong.says and f"a known one: {w.says}" in text]
         assert not others, "of two wrong answers with the same numbers, one would never be named"
 

@@ -75,9 +75,10 @@ def run_learn(args: argparse.Namespace) -> int:
         show(f"wrote {path}")
         return HOLDS
     name = None if args.name is None else course.known_exercise(args.name)
-    desk, new = open_desk(args.folder)
+    looks = args.word in ("list", "status")
+    desk, new = open_desk(args.folder, make=not looks)
     with Worker() as worker:
-        session = begin(desk, worker)
+        session = begin(desk, worker, keep=not looks)
         if session.note and args.word is not None:
             show(session.note)
         if args.word is None:

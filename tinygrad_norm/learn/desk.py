@@ -94,10 +94,12 @@ class Desk:
             raise FileError(f"learn: {path} cannot be written: {error.strerror or error}.") from None
 
 
-def open_desk(folder: Path | None = None) -> tuple[Desk, bool]:
+def open_desk(folder: Path | None = None, make: bool = True) -> tuple[Desk, bool]:
     """The learner's folder, and whether it is new.
 
     folder:  where; by default the folder one is in, or one around it, if it is a learner's, else tinygrad-norm-course in it
+
+    make:    without it, nothing is written where there is none yet
 
     Raises ``FileError`` where no folder can be made.
     """
@@ -106,6 +108,8 @@ def open_desk(folder: Path | None = None) -> tuple[Desk, bool]:
         folder = next((p for p in (here, *here.parents) if (p / FILE).exists()), here / USUAL)
     folder = Path(os.path.abspath(folder))
     new = not (folder / FILE).exists()
+    if new and not make:
+        return Desk(folder), new
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,7 +17,7 @@ from ..engine import Tensor, TinygradNormError
 from ..norms import Norm
 from .exercise import Answers, Exercise, Judged, Wrong
 
-_UNNAMED = "no known mistake"
+_UNNAMED, _ANSWER = "no known mistake", "right: "  # the whole formula is what a learner is to find
 Fact = tuple[bool, str]
 """Whether it holds, and what is to be said where it does not."""
 
@@ -86,12 +86,15 @@ def from_verdict(verdict: Verdict) -> Judged:
     said = "\n".join(line for j in wrong for line in j.lines)
     route = re.search(r"route ([A-Z]) of the picture", said)
     checks = len(verdict.judgements) * max(1, len(verdict.looked))
-    return Judged(verdict.ok, tuple(verdict.text().splitlines()), max(1, checks), terms, route and route[1])
+    told = [line for line in verdict.text().splitlines() if not line.strip().startswith(_ANSWER)]
+    return Judged(verdict.ok, tuple(told), max(1, checks), terms, route and route[1])
 
 
 def _told(lines: tuple[str, ...]) -> str:
     """What is said of a mistake that has no name: the sentence after the fit by routes."""
-    return next((line for line in lines if not line.startswith((_UNNAMED, "your ", "look:", "the difference is"))), "not named")
+    return next(
+        (line for line in lines if not line.startswith((_UNNAMED, _ANSWER, "your ", "look:", "the difference is"))), "not named"
+    )
 
 
 @dataclass(frozen=True)

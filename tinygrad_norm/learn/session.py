@@ -117,13 +117,13 @@ class Session:
         }  # fmt: skip
 
 
-def begin(desk: Desk, worker: Worker) -> Session:
-    """Go on where one stopped: at the exercise one was at, or the first."""
+def begin(desk: Desk, worker: Worker, keep: bool = True) -> Session:
+    """Go on where one stopped: at the exercise one was at, or the first. ``keep``: also write that down."""
     state, note = read_state(desk.folder)
     names = course.exercise_names()
     if state.current not in names:  # the first time, or it has another number now
         word = state.current.partition("_")[2]
         state.current = next((n for n in names if word and n.partition("_")[2] == word), names[0])
-    session = Session(desk, state, worker, note)
-    state.write(desk.folder)
-    return session
+    if keep:
+        state.write(desk.folder)
+    return Session(desk, state, worker, note)
