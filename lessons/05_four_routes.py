@@ -17,6 +17,9 @@ beta = tn.tensor(rng.normal(size=64), name="β")
 y = tn.functional.layer_norm(x, 64, gamma, beta)
 dy = rng.normal(size=y.shape)
 
+print(tn.graph(y))
+
+# %%
 routes = tn.graph(y).routes(x, dy)
 print(routes)
 

@@ -25,7 +25,8 @@ def lines(session: Session, shown: Shown, wide: int = 80, high: int | None = Non
     """(style, text) of each line: goal, verdict, what was asked for, progress, file, keys. At most ``high``; the verdict gives way."""
     name, exercise = session.name, session.exercise
     head = [("bold", f"{int(name[:2])} · {course.title(name)}"), *_wrapped(f"You will be able to {exercise.goal}.", wide)]
-    if exercise.predict is not None and not session.progress.predicted and not session.progress.passed:
+    roomy = high is None or high >= 20
+    if roomy and exercise.predict is not None and not session.progress.predicted and not session.progress.passed:
         head += _wrapped(f"Predict first (p): {exercise.predict.text}", wide)
     verdict = [(style, line) for style, text in _verdict(session, shown) for line in _fold(text, wide)]
     more = [("", line) for text in shown.more for line in _fold(text, wide)]

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -56,7 +57,10 @@ class Worker:
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(OSError):
-                process.kill()
+                if hasattr(os, "killpg"):
+                    os.killpg(process.pid, signal.SIGKILL)  # with what it started
+                else:
+                    process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
@@ -111,6 +115,7 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.work", str(self.memory)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", env=environment,
+            start_new_session=True,
         )  # fmt: skip
         self._answers = queue.Queue()
         threading.Thread(target=_hear, args=(self._process.stdout, self._answers), daemon=True).start()
