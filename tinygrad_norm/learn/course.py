@@ -26,7 +26,7 @@ PARTS = {
     "III  Is my check any good?": (14, 15),
     "IV  The family": (9, 27, 10, 11, 28, 12, 13, 25),
     "V  Networks that train": (18, 19, 20, 21, 22),
-    "VI  A norm of your own": (8, 26, 7, 17, 24),
+    "VI  A norm of your own": (8, 26, 7, 17, 23, 24),
 }
 """The lessons by their numbers, in the order in which the course takes them."""
 _PRINTED = 2000  # characters kept of what a file prints
