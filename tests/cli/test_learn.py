@@ -229,6 +229,8 @@ def test_a_file_that_hangs_in_a_terminal(tmp_path, terminals):
     file.write_text("while True: pass\n", encoding="utf-8")
     t.until("checking")
     t.until("is there a loop that does not end")
+    file.write_bytes(b"\xff\xfe\x00")
+    t.until("is not UTF-8")
     file.write_text(solution(course.source(FIRST)), encoding="utf-8")
     t.until("Solved")
     assert not re.search(r"\x1b\[[\d;]*3\dm", t.raw), "no colours where none are wanted"

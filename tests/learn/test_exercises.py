@@ -161,3 +161,11 @@ def test_an_exercise_by_its_number_or_word(word):
 def test_no_exercise_of_that_name(word):
     with pytest.raises(OptionError, match=r"is no exercise; there are 1 to \d+"):
         course.known_exercise(word)
+
+
+def test_the_readme_says_how_many():
+    readme = course.lessons().parent / "README.md"
+    if not readme.exists():
+        pytest.skip("the README is not beside the tests")
+    assert f"a folder with {len(NAMES)} exercises" in readme.read_text(encoding="utf-8")
+    assert sum(len(course.exercise(n).wrong) for n in NAMES) > 150

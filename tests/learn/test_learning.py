@@ -139,6 +139,9 @@ def test_a_file_that_is_no_text(tmp_path):
     desk.file(FIRST).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FileError, match="is not UTF-8; save it as such in your editor"):
         desk.text(FIRST)
+    assert not desk.untouched(FIRST)
+    assert desk.reset(FIRST).read_bytes() == b"\xff\xfe\x00"
+    assert desk.untouched(FIRST)
 
 
 def test_no_folder_where_a_file_is(tmp_path):

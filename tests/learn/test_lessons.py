@@ -90,6 +90,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert "is no lesson" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_sheet_to_print(tmp_path, capsys):
     assert main(["learn", "sheet", "--out", str(tmp_path / "sheet.html")]) == 0
     text = (tmp_path / "sheet.html").read_text(encoding="utf-8")

@@ -64,7 +64,10 @@ class Desk:
             raise FileError(f"{path}: {error.strerror or error}.") from None
 
     def untouched(self, name: str) -> bool:
-        return self.text(name) == stub(course.source(name))
+        try:
+            return self.text(name) == stub(course.source(name))
+        except FileError:
+            return False
 
     def reset(self, name: str) -> Path | None:
         """The file as it was found; returns where the learner's is kept, None where nothing was changed."""
@@ -72,7 +75,7 @@ class Desk:
         if not self.untouched(name):
             place = self._folder("backup")
             kept = next(p for i in range(1, 10**6) if not (p := place / f"{name}.{i}.py").exists())
-            self._write(kept, self.text(name))
+            self._write(kept, self.file(name).read_bytes())  # whatever it is
         self._write(self.file(name), stub(course.source(name)))
         return kept
 
@@ -87,7 +90,7 @@ class Desk:
         place.mkdir(exist_ok=True)
         return place
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, text: str | bytes) -> None:
         try:
             write_whole(path, text)
         except OSError as error:

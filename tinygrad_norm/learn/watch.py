@@ -62,14 +62,8 @@ class Runner:
         self.session.worker.warm(self.session.name)
         self.shown.more = [self.session.note] if self.session.note else []
         with self.keys:
-            self.judge()
-            while True:
-                try:
-                    key = self.keys.read(PAUSE)
-                except EOFError:
-                    return
-                if key == "q":
-                    return
+            key = "r"  # as it is now
+            while key != "q":
                 try:
                     if key:
                         self.press(key)
@@ -78,6 +72,10 @@ class Runner:
                         self.judge()
                 except TinygradNormError as error:
                     self.tell(str(error))
+                try:
+                    key = self.keys.read(PAUSE)
+                except EOFError:
+                    return
 
     def judge(self) -> None:
         """The verdict on the file as it is now. Keys pressed meanwhile are not heard."""
