@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 6 · A matrix product
 #
-# y = x·W: x has 4 rows of 5, W is 5 × 3. Write both gradients. Shapes leave little choice: dx has x's shape, dW has W's. But
-# where a matrix is square, shapes say nothing, and the check has square ones, too.
+# y = x·W. Write both gradients. With x of 4 × 5 and W of 5 × 3, shapes would leave little choice: dx has x's shape, dW has W's. So
+# the check asks with square matrices, where shapes say nothing.
 
 # %%
 import tinygrad_norm as tn

@@ -30,6 +30,8 @@ answers = {
 }
 
 # === for the teacher
+from functools import cache
+
 import tinygrad_norm as tn
 from tinygrad_norm.learn import Exercise, Predictions, Wrong
 
@@ -62,6 +64,7 @@ WORDS = {
 }
 
 
+@cache
 def truth():
     """What ``tn.check`` says of each."""
     found = {}

@@ -30,11 +30,14 @@ answers = {
 }
 
 # === for the teacher
+from functools import cache
+
 from tinygrad_norm.learn import Exercise, Predictions, Wrong, claim, run
 
 NAMES = ("one-law-of-scale", "which-mean", "mean-zero-std-one", "no-batch-no-mode", "the-term-that-vanishes")
 
 
+@cache
 def truth():
     """The experiments, run here with few seeds."""
     found = {}

@@ -196,6 +196,16 @@ def test_a_prediction_is_kept_as_it_was_first(session):
     assert session.predict(question.answer).startswith(f"you said {wrong}")
 
 
+def test_what_a_file_predicts_is_kept_as_it_was_first(session):
+    name = "18_find_the_bug"
+    right = solution(course.source(name))
+    write(session, right.replace('"five": "right"', '"five": "sign"'), name)
+    assert session.check(name).terms == ("five",)
+    write(session, right, name)
+    assert session.check(name).ok
+    assert session.state.of(name).predicted.endswith("five: sign")
+
+
 def test_a_place_that_has_another_number_now(session):
     session.state.current = "77_square"
     session.state.write(session.desk.folder)

@@ -50,6 +50,7 @@ class Judged:
     terms:   what was wrong, by the names of the mistakes
     route:   the letter of the route that was wrong, for the picture
     printed: what the file printed, a line each
+    predicted: what the file predicts, where that is what is asked
     """
 
     ok: bool
@@ -58,6 +59,7 @@ class Judged:
     terms: tuple[str, ...] = ()
     route: str | None = None
     printed: tuple[str, ...] = ()
+    predicted: str = ""
 
 
 Judge = Callable[[Answers], Judged]

@@ -179,7 +179,8 @@ class Predictions:
                 lines.append(f"{q}: not {said[q]}. {self.near[q]}")
                 wrong.append(q)
         lines.append(f"{len(truth) - len(wrong)} of {len(truth)} as predicted")
-        return Judged(not wrong, tuple(lines), len(truth), tuple(wrong))
+        predicted = "; ".join(f"{q}: {said[q]}" for q in truth)
+        return Judged(not wrong, tuple(lines), len(truth), tuple(wrong), predicted=predicted)
 
 
 # One verdict ----------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ class Session:
             progress.attempts += 1
         if judged.ok:
             progress.passed, progress.skipped = True, False
+        progress.predicted = progress.predicted or judged.predicted  # the first
         progress.terms = [] if judged.ok else list(judged.terms)
         self.state.write(self.desk.folder)
         return judged
