@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 31 · The other direction
+# # 33 · The other direction
 #
 # A backward asks what the loss does per unit of x. A *pushforward* asks what y does when x moves along v. For x̂ = (x − μ)·rstd: write
 # how x̂ moves. `tn.jvp` knows the truth. Then look at what you wrote: where have you seen it before?

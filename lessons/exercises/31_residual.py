@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 29 · A way around
+# # 31 · A way around
 #
 # Pre-LN: y = x + LN(x)·W. The block *adds* to x, so one way from x to y goes around it all. Write what comes back to x, and W's
 # gradient. LayerNorm's own backward is at hand: `ln_backward`.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 23 · Digits that are not there
+# # 24 · Digits that are not there
 #
 # float32 has some seven digits. A variance from mean(x²) − mean(x)² squares first and subtracts then, and where the mean is large the
 # digits that matter are gone before anything is subtracted. Write the variance of a row so that it is right for numbers around

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 30 · Claims, put to the test
+# # 32 · Claims, put to the test
 #
 # Five sentences that are told about normalization. Say for each what an experiment will show: `"confirmed"`, `"bounded"` (true
 # under a condition, shown false outside it) or `"corrected"` (not as it stands). Nothing is run before you have said all.

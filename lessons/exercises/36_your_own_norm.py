@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 33 · A norm of your own
+# # 36 · A norm of your own
 #
 # No text derives this one: x̂ = x/⁴√(mean(x⁴) + ε), y = γ·x̂. Large entries weigh more than in RMSNorm. Derive its dx (`tn.derive` would
 # do it; try first), write it over arrays, for any number of axes; then `fused`, as a kernel would be: into `out`, which is given,

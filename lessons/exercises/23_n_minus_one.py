@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 22 · N − 1
+# # 23 · N − 1
 #
 # `x.std()` in PyTorch divides by N − 1, and so does code that uses it for LayerNorm. Then rstd is another number *and* its slope has
 # another factor: mean(c²) has become Σc²/(N − 1). Write dx for it.
