@@ -25,6 +25,7 @@ SMALL = {
     "growth": "on",
     "importing": "wall",
     "pictures": "DOT",
+    "sights": "ResNet-20, boxes",
 }
 
 

@@ -213,7 +213,7 @@ def test_mistakes_written_by_hand_are_named(words, dtype):
 @pytest.mark.parametrize(
     ("formula", "words"),
     [
-        (lambda g, dy, w, c, h, r, n: r * (2 * g - 3 * m(g) + h * s(g * h)), "direct term is 2 times.*μ term is 3 times.*σ² term is -8 = −N"),
+        (lambda g, dy, w, c, h, r, n: r * (2 * g - 3 * m(g) + h * s(g * h)), "direct term is 2 = 2 or N/B times.*μ term is 3 times.*σ² term is -8 = −N"),
         (lambda g, dy, w, c, h, r, n: r * (g - np.tanh(m(g)) - h * m(g * h)), "in each index of axis 0, the μ term is between"),
         (lambda g, dy, w, c, h, r, n: np.where(np.arange(4)[:, None] == 2, 0, r * (g - m(g) - h * m(g * h))), "index 2 of axis 0 is missing"),
         (lambda g, dy, w, c, h, r, n: np.where(np.arange(8) == 3, 0, r * (g - m(g) - h * m(g * h))), "index 3 of axis 1"),

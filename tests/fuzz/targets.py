@@ -281,7 +281,8 @@ def discover() -> list[Target]:
     spaces |= {
         f"tn.{n}": getattr(tn, n)
         for n in tn.__all__
-        if isinstance(getattr(tn, n), types.ModuleType) and n not in ("functional", "nn")
+        if isinstance(getattr(tn, n), types.ModuleType)
+        and n not in ("functional", "nn", "learn")  # learn: the parts of two commands, handed what our own files hold
     }
     spaces |= {
         f"{space}.{n}": getattr(module, n)

@@ -118,6 +118,8 @@ def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) 
     named = {t.name: t.numpy() for t in case.graph.tensors if t.name is not None and t.op is not None}
     output = {"output": case.graph.output.numpy()}
     if saved is not None:
+        if not isinstance(saved, Mapping):
+            raise InputError(f'check: saved={describe(saved)}; it names statistics by argument, such as {{"r": "rstd"}}.')
         if unknown := [label for label in saved.values() if label not in named]:
             raise InputError(f"check: nothing on the record is called {', '.join(unknown)}; there are {', '.join(named)}.")
         found = {argument: named[label] for argument, label in saved.items()}

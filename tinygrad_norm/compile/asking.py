@@ -11,7 +11,7 @@ import numpy as np
 from ..derive.asking import derive
 from ..derive.errors import DerivationError, NotSymbolicError
 from ..derive.recording import gradients_of
-from ..engine import Tensor, grad, tensor
+from ..engine import Tensor, describe, grad, tensor
 from ..norms import Norm, check_settings, get
 from .errors import KernelError
 from .fused import Kernel
@@ -45,6 +45,10 @@ def kernel(
         settings = check_settings(found, {**usual, **options}, "kernel")
         options = {**usual, **options}
     shapes = [shape]
+    if shape is not None and not (isinstance(shape, (tuple, list)) and all(isinstance(n, int) for n in shape)):
+        raise KernelError(f"kernel: shape={describe(shape)}; it is a tuple of sizes, such as (4, 8).")
+    if wrt is not None and not (isinstance(wrt, (tuple, list)) and all(isinstance(n, str) for n in wrt)):
+        raise KernelError(f'kernel: wrt={describe(wrt)}; it is a tuple of names, such as ("input", "weight").')
     if isinstance(norm, (str, Norm)) and shape is not None:
         shapes = [_apart(shape), shape]  # sizes that can be told apart, if the norm takes them
     failure: Exception | None = None

@@ -50,9 +50,9 @@ def _as_recorded(graph: Graph, inputs: Sequence[Tensor]) -> tuple[Recorded, Made
     reached, waiting = set(graph.tensors), list(graph.tensors)
     while waiting:
         t = waiting.pop()
-        if t.op is None and hasattr(t, "asked"):
-            answers[t] = t.asked
-            more = set(history(*[x for x in t.asked[1] if isinstance(x, Tensor)])) - reached
+        if t.op is None and hasattr(t, "_asked"):
+            answers[t] = t._asked
+            more = set(history(*[x for x in t._asked[1] if isinstance(x, Tensor)])) - reached
             reached |= more
             waiting += more
     fed, oldest = set(inputs), min(t.birth for t in inputs)

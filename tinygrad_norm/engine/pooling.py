@@ -127,7 +127,9 @@ def _of_largest(x: Array, w: _Windows) -> Array:
     best = reduce(np.maximum, entries)
     nan = bool(np.isnan(np.max(best, initial=0)))
     at = np.zeros(best.shape, np.int16 if len(entries) < 1 << 15 else np.intp)
-    corners = [np.arange(n) * step - before for n, step, (before, _) in zip(best.shape[len(lead) :], w.stride, w.around)]
+    corners = [
+        np.arange(n) * min(step, 1 << 31) - before for n, step, (before, _) in zip(best.shape[len(lead) :], w.stride, w.around)
+    ]
     steps = np.array([[k * d for k, d in zip(offset, w.spread)] for offset in offsets])
     for i, entry in reversed(list(enumerate(entries))):
         here = entry == best

@@ -53,7 +53,7 @@ class Tensor(Methods):
             "_name",
             "_requires_grad",
             "_hooks",
-            "asked",
+            "_asked",
             "birth",
             "inputs",
             "op",
@@ -74,7 +74,7 @@ class Tensor(Methods):
     inputs: tuple[Any, ...]
     params: dict[str, Any]
     written: int  # leaves have it
-    asked: tuple[Op, tuple[Any, ...], dict[str, Any]]  # what answers a question has it: which, and of whom
+    _asked: tuple[Op, tuple[Any, ...], dict[str, Any]]  # what answers a question has it: which, and of whom
     _hooks: tuple[Any, ...]  # what has hooks has it
 
     def __init__(self, data: Array, requires_grad: bool = False, name: str | None = None) -> None:
@@ -251,7 +251,7 @@ class Tensor(Methods):
         else:
             out.op, out.inputs, out.params, out._requires_grad, out.written = None, (), {}, False, birth
             if record and state.recording:
-                out.asked = (op, inputs, params)
+                out._asked = (op, inputs, params)
         return out
 
 
