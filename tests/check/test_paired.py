@@ -193,6 +193,32 @@ def test_a_loss_layer_returns_its_loss_and_needs_no_cotangent():
     assert not tn.check(lambda x, y: (1.0, softmax_loss(x, y)[1] * len(x)), "cross_entropy").ok
 
 
+class SoftmaxLoss:
+    sign = 1
+
+    def forward(self, x, y):
+        p = np.exp(x - x.max(1, keepdims=True))
+        self.p, self.y = p / p.sum(1, keepdims=True), y
+        return -np.log(self.p[np.arange(len(y)), y]).mean()
+
+    def backward(self):
+        d = self.p.copy()
+        d[np.arange(len(self.y)), self.y] -= 1
+        return self.sign * d / len(d)
+
+
+class Turned(SoftmaxLoss):
+    sign = -1
+
+
+def test_a_loss_as_an_object_needs_no_cotangent_either():
+    for loss in (SoftmaxLoss, SoftmaxLoss()):
+        assert tn.check(loss, "cross_entropy").ok
+    verdict = tn.check(Turned(), "cross_entropy")
+    assert not verdict.ok
+    assert "wrong sign" in str(verdict)
+
+
 def test_batch_norm_in_inference_gives_three():
     def backward(dy, x, weight, bias, running_mean, running_var, eps):
         r = (running_var + eps) ** -0.5

@@ -209,6 +209,8 @@ def _ask(
             outputs.append(found.output)
             calls.append(found.bound)
             got.taken = found.bound.taken
+            if not (np.ndim(dy) or found.bound.args or found.bound.kwargs):
+                got.scale = float(dy)  # a loss goes without a cotangent: it is 1
             got.read(found.returned)
             return
         if isinstance(candidate, Candidate) and candidate.gradients is not None:

@@ -77,7 +77,7 @@ def is_layer(thing: Any) -> bool:
     except (TypeError, ValueError):
         return False
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
-    return bool(named) and len([p for p in named if p.default is p.empty]) <= 2  # a loss may take 1 for granted
+    return len([p for p in named if p.default is p.empty]) <= 2  # a loss may take 1 for granted, or nothing
 
 
 def needs_forward(backward: Any) -> bool:

@@ -96,7 +96,7 @@ _HEAD = """\
 
 Textbooks, glossaries and encyclopedias say that normalization allows higher rates, makes initial values unimportant, reduces internal
 covariate shift, regularizes; and contradict each other. Here every sentence is a file that can be run: the sentence and the paper it
-comes from, the experiment, the rule that turns its figures into a verdict (written before the run), and what would change it.
+comes from, the experiment, the rule that turns its figures into a verdict (written before the run that is stored; four were changed after a first one), and what would change it.
 
     tinygrad-norm claims                       # this table
     tinygrad-norm claims batch-of-two          # all of one
