@@ -35,8 +35,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
 
 
+def pytest_collection() -> None:
+    gc.disable()  # thousands of cases are made and live until the end: the collector need not look at them again and again
+
+
 def pytest_collection_finish() -> None:
-    gc.freeze()  # thousands of cases live until the end: the collector need not look at them again and again
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
