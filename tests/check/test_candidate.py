@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 
+import tinygrad_norm as tn
 from tinygrad_norm.check.adapters import as_candidate, order2_by_tensors
 from tinygrad_norm.check.binding import CheckInputError
 from tinygrad_norm.check.candidate import Answer, ask, sanity
@@ -496,3 +497,17 @@ def test_as_candidate_leaves_plain_ones_as_they_are():
             as_candidate(wrong)
     with pytest.raises(CheckInputError, match=r'it is "torch" or "jax"'):
         as_candidate(right, "tensorflow")
+
+
+def test_an_answer_in_half_precision_is_right_to_that():
+    def half(dy, x, weight, bias, eps):
+        c = x - x.mean(-1, keepdims=True)
+        r = 1 / np.sqrt((c * c).mean(-1, keepdims=True) + eps)
+        g, h = dy * weight, c * r
+        dx = r * (g - g.mean(-1, keepdims=True) - h * (g * h).mean(-1, keepdims=True))
+        rows = tuple(range(dy.ndim - 1))
+        return dx, (dy * h).astype(np.float16).sum(rows), dy.sum(rows)
+
+    verdict = tn.check(half, "layer_norm")
+    assert verdict.ok
+    assert str(verdict).endswith("verdict: right, dγ to float16's rounding only")

@@ -176,7 +176,10 @@ def check(
             judgements = _in_mixed(trial, case, judgements, mixed)
         first = case.inputs[next(iter(case.leaves))].shape
         judgements, looked, limits, told = elsewhere(trial, judgements, first, sites(subject, main), precise, seed)
+        coarser = {n: g.dtype for n, g in answer.gradients.items() if g is not None and g.dtype.kind == "f"}
+        coarser = {n: t for n, t in coarser.items() if unit_roundoff(t) > unit_roundoff(precise)}
         limits = [*limits, f"to {precise}'s rounding"] if precise != np.float64 else limits
+        limits = [*limits, *(f"{judgements[n].symbol} to {t}'s rounding only" for n, t in coarser.items() if n in judgements)]
         if any(n.startswith("gives another answer for") for n in notes):
             limits = [*limits, "for contiguous arrays only: copy first what is not"]
         limits = [f"without {' and '.join(map(subject.symbol, subject.plain))}", *limits] if subject.plain else limits
