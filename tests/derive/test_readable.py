@@ -188,3 +188,9 @@ def test_a_forward_that_splits_an_axis_is_drawn_at_sizes_that_split():
     assert str(d.formula) == "dx = rstd·(dy − mean_N2(dy) − x̂·mean_N2(x̂·dy))"
     with pytest.raises(tn.ShapeError, match=r"reshape: x \(7, 11\)"):
         tn.derive(lambda x: x.reshape(5, 5), inputs={"x": ("B", "N")})
+
+
+def test_a_letter_whose_name_is_a_quotient_stands_in_one_pair_of_parentheses():
+    d = derive("weight_norm")
+    assert str(d.formula) == "dv = (1/‖v‖)·g·(dy − (v/‖v‖)·Σ((v/‖v‖)·dy))"
+    assert "scale * weight * (dy - unit * (unit * dy).sum(axis=-1, keepdims=True))" in d.numpy_source()

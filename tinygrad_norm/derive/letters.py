@@ -93,7 +93,7 @@ class Letters(Home):
             if t.dtype.kind == "b" and (t.op is None or t.op.name not in MEANINGS):
                 whole = sp.Integer(1) if np.all(t.data) else sp.Integer(0) if not np.any(t.data) else None
                 if whole is None:
-                    whole = self._letter(node.operand, {a for dim in dims for a in dim})
+                    whole = self._letter(t.name or node.operand, {a for dim in dims for a in dim})
                     self.values[whole] = self.spread(t.data.astype(np.float64), dims)
                     self.leaves.append(whole)
                 else:
@@ -107,7 +107,7 @@ class Letters(Home):
             why, expr = "", None
             if t.op is not None:
                 try:
-                    expr = self._found(t, node.operand if own else None)
+                    expr = self._found(t, (t.name or node.operand) if own else None)
                 except NotSymbolicError as error:
                     why, own = str(error), True
             if not own and not self._deserves(node, expr):
@@ -119,7 +119,8 @@ class Letters(Home):
             if same is not None and t is not self.graph.output:  # computed twice
                 self.of[t] = Symbol(same, dims, self)
                 continue
-            letter = self._letter(node.operand if own else self._usual_name(node, expr), {a for dim in dims for a in dim})
+            name = (t.name or node.operand) if own else self._usual_name(node, expr)  # no parentheses: a letter is one thing
+            letter = self._letter(name, {a for dim in dims for a in dim})
             self.of[t] = Symbol(letter, dims, self)
             self.values[letter] = self.spread(t.data.astype(np.float64), dims)
             if expr is not None:
