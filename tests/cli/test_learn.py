@@ -93,6 +93,14 @@ def test_used_wrongly(here, capsys, words, says):
 # In a terminal --------------------------------------------------------------------------------------------------------
 
 
+AT_A_TERMINAL = """
+import fcntl, runpy, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it is the terminal that Ctrl-C comes from
+sys.argv = ["tinygrad-norm", "learn"]
+runpy.run_module("tinygrad_norm", run_name="__main__")
+"""
+
+
 class Terminal:
     """The runner in a pseudo-terminal of 80 columns: what it shows, without colours."""
 
@@ -105,9 +113,8 @@ class Terminal:
         self.mine, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tinygrad_norm", "learn"],
+            [sys.executable, "-c", AT_A_TERMINAL],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # it is the terminal that Ctrl-C comes from
             env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environment},
         )  # fmt: skip
         os.close(theirs)

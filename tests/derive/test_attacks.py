@@ -368,7 +368,7 @@ def pairs(seed, many=False):
 
 
 def are_refused(seed, many=False):
-    """For each change whether it is refused; None where it changes no number."""
+    """For each change whether it is refused; None where it changes no number, or none by more than rounding."""
     one, altered, axes = pairs(seed, many)
     d = derive(one, "x", inputs=axes)
     rng = np.random.default_rng(seed)
@@ -384,7 +384,7 @@ def are_refused(seed, many=False):
             yield None
             continue
         verdict = d.equals(lambda dy, x, w, two=two: tn.grad(two(x, w), x, dy, create_graph=True)[0])
-        yield None if verdict.off < 1e-12 else not verdict.proved and not verdict
+        yield None if verdict.off < 1e-9 else not verdict.proved and not verdict
 
 
 def test_altered_pairs_are_never_proved():

@@ -79,4 +79,7 @@ def say(line: str) -> None:
     """Once in a process, to whoever reads warnings."""
     if line not in _said:
         _said.add(line)
-        warnings.warn(line, KernelWarning, stacklevel=3)
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tinygrad_norm."):
+            level, frame = level + 1, frame.f_back  # the line outside that asked
+        warnings.warn(line, KernelWarning, stacklevel=level)

@@ -319,7 +319,7 @@ def fold(
     Raises ``GradientError`` for a box that there is not.
     """
     graph = graph.whole
-    wanted, closed = ([open] if isinstance(open, str) else [*open]), ([keep] if isinstance(keep, str) else [*keep])
+    wanted, closed = _paths("open", open), _paths("keep", keep)
     tree = Tree(graph)
     if depth is None and not wanted and not closed and len(graph.tensors) <= most and not tree.has_modules:
         return graph
@@ -332,6 +332,12 @@ def fold(
     if depth == 0 and not asked:
         return Folded(_as_one(tree))
     return Folded(tree, _opened(tree, lambda b, level: b in asked or level < depth, kept))
+
+
+def _paths(what: str, paths: Any) -> list[Any]:
+    if isinstance(paths, (str, list, tuple, set, frozenset)):
+        return [paths] if isinstance(paths, str) else list(paths)
+    raise GradientError(f'fold: {what}={describe(paths)}; it is a path, or several, such as ["blocks.3.attn"].')
 
 
 def _named(tree: Tree, name: Any) -> list[Box]:
