@@ -121,7 +121,8 @@ class Terminal:
         self.raw = self.text = ""
 
     def until(self, pattern, patience=60):
-        """Read until the pattern is there, and forget all up to its end."""
+        """Read until the pattern is there, however its lines are broken, and forget all up to its end."""
+        pattern = pattern.replace(" ", r"\s+")
         while not (found := re.search(pattern, self.text)):
             ready = select.select([self.mine], [], [], patience)[0]
             assert ready, f"waited in vain for {pattern!r}; there was:\n{self.text}"
