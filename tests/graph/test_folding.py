@@ -284,3 +284,12 @@ def test_a_level_is_the_inside_of_a_box():
         mine = [shares[j] for j, e in enumerate(block.edges) if e.source == k]
         if mine and block.nodes[k].op != "in":
             np.testing.assert_allclose(np.sum(mine, axis=0), g, atol=1e-14)
+
+
+def test_layers_in_a_row_that_are_called_by_their_numbers_open_by_them():
+    net = tn.nn.Sequential(*(tn.nn.TransformerEncoderLayer(16, 2, 32) for _ in range(3)))
+    y = net(tn.tensor(np.ones((2, 5, 16)), requires_grad=True, name="x"))
+    row = tn.graph(y).fold(depth=1)
+    assert [n.label for n in row.nodes] == ["x", "TransformerEncoderLayer ×3"]
+    for path in ("0", "2", "TransformerEncoderLayer"):
+        assert len(tn.graph(y).fold(depth=1, open=[path]).nodes) > 5

@@ -299,8 +299,9 @@ class Tree:
     def _address(self, box: Box) -> None:
         for b in box.boxes:
             b.around = box
-            last = b.name.replace("/", "∕")
-            path = last if b.kind and b.name != b.kind else f"{box.path}/{last}" if box.path else last
+            name = b.name or b.kind  # equal siblings called 0, 1, 2 have no name in common
+            last = name.replace("/", "∕")
+            path = last if b.kind and name != b.kind else f"{box.path}/{last}" if box.path else last
             count, unique = 1, path
             while unique in self.boxes or not unique:
                 count += 1
@@ -316,6 +317,7 @@ class Tree:
             lambda b: b.path == wanted,
             lambda b: b.name == wanted,
             lambda b: plain(b.path) == general or plain(b.path) == stem(general) or plain(b.name) == general,
+            lambda b: bool(b.kind) and b.name == stem(wanted),
             lambda b: b.kind == wanted or b.name.rpartition(".")[2] == wanted,
         ):
             found = [b for b in self.boxes.values() if same(b)]
