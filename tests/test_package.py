@@ -257,7 +257,9 @@ LESSONS = sorted((ROOT / "lessons").glob("*.py"))
 
 
 @pytest.mark.skipif(not LESSONS, reason="the lessons are not beside the tests")
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(  # those that train or check take seconds, and .ci/run runs every lesson besides
+    "lesson", [pytest.param(p, id=p.stem, marks=[pytest.mark.thorough] if p.stem >= "15" else []) for p in LESSONS]
+)
 def test_lessons_run_and_end_in_an_assertion(lesson, capsys):
     cells = re.split(r"^# %%", lesson.read_text(encoding="utf-8"), flags=re.M)
     assert "assert " in cells[-1], "a lesson ends in something that can fail"
