@@ -76,6 +76,7 @@ def compiles(derivations, folder):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "d.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-1500:]
+    assert "Overfull \\hbox" not in done.stdout, "a line runs out of the page"
     assert (folder / "d.pdf").stat().st_size > 1000
 
 
