@@ -247,8 +247,10 @@ class Latex(Hand):
         return f"\\sqrt{{{self(inside)}}}"
 
     def ratio(self, over: Sequence[str], under: Sequence[str]) -> str:
-        above, beneath = self.times.join(over), self.times.join(under)
-        return f"\\frac{{{above}}}{{{beneath}}}" if under else above
+        beside = [f for f in over if under and len(f) > 90 and "\\left(" in f]  # no line can be broken in a fraction
+        above = self.times.join(f for f in over if f not in beside) or "1"
+        ratio = f"\\frac{{{above}}}{{{self.times.join(under)}}}" if under else self.times.join(over)
+        return self.times.join([ratio, *beside])
 
     def _name(self, function: str, axes: Sequence[str]) -> str:
         known = f"\\{function}" if function in ("exp", "log", "tanh", "sin", "cos", "max", "min") else None
