@@ -144,3 +144,12 @@ def test_the_source_says_what_it_takes_for_granted():
     assert "Assumed: s ≥ 3" in derive(lambda x: tn.maximum((x * x).sum(), 3.0) * x, inputs=BN).numpy_source()
     assert "Assumed: the largest entry, m, occurs once along N" in derive(lambda x: x.amax(-1), inputs=BN).numpy_source()
     assert "Assumed: the branches are those of the record" in derive(FUNCTIONS["floor"][0], inputs=BN).numpy_source()
+
+
+def test_a_branch_at_a_size_of_ten_is_one():
+    """Of numbers that agree there: only the operations tell. With one axis of a single entry they may differ."""
+    inputs = {"x": ("A", "B", "C", "D")}
+    d = derive(lambda x: x * x if x.shape[0] != 10 else x * 2.0 * x / 2.0, inputs=inputs)
+    assert any("at A = 10, B = 8, C = 6, D = 4" in text for text in d.assumptions)
+    assert not d.equals(lambda dy, x: 2.0 * x * dy)
+    assert derive(lambda x: x * x if 1 not in x.shape else x * 2.0 * x / 2.0, inputs=inputs).equals(lambda dy, x: 2.0 * x * dy)

@@ -149,21 +149,23 @@ class _Extremes:
         self.worst, self.where, self.seen = 0.0, "", 0
         needed = [note for note in d.record.notes if note.startswith(BRANCHES)]
         branches = []
-        for words, record in d.record.extremes:
+        for place in d.record.extremes:
+            words, record = place.words, place.record
+            assert record is not None
             expected, floor = gradient_on(record, d.of)
             if not np.all(np.isfinite(expected)):
                 continue
             try:
                 again, _ = theirs.on(record)
             except _FAILS as error:
-                if " = 1" not in words:
+                if not place.single:
                     needed.append(f"not {words}: there it fails ({type(error).__name__})")
                 continue
             gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
             self.seen += bool(np.isfinite(gap))
             if gap > self.worst:
                 self.worst, self.where = gap, words
-            branches += elsewhere(found, [(words, again)])
+            branches += elsewhere(found, [(place, again)])
         needed += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
         self.needed = tuple(dict.fromkeys(needed))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,20 @@ from .axes import Axes
 
 if TYPE_CHECKING:
     from .recording import Record
+
+
+class Extreme(NamedTuple):
+    """A place where the forward was recorded once more.
+
+    words:   ``"at B = 1, N = 6"``
+    single:  whether an axis is of size 1 there: other operations are no other branch, a sum over one entry is none
+    record:  None where there is none, though the sizes are those of the first: the forward is another one there
+    """
+
+    words: str
+    single: bool
+    record: Record | None
+
 
 BRANCHES = "the branches are those of the record"
 _SIZES: tuple[Callable[[int, int], int], ...] = (
@@ -29,16 +43,15 @@ _SIZES: tuple[Callable[[int, int], int], ...] = (
 _SCALES = (2.0**-44, 2.0**-10, 2.0**6, 2.0**10, -(2.0**10))
 
 
-def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[tuple[str, Record | None]]:
-    """(``"at B = 1, N = 6"``, record) for every place where the forward can be recorded and its output is finite.
-
-    None for the record where it cannot be, though the sizes are the same: there it is another one.
-    """
+def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[Extreme]:
+    """Every such place where the forward can be recorded and its output is finite."""
     assert record.make is not None
     floats = {n: t for n, t in record.inputs.items() if t.dtype.kind == "f"}
     axes = Axes(Graph(record.output), record.axes)
     rng = np.random.default_rng(record.output.size)
-    places: list[tuple[str, dict[str, Any], Any]] = []  # words, inputs, the shape that comes out where it is the same forward
+    # words, whether single, inputs, the shape that comes out where it is the same forward
+    places: list[tuple[str, bool, dict[str, Any], Any]] = []
+    as_recorded = [t.shape for t in floats.values()]
     for size in _SIZES:
         sizes = {a: size(k, len(axes.order) - 1) for k, a in enumerate(axes.order)}
         sizes |= {a: axes.sizes[a] for dims in axes.dims.values() for dim in dims for a in dim[:-1]}  # groups stay
@@ -48,32 +61,35 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
         words = "at " + ", ".join(f"{a} = {n}" for a, n in sizes.items())
         draw = np.abs if all(np.all(t.data > 0) for t in floats.values()) else (lambda a: a)
         out = tuple(int(np.prod([sizes[a] for a in dim])) for dim in axes.dims[record.output])
-        places.append((words, {n: draw(rng.normal(size=shape)).astype(floats[n].dtype) for n, shape in shapes.items()}, out))
+        on = {n: draw(rng.normal(size=shape)).astype(floats[n].dtype) for n, shape in shapes.items()}
+        places.append((words, 1 in sizes.values(), on, out))
     for least in (0, 1):  # twice as large, with what is spread along an axis or without
         doubled = {n: [k * (2 if k > least else 1) for k in t.shape] for n, t in floats.items()}
-        places.append(("at twice the sizes", {n: rng.normal(size=k).astype(floats[n].dtype) for n, k in doubled.items()}, None))
+        places.append(
+            ("at twice the sizes", False, {n: rng.normal(size=k).astype(floats[n].dtype) for n, k in doubled.items()}, None)
+        )
     for scale in _SCALES:
         words = f"on inputs {scale:.0e} times as large"
-        places.append((words, {n: (t.data * scale).astype(t.dtype) for n, t in floats.items()}, None))
-    for words, on, out in places:
+        places.append((words, False, {n: (t.data * scale).astype(t.dtype) for n, t in floats.items()}, None))
+    for words, single, on, out in places:
         try:
             with np.errstate(all="ignore"):
                 made = second(record.make(on=on, numbers=record.numbers))
         except GradientError:
-            if "times" in words:
-                yield words, None
+            if [a.shape for a in on.values()] == as_recorded:
+                yield Extreme(words, False, None)
         except (TinygradNormError, ValueError, ArithmeticError, IndexError, TypeError):
             continue
         else:
             kept = all(made.inputs[n].shape == a.shape for n, a in on.items()) and out in (None, made.output.shape)
             if kept and np.all(np.isfinite(made.output.data)):
-                yield words, replace(made, axes=record.axes)
+                yield Extreme(words, single, replace(made, axes=record.axes))
 
 
-def elsewhere(output: Tensor, others: Iterable[tuple[str, Tensor]]) -> list[str]:
-    """The words of those records that consist of other operations. At single sizes they may: a sum over one entry is none."""
+def elsewhere(output: Tensor, others: Iterable[tuple[Extreme, Tensor]]) -> list[str]:
+    """The words of those places where a record consists of other operations."""
     own = course(output)
-    return [words for words, other in others if course(other) != own and " = 1" not in words]
+    return [place.words for place, other in others if not place.single and course(other) != own]
 
 
 def course(output: Tensor) -> Sequence[Any]:

@@ -18,7 +18,7 @@ from ..graph import Graph, axis_names
 from ..norms import Norm, check_settings, draw, get
 from .axes import Axes
 from .errors import DerivationError
-from .extremes import BRANCHES, elsewhere, extremes_of
+from .extremes import BRANCHES, Extreme, elsewhere, extremes_of
 from .marks import Place, Size, marks, numbers_on
 
 _PRIMES = (7, 11, 13, 17, 19, 23, 29)
@@ -49,7 +49,7 @@ class Record:
     unknown: Mapping[Place, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     others: tuple[Record, ...] = ()
-    extremes: tuple[tuple[str, Record], ...] = ()
+    extremes: tuple[Extreme, ...] = ()
     make: Callable[..., Record] | None = None
 
 
@@ -125,9 +125,9 @@ def sized(record: Record, name: str) -> Record:
         same = _alike(record)
         notes += [f"{v:g} is a number, though {n} is as large: the record has no other sizes" for v, n in same.items()]
     tried = list(extremes_of(record, lambda made: second_of(made, name) if record.order == 2 else made))
-    extremes = tuple((words, made) for words, made in tried if made is not None)
-    branches = elsewhere(record.output, ((words, made.output) for words, made in extremes))
-    branches += [words for words, made in tried if made is None]
+    extremes = tuple(place for place in tried if place.record is not None)
+    branches = elsewhere(record.output, ((place, place.record.output) for place in extremes if place.record is not None))
+    branches += [place.words for place in tried if place.record is None]
     notes += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
     return replace(
         record, marks=marked, unknown=unknown, others=tuple(others), extremes=extremes, notes=tuple(dict.fromkeys(notes))
