@@ -293,3 +293,5 @@ def test_layers_in_a_row_that_are_called_by_their_numbers_open_by_them():
     assert [n.label for n in row.nodes] == ["x", "TransformerEncoderLayer ×3"]
     for path in ("0", "2", "TransformerEncoderLayer"):
         assert len(tn.graph(y).fold(depth=1, open=[path]).nodes) > 5
+    with pytest.raises(tn.GradientError, match=r"Boxes: TransformerEncoderLayer, "):  # and not #2
+        tn.graph(y).fold(open=["another"])
