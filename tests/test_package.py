@@ -368,3 +368,13 @@ def test_the_readme_code_runs(tmp_path, monkeypatch, capsys):
     lines = {"".join(line.split()) for line in (PACKAGE / "engine" / "primitives.py").read_text(encoding="utf-8").split("\n\n")}
     for line in table.strip().splitlines():
         assert any("".join(line.split()) in block for block in lines), line
+
+
+def test_a_room_that_lends_brings_nothing_heavy():
+    """Whatever is lent to graphs and norms is opened by a first look at a graph: SymPy waits until there is a formula to find."""
+    code = (
+        "import sys, tinygrad_norm as tn; tn.loans.open_lenders('graph'); tn.loans.open_lenders('norms'); "
+        "print([m for m in ('sympy', 'graphviz', 'rich', 'numba', 'jax', 'onnx', 'torch') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert found.stdout.strip() == "[]"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..derive.derivation import Derivation
 from ..derive.formula import Layout, Line
 from ..derive.source import identifier
 from ..derive.tree import (
@@ -34,6 +34,9 @@ from ..derive.tree import (
 )
 from ..derive.tree import letters as letters_of
 from .errors import KernelError
+
+if TYPE_CHECKING:
+    from ..derive.derivation import Derivation
 
 HELD = "held"
 """The name of the operation that ``detach`` is while a kernel is made."""
