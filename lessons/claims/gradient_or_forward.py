@@ -10,7 +10,12 @@ import tinygrad_norm as tn
 from tinygrad_norm.learn import Claim, Lines, Verdict, last_loss, standardized, trained
 
 RATES = (0.03, 0.1)
-KINDS = {"whole gradient": (False, False), "σ constant": (False, True), "μ and σ constant": (True, True)}
+KINDS = {
+    "whole gradient": (False, False),
+    "μ constant": (True, False),
+    "σ constant": (False, True),
+    "μ and σ constant": (True, True),
+}
 
 
 def experiment(seed):
@@ -37,11 +42,14 @@ def rule(f):
     won = sum(int((w > 0).sum()) for w in worse.values())
     pairs = sum(len(w) for w in worse.values())
     if won == pairs:
-        sigma = sum(int((f[f"σ constant at {lr:g}"] > f[f"whole gradient at {lr:g}"]).sum()) for lr in RATES)
+        alone = {
+            k: sum(int((f[f"{k} at {lr:g}"] > f[f"whole gradient at {lr:g}"]).sum()) for lr in RATES) for k in list(KINDS)[1:3]
+        }
+        parts = " and ".join(f"with {k} alone in {n}" for k, n in alone.items())
         return Verdict(
             "confirmed",
             figure,
-            f"The same forward pass learns less in {won} of {pairs} pairs; with σ alone constant in {sigma} of {pairs}.",
+            f"The same forward pass learns less in {won} of {pairs} pairs; {parts}.",
         )
     if won > pairs / 2:
         return Verdict("undecided", figure, f"Worse in {won} of {pairs} pairs only; it would take more seeds.")
