@@ -147,12 +147,12 @@ def test_the_gallery_in_the_repository_is_current(capsys, tmp_path):
         )
 
 
-README = GALLERY.parents[2] / "README.md"
+GUIDE = GALLERY.parents[2] / "docs" / "guide" / "pictures.md"
 
 
-@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
-def test_the_commands_of_the_readme_make_its_pictures(capsys, tmp_path, monkeypatch):
-    commands = re.findall(r"^tinygrad-norm (graph .*)$", README.read_text(encoding="utf-8"), re.M)
+@pytest.mark.skipif(not GUIDE.exists(), reason="the guide is not beside the tests")
+def test_the_commands_of_the_guide_make_its_pictures(capsys, tmp_path, monkeypatch):
+    commands = re.findall(r"^tinygrad-norm (graph .*)$", GUIDE.read_text(encoding="utf-8"), re.M)
     assert len(commands) == 3
     monkeypatch.chdir(tmp_path)
     for command in commands:
@@ -165,8 +165,8 @@ def test_the_commands_of_the_readme_make_its_pictures(capsys, tmp_path, monkeypa
         assert len(made) <= 150_000
 
 
-@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
-def test_the_step_in_the_readme_is_one_of_its_frames(capsys, tmp_path):
+@pytest.mark.skipif(not GUIDE.exists(), reason="the guide is not beside the tests")
+def test_the_step_in_the_guide_is_one_of_its_frames(capsys, tmp_path):
     assert run(capsys, "graph", "layer_norm", "--frames", str(tmp_path))[0] == 0
     shown = (GALLERY.parent / "step.svg").read_bytes()
     assert [p.name for p in tmp_path.iterdir() if p.read_bytes() == shown] == ["024_sum.svg"]
