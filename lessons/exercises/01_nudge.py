@@ -57,7 +57,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="measure a derivative with two evaluations, and say how large the nudge should be",
-    lesson=1,
+    lesson="a_tensor_remembers",
     minutes=8,
     judge=Facts(rule),
     hints=(

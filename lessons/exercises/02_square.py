@@ -32,7 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write the backward of one operation: the local slope times what comes from behind",
-    lesson=1,
+    lesson="a_tensor_remembers",
     minutes=5,
     judge=Backward(square, {"x": (4, 8)}),
     hints=(

@@ -32,7 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="add up the ways by which an input reaches the output",
-    lesson=2,
+    lesson="routes_and_time",
     minutes=8,
     judge=Backward(gated, {"x": (4, 8)}),
     hints=(

@@ -29,7 +29,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="say of an operation with a kink what goes back through it",
-    lesson=2,
+    lesson="routes_and_time",
     minutes=5,
     judge=Backward(gate, {"x": (4, 8)}),
     hints=(

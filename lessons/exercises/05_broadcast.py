@@ -31,7 +31,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="give back a gradient to what was broadcast: a sum over all its uses",
-    lesson=3,
+    lesson="broadcasting",
     minutes=8,
     judge=Backward(scaled, {"x": (4, 8), "gamma": (8,)}),
     hints=(

@@ -32,7 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through a matrix product, to both factors",
-    lesson=3,
+    lesson="broadcasting",
     minutes=10,
     judge=Backward(linear, {"x": (4, 4), "w": (4, 4)}),
     hints=(

@@ -24,7 +24,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="differentiate shares of a whole, where every entry acts on every other",
-    lesson=3,
+    lesson="broadcasting",
     minutes=12,
     judge=Backward("softmax", {"x": (4, 8)}),
     hints=(

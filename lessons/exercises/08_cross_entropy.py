@@ -32,7 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write the gradient of cross-entropy, and say what it pushes where",
-    lesson=3,
+    lesson="broadcasting",
     minutes=10,
     judge=Backward(loss, {"x": (4, 3)}),
     hints=(

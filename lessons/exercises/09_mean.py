@@ -24,7 +24,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through a mean",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=5,
     judge=Backward(mean, {"x": (4, 8)}),
     hints=(

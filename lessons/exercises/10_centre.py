@@ -23,7 +23,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="see what centring does on the way back: the same as on the way there",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=6,
     judge=Backward(centre, {"x": (4, 8)}),
     hints=(

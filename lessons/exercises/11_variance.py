@@ -25,7 +25,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="differentiate a variance, and say why the mean inside it gives nothing",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=8,
     judge=Backward(variance, {"x": (4, 8)}),
     hints=(

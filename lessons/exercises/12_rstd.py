@@ -33,7 +33,7 @@ class Positive(Backward):
 
 exercise = Exercise(
     goal="differentiate a power, and say why ε stands inside the root",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=6,
     judge=Positive(rstd, {"v": (4, 8)}),
     hints=(

@@ -26,7 +26,7 @@ from tinygrad_norm.learn import Exercise, Formula, Question, Wrong
 
 exercise = Exercise(
     goal="prove a gradient's formula, for every shape and every number at once",
-    lesson=16,
+    lesson="from_twenty_operations_to_three_terms",
     minutes=12,
     judge=Formula("rms_norm", "x", options={"eps": 1e-5}),
     hints=(

@@ -77,7 +77,7 @@ def truth():
 
 exercise = Exercise(
     goal="read a backward and name what is wrong with it, before anything is run",
-    lesson=15,
+    lesson="name_the_missing_term",
     minutes=10,
     judge=Predictions(
         truth,

@@ -28,7 +28,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="carry what you know of LayerNorm over to its relatives",
-    lesson=9,
+    lesson="choose_the_axes",
     minutes=10,
     judge=Backward("rms_norm", {"x": (4, 8), "weight": (8,)}),
     hints=(

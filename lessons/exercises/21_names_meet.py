@@ -57,7 +57,7 @@ def truth():
 
 exercise = Exercise(
     goal="tell norms apart, and alike, by what is averaged with what",
-    lesson=27,
+    lesson="where_the_names_meet",
     minutes=8,
     judge=Predictions(
         truth,

@@ -31,7 +31,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="say where a divisor of the forward pass turns up in the backward pass",
-    lesson=11,
+    lesson="two_variances",
     minutes=8,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}, options={"correction": 1}),
     hints=(

@@ -47,7 +47,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="keep the digits of a variance where the mean is large",
-    lesson=28,
+    lesson="how_many_digits_are_left",
     minutes=6,
     judge=Facts(rule),
     hints=(

@@ -69,7 +69,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="tell BatchNorm in training from BatchNorm in use, by what is constant",
-    lesson=12,
+    lesson="what_running_statistics_do",
     minutes=12,
     judge=Backward(in_use, {"x": (5, 3), "weight": (3,), "bias": (3,)}, also=rule),
     hints=(

@@ -35,7 +35,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="say which function a gradient belongs to when something is held constant",
-    lesson=13,
+    lesson="what_is_held_constant",
     minutes=8,
     judge=Backward(half_held, {"x": (4, 8)}),
     hints=(

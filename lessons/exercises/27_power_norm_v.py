@@ -25,7 +25,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="derive what a published shortcut stands for",
-    lesson=25,
+    lesson="a_backward_that_is_no_gradient",
     minutes=8,
     judge=Backward("power_norm_v", {"x": (4, 8), "weight": (8,), "bias": (8,)}, options={"shape": (4, 8)}),
     hints=(

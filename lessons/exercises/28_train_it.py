@@ -90,7 +90,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="write a training loop, and say what goes wrong without each of its lines",
-    lesson=18,
+    lesson="a_training_loop_from_nothing",
     minutes=12,
     judge=Facts(rule),
     hints=(

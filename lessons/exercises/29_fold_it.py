@@ -61,7 +61,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="fold a BatchNorm into the layer before it",
-    lesson=19,
+    lesson="batch_norm_in_a_cnn",
     minutes=10,
     judge=Facts(rule),
     hints=(

@@ -43,7 +43,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through time, and say why it fades",
-    lesson=20,
+    lesson="layer_norm_in_an_lstm",
     minutes=15,
     judge=Backward(recurrent, {"x": (6, 3), "w": (3,)}),
     hints=(

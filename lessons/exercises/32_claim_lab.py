@@ -49,7 +49,7 @@ def truth():
 
 exercise = Exercise(
     goal="hold a sentence about networks against an experiment, after saying what you expect",
-    lesson=22,
+    lesson="a_norm_for_a_series_and_for_a_graph",
     minutes=15,
     judge=Predictions(
         truth,

@@ -52,7 +52,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="push a direction forward through LayerNorm, and say why it looks like the backward",
-    lesson=8,
+    lesson="forward_mode_from_reverse_mode",
     minutes=10,
     judge=Facts(rule),
     hints=(

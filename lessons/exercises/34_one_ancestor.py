@@ -40,7 +40,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="say what agreement is worth when two answers share an ancestor",
-    lesson=26,
+    lesson="two_answers_that_share_an_ancestor",
     minutes=8,
     judge=Facts(rule),
     hints=(

@@ -61,7 +61,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="differentiate a gradient, and get curvature along a direction for the price of two",
-    lesson=7,
+    lesson="gradient_of_a_gradient",
     minutes=10,
     judge=Facts(rule),
     hints=(

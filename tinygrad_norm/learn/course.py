@@ -21,14 +21,41 @@ from .exercise import Answers, Exercise, Judged, Wrong, with_mistake
 from .judging import judge
 
 PARTS = {
-    "I  Slopes and routes": (1, 2, 3),
-    "II  LayerNorm by hand": (4, 5, 6, 16),
-    "III  Is my check any good?": (14, 15),
-    "IV  The family": (9, 27, 10, 11, 28, 12, 13, 25),
-    "V  Networks that train": (18, 19, 20, 21, 22),
-    "VI  A norm of your own": (8, 26, 7, 17, 23, 24),
+    "I  Slopes and routes": ("a_tensor_remembers", "routes_and_time", "broadcasting"),
+    "II  LayerNorm by hand": (
+        "layer_norm_from_primitives",
+        "four_routes",
+        "the_analytic_node",
+        "from_twenty_operations_to_three_terms",
+    ),
+    "III  Is my check any good?": ("a_test_that_cannot_fail", "name_the_missing_term"),
+    "IV  The family": (
+        "choose_the_axes",
+        "where_the_names_meet",
+        "where_does_epsilon_live",
+        "two_variances",
+        "how_many_digits_are_left",
+        "what_running_statistics_do",
+        "what_is_held_constant",
+        "a_backward_that_is_no_gradient",
+    ),
+    "V  Networks that train": (
+        "a_training_loop_from_nothing",
+        "batch_norm_in_a_cnn",
+        "layer_norm_in_an_lstm",
+        "pre_and_post_ln",
+        "a_norm_for_a_series_and_for_a_graph",
+    ),
+    "VI  A norm of your own": (
+        "forward_mode_from_reverse_mode",
+        "two_answers_that_share_an_ancestor",
+        "gradient_of_a_gradient",
+        "what_must_be_kept",
+        "one_formula_five_languages",
+        "more_than_one_machine",
+    ),
 }
-"""The lessons by their numbers, in the order in which the course takes them."""
+"""The lessons by their words, as their files are called behind the number, in the order in which the course takes them."""
 _PRINTED = 2000  # characters kept of what a file prints
 _counter = itertools.count()
 

@@ -73,7 +73,7 @@ def progress_bar(session: Session, wide: int = 80) -> str:
 def listing(session: Session) -> list[str]:
     """Every exercise: where one is, its state, its words."""
     rows = []
-    place = {number: part for part, numbers in course.PARTS.items() for number in numbers}
+    place = {lesson: part for part, lessons in course.PARTS.items() for lesson in lessons}
     part = ""
     for name in course.exercise_names():
         here = place[course.exercise(name).lesson]
