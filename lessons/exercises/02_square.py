@@ -21,7 +21,10 @@ def backward(dy, x):
 
 
 # %% [markdown]
-# `tn.check` asks your backward with random numbers, and knows the truth from the record.
+# `tn.check` asks your backward with random numbers, and knows the truth from the record. In its verdict, |Δ| is how far yours is
+# from the truth; `rel` the same beside the largest entry of dx; what *rounding explains* is what 16 digits would excuse. The *probe*
+# is the random numbers: it is strong if each mistake that people make would show with them. A right answer is right at the shapes
+# that are listed.
 
 # %%
 if __name__ == "__main__":  # for who runs this file by itself; the course runs the check for you
@@ -43,7 +46,7 @@ exercise = Exercise(
     ),
     wrong=(
         Wrong("", "", "dy as it came: the slope of x² at x is missing", numbers=True),
-        Wrong("2 * x * dy", "x * dy", "half as big as it should be"),
+        Wrong("2 * x * dy", "x * dy", "one route only: x stands in x·x twice, and each of the two gives x·dy", numbers=True),
         Wrong("2 * x * dy", "2 * x", "the slope alone: dy, what comes from behind, is missing", numbers=True),
         Wrong("2 * x * dy", "2 * dy", "the slope of x² is 2x, not 2: it differs from entry to entry", numbers=True),
         Wrong("2 * x * dy", "x * x * dy", "y times dy: that is the value where the slope belongs", numbers=True),

@@ -61,6 +61,14 @@ exercise = Exercise(
             "the way through tanh has lost the factor x by which tanh(x) enters the product",
             numbers=True,
         ),
+        Wrong(
+            "dy * x * (1 - t**2)",
+            "(1 - t**2)",
+            "the second way has lost dy, and the x with which tanh(x) is multiplied",
+            numbers=True,
+        ),
+        Wrong("dy * t + dy", "dy * t - dy", "the ways were subtracted: shares add up", numbers=True),
+        Wrong("x * (1 - t**2)", "x", "the slope of tanh(x), 1 − tanh², is missing"),
         Wrong("(1 - t**2)", "(1 + t**2)", "the slope of tanh is 1 − tanh², not 1 + tanh²", numbers=True),
     ),
     predict=Question(

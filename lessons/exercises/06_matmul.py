@@ -44,6 +44,11 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "nothing went back", numbers=True),
         Wrong("dy @ w.T", "dy @ w", "w was not transposed on the way back"),
+        Wrong("dy @ w.T", "w.T @ dy", "the order of dx: dy·Wᵀ, and not Wᵀ·dy", numbers=True),
+        Wrong("dy @ w.T", "dy * w", "dx: * multiplies entry by entry; a matrix product is @", numbers=True),
+        Wrong("x.T @ dy", "dy @ x.T", "the order of dW: xᵀ·dy, and not dy·xᵀ", numbers=True),
+        Wrong("x.T @ dy", "dy * x", "dW: * multiplies entry by entry; a matrix product is @", numbers=True),
+        Wrong("dy @ w.T\n    dw = x.T @ dy", "dy @ w\n    dw = x @ dy", "x was not transposed on the way back", numbers=True),
         Wrong("x.T @ dy", "x @ dy", "x was not transposed on the way back", numbers=True),
         Wrong(
             "x.T @ dy", "dy.T @ x", "dyᵀ·x is dW the other way round: where W is square only the numbers show it", numbers=True

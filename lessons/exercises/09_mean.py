@@ -35,8 +35,13 @@ exercise = Exercise(
     ),
     wrong=(
         Wrong("", "", "the factor 1/N of a mean is missing", numbers=True),
-        Wrong("x.shape[-1]", "x.shape[0]", "everything is 2 times too big"),
-        Wrong(" + 0 * x", "", "dx has shape (4, 1), not (4, 8)"),
+        Wrong("x.shape[-1]", "x.shape[0]", "B, how many rows there are, where N, how long a row is, belongs", numbers=True),
+        Wrong(
+            " + 0 * x",
+            "",
+            "a number for each row: it is to be spread over the row, as each entry gets it (+ 0·x does that)",
+            numbers=True,
+        ),
         Wrong(
             "dy / x.shape[-1] + 0 * x", "dy * x / x.shape[-1]", "the slope of a mean is 1/N: x itself is not in it", numbers=True
         ),

@@ -71,7 +71,7 @@ exercise = Exercise(
     goal="tell BatchNorm in training from BatchNorm in use, by what is constant",
     lesson="what_running_statistics_do",
     minutes=12,
-    judge=Backward(in_use, {"x": (5, 3), "weight": (3,), "bias": (3,)}, also=rule),
+    judge=Backward(in_use, {"x": (5, 3), "weight": (3,), "bias": (3,)}, also=rule, anywhere=False),
     hints=(
         "Does a kept mean move when x does?",
         "Way: one only, straight. For the running values: a little of the new, the rest of the old.",

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 27 · The exact one
 #
-# PowerNorm publishes a backward that is no gradient (lesson 25). Of PN-V, where the mean square is that of the batch itself, there is one:
+# PowerNorm publishes a backward that is no gradient (its lesson). Of PN-V, where the mean square is that of the batch itself, there is one:
 # y = γ·x/√(mean(x²) + ε) + β, the mean over the *batch*, for each channel by itself. Write it, for x of the shape (N, C).
 
 # %%

@@ -12,17 +12,17 @@ import tinygrad_norm as tn
 
 def recurrent(x, w):
     h = 0 * x[0]
-    for t in range(6):
+    for t in range(len(x)):
         h = tn.functional.tanh(w * h + x[t])
     return h
 
 
 def backward(dy, x, w):
     h = [np.zeros_like(x[0])]
-    for t in range(6):
+    for t in range(len(x)):
         h.append(np.tanh(w * h[-1] + x[t]))
     dx, dw, dh = np.zeros_like(x), np.zeros_like(w), dy
-    for t in reversed(range(6)):
+    for t in reversed(range(len(x))):
         # h[t + 1] = tanh(w·h[t] + x[t]), and dh is what arrives at h[t + 1]
         # >>> yours: what arrives at w·h[t] + x[t]; dx[t]; dw so far; what arrives at h[t]
         da = dh * (1 - h[t + 1] ** 2)

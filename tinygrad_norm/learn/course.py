@@ -17,7 +17,7 @@ from typing import Any
 from ..check.guard import explain
 from ..engine import OptionError, describe
 from .catalogue import lessons
-from .exercise import Answers, Exercise, Judged, Wrong, with_mistake
+from .exercise import Answers, Exercise, Judged, Wrong, solution, with_mistake
 from .judging import judge
 
 PARTS = {
@@ -56,6 +56,14 @@ PARTS = {
     ),
 }
 """The lessons by their words, as their files are called behind the number, in the order in which the course takes them."""
+_HELP = {
+    "name 'np' is not defined": "np is NumPy: import numpy as np, at the top of the file.",
+    "name 'tn' is not defined": "tn is this package: import tinygrad_norm as tn, at the top of the file.",
+    "truth value of an array": "An array is asked as if it were one number. Entry by entry: (x > 0) is 1 where it holds and 0 elsewhere; "
+    "np.where and np.maximum choose.",
+    "could not be broadcast": "Is there a sum or a mean without keepdims=True? It loses its axis, (4,), where a column, (4, 1), is needed.",
+    "'NoneType'": "Something is None: does a function end without its return?",
+}
 _PRINTED = 2000  # characters kept of what a file prints
 _counter = itertools.count()
 
@@ -136,13 +144,22 @@ def verdict(name: str, text: str, file: str) -> Judged:
             raise
         except BaseException as error:  # a file may also raise SystemExit
             judged = Judged(False, (f"not yet: the file {explain(error, file)}",), 1, ("raises",))
+    judged = _helped(judged)
     printed = said.getvalue().strip()[-_PRINTED:]
     return replace(judged, printed=tuple(printed.splitlines())) if printed else judged
 
 
 @cache
-def _names(name: str, wrong: Wrong) -> Answers:
-    """Those of the file with a wrong answer in it."""
+def _names(name: str, wrong: Wrong | None) -> Answers:
+    """Those of the file with a wrong answer in it, or of the solution."""
     names: dict[str, Any] = {"__name__": name}
-    exec(compile(with_mistake(source(name), wrong), f"{name}.py", "exec"), names)
+    text = solution(source(name)) if wrong is None else with_mistake(source(name), wrong)
+    exec(compile(text, f"{name}.py", "exec"), names)
     return names
+
+
+def _helped(judged: Judged) -> Judged:
+    """With a line for who does not yet know what an error of NumPy's means."""
+    said = "\n".join(judged.lines)
+    helps = [line for mark, line in _HELP.items() if not judged.ok and mark in said]
+    return replace(judged, lines=(*judged.lines, *helps)) if helps else judged
