@@ -236,7 +236,8 @@ def judge(exercise: Exercise, names: Answers, others: Callable[[Wrong | None], A
                 open_ -= at
     if not known:
         return judged
-    return replace(judged, lines=(*(f"this is a known one: {says}" for says in known), *judged.lines), terms=tuple(known))
+    told = [line for line in judged.lines if open_ or _UNNAMED not in line]  # it has a name here
+    return replace(judged, lines=(*(f"this is a known one: {says}" for says in known), *told), terms=tuple(known))
 
 
 def _same(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> bool:
