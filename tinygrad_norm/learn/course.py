@@ -8,6 +8,7 @@ import itertools
 import linecache
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -85,8 +86,11 @@ def known_exercise(name: Any) -> str:
         number, _, word = n.partition("_")
         if text in (n, word, word.replace("_", "-")) or (text.isdecimal() and int(text) == int(number)):
             return n
+    near = get_close_matches(text, [n.partition("_")[2] for n in exercise_names()], 2, 0.6)
     raise OptionError(
-        f"learn: {describe(name)} is no exercise; there are 1 to {len(exercise_names())}. tinygrad-norm learn list shows them."
+        f"learn: {describe(name)} is no exercise; there are 1 to {len(exercise_names())}"
+        + (f"; did you mean {' or '.join(near)}?" if near else ".")
+        + " tinygrad-norm learn list shows them."
     )
 
 

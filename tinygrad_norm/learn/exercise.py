@@ -61,6 +61,11 @@ class Judged:
     printed: tuple[str, ...] = ()
     predicted: str = ""
 
+    @property
+    def counted(self) -> str:
+        """How much was looked at, in words."""
+        return f"{self.checks} check{'s' * (self.checks != 1)}"
+
 
 Judge = Callable[[Answers], Judged]
 
