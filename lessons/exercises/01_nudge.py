@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 1 · A nudge
 #
-# The derivative of f at x says how much f(x) changes when x does. So nudge x a little, to the right and to the left, and
-# look: the two values differ by the slope times the distance between the two points.
+# The derivative of f at x says how much f(x) changes when x does. So nudge x a little, to the right
+# and to the left, and look: the two values differ by the slope times the distance between the two
+# points.
 #
-# Write `slope`, for any f, x and h. Then choose h: what is right on paper for h → 0 is computed with 16 digits.
+# Write `slope`, for any f, x and h. Then choose h: what is right on paper for h → 0 is computed
+# with 16 digits.
 
 # %%
 

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 2 · A backward of your own
 #
-# A *backward* is asked: if the loss changes by `dy` per unit of y, how much does it change per unit of x? `dy` (the *cotangent*,
-# the gradient that comes from behind) has y's shape, the answer `dx` has x's. For y = x², entry by entry, write it.
+# A *backward* is asked: if the loss changes by `dy` per unit of y, how much does it change per unit
+# of x? `dy` (the *cotangent*, the gradient that comes from behind) has y's shape, the answer `dx`
+# has x's. For y = x², entry by entry, write it.
 
 # %%
 import tinygrad_norm as tn
@@ -21,10 +22,11 @@ def backward(dy, x):
 
 
 # %% [markdown]
-# `tn.check` asks your backward with random numbers, and knows the truth from the record. In its verdict, |Δ| is how far yours is
-# from the truth; `rel` the same beside the largest entry of dx; what *rounding explains* is what 16 digits would excuse. The *probe*
-# is the random numbers: it is strong if each mistake that people make would show with them. A right answer is right at the shapes
-# that are listed.
+# `tn.check` asks your backward with random numbers, and knows the truth from the record. In its
+# verdict, |Δ| is how far yours is from the truth; `rel` the same beside the largest entry of dx;
+# what *rounding explains* is what 16 digits would excuse. The *probe* is the random numbers: it is
+# strong if each mistake that people make would show with them. A right answer is right at the
+# shapes that are listed.
 
 # %%
 if __name__ == "__main__":  # for who runs this file by itself; the course runs the check for you

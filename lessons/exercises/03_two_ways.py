@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 3 · Two ways to y
 #
-# In y = x·tanh(x), x reaches y twice: as the first factor, and through the second. Each way gives its share to dx, and
-# **shares add up**. Along a way, slopes multiply. (The slope of tanh, here `tn.functional.tanh`, is 1 − tanh².)
+# In y = x·tanh(x), x reaches y twice: as the first factor, and through the second. Each way gives
+# its share to dx, and **shares add up**. Along a way, slopes multiply. (The slope of tanh, here
+# `tn.functional.tanh`, is 1 − tanh².)
 
 # %%
 import numpy as np

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 4 · A gate
 #
-# y = max(x, 0), here `tn.functional.relu`, lets what is positive through and stops the rest. What does it do on the
-# way back? The slope of an operation is taken where it was evaluated: at x. (x > 0 is an array, too: 1 where it holds, 0 elsewhere.)
+# y = max(x, 0), here `tn.functional.relu`, lets what is positive through and stops the rest. What
+# does it do on the way back? The slope of an operation is taken where it was evaluated: at x. (x >
+# 0 is an array, too: 1 where it holds, 0 elsewhere.)
 
 # %%
 import tinygrad_norm as tn

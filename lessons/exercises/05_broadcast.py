@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 5 · One number, used many times
 #
-# x has four rows of eight; γ has eight numbers, used in *every* row. Each use is a way from γ to y. So dγ has γ's shape, and in it
-# the shares of all rows come together.
+# x has four rows of eight; γ has eight numbers, used in *every* row. Each use is a way from γ to y.
+# So dγ has γ's shape, and in it the shares of all rows come together.
 
 # %%
 import tinygrad_norm as tn

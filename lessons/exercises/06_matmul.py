@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 6 · A matrix product
 #
-# y = x·W. Write both gradients. With x of 4 × 5 and W of 5 × 3, shapes would leave little choice: dx has x's shape, dW has W's. So
-# the check asks with square matrices, where shapes say nothing.
+# y = x·W. Write both gradients. With x of 4 × 5 and W of 5 × 3, shapes would leave little choice:
+# dx has x's shape, dW has W's. So the check asks with square matrices, where shapes say nothing.
 
 # %%
 import tinygrad_norm as tn

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 7 · Softmax: shares of a whole
 #
-# p = eˣ/Σeˣ along a row. x reaches p twice: in the numerator its own entry, in the denominator *all* entries of the row. So a
-# gradient comes back by two routes: straight, and through the Σ. Put together they are short.
+# p = eˣ/Σeˣ along a row. x reaches p twice: in the numerator its own entry, in the denominator
+# *all* entries of the row. So a gradient comes back by two routes: straight, and through the Σ. Put
+# together they are short.
 
 # %%
 import numpy as np

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 8 · Cross-entropy: the gradient everybody trains with
 #
-# The loss is the mean over B samples of −log p, where p is the share that softmax gives to the right class; here
-# `tn.functional.cross_entropy`. Two steps (log, softmax) have long gradients; together they have a short one. A loss is one number, and so is dy, what comes from behind.
+# The loss is the mean over B samples of −log p, where p is the share that softmax gives to the
+# right class; here `tn.functional.cross_entropy`. Two steps (log, softmax) have long gradients;
+# together they have a short one. A loss is one number, and so is dy, what comes from behind.
 
 # %%
 import numpy as np

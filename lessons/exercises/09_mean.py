@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 9 · The mean
 #
-# LayerNorm is made of four small steps, and this is the first: the mean of a row, kept as a column, (4, 8) → (4, 1). Every
-# entry of the row is in it, with the slope 1/N. N is how many are averaged.
+# LayerNorm is made of four small steps, and this is the first: the mean of a row, kept as a column,
+# (4, 8) → (4, 1). Every entry of the row is in it, with the slope 1/N. N is how many are averaged.
 
 # %%
 def mean(x):

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 10 · Centring
 #
-# c = x − mean(x): the second step. Each entry of x reaches its own c straight and, through the mean, every c of its row.
+# c = x − mean(x): the second step. Each entry of x reaches its own c straight and, through the
+# mean, every c of its row.
 
 # %%
 def centre(x):

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 11 · The variance
 #
-# σ² = mean(c²) with c = x − mean(x): the third step. x is in every c twice, by itself and through the mean. Is the
-# mean's route of any use here? Work it out before you leave it away.
+# σ² = mean(c²) with c = x − mean(x): the third step. x is in every c twice, by itself and through
+# the mean. Is the mean's route of any use here? Work it out before you leave it away.
 
 # %%
 def variance(x):

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12 · One over the root
 #
-# rstd = (v + ε)^(−1/2), for v = σ²: the fourth step, entry by entry. Where v is small the slope is huge, and where v is 0 it is
-# finite only because of ε.
+# rstd = (v + ε)^(−1/2), for v = σ²: the fourth step, entry by entry. Where v is small the slope is
+# huge, and where v is 0 it is finite only because of ε.
 
 # %%
 def rstd(v):

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 14 · LayerNorm in three terms
 #
-# The row of steps from exercise 13 becomes one line when everything is put in and what is zero is left away:
-# rstd·(… − … − …). Write it, with g = dy·γ and means over the row.
+# The row of steps from exercise 13 becomes one line when everything is put in and what is zero is
+# left away: rstd·(… − … − …). Write it, with g = dy·γ and means over the row.
 
 # %%
 def mean(a):

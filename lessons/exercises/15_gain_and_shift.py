@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 15 · Gain and shift
 #
-# γ and β are used in every row (exercise 5). Their gradients are sums over all of them; here x has the shape (2, 3, 8), so there are
-# two axes to sum over.
+# γ and β are used in every row (exercise 5). Their gradients are sums over all of them; here x has
+# the shape (2, 3, 8), so there are two axes to sum over.
 
 # %%
 def mean(a):

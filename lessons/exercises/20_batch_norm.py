@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 20 · BatchNorm: the same sum, another axis
 #
-# For images (N, C, H, W), BatchNorm takes mean and variance of each channel over N, H and W. γ and β have one number for each
-# channel. The formula is LayerNorm's, its means are over other axes. Write it for (N, C), and with any further axes behind.
+# For images (N, C, H, W), BatchNorm takes mean and variance of each channel over N, H and W. γ and
+# β have one number for each channel. The formula is LayerNorm's, its means are over other axes.
+# Write it for (N, C), and with any further axes behind.
 
 # %%
 def backward(dy, x, weight, bias, eps):

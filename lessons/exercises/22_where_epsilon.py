@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 22 · Where ε stands
 #
-# Some texts write x̂ = (x − μ)/(σ + ε), with ε beside the root. Then rstd = 1/(σ + ε), and LayerNorm's three terms are *not* its
-# gradient any more: x̂ is not what comes back through σ. Work it out: what is the slope of 1/(σ + ε) with respect to σ, and
-# of σ with respect to c?
+# Some texts write x̂ = (x − μ)/(σ + ε), with ε beside the root. Then rstd = 1/(σ + ε), and
+# LayerNorm's three terms are *not* its gradient any more: x̂ is not what comes back through σ. Work
+# it out: what is the slope of 1/(σ + ε) with respect to σ, and of σ with respect to c?
 
 # %%
 def mean(a):

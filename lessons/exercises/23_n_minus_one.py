@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 23 · N − 1
 #
-# `x.std()` in PyTorch divides by N − 1, and so does code that uses it for LayerNorm. Then rstd is another number *and* its slope has
-# another factor: mean(c²) has become Σc²/(N − 1). Write dx for it.
+# `x.std()` in PyTorch divides by N − 1, and so does code that uses it for LayerNorm. Then rstd is
+# another number *and* its slope has another factor: mean(c²) has become Σc²/(N − 1). Write dx for
+# it.
 
 # %%
 def mean(a):

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 25 · Another function in use
 #
-# BatchNorm trains one function and uses another: in use, mean and variance are numbers kept from training (`M`, `V`). Write the
-# backward of that; and `updated`, by which a running value follows the batches, with the unbiased variance, as PyTorch does.
+# BatchNorm trains one function and uses another: in use, mean and variance are numbers kept from
+# training (`M`, `V`). Write the backward of that; and `updated`, by which a running value follows
+# the batches, with the unbiased variance, as PyTorch does.
 
 # %%
 import numpy as np

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 27 · The exact one
 #
-# PowerNorm publishes a backward that is no gradient (its lesson). Of PN-V, where the mean square is that of the batch itself, there is one:
-# y = γ·x/√(mean(x²) + ε) + β, the mean over the *batch*, for each channel by itself. Write it, for x of the shape (N, C).
+# PowerNorm publishes a backward that is no gradient (its lesson). Of PN-V, where the mean square is
+# that of the batch itself, there is one: y = γ·x/√(mean(x²) + ε) + β, the mean over the *batch*,
+# for each channel by itself. Write it, for x of the shape (N, C).
 
 # %%
 def backward(dy, x, weight, bias, eps):

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 28 · Four lines that train
 #
-# Write one step of training, and the accuracy of a network with BatchNorm and dropout in it. `net.train()` and `net.eval()` switch
-# between its two functions (exercise 25); `optimizer.zero_grad()`, `optimizer.step()`, `loss.backward()` you know from the lesson.
+# Write one step of training, and the accuracy of a network with BatchNorm and dropout in it.
+# `net.train()` and `net.eval()` switch between its two functions (exercise 25);
+# `optimizer.zero_grad()`, `optimizer.step()`, `loss.backward()` you know from the lesson.
 
 # %%
 import numpy as np

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 30 · Back through time
 #
-# A recurrent network in one number: h ← tanh(w·h + xₜ), from h = 0, for every t. `w` is used at every step (exercise 5 again), and each h
-# is an input of the next. So the way back is a loop from the last step to the first, and dw is a sum over all of them.
+# A recurrent network in one number: h ← tanh(w·h + xₜ), from h = 0, for every t. `w` is used at
+# every step (exercise 5 again), and each h is an input of the next. So the way back is a loop from
+# the last step to the first, and dw is a sum over all of them.
 
 # %%
 import numpy as np

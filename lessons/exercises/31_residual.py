@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 31 · A way around
 #
-# Pre-LN: y = x + LN(x)·W. The block *adds* to x, so one way from x to y goes around it all. Write what comes back to x, and W's
-# gradient. LayerNorm's own backward is at hand: `ln_backward`.
+# Pre-LN: y = x + LN(x)·W. The block *adds* to x, so one way from x to y goes around it all. Write
+# what comes back to x, and W's gradient. LayerNorm's own backward is at hand: `ln_backward`.
 
 # %%
 import tinygrad_norm as tn

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 33 · The other direction
 #
-# A backward asks what the loss does per unit of x. A *pushforward* asks what y does when x moves along v. For x̂ = (x − μ)·rstd: write
-# how x̂ moves. `tn.jvp` knows the truth. Then look at what you wrote: where have you seen it before?
+# A backward asks what the loss does per unit of x. A *pushforward* asks what y does when x moves
+# along v. For x̂ = (x − μ)·rstd: write how x̂ moves. `tn.jvp` knows the truth. Then look at what
+# you wrote: where have you seen it before?
 
 # %%
 def mean(a):

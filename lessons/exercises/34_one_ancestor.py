@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 34 · Fool the adjoint test
 #
-# ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ compares forward and backward. In this library Jv is *made of* the pullbacks (the lesson on forward mode), so they share an ancestor.
-# Write two pullbacks of tanh: `unseen`, wrong, and yet the adjoint test passes; and `seen`, wrong in a way that it does notice.
+# ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ compares forward and backward. In this library Jv is *made of* the pullbacks
+# (the lesson on forward mode), so they share an ancestor. Write two pullbacks of tanh: `unseen`,
+# wrong, and yet the adjoint test passes; and `seen`, wrong in a way that it does notice.
 
 # %%
 def unseen(g, out, x):
