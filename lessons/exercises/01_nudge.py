@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 1 · A nudge
 #
-# The derivative of f at x says how much f(x) changes when x does. So nudge x a little, to the right and to the left, and
-# look: the two values differ by the slope times the distance between the two points.
+# The derivative of f at x says how much f(x) changes when x does. So nudge x a little, to the right
+# and to the left, and look: the two values differ by the slope times the distance between the two
+# points.
 #
-# Write `slope`, for any f, x and h. Then choose h: what is right on paper for h → 0 is computed with 16 digits.
+# Write `slope`, for any f, x and h. Then choose h: what is right on paper for h → 0 is computed
+# with 16 digits.
 
 # %%
 
@@ -38,14 +40,21 @@ from tinygrad_norm.learn import Exercise, Facts, Question, Wrong
 def rule(names):
     slope, h = names["slope"], names["h"]
     got = slope(lambda x: x * x, 3.0, 1e-3)
-    yield got is not ..., "slope is to be written: the change of f, over the distance of the two points"
+    yield got is not None, "slope gives nothing back: does it end without its return?"
+    yield abs(got - 6e-6) > 1e-9, "6e-06 for x² at 3: `/ 2 * h` divides by 2 and multiplies by h; brackets: / (2 * h)"
     yield abs(got - 12) > 1e-6, "12 for x² at 3, twice the slope: the two points are 2h apart, not h"
     yield abs(got - 3) > 1e-6, "3 for x² at 3, half the slope: is one nudge made, and divided by two?"
     yield abs(got + 6) > 1e-6, "−6 for x² at 3: the sign: right less left"
     yield (
-        abs(got - 6) < 1e-8,
+        abs(abs(got - 6) - 1e-3) > 1e-8,
         f"{got:.6g} for x² at 3 with h = 0.001, and not 6: a nudge to one side only is off by h; to both sides, that cancels",
     )
+    yield (
+        abs(got - 6) < 1e-8,
+        f"{got:.6g} for x² at 3 with h = 0.001, and not 6: the change of f, over the distance of the two points",
+    )
+    other = slope(lambda x: 5 * x, 3.0, 1e-3)
+    yield abs(other - 5) < 1e-8, f"{other:.6g} for 5x, and not 5: f is to be asked, whatever it is, at x + h and at x − h"
     yield isinstance(h, float) and h > 0, f"h = {h!r}: a positive number, such as 0.01"
     error = abs(slope(math.sin, 1.0, h) - math.cos(1.0))
     yield (
@@ -57,7 +66,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="measure a derivative with two evaluations, and say how large the nudge should be",
-    lesson=1,
+    lesson="a_tensor_remembers",
     minutes=8,
     judge=Facts(rule),
     hints=(
@@ -69,6 +78,9 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "a nudge to one side only is off by h"),
         Wrong("/ (2 * h)", "/ h", "twice the slope: the two points are 2h apart"),
+        Wrong("/ (2 * h)", "/ 2 * h", "divides by 2 and multiplies by h; brackets"),
+        Wrong("return (f(x + h) - f(x - h)) / (2 * h)", "return 6.0", "f is to be asked, whatever it is"),
+        Wrong("return (f(x + h) - f(x - h)) / (2 * h)", "f(x + h) - f(x - h)", "does it end without its return?"),
         Wrong("f(x + h) - f(x - h)", "f(x - h) - f(x + h)", "the sign: right less left"),
         Wrong("h = 1e-5", "h = 1e-12", "rounding: with h = 1e-12"),
         Wrong("h = 1e-5", "h = 0.1", "the curve: with h = 0.1"),

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 2 · A backward of your own
 #
-# A *backward* is asked: if the loss changes by `dy` per unit of y, how much does it change per unit of x? `dy` (the *cotangent*,
-# the gradient that comes from behind) has y's shape, the answer `dx` has x's. For y = x², entry by entry, write it.
+# A *backward* is asked: if the loss changes by `dy` per unit of y, how much does it change per unit
+# of x? `dy` (the *cotangent*, the gradient that comes from behind) has y's shape, the answer `dx`
+# has x's. For y = x², entry by entry, write it.
 
 # %%
 import tinygrad_norm as tn
@@ -21,7 +22,11 @@ def backward(dy, x):
 
 
 # %% [markdown]
-# `tn.check` asks your backward with random numbers, and knows the truth from the record.
+# `tn.check` asks your backward with random numbers, and knows the truth from the record. In its
+# verdict, |Δ| is how far yours is from the truth; `rel` the same beside the largest entry of dx;
+# what *rounding explains* is what 16 digits would excuse. The *probe* is the random numbers: it is
+# strong if each mistake that people make would show with them. A right answer is right at the
+# shapes that are listed.
 
 # %%
 if __name__ == "__main__":  # for who runs this file by itself; the course runs the check for you
@@ -32,7 +37,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write the backward of one operation: the local slope times what comes from behind",
-    lesson=1,
+    lesson="a_tensor_remembers",
     minutes=5,
     judge=Backward(square, {"x": (4, 8)}),
     hints=(
@@ -43,7 +48,7 @@ exercise = Exercise(
     ),
     wrong=(
         Wrong("", "", "dy as it came: the slope of x² at x is missing", numbers=True),
-        Wrong("2 * x * dy", "x * dy", "half as big as it should be"),
+        Wrong("2 * x * dy", "x * dy", "one route only: x stands in x·x twice, and each of the two gives x·dy", numbers=True),
         Wrong("2 * x * dy", "2 * x", "the slope alone: dy, what comes from behind, is missing", numbers=True),
         Wrong("2 * x * dy", "2 * dy", "the slope of x² is 2x, not 2: it differs from entry to entry", numbers=True),
         Wrong("2 * x * dy", "x * x * dy", "y times dy: that is the value where the slope belongs", numbers=True),

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 3 · Two ways to y
 #
-# In y = x·tanh(x), x reaches y twice: as the first factor, and through the second. Each way gives its share to dx, and
-# **shares add up**. Along a way, slopes multiply. (The slope of tanh, here `tn.functional.tanh`, is 1 − tanh².)
+# In y = x·tanh(x), x reaches y twice: as the first factor, and through the second. Each way gives
+# its share to dx, and **shares add up**. Along a way, slopes multiply. (The slope of tanh, here
+# `tn.functional.tanh`, is 1 − tanh².)
 
 # %%
 import numpy as np
@@ -32,7 +33,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="add up the ways by which an input reaches the output",
-    lesson=2,
+    lesson="routes_and_time",
     minutes=8,
     judge=Backward(gated, {"x": (4, 8)}),
     hints=(
@@ -61,6 +62,14 @@ exercise = Exercise(
             "the way through tanh has lost the factor x by which tanh(x) enters the product",
             numbers=True,
         ),
+        Wrong(
+            "dy * x * (1 - t**2)",
+            "(1 - t**2)",
+            "the second way has lost dy, and the x with which tanh(x) is multiplied",
+            numbers=True,
+        ),
+        Wrong("dy * t + dy", "dy * t - dy", "the ways were subtracted: shares add up", numbers=True),
+        Wrong("x * (1 - t**2)", "x", "the slope of tanh(x), 1 − tanh², is missing"),
         Wrong("(1 - t**2)", "(1 + t**2)", "the slope of tanh is 1 − tanh², not 1 + tanh²", numbers=True),
     ),
     predict=Question(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 4 · A gate
 #
-# y = max(x, 0), here `tn.functional.relu`, lets what is positive through and stops the rest. What does it do on the way back? The slope of an operation is
-# taken where it was evaluated: at x.
+# y = max(x, 0), here `tn.functional.relu`, lets what is positive through and stops the rest. What
+# does it do on the way back? The slope of an operation is taken where it was evaluated: at x. (x >
+# 0 is an array, too: 1 where it holds, 0 elsewhere.)
 
 # %%
 import tinygrad_norm as tn
@@ -29,7 +30,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="say of an operation with a kink what goes back through it",
-    lesson=2,
+    lesson="routes_and_time",
     minutes=5,
     judge=Backward(gate, {"x": (4, 8)}),
     hints=(
@@ -47,6 +48,7 @@ exercise = Exercise(
             "y times dy: that is the value where the slope belongs; the slope is 0 or 1",
             numbers=True,
         ),
+        Wrong("dy * (x > 0)", "dy * max(x, 0)", "Entry by entry: (x > 0) is 1 where it holds"),
         Wrong("dy * (x > 0)", "dy * (x < 0)", "the gate is the wrong way round", numbers=True),
     ),
     predict=Question(

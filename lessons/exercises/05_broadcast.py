@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 5 · One number, used many times
 #
-# x has four rows of eight; γ has eight numbers, used in *every* row. Each use is a way from γ to y. So dγ has γ's shape, and in it
-# the shares of all rows come together.
+# x has four rows of eight; γ has eight numbers, used in *every* row. Each use is a way from γ to y.
+# So dγ has γ's shape, and in it the shares of all rows come together.
 
 # %%
 import tinygrad_norm as tn
@@ -31,7 +31,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="give back a gradient to what was broadcast: a sum over all its uses",
-    lesson=3,
+    lesson="broadcasting",
     minutes=8,
     judge=Backward(scaled, {"x": (4, 8), "gamma": (8,)}),
     hints=(

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 6 · A matrix product
 #
-# y = x·W. Write both gradients. With x of 4 × 5 and W of 5 × 3, shapes would leave little choice: dx has x's shape, dW has W's. So
-# the check asks with square matrices, where shapes say nothing.
+# y = x·W. Write both gradients. With x of 4 × 5 and W of 5 × 3, shapes would leave little choice:
+# dx has x's shape, dW has W's. So the check asks with square matrices, where shapes say nothing.
 
 # %%
 import tinygrad_norm as tn
@@ -32,7 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through a matrix product, to both factors",
-    lesson=3,
+    lesson="broadcasting",
     minutes=10,
     judge=Backward(linear, {"x": (4, 4), "w": (4, 4)}),
     hints=(
@@ -44,6 +44,11 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "nothing went back", numbers=True),
         Wrong("dy @ w.T", "dy @ w", "w was not transposed on the way back"),
+        Wrong("dy @ w.T", "w.T @ dy", "the order of dx: dy·Wᵀ, and not Wᵀ·dy", numbers=True),
+        Wrong("dy @ w.T", "dy * w", "dx: * multiplies entry by entry; a matrix product is @", numbers=True),
+        Wrong("x.T @ dy", "dy @ x.T", "the order of dW: xᵀ·dy, and not dy·xᵀ", numbers=True),
+        Wrong("x.T @ dy", "dy * x", "dW: * multiplies entry by entry; a matrix product is @", numbers=True),
+        Wrong("dy @ w.T\n    dw = x.T @ dy", "dy @ w\n    dw = x @ dy", "x was not transposed on the way back", numbers=True),
         Wrong("x.T @ dy", "x @ dy", "x was not transposed on the way back", numbers=True),
         Wrong(
             "x.T @ dy", "dy.T @ x", "dyᵀ·x is dW the other way round: where W is square only the numbers show it", numbers=True

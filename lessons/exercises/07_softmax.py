@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 7 · Softmax: shares of a whole
 #
-# p = eˣ/Σeˣ along a row. x reaches p twice: in the numerator its own entry, in the denominator *all* entries of the row. So a
-# gradient comes back by two routes: straight, and through the Σ. Put together they are short.
+# p = eˣ/Σeˣ along a row. x reaches p twice: in the numerator its own entry, in the denominator
+# *all* entries of the row. So a gradient comes back by two routes: straight, and through the Σ. Put
+# together they are short.
 
 # %%
 import numpy as np
@@ -24,7 +25,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="differentiate shares of a whole, where every entry acts on every other",
-    lesson=3,
+    lesson="broadcasting",
     minutes=12,
     judge=Backward("softmax", {"x": (4, 8)}),
     hints=(
@@ -43,6 +44,7 @@ exercise = Exercise(
             "dy was summed without its shares: Σ(dy·p) belongs there",
             numbers=True,
         ),
+        Wrong("(dy * p).sum(-1, keepdims=True)", "(dy * p).sum(-1)", "without keepdims=True? It loses its axis"),
         Wrong("dy - (dy", "dy + (dy", "the Σe term has the wrong sign"),
     ),
     predict=Question(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 8 · Cross-entropy: the gradient everybody trains with
 #
-# The loss is the mean over B samples of −log p, where p is the share that softmax gives to the right class; here
-# `tn.functional.cross_entropy`. Two steps (log, softmax) have long gradients; together they have a short one.
+# The loss is the mean over B samples of −log p, where p is the share that softmax gives to the
+# right class; here `tn.functional.cross_entropy`. Two steps (log, softmax) have long gradients;
+# together they have a short one. A loss is one number, and so is dy, what comes from behind.
 
 # %%
 import numpy as np
@@ -32,9 +33,9 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write the gradient of cross-entropy, and say what it pushes where",
-    lesson=3,
+    lesson="broadcasting",
     minutes=10,
-    judge=Backward(loss, {"x": (4, 3)}),
+    judge=Backward(loss, {"x": (4, 3)}, anywhere=False),  # four classes are given
     hints=(
         "−log p of the right class is −x_right + log Σeˣ. What are the slopes of the two parts?",
         "Way: through x_right only the right class gets something, −1; through log Σeˣ every class gets its share p.",
@@ -45,7 +46,14 @@ exercise = Exercise(
         Wrong("", "", "1 − p for every class: only the right class is pushed up, and it alone has the 1", numbers=True),
         Wrong("/ len(x)", "* 1", "4 = B times what it should be"),
         Wrong("p - onehot", "p", "the right class was not taken out: p − onehot", numbers=True),
-        Wrong("p - onehot", "onehot - p", "has the wrong sign"),
+        Wrong("p - onehot", "onehot - p", "the sign: p − onehot; a step goes against the gradient", numbers=True),
+        Wrong("p - onehot", "p - 1", "1 was taken from every class: it belongs to the right one, p − onehot", numbers=True),
+        Wrong(
+            "p - onehot",
+            "-onehot / p",
+            "the slope of −log p with respect to p: the way on, through softmax to x, is missing",
+            numbers=True,
+        ),
         Wrong("dy * (p - onehot)", "(p - onehot)", "dy, what comes from behind, is missing", numbers=True),
     ),
     predict=Question(

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 9 · The mean
 #
-# LayerNorm is made of four small steps, and this is the first: the mean of a row, kept as a column, (4, 8) → (4, 1). Every
-# entry of the row is in it, with the slope 1/N. N is how many are averaged.
+# LayerNorm is made of four small steps, and this is the first: the mean of a row, kept as a column,
+# (4, 8) → (4, 1). Every entry of the row is in it, with the slope 1/N. N is how many are averaged.
 
 # %%
 def mean(x):
@@ -24,7 +24,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through a mean",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=5,
     judge=Backward(mean, {"x": (4, 8)}),
     hints=(
@@ -35,8 +35,13 @@ exercise = Exercise(
     ),
     wrong=(
         Wrong("", "", "the factor 1/N of a mean is missing", numbers=True),
-        Wrong("x.shape[-1]", "x.shape[0]", "everything is 2 times too big"),
-        Wrong(" + 0 * x", "", "dx has shape (4, 1), not (4, 8)"),
+        Wrong("x.shape[-1]", "x.shape[0]", "B, how many rows there are, where N, how long a row is, belongs", numbers=True),
+        Wrong(
+            " + 0 * x",
+            "",
+            "a number for each row: it is to be spread over the row, as each entry gets it (+ 0·x does that)",
+            numbers=True,
+        ),
         Wrong(
             "dy / x.shape[-1] + 0 * x", "dy * x / x.shape[-1]", "the slope of a mean is 1/N: x itself is not in it", numbers=True
         ),

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10 · Centring
 #
-# c = x − mean(x): the second step. Two routes, straight and through the mean, and only one of them looks like the other's
-# opposite.
+# c = x − mean(x): the second step. Each entry of x reaches its own c straight and, through the
+# mean, every c of its row.
 
 # %%
 def centre(x):
@@ -23,7 +23,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="see what centring does on the way back: the same as on the way there",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=6,
     judge=Backward(centre, {"x": (4, 8)}),
     hints=(
@@ -36,6 +36,12 @@ exercise = Exercise(
         Wrong("", "", "mean(x) was treated as a constant"),
         Wrong(".mean(-1, keepdims=True)", ".sum(-1, keepdims=True)", "N = 8 times too big: a sum where the formula has a mean"),
         Wrong("dy.mean(-1, keepdims=True)", "dy.mean(0)", "averaged over axis 0, not over 1"),
+        Wrong(
+            "dy.mean(-1, keepdims=True)",
+            "dy / x.shape[-1]",
+            "an entry's own c only: through the mean it is in every c of its row, with −1/N each",
+            numbers=True,
+        ),
         Wrong("dy - dy.mean", "dy + dy.mean", "the mean(x) term has the wrong sign"),
         Wrong("dy.mean(-1, keepdims=True)", "x.mean(-1, keepdims=True)", "x was centred where dy belongs", numbers=True),
     ),

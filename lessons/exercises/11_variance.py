@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 11 · The variance
 #
-# σ² = mean(c²) with c = x − mean(x): the third step. x is in every c twice, by itself and through the mean. Is the
-# mean's route of any use here? Work it out before you leave it away.
+# σ² = mean(c²) with c = x − mean(x): the third step. x is in every c twice, by itself and through
+# the mean. Is the mean's route of any use here? Work it out before you leave it away.
 
 # %%
 def variance(x):
@@ -25,7 +25,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="differentiate a variance, and say why the mean inside it gives nothing",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=8,
     judge=Backward(variance, {"x": (4, 8)}),
     hints=(
@@ -37,7 +37,20 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "x where c = x − mean(x) belongs: a variance does not change when all of a row moves", numbers=True),
         Wrong("/ x.shape[-1]", "/ (x.shape[-1] - 1)", "1.143 = N/(N − 1) times"),
-        Wrong("2 * c", "c", "everything halved"),
+        Wrong("2 * c", "c", "the slope of c² is 2c, not c", numbers=True),
+        Wrong(
+            "2 * c * dy /",
+            "2 * c * dy * (1 - 1 / x.shape[-1]) /",
+            "1 − 1/N is the slope of an entry's own c: through the mean it is in every other c, too, and all of that together is 0",
+            numbers=True,
+        ),
+        Wrong("2 * c * dy / x.shape[-1]", "2 * dy / x.shape[-1]", "c is missing: the slope of c² is 2c", numbers=True),
+        Wrong(
+            "2 * c * dy / x.shape[-1]",
+            "(2 * c * dy).mean(-1, keepdims=True)",
+            "the mean was taken once more: on the way back each entry keeps its own, over N",
+            numbers=True,
+        ),
         Wrong(" / x.shape[-1]", "", "the factor 1/N of a mean is missing", numbers=True),
         Wrong(
             "2 * c * dy / x.shape[-1]",

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12 · One over the root
 #
-# rstd = (v + ε)^(−1/2), for v = σ²: the fourth step, entry by entry. One number does not fit into the picture: where v is
-# small, its slope is huge. That is what ε is for.
+# rstd = (v + ε)^(−1/2), for v = σ²: the fourth step, entry by entry. Where v is small the slope is
+# huge, and where v is 0 it is finite only because of ε.
 
 # %%
 def rstd(v):
@@ -27,13 +27,13 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 class Positive(Backward):
     """A variance is positive."""
 
-    def _drawn(self):
-        return {n: np.abs(a) + 0.3 for n, a in super()._drawn().items()}
+    def _drawn(self, shapes=None):
+        return {n: np.abs(a) + 0.3 for n, a in super()._drawn(shapes).items()}
 
 
 exercise = Exercise(
     goal="differentiate a power, and say why ε stands inside the root",
-    lesson=4,
+    lesson="layer_norm_from_primitives",
     minutes=6,
     judge=Positive(rstd, {"v": (4, 8)}),
     hints=(

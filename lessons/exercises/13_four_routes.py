@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 13 · Four routes, one sum
 #
-# LayerNorm: y = γ·x̂ + β, x̂ = c·rstd. Your four small steps are all that is needed; put them in a row. `g` is what arrives at
-# x̂. It goes to c (straight), and to rstd; from rstd through σ² to c again; from c to x, and through the mean. Write
-# `dvar`, what arrives at σ², and then `dc`, all that arrives at c. The last line centres, as in exercise 10.
+# LayerNorm: y = γ·x̂ + β, x̂ = c·rstd. Your four small steps are all that is needed; put them in a
+# row. `g` is what arrives at x̂. It goes to c (straight), and to rstd; from rstd through σ² to c
+# again; from c to x, and through the mean. Write `dvar`, what arrives at σ², and then `dc`, all
+# that arrives at c. The last line centres, as in exercise 10.
 
 # %%
 def backward(dy, x, weight, bias, eps):
@@ -30,7 +31,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="put small backwards in a row, and get LayerNorm's",
-    lesson=5,
+    lesson="four_routes",
     minutes=15,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}),
     hints=(

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 14 · LayerNorm in three terms
 #
-# The row of steps from exercise 13 becomes one line when everything is put in and what is zero is left away:
-# rstd·(… − … − …). Write it, with g = dy·γ and means over the row.
+# The row of steps from exercise 13 becomes one line when everything is put in and what is zero is
+# left away: rstd·(… − … − …). Write it, with g = dy·γ and means over the row.
 
 # %%
 def mean(a):
@@ -31,7 +31,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write LayerNorm's dx in three terms, and say where each comes from",
-    lesson=6,
+    lesson="the_analytic_node",
     minutes=15,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}),
     hints=(

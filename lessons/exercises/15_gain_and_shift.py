@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 15 · Gain and shift
 #
-# γ and β are used in every row (exercise 5). Their gradients are sums over all of them; here x has the shape (2, 3, 8), so there are
-# two axes to sum over.
+# γ and β are used in every row (exercise 5). Their gradients are sums over all of them; here x has
+# the shape (2, 3, 8), so there are two axes to sum over.
 
 # %%
 def mean(a):
@@ -35,7 +35,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write the gradients of γ and β for any number of axes",
-    lesson=6,
+    lesson="the_analytic_node",
     minutes=8,
     judge=Backward("layer_norm", {"x": (2, 3, 8), "weight": (8,), "bias": (8,)}, options={"shape": (2, 3, 8)}),
     hints=(

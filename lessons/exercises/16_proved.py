@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 16 · Proved, not only compared
 #
-# Numbers agree or not; a formula can be *proved*. `formula` is run over tensors, `tn.derive` derives dx from the record, and both
-# are brought into one normal form. Now for RMSNorm: y = γ·x·rstd, rstd = 1/√(mean(x²) + ε), ε = 1e-5. There is no mean to
-# subtract. How many terms are left?
+# Numbers agree or not; a formula can be *proved*. `formula` is run over tensors, `tn.derive`
+# derives dx from the record, and both are brought into one normal form. Now for RMSNorm: y =
+# γ·x·rstd, rstd = 1/√(mean(x²) + ε), ε = 1e-5. There is no mean to subtract. How many terms are
+# left?
 
 # %%
 def formula(dy, x, weight):
@@ -26,7 +27,7 @@ from tinygrad_norm.learn import Exercise, Formula, Question, Wrong
 
 exercise = Exercise(
     goal="prove a gradient's formula, for every shape and every number at once",
-    lesson=16,
+    lesson="from_twenty_operations_to_three_terms",
     minutes=12,
     judge=Formula("rms_norm", "x", options={"eps": 1e-5}),
     hints=(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 17 · Fool a check, then mend it
 #
-# A colleague tests a LayerNorm (without γ and β) by `y.sum().backward()`: the cotangent is all ones. Write a `wrong` dx that
-# passes this test, although it is not the gradient. Then choose a cotangent `dy` that no known mistake passes.
+# A colleague tests a LayerNorm (without γ and β) by `y.sum().backward()`: the cotangent is all
+# ones. Write a `wrong` dx that passes this test, although it is not the gradient. Then choose a
+# cotangent `dy` that no known mistake passes.
 
 # %%
 import numpy as np
@@ -66,7 +67,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="say what a gradient check is worth, by what it would let pass",
-    lesson=14,
+    lesson="a_test_that_cannot_fail",
     minutes=12,
     judge=Facts(rule),
     hints=(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 18 · Name the term before you run it
 #
-# Five backwards of LayerNorm's dx (g = dy·γ, means over the row). One is right. Read, decide, and write a word for each; nothing
-# is run before you have said all five. (Where two would fit, the nearer to the code.)
+# Five backwards of LayerNorm's dx (g = dy·γ, means over the row). One is right. Read, decide, and
+# write a word for each; nothing is run before you have said all five. (Where two would fit, the
+# nearer to the code.)
 #
 #     one    rstd·(g − mean(g) − x̂·Σ(g·x̂))
 #     two    rstd·(g − x̂·mean(g·x̂))
@@ -77,7 +78,7 @@ def truth():
 
 exercise = Exercise(
     goal="read a backward and name what is wrong with it, before anything is run",
-    lesson=15,
+    lesson="name_the_missing_term",
     minutes=10,
     judge=Predictions(
         truth,

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 20 · BatchNorm: the same sum, another axis
 #
-# For images (N, C, H, W), BatchNorm takes mean and variance of each channel over N, H and W. γ and β have one number for each
-# channel. The formula is LayerNorm's, its means are over other axes. Write it for (N, C), and with any further axes behind.
+# For images (N, C, H, W), BatchNorm takes mean and variance of each channel over N, H and W. γ and
+# β have one number for each channel. The formula is LayerNorm's, its means are over other axes.
+# Write it for (N, C), and with any further axes behind.
 
 # %%
 def backward(dy, x, weight, bias, eps):
@@ -32,7 +33,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="get the whole family from one formula, by its axes",
-    lesson=9,
+    lesson="choose_the_axes",
     minutes=12,
     judge=Backward("batch_norm", {"x": (3, 4, 2, 2), "weight": (4,), "bias": (4,)}, options={"shape": (3, 4, 2, 2)}),
     hints=(

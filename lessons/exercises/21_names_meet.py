@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 21 · Which names meet
 #
-# Four norms are one function over other axes. For some shapes two of them are the same one (γ and β left out). Say for each pair
-# `"the same"` or `"different"`; nothing is run before you have said all.
+# Four norms are one function over other axes. For some shapes two of them are the same one (γ and β
+# left out). Say for each pair `"the same"` or `"different"`; nothing is run before you have said
+# all.
 #
 #     one    GroupNorm with as many groups as channels, and InstanceNorm
 #     two    GroupNorm with one group, and LayerNorm over (C, H, W)
@@ -57,7 +58,7 @@ def truth():
 
 exercise = Exercise(
     goal="tell norms apart, and alike, by what is averaged with what",
-    lesson=27,
+    lesson="where_the_names_meet",
     minutes=8,
     judge=Predictions(
         truth,

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 23 · N − 1
 #
-# `x.std()` in PyTorch divides by N − 1, and so does code that uses it for LayerNorm. Then rstd is another number *and* its slope has
-# another factor: mean(c²) has become Σc²/(N − 1). Write dx for it.
+# `x.std()` in PyTorch divides by N − 1, and so does code that uses it for LayerNorm. Then rstd is
+# another number *and* its slope has another factor: mean(c²) has become Σc²/(N − 1). Write dx for
+# it.
 
 # %%
 def mean(a):
@@ -31,7 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="say where a divisor of the forward pass turns up in the backward pass",
-    lesson=11,
+    lesson="two_variances",
     minutes=8,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}, options={"correction": 1}),
     hints=(

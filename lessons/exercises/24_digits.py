@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 24 · Digits that are not there
 #
-# float32 has some seven digits. A variance from mean(x²) − mean(x)² squares first and subtracts then, and where the mean is large the
-# digits that matter are gone before anything is subtracted. Write the variance of a row so that it is right for numbers around
-# 4096, in float32 throughout, and stays float32.
+# float32 has some seven digits. A variance from mean(x²) − mean(x)² squares first and subtracts
+# then, and where the mean is large the digits that matter are gone before anything is subtracted.
+# Write the variance of a row so that it is right for numbers around 4096, in float32 throughout,
+# and stays float32.
 
 # %%
 import numpy as np
@@ -47,7 +48,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="keep the digits of a variance where the mean is large",
-    lesson=28,
+    lesson="how_many_digits_are_left",
     minutes=6,
     judge=Facts(rule),
     hints=(

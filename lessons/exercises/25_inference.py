@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 25 · Another function in use
 #
-# BatchNorm trains one function and uses another: in use, mean and variance are numbers kept from training (`M`, `V`). Write the
-# backward of that; and `updated`, by which a running value follows the batches, with the unbiased variance, as PyTorch does.
+# BatchNorm trains one function and uses another: in use, mean and variance are numbers kept from
+# training (`M`, `V`). Write the backward of that; and `updated`, by which a running value follows
+# the batches, with the unbiased variance, as PyTorch does.
 
 # %%
 import numpy as np
@@ -69,9 +70,9 @@ def rule(names):
 
 exercise = Exercise(
     goal="tell BatchNorm in training from BatchNorm in use, by what is constant",
-    lesson=12,
+    lesson="what_running_statistics_do",
     minutes=12,
-    judge=Backward(in_use, {"x": (5, 3), "weight": (3,), "bias": (3,)}, also=rule),
+    judge=Backward(in_use, {"x": (5, 3), "weight": (3,), "bias": (3,)}, also=rule, anywhere=False),
     hints=(
         "Does a kept mean move when x does?",
         "Way: one only, straight. For the running values: a little of the new, the rest of the old.",

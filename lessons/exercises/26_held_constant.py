@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 26 · What is held constant
 #
-# A layer may compute with σ² and decide that no gradient goes through it: on the record that is `detach`. It still subtracts
-# the mean, and the mean is not held. The gradient is then that of another function, and right for this one. Write it.
+# A layer may compute with σ² and decide that no gradient goes through it: on the record that is
+# `detach`. It still subtracts the mean, and the mean is not held. The gradient is then that of
+# another function, and right for this one. Write it.
 
 # %%
 import tinygrad_norm as tn
@@ -35,7 +36,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="say which function a gradient belongs to when something is held constant",
-    lesson=13,
+    lesson="what_is_held_constant",
     minutes=8,
     judge=Backward(half_held, {"x": (4, 8)}),
     hints=(

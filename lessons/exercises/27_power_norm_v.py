@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 27 · The exact one
 #
-# PowerNorm publishes a backward that is no gradient (lesson 25). Of PN-V, where the mean square is that of the batch itself, there is one:
-# y = γ·x/√(mean(x²) + ε) + β, the mean over the *batch*, for each channel by itself. Write it, for x of the shape (N, C).
+# PowerNorm publishes a backward that is no gradient (its lesson). Of PN-V, where the mean square is
+# that of the batch itself, there is one: y = γ·x/√(mean(x²) + ε) + β, the mean over the *batch*,
+# for each channel by itself. Write it, for x of the shape (N, C).
 
 # %%
 def backward(dy, x, weight, bias, eps):
@@ -25,7 +26,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="derive what a published shortcut stands for",
-    lesson=25,
+    lesson="a_backward_that_is_no_gradient",
     minutes=8,
     judge=Backward("power_norm_v", {"x": (4, 8), "weight": (8,), "bias": (8,)}, options={"shape": (4, 8)}),
     hints=(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 28 · Four lines that train
 #
-# Write one step of training, and the accuracy of a network with BatchNorm and dropout in it. `net.train()` and `net.eval()` switch
-# between its two functions (exercise 25); `optimizer.zero_grad()`, `optimizer.step()`, `loss.backward()` you know from lesson 18.
+# Write one step of training, and the accuracy of a network with BatchNorm and dropout in it.
+# `net.train()` and `net.eval()` switch between its two functions (exercise 25);
+# `optimizer.zero_grad()`, `optimizer.step()`, `loss.backward()` you know from the lesson.
 
 # %%
 import numpy as np
@@ -90,7 +91,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="write a training loop, and say what goes wrong without each of its lines",
-    lesson=18,
+    lesson="a_training_loop_from_nothing",
     minutes=12,
     judge=Facts(rule),
     hints=(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 29 · Fold it away
 #
-# In use, BatchNorm is a multiplication and an addition for each channel (exercise 25), and the linear layer before it is one, too. So
-# both are *one* linear layer with other numbers, and inference gets a layer cheaper. Which numbers?
+# In use, BatchNorm is a multiplication and an addition for each channel (exercise 25), and the
+# linear layer before it is one, too. So both are *one* linear layer with other numbers, and
+# inference gets a layer cheaper. Which numbers?
 
 # %%
 import numpy as np
@@ -61,7 +62,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="fold a BatchNorm into the layer before it",
-    lesson=19,
+    lesson="batch_norm_in_a_cnn",
     minutes=10,
     judge=Facts(rule),
     hints=(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 30 · Back through time
 #
-# A recurrent network in one number: h ← tanh(w·h + xₜ), from h = 0, for every t. `w` is used at every step (exercise 5 again), and each h
-# is an input of the next. So the way back is a loop from the last step to the first, and dw is a sum over all of them.
+# A recurrent network in one number: h ← tanh(w·h + xₜ), from h = 0, for every t. `w` is used at
+# every step (exercise 5 again), and each h is an input of the next. So the way back is a loop from
+# the last step to the first, and dw is a sum over all of them.
 
 # %%
 import numpy as np
@@ -12,17 +13,17 @@ import tinygrad_norm as tn
 
 def recurrent(x, w):
     h = 0 * x[0]
-    for t in range(6):
+    for t in range(len(x)):
         h = tn.functional.tanh(w * h + x[t])
     return h
 
 
 def backward(dy, x, w):
     h = [np.zeros_like(x[0])]
-    for t in range(6):
+    for t in range(len(x)):
         h.append(np.tanh(w * h[-1] + x[t]))
     dx, dw, dh = np.zeros_like(x), np.zeros_like(w), dy
-    for t in reversed(range(6)):
+    for t in reversed(range(len(x))):
         # h[t + 1] = tanh(w·h[t] + x[t]), and dh is what arrives at h[t + 1]
         # >>> yours: what arrives at w·h[t] + x[t]; dx[t]; dw so far; what arrives at h[t]
         da = dh * (1 - h[t + 1] ** 2)
@@ -43,7 +44,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through time, and say why it fades",
-    lesson=20,
+    lesson="layer_norm_in_an_lstm",
     minutes=15,
     judge=Backward(recurrent, {"x": (6, 3), "w": (3,)}),
     hints=(

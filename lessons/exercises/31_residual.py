@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 31 · A way around
 #
-# Pre-LN: y = x + LN(x)·W. The block *adds* to x, so one way from x to y goes around it all. Write what comes back to x, and W's
-# gradient. LayerNorm's own backward is at hand: `ln_backward`.
+# Pre-LN: y = x + LN(x)·W. The block *adds* to x, so one way from x to y goes around it all. Write
+# what comes back to x, and W's gradient. LayerNorm's own backward is at hand: `ln_backward`.
 
 # %%
 import tinygrad_norm as tn
 
 
 def block(x, w):
-    return x + tn.functional.layer_norm(x, 8) @ w
+    return x + tn.functional.layer_norm(x, x.shape[-1]) @ w
 
 
 def mean(a):
@@ -46,7 +46,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="take a gradient back through a residual block, and say why depth does not kill it",
-    lesson=21,
+    lesson="pre_and_post_ln",
     minutes=12,
     judge=Backward(block, {"x": (4, 8), "w": (8, 8)}),
     hints=(

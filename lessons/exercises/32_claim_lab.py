@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 32 · Claims, put to the test
 #
-# Five sentences that are told about normalization. Say for each what an experiment will show: `"confirmed"`, `"bounded"` (true
-# under a condition, shown false outside it) or `"corrected"` (not as it stands). Nothing is run before you have said all.
+# Five sentences that are told about normalization. Say for each what an experiment will show:
+# `"confirmed"`, `"bounded"` (true under a condition, shown false outside it) or `"corrected"` (not
+# as it stands). Nothing is run before you have said all.
 #
 #     one-law-of-scale      Weights times 10 and a learning rate times 100: a normalized network trains in just the same way.
 #     which-mean            In LayerNorm's dx, the means are taken over the batch.
@@ -10,7 +11,8 @@
 #     no-batch-no-mode      LayerNorm treats each sample by itself, and does the same in training and in use.
 #     the-term-that-vanishes  The route through the mean inside the variance is zero, so it does not matter.
 #
-# Afterwards: `tinygrad-norm claims one-law-of-scale` shows what was done, who says so, and what came.
+# Afterwards: `tinygrad-norm claims one-law-of-scale` shows what was done, who says so, and what
+# came.
 
 # %%
 answers = {
@@ -49,7 +51,7 @@ def truth():
 
 exercise = Exercise(
     goal="hold a sentence about networks against an experiment, after saying what you expect",
-    lesson=22,
+    lesson="a_norm_for_a_series_and_for_a_graph",
     minutes=15,
     judge=Predictions(
         truth,

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 33 · The other direction
 #
-# A backward asks what the loss does per unit of x. A *pushforward* asks what y does when x moves along v. For x̂ = (x − μ)·rstd: write
-# how x̂ moves. `tn.jvp` knows the truth. Then look at what you wrote: where have you seen it before?
+# A backward asks what the loss does per unit of x. A *pushforward* asks what y does when x moves
+# along v. For x̂ = (x − μ)·rstd: write how x̂ moves. `tn.jvp` knows the truth. Then look at what
+# you wrote: where have you seen it before?
 
 # %%
 def mean(a):
@@ -52,7 +53,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="push a direction forward through LayerNorm, and say why it looks like the backward",
-    lesson=8,
+    lesson="forward_mode_from_reverse_mode",
     minutes=10,
     judge=Facts(rule),
     hints=(

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 34 · Fool the adjoint test
 #
-# ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ compares forward and backward. In this library Jv is *made of* the pullbacks (lesson 8), so they share an ancestor.
-# Write two pullbacks of tanh: `unseen`, wrong, and yet the adjoint test passes; and `seen`, wrong in a way that it does notice.
+# ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ compares forward and backward. In this library Jv is *made of* the pullbacks
+# (the lesson on forward mode), so they share an ancestor. Write two pullbacks of tanh: `unseen`,
+# wrong, and yet the adjoint test passes; and `seen`, wrong in a way that it does notice.
 
 # %%
 def unseen(g, out, x):
@@ -40,7 +41,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="say what agreement is worth when two answers share an ancestor",
-    lesson=26,
+    lesson="two_answers_that_share_an_ancestor",
     minutes=8,
     judge=Facts(rule),
     hints=(

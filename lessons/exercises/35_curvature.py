@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 35 · The gradient of a gradient
 #
-# How does the gradient of f change when x moves along v? That is the Hessian times v, without the Hessian: take the gradient *on the
-# record* (`create_graph=True`), multiply by v, sum, and take the gradient of that.
+# How does the gradient of f change when x moves along v? That is the Hessian times v, without the
+# Hessian: take the gradient *on the record* (`create_graph=True`), multiply by v, sum, and take the
+# gradient of that.
 
 # %%
 import tinygrad_norm as tn
@@ -61,7 +62,7 @@ def rule(names):
 
 exercise = Exercise(
     goal="differentiate a gradient, and get curvature along a direction for the price of two",
-    lesson=7,
+    lesson="gradient_of_a_gradient",
     minutes=10,
     judge=Facts(rule),
     hints=(

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 36 · A norm of your own
 #
-# No text derives this one: x̂ = x/⁴√(mean(x⁴) + ε), y = γ·x̂. Large entries weigh more than in RMSNorm. Derive its dx (`tn.derive` would
-# do it; try first), write it over arrays, for any number of axes; then `fused`, as a kernel would be: into `out`, which is given,
-# without touching dy. It is asked in float64 and float32, at order 2; `tn.Norm` says what the house needs to know of it, so that `tn.compare`,
-# `tn.check` and, once `tn.register`ed, the command line know it.
+# No text derives this one: x̂ = x/⁴√(mean(x⁴) + ε), y = γ·x̂. Large entries weigh more than in
+# RMSNorm. Derive its dx (`tn.derive` would do it; try first), write it over arrays, for any number
+# of axes; then `fused`, as a kernel would be: into `out`, which is given, without touching dy. It
+# is asked in float64 and float32, at order 2; `tn.Norm` says what the house needs to know of it, so
+# that `tn.compare`, `tn.check` and, once `tn.register`ed, the command line know it.
 
 # %%
 import numpy as np
@@ -92,7 +93,7 @@ class Own(Backward):
 
 exercise = Exercise(
     goal="take a norm nobody has derived from its formula to a checked, fused kernel",
-    lesson=17,
+    lesson="what_must_be_kept",
     minutes=40,
     judge=Own(norm_given(), {"x": (4, 8), "weight": (8,)}, options={"order": 2, "dtype": "float32"}, also=rule),
     hints=(

@@ -113,6 +113,20 @@ def test_a_forward_of_the_users_own(inputs):
     assert tn.check(backward, forward, inputs=inputs, power=2.0).summary == "not right: dx, dw (2 of 2)"
 
 
+def test_a_factor_of_a_square_is_no_block_of_a_mean():
+    def variance(x):
+        c = x - x.mean(-1, keepdims=True)
+        return (c * c).mean(-1, keepdims=True)
+
+    def backward(dy, x):
+        n = x.shape[-1]
+        return 2 * (x - x.mean(-1, keepdims=True)) * dy / n * (1 - 1 / n)
+
+    text = tn.check(backward, variance, inputs=[X]).text()
+    assert "= (N − 1)/N times what it should be" in text
+    assert "entries only" not in text
+
+
 def test_one_input_need_not_be_in_a_list_and_may_be_integers():
     for inputs in (X, np.arange(6), {"x": [1, 2, 3]}):
         assert tn.check(lambda dy, x: 2 * x * dy, lambda x: x * x, inputs=inputs).ok

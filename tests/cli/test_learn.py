@@ -42,8 +42,12 @@ def test_without_a_terminal(here, capsys):
     (here / f"{FIRST}.py").write_text(solution(course.source(FIRST)), encoding="utf-8")
     code, out = learn(capsys, "run", "1")
     assert code == 0
-    assert "solved (8 checks). Next: tinygrad-norm learn run 2" in out
+    assert "solved (11 checks). Next: tinygrad-norm learn run 2" in out
+    assert "Read before: tinygrad-norm lesson 1, " in learn(capsys, "2")[1], "an exercise by itself is run"
     assert learn(capsys, "hint", "square")[1].startswith("hint 1 of 4: By how much does")
+    assert "the last hint" not in learn(capsys, "hint", "square")[1]
+    learn(capsys, "hint", "square")
+    assert "the last hint" in learn(capsys, "hint", "square")[1]
     assert learn(capsys, "skip", "2")[1] == "skipped: it does not count. Now at 03_two_ways\n"
     (here / f"{SECOND}.py").write_text("mine", encoding="utf-8")
     assert learn(capsys, "reset", "2")[1].strip().replace("\\", "/") == "as it was found; yours is kept as backup/02_square.1.py"
@@ -68,7 +72,7 @@ def test_all_with_a_file_for_teachers(here, capsys, monkeypatch):
     (here / f"{FIRST}.py").write_text(solution(course.source(FIRST)), encoding="utf-8")
     code, out = learn(capsys, "check-all", "--junit", str(here / "report.xml"))
     assert code == 1
-    assert "1 of 2 solved; 9 checks were run" in out
+    assert "1 of 2 solved; 12 checks were run" in out
     assert 'name="hints"' in (here / "report.xml").read_text(encoding="utf-8")
     (here / f"{SECOND}.py").write_text(solution(course.source(SECOND)), encoding="utf-8")
     assert learn(capsys, "check-all")[0] == 0
@@ -79,6 +83,8 @@ def test_all_with_a_file_for_teachers(here, capsys, monkeypatch):
     [
         (["run"], "learn: run what? Give N"),
         (["run", "99"], "'99' is no exercise"),
+        (["softmx"], "did you mean softmax?"),
+        (["judge", "1"], "judge is none of the words: list, run"),
         (["list", "3"], "goes without 3"),
         (["hint", "--json"], "--json goes with status"),
         (["--junit", "x"], "--junit goes with check-all"),

@@ -42,7 +42,12 @@ def _cut_sums(case: Case) -> Iterator[Mistake]:
                                   {(t, position): _masked(mask)}, node=x)  # fmt: skip
                     mean = x.op is not None and x.op.name == "mean" and t.op.name == "sub" and position == 1
                     for use in graph.tensors if mean else ():
-                        if use.op is not None and use.op.name == "mul" and use.inputs[0] is t and use.shape == t.shape:
+                        if (
+                            use.op is not None
+                            and use.op.name == "mul"
+                            and use.inputs[0] is t
+                            and getattr(use.inputs[1], "size", 1) < use.size == t.size  # rstd, a number a row; not c·c
+                        ):
                             edits = {(use, 0): _mean_masked(mask, axis), (x, 0): scaled(0.0)}
                             yield Mistake(f"{label}: {words}", text, f"every entry of axis {axis} counts, whatever its length",
                                           edits, node=x)  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..engine import OptionError
 from ..engine.files import write_whole
 from ..learn import Judged, Row, Runner, Session, Worker, begin, course, junit, listing, open_desk
+from ..learn.screen import LAST, before
 from ..learn.sheet import sheet
 from .common import FAILS, HOLDS, INTERRUPTED, MISUSED, has_unicode, in_columns, show
 
@@ -44,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "that counts), 1 not yet, 2 used wrongly",
     )
     parser.set_defaults(run=run_learn)
-    parser.add_argument("word", nargs="?", choices=tuple(_WORDS), metavar="WORD", help="see below")
+    parser.add_argument("word", nargs="?", metavar="WORD", help="see below; an exercise by itself is run")
     parser.add_argument(
         "name", nargs="?", metavar="N", help="an exercise: 7, 07_softmax or softmax (default: the one you are at)"
     )
@@ -59,6 +60,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_learn(args: argparse.Namespace) -> int:
     """Do what the word says; returns the exit code."""
+    if args.word is not None and args.word not in _WORDS:
+        if args.name is not None:
+            raise OptionError(f"learn: {args.word} is none of the words: {', '.join(_WORDS)}.")
+        try:
+            args.word, args.name = "run", course.known_exercise(args.word)
+        except OptionError as error:
+            raise OptionError(f"{error} Or one of the words: {', '.join(_WORDS)}.") from None
     if args.junit is not None and args.word != "check-all":
         raise OptionError("learn: --junit goes with check-all.")
     if args.json and args.word != "status":
@@ -111,6 +119,8 @@ def _once(session: Session) -> int:
     name = session.name
     show(f"{int(name[:2])} · {course.title(name)}", "bold")
     show(in_columns(f"You will be able to {session.exercise.goal}."))
+    if not session.progress.passed:
+        show(in_columns(f"Read before: tinygrad-norm {before(name)}"))
     show(str(session.desk.file(name)))
     judged = session.check()
     for line in judged.printed:
@@ -119,9 +129,9 @@ def _once(session: Session) -> int:
     following = session.after(name)
     if judged.ok:
         onward = "" if following is None else f" Next: tinygrad-norm learn run {int(following[:2])}"
-        show(f"solved ({judged.checks} checks).{onward}", "bold green")
+        show(f"solved ({judged.counted}).{onward}", "bold green")
     else:
-        show(f"not yet ({judged.checks} checks). A hint: tinygrad-norm learn hint {int(name[:2])}")
+        show(f"not yet ({judged.counted}). A hint: tinygrad-norm learn hint {int(name[:2])}")
     return HOLDS if judged.ok else FAILS
 
 
@@ -129,7 +139,10 @@ def _word(session: Session, word: str, name: str | None, as_json: bool) -> int:
     if word == "list":
         show("\n".join(listing(session)))
     elif word == "hint":
-        show(in_columns("\n".join(session.hint(name))))
+        hints = session.hint(name)
+        show(in_columns("\n".join(hints)))
+        if len(hints) == len(course.exercise(name or session.name).hints):
+            show(in_columns(LAST))
     elif word == "solution":
         text, path = session.solution(name)
         show(f"{text}\nwritten to {path}")

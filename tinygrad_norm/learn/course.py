@@ -8,6 +8,7 @@ import itertools
 import linecache
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -17,18 +18,53 @@ from typing import Any
 from ..check.guard import explain
 from ..engine import OptionError, describe
 from .catalogue import lessons
-from .exercise import Answers, Exercise, Judged, Wrong, with_mistake
+from .exercise import Answers, Exercise, Judged, Wrong, solution, with_mistake
 from .judging import judge
 
 PARTS = {
-    "I  Slopes and routes": (1, 2, 3),
-    "II  LayerNorm by hand": (4, 5, 6, 16),
-    "III  Is my check any good?": (14, 15),
-    "IV  The family": (9, 27, 10, 11, 28, 12, 13, 25),
-    "V  Networks that train": (18, 19, 20, 21, 22),
-    "VI  A norm of your own": (8, 26, 7, 17, 23, 24),
+    "I  Slopes and routes": ("a_tensor_remembers", "routes_and_time", "broadcasting"),
+    "II  LayerNorm by hand": (
+        "layer_norm_from_primitives",
+        "four_routes",
+        "the_analytic_node",
+        "from_twenty_operations_to_three_terms",
+    ),
+    "III  Is my check any good?": ("a_test_that_cannot_fail", "name_the_missing_term"),
+    "IV  The family": (
+        "choose_the_axes",
+        "where_the_names_meet",
+        "where_does_epsilon_live",
+        "two_variances",
+        "how_many_digits_are_left",
+        "what_running_statistics_do",
+        "what_is_held_constant",
+        "a_backward_that_is_no_gradient",
+    ),
+    "V  Networks that train": (
+        "a_training_loop_from_nothing",
+        "batch_norm_in_a_cnn",
+        "layer_norm_in_an_lstm",
+        "pre_and_post_ln",
+        "a_norm_for_a_series_and_for_a_graph",
+    ),
+    "VI  A norm of your own": (
+        "forward_mode_from_reverse_mode",
+        "two_answers_that_share_an_ancestor",
+        "gradient_of_a_gradient",
+        "what_must_be_kept",
+        "one_formula_five_languages",
+        "more_than_one_machine",
+    ),
 }
-"""The lessons by their numbers, in the order in which the course takes them."""
+"""The lessons by their words, as their files are called behind the number, in the order in which the course takes them."""
+_HELP = {
+    "name 'np' is not defined": "np is NumPy: import numpy as np, at the top of the file.",
+    "name 'tn' is not defined": "tn is this package: import tinygrad_norm as tn, at the top of the file.",
+    "truth value of an array": "An array is asked as if it were one number. Entry by entry: (x > 0) is 1 where it holds and 0 elsewhere; "
+    "np.where and np.maximum choose.",
+    "could not be broadcast": "Is there a sum or a mean without keepdims=True? It loses its axis, (4,), where a column, (4, 1), is needed.",
+    "'NoneType'": "Something is None: does a function end without its return?",
+}
 _PRINTED = 2000  # characters kept of what a file prints
 _counter = itertools.count()
 
@@ -50,8 +86,11 @@ def known_exercise(name: Any) -> str:
         number, _, word = n.partition("_")
         if text in (n, word, word.replace("_", "-")) or (text.isdecimal() and int(text) == int(number)):
             return n
+    near = get_close_matches(text, [n.partition("_")[2] for n in exercise_names()], 2, 0.6)
     raise OptionError(
-        f"learn: {describe(name)} is no exercise; there are 1 to {len(exercise_names())}. tinygrad-norm learn list shows them."
+        f"learn: {describe(name)} is no exercise; there are 1 to {len(exercise_names())}"
+        + (f"; did you mean {' or '.join(near)}?" if near else ".")
+        + " tinygrad-norm learn list shows them."
     )
 
 
@@ -109,13 +148,22 @@ def verdict(name: str, text: str, file: str) -> Judged:
             raise
         except BaseException as error:  # a file may also raise SystemExit
             judged = Judged(False, (f"not yet: the file {explain(error, file)}",), 1, ("raises",))
+    judged = _helped(judged)
     printed = said.getvalue().strip()[-_PRINTED:]
     return replace(judged, printed=tuple(printed.splitlines())) if printed else judged
 
 
 @cache
-def _names(name: str, wrong: Wrong) -> Answers:
-    """Those of the file with a wrong answer in it."""
+def _names(name: str, wrong: Wrong | None) -> Answers:
+    """Those of the file with a wrong answer in it, or of the solution."""
     names: dict[str, Any] = {"__name__": name}
-    exec(compile(with_mistake(source(name), wrong), f"{name}.py", "exec"), names)
+    text = solution(source(name)) if wrong is None else with_mistake(source(name), wrong)
+    exec(compile(text, f"{name}.py", "exec"), names)
     return names
+
+
+def _helped(judged: Judged) -> Judged:
+    """With a line for who does not yet know what an error of NumPy's means."""
+    said = "\n".join(judged.lines)
+    helps = [line for mark, line in _HELP.items() if not judged.ok and mark in said]
+    return replace(judged, lines=(*judged.lines, *helps)) if helps else judged

@@ -17,6 +17,7 @@ _README = """# The course of tinygrad_norm
 
     tinygrad-norm learn        goes on where you stopped; save a file here, and see what is said about it
     tinygrad-norm learn list   all exercises, and how far you are
+    tinygrad-norm lesson 1     a lesson to read; each exercise says which one comes before it
 
 Each file is an exercise: what is yours to write stands between `# >>> yours` and `# <<<`. The files are plain Python (and cells
 that editors and Jupyter understand). Your progress is in `.learn.json`, what you reset in `backup`, solutions that you asked for

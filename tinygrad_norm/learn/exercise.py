@@ -61,6 +61,11 @@ class Judged:
     printed: tuple[str, ...] = ()
     predicted: str = ""
 
+    @property
+    def counted(self) -> str:
+        """How much was looked at, in words."""
+        return f"{self.checks} check{'s' * (self.checks != 1)}"
+
 
 Judge = Callable[[Answers], Judged]
 
@@ -79,7 +84,7 @@ class Exercise:
     """What the teacher's part of a source says.
 
     goal:     what follows "you will be able to"
-    lesson:   the one to read before
+    lesson:   the one to read before, by the words behind its number: "broadcasting"
     minutes:  about
     judge:    names of the learner's file -> verdict. One with ``numbers``, names -> arrays, can have wrong answers known by those
     hints:    four: a question, the route, the shape of the term, the line
@@ -89,7 +94,7 @@ class Exercise:
     """
 
     goal: str
-    lesson: int
+    lesson: str
     minutes: int
     judge: Judge
     hints: tuple[str, str, str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from ..engine import Tensor, TinygradNormError
 from ..norms import Norm
 from .exercise import Answers, Exercise, Judged, Wrong
 
+_HERE = "at this shape only"  # a limit of ``tn.check``, lifted by looking elsewhere
 _UNNAMED, _ANSWER = "no known mistake", "right: "  # the whole formula is what a learner is to find
+_OTHER_SIZES = ((3, 5), (5, 2), (2, 9))
 Fact = tuple[bool, str]
 """Whether it holds, and what is to be said where it does not."""
 
@@ -43,6 +45,7 @@ class Backward:
     function:  what it is called in the file
     options:   of ``tn.check``
     also:      facts besides
+    anywhere:  a forward of one's own is asked for at other sizes, too; without it, at this one
     """
 
     against: Any
@@ -50,6 +53,7 @@ class Backward:
     function: str = "backward"
     options: Mapping[str, Any] = field(default_factory=dict)
     also: Callable[[Answers], Iterable[Fact]] | None = None
+    anywhere: bool = True
 
     def __call__(self, names: Answers) -> Judged:
         function = _function(names, self.function)
@@ -57,15 +61,33 @@ class Backward:
             return function
         own = {} if isinstance(self.against, str | Norm) else {"inputs": self._drawn()}
         verdict = check(function, self.against, limit=3.0, **{**own, **self.options})
+        if verdict.ok and own and self.anywhere:
+            verdict = self._elsewhere(function, verdict)
         judged = from_verdict(verdict)
         if self.also is None or not judged.ok:
             return judged
         more = Facts(self.also)(names)
         return Judged(more.ok, (*judged.lines, *more.lines), judged.checks + more.checks, more.terms)
 
-    def _drawn(self) -> dict[str, Any]:
+    def _elsewhere(self, function: Callable[..., Any], verdict: Verdict) -> Verdict:
+        """The verdict at other sizes, each size of ``shapes`` in place of another; the first that is not right."""
+        sizes = sorted({size for shape in self.shapes.values() for size in shape if size > 1})
+        looked = list(verdict.looked)
+        for others in _OTHER_SIZES:
+            new = {1: 1, **{size: others[i % len(others)] + i // len(others) for i, size in enumerate(sizes)}}
+            at = {n: tuple(new[size] for size in shape) for n, shape in self.shapes.items()}
+            found = check(function, self.against, limit=3.0, **{"inputs": self._drawn(at), **self.options})
+            if not found.ok:
+                return replace(found, notes=(*found.notes, f"right at {looked[0]}, and not here"))
+            looked += found.looked
+        return replace(verdict, looked=tuple(looked), limits=tuple(li for li in verdict.limits if li != _HERE))
+
+    def _drawn(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Any]:
         rng = np.random.default_rng(7)
-        return {n: rng.normal(size=s) * rng.uniform(0.5, 2, size=(*s[:1], *(1 for _ in s[1:]))) for n, s in self.shapes.items()}
+        return {
+            n: rng.normal(size=s) * rng.uniform(0.5, 2, size=(*s[:1], *(1 for _ in s[1:])))
+            for n, s in (self.shapes if shapes is None else shapes).items()
+        }
 
     def numbers(self, names: Answers) -> list[NDArray[np.float64]]:
         """What it gives for fixed inputs."""
@@ -83,6 +105,7 @@ def from_verdict(verdict: Verdict) -> Judged:
     """A verdict of ``tn.check`` as that of an exercise."""
     wrong = [j for j in verdict.judgements.values() if not j.ok]
     terms = tuple(dict.fromkeys(f"{j.symbol}: {m}" for j in wrong for m in j.mistakes or (_told(j.lines),)))
+    terms = terms or (() if verdict.ok else ("not judged",))
     said = "\n".join(line for j in wrong for line in j.lines)
     route = re.search(r"route ([A-Z]) of the picture", said)
     checks = len(verdict.judgements) * max(1, len(verdict.looked))
@@ -186,28 +209,36 @@ class Predictions:
 # One verdict ----------------------------------------------------------------------------------------------------------
 
 
-def judge(exercise: Exercise, names: Answers, others: Callable[[Wrong], Answers]) -> Judged:
-    """The judge's verdict, and the sentence of a known wrong answer that gives the same numbers.
+def judge(exercise: Exercise, names: Answers, others: Callable[[Wrong | None], Answers]) -> Judged:
+    """The judge's verdict, and before it the sentence of a known wrong answer that gives the same numbers.
 
-    others:  runs the file that has a wrong answer in it, and gives its names
+    Of several gradients, those count in which the known one is wrong: each has a sentence of its own.
+
+    others:  runs the file that has a wrong answer in it, or with None the solution, and gives its names
     """
     judged = exercise.judge(names)
     numbers = getattr(exercise.judge, "numbers", None)
-    if judged.ok or numbers is None:
+    if judged.ok or numbers is None or not any(w.numbers for w in exercise.wrong):
         return judged
     try:
         mine = numbers(names)
     except Exception:  # it has been judged already, and that said why
         return judged
+    right = numbers(others(None))
+    known: list[str] = []
+    open_ = {i for i, (a, b) in enumerate(zip(mine, right)) if not _same(a, b)} if len(mine) == len(right) else set()
     for wrong in exercise.wrong:
-        if wrong.numbers and _same(mine, numbers(others(wrong))):
-            return Judged(
-                False, (*judged.lines, f"this is a known one: {wrong.says}"), judged.checks, (wrong.says,), judged.route
-            )
-    return judged
+        if wrong.numbers and open_:
+            theirs = numbers(others(wrong))
+            at = {i for i, (a, b) in enumerate(zip(theirs, right)) if not _same(a, b)}
+            if at and at <= open_ and all(_same(mine[i], theirs[i]) for i in at):
+                known.append(wrong.says)
+                open_ -= at
+    if not known:
+        return judged
+    told = [line for line in judged.lines if open_ or _UNNAMED not in line]  # it has a name here
+    return replace(judged, lines=(*(f"this is a known one: {says}" for says in known), *told), terms=tuple(known))
 
 
-def _same(mine: list[NDArray[np.float64]], theirs: list[NDArray[np.float64]]) -> bool:
-    return len(mine) == len(theirs) and all(
-        a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True) for a, b in zip(mine, theirs)
-    )
+def _same(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> bool:
+    return mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=1e-9, atol=1e-12, equal_nan=True)

@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 from ..engine import OptionError, describe
 from .catalogue import lessons
 
-MINUTES_30 = (1, 4, 5, 6, 14, 15)
+MINUTES_30 = (
+    "a_tensor_remembers",
+    "layer_norm_from_primitives",
+    "four_routes",
+    "the_analytic_node",
+    "a_test_that_cannot_fail",
+    "name_the_missing_term",
+)
 """The shortest path: what a record is, LayerNorm from its parts, its four routes, three terms, and how to check one."""
 
 
@@ -28,6 +35,11 @@ def lesson_names() -> dict[int, str]:
     return {int(p.stem[:2]): p.stem for p in sorted(lessons().glob("[0-9]*_*.py"))}
 
 
+def lesson_called(word: str) -> str:
+    """Its name, by the words behind its number: the course knows it by those."""
+    return next(name for name in lesson_names().values() if name[3:] == word)
+
+
 def known_lesson(number: Any) -> str:
     """Its name, of "5", "05" or "05_four_routes"; ``OptionError`` for what is none."""
     text, names = str(number).removesuffix(".py"), lesson_names()
@@ -35,7 +47,7 @@ def known_lesson(number: Any) -> str:
         if text in (name, name[3:]) or (text.isdecimal() and int(text) == n):
             return name
     raise OptionError(
-        f"lesson: {describe(number)} is no lesson; there are {', '.join(map(str, names))}. tinygrad-norm lesson lists them."
+        f"lesson: {describe(number)} is no lesson; there are {min(names)} to {max(names)}. tinygrad-norm lesson lists them."
     )
 
 
@@ -87,10 +99,10 @@ def notebook(text: str) -> str:
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
-def run_lesson(name: str, seen: Callable[[str], None] | None = None) -> list[Any]:
+def run_lesson(name: str, seen: Callable[[Cell], None] | None = None) -> list[Any]:
     """Run it, cell by cell, printing what it prints; the graphs that it shows.
 
-    seen:  called with the text of each markdown cell before what follows it is run
+    seen:  called with each cell before it is run
 
     What the lesson raises is raised: its last cell is its test.
     """
@@ -98,9 +110,9 @@ def run_lesson(name: str, seen: Callable[[str], None] | None = None) -> list[Any
     names: dict[str, Any] = {"__name__": "__main__", "__file__": place}
     graphs: list[Any] = []
     for cell in cells(lesson_text(name)):
+        if seen is not None:
+            seen(cell)
         if cell.kind == "markdown":
-            if seen is not None:
-                seen(cell.text)
             continue
         body = ast.parse(cell.text, place)
         drawn = _drawn(body.body[-1])

@@ -7,9 +7,17 @@ from dataclasses import dataclass, field
 
 from . import course
 from .exercise import Judged
+from .lessons import heading, lesson_called
 from .session import Session
 
-KEYS = "n next  h hint  p predict  g picture  d details  r run  v solution  s skip  x reset  l list  q quit"
+_KEY = "\N{NO-BREAK SPACE}"  # between a key and its word: a line breaks elsewhere
+KEYS = "  ".join(
+    k.replace(" ", _KEY)
+    for k in (
+        "n next", "h hint", "p predict", "g picture", "d details", "r run", "v solution", "s skip", "x reset", "l list", "q quit"
+    )
+)  # fmt: skip
+LAST = "That was the last hint: the solution is open now, and the exercise then does not count."
 
 
 @dataclass
@@ -26,17 +34,29 @@ def lines(session: Session, shown: Shown, wide: int = 80, high: int | None = Non
     name, exercise = session.name, session.exercise
     head = [("bold", f"{int(name[:2])} · {course.title(name)}"), *_wrapped(f"You will be able to {exercise.goal}.", wide)]
     roomy = high is None or high >= 20
+    if roomy and not session.progress.passed:
+        head += [("dim", line) for line in _fold(f"Read before: tinygrad-norm {before(name)}", wide)]
     if roomy and exercise.predict is not None and not session.progress.predicted and not session.progress.passed:
         head += _wrapped(f"Predict first (p): {exercise.predict.text}", wide)
     verdict = [(style, line) for style, text in _verdict(session, shown) for line in _fold(text, wide)]
     more = [("", line) for text in shown.more for line in _fold(text, wide)]
-    foot = [("", progress_bar(session, wide)), ("link", str(session.desk.file(name))), *[("dim", k) for k in _fold(KEYS, wide)]]
+    foot = [
+        ("", progress_bar(session, wide)),
+        ("link", str(session.desk.file(name))),
+        *[("dim", k.replace(_KEY, " ")) for k in _fold(KEYS, wide)],
+    ]
     if high is not None:
         room = max(3, high - len(head) - len(foot) - 4)
         more = more[: max(0, room - 3)]
         verdict = _cut(verdict, max(3, room - len(more)))
     gap = [("", "")]
     return [*head, *gap, *verdict, *(gap if more else []), *more, *gap, *foot]
+
+
+def before(name: str) -> str:
+    """The lesson to read before an exercise, as the command line calls it, and its title."""
+    lesson = lesson_called(course.exercise(name).lesson)
+    return f"lesson {int(lesson[:2])}, {heading(lesson)}"
 
 
 def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
@@ -48,7 +68,7 @@ def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
     told = [("dim", f"| {line}") for line in judged.printed[-6:]]
     told += [("", line) for line in judged.lines]
     if judged.ok:
-        told.append(("bold green", f"Solved ({judged.checks} checks). {_onward(session)}"))
+        told.append(("bold green", f"Solved ({judged.counted}). {_onward(session)}"))
     elif session.desk.untouched(session.name):
         told.append(("dim", "So it stands in the file as you find it. The rest is yours."))
     return told
@@ -72,8 +92,9 @@ def progress_bar(session: Session, wide: int = 80) -> str:
 
 def listing(session: Session) -> list[str]:
     """Every exercise: where one is, its state, its words."""
-    rows = []
-    place = {number: part for part, numbers in course.PARTS.items() for number in numbers}
+    rows: list[str] = []
+    room = max(len(course.title(n)) for n in course.exercise_names())
+    place = {lesson: part for part, lessons in course.PARTS.items() for lesson in lessons}
     part = ""
     for name in course.exercise_names():
         here = place[course.exercise(name).lesson]
@@ -81,8 +102,8 @@ def listing(session: Session) -> list[str]:
             part = here
             rows.append(part)
         mark = ">" if name == session.name else " "
-        rows.append(f"{mark} {name[:2]}  {course.title(name):<44} {session.state.of(name).word}".rstrip())
-    return [*rows, progress_bar(session)]
+        rows.append(f"{mark} {name[:2]}  {course.title(name):<{room}} {session.state.of(name).word}".rstrip())
+    return [*rows, progress_bar(session), "what to read before each: tinygrad-norm lesson"]
 
 
 def _wrapped(text: str, wide: int) -> list[tuple[str, str]]:

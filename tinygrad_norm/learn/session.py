@@ -9,6 +9,7 @@ from ..engine import OptionError
 from . import course
 from .desk import Desk
 from .exercise import Exercise, Judged, solution
+from .lessons import lesson_called
 from .state import Progress, State, read_state
 from .worker import Worker
 
@@ -107,7 +108,7 @@ class Session:
             p, exercise = self.state.of(name), course.exercise(name)
             rows.append(
                 {
-                    "exercise": name, "title": course.title(name), "goal": exercise.goal, "lesson": exercise.lesson, "state": p.word,
+                    "exercise": name, "title": course.title(name), "goal": exercise.goal, "lesson": lesson_called(exercise.lesson), "state": p.word,
                     "passed": p.passed, "counts": p.counts, "hints": p.hints, "attempts": p.attempts, "wrong": p.terms,
                     "predicted": p.predicted,
                 }

@@ -119,7 +119,8 @@ class Runner:
         self.judge()
 
     def hint(self) -> None:
-        self.tell(*self.session.hint())
+        hints = self.session.hint()
+        self.tell(*hints, *([screen.LAST] if len(hints) == len(self.session.exercise.hints) else []))
 
     def solution(self) -> None:
         text, path = self.session.solution()
