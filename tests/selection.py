@@ -6,8 +6,9 @@ A test is selected by what it is parametrised with, so whoever writes one need n
   the same again: a few are taken, evenly from first to last.
 - Of several parametrisations every value occurs, but not every combination: the combinations of a diagonal.
 
-A test that takes seconds whatever its parameters is marked ``thorough``: it waits for ``--all``. What is named on the
-command line (a folder, a file, a test) runs whole.
+Of a test whose every case takes a tenth of a second and more, marked ``costly(n)``, at most n of these are taken, evenly from
+first to last. A test that takes seconds whatever its parameters is marked ``thorough``: it waits for ``--all``. What is named on
+the command line (a folder, a file, a test) runs whole.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def axes(item: pytest.Item) -> list[tuple[Hashable, tuple[Hashable, ...]]]:
     return found + [(key(v), (key(v),)) for v in params.values()]  # those of fixtures
 
 
-def few(items: Sequence[Any]) -> list[Any]:
-    """At most FEW of them, from the first to the last."""
+def few(items: Sequence[Any], most: int = FEW) -> list[Any]:
+    """At most so many of them, from the first to the last."""
     last = len(items) - 1
-    return list(items) if last < FEW else [items[i * last // (FEW - 1)] for i in range(FEW)]
+    return list(items) if last < most else [items[i * last // max(1, most - 1)] for i in range(most)]
 
 
 def diagonal(sizes: Sequence[int]) -> set[tuple[int, ...]]:
@@ -89,6 +90,8 @@ def split(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.
     kept = set()
     for cases in tests.values():
         cases = [item for item in cases if item.get_closest_marker("thorough") is None]
-        kept.update(cases[i] for i in select([axes(item) for item in cases]))
+        chosen = [cases[i] for i in select([axes(item) for item in cases])]
+        costly = chosen[0].get_closest_marker("costly") if chosen else None
+        kept.update(few(chosen, *costly.args) if costly else chosen)
     everything = [item for cases in tests.values() for item in cases]
     return [item for item in everything if item in kept], [item for item in everything if item not in kept]

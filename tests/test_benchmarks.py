@@ -34,6 +34,7 @@ def measured(name: str, only: str) -> list[Row]:
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.thorough) if n == "kernels" else n for n in BENCHMARKS])
+@pytest.mark.costly(4)
 def test_every_benchmark_runs(name):
     rows = measured(name, SMALL[name])
     assert rows
@@ -51,6 +52,7 @@ def test_every_aim_is_measured(aim):
     assert aim.other in rows[aim.case].figures
 
 
+@pytest.mark.thorough
 def test_the_command_prints_tables_and_aims(capsys):
     assert main(["layer_norm", "--only", "8×64", "--seconds", "0"]) == 0
     out = capsys.readouterr().out
@@ -99,6 +101,7 @@ def test_without_avx512_nothing_of_it_is_left(monkeypatch):
 
 
 @pytest.mark.skipif(not machine.without_avx512(), reason="the processor has no AVX-512")
+@pytest.mark.thorough
 def test_a_child_does_without(capfd):
     main(["importing", "--only", "wall", "--seconds", "0", "--no-avx512"])
     assert "with AVX2" in capfd.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import runpy
 import subprocess
@@ -57,9 +58,14 @@ HEAVY = (
 )
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path):
     """(level, first name) of every import in a file, however deep it stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from ((0, a.name.split(".")[0]) for a in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -83,7 +89,7 @@ def test_arrows_point_one_way(room):
 
 def imported_beside(path):
     """The files of its own room that a file imports, however deep it stands, but not for types only."""
-    for node in running(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in running(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             for name in [node.module.split(".")[0]] if node.module else [a.name for a in node.names]:
                 yield path.with_name(f"{name}.py")
@@ -150,7 +156,7 @@ def test_the_wheel_carries_every_room_and_the_lessons():
 
 @pytest.mark.parametrize("path", list(PACKAGE.rglob("__init__.py")), ids=lambda p: p.parent.name)
 def test_init_files_define_nothing(path):
-    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    nodes = parsed(path).body
     kinds = {type(inner) for n in nodes for inner in (n.body + n.orelse if for_types_only(n) else [n])}
     assert kinds <= {ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.Expr}
 
@@ -205,6 +211,7 @@ def test_only_the_engine_is_opened_by_importing():
     "first", ["", *(f"import tinygrad_norm.{name}" for name in KNOWS), "from tinygrad_norm.check import Verdict"]
 )
 @pytest.mark.parametrize("name", sorted(LENT["check"] | {"derive", "graph"}))
+@pytest.mark.costly(4)
 def test_a_function_is_lent_and_not_its_room(name, first):
     """In whatever order things are imported."""
     assert (

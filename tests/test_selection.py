@@ -18,8 +18,12 @@ def test_few_are_taken_from_the_first_to_the_last():
     taken = few(range(100))
     assert len(taken) == FEW
     assert (taken[0], taken[-1]) == (0, 99)
+    taken = few(range(100), 7)
+    assert (taken[0], taken[-1], len(taken)) == (0, 99, 7)
     gaps = {b - a for a, b in itertools.pairwise(taken)}
     assert max(gaps) - min(gaps) <= 1
+    assert few("abc", 1) == ["a"]
+    assert few("abc", 3) == few("abc", 5) == list("abc")
 
 
 @pytest.mark.parametrize("sizes", [[7], [2, 2, 2], [1, 5], [3, 5, 4], [2, 200, 3], [2, 2, 2, 2, 30], [4, 4]])
@@ -123,5 +127,8 @@ def test_every_op_and_every_norm_is_touched(is_one, test, every, whole):
     selected, left = whole
     found = subjects(selected, is_one)
     assert found[f"tests/{test}"] == every
-    for name, those in subjects(left, is_one).items():  # and no other test loses one
+    costly = {function(item) for item in left if item.get_closest_marker("costly")}
+    assert f"tests/{test}" not in costly
+    left = [item for item in left if function(item) not in costly]
+    for name, those in subjects(left, is_one).items():  # and no other test loses one, unless each takes long
         assert those <= found.get(name, those), name

@@ -180,6 +180,7 @@ def jax_forward(jnp):
     return forward
 
 
+@pytest.mark.thorough
 def test_jax_functions():
     jax = pytest.importorskip("jax")
     forward = jax_forward(jax.numpy)

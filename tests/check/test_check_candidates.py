@@ -317,6 +317,7 @@ def test_a_torch_function_and_a_torch_callable():
     assert tn.check(torch.nn.functional.layer_norm, "layer_norm", order=2).ok
 
 
+@pytest.mark.thorough
 def test_a_jax_function():
     jax = pytest.importorskip("jax")
 

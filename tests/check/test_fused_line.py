@@ -40,6 +40,7 @@ LAYER = {
 
 
 @pytest.mark.parametrize("words", LAYER)
+@pytest.mark.costly(3)
 def test_the_fused_line_of_layer_norm(words):
     import re
 
@@ -100,6 +101,7 @@ def another(e=1e-5, std=False, less=0, gain=0.0, residual=0.0, centred=True):
         ({"centred": False}, "exact gradient of RMSNorm"),
     ],
 )
+@pytest.mark.costly(2)
 def test_neighbours_of_layer_norm(how, words):
     import re
 

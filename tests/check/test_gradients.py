@@ -124,6 +124,7 @@ TINY = {  # gradients that are zero, tiny, or cancel
 
 
 @pytest.mark.parametrize("case", TINY)
+@pytest.mark.costly(4)
 def test_no_false_alarm_where_a_gradient_is_zero_tiny_or_cancels(case):
     f, args = TINY[case]
     args = tuple(map(np.asarray, args)) if isinstance(args, (tuple, list)) else (args,)
@@ -181,6 +182,7 @@ NOT_SEEN_BY_JVP = ("a constant more", "in single precision")  # it differentiate
 
 
 @pytest.mark.parametrize("name", WRONG_AT_ONCE)
+@pytest.mark.costly(5)
 def test_wrong_first_derivatives_are_found_at_order_one(name):
     f = WRONG_AT_ONCE[name]
     found = check_grads(lambda x: f(x) * 3.0, X)

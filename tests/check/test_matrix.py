@@ -201,6 +201,7 @@ BY_HAND = {
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("words", BY_HAND)
+@pytest.mark.costly(6)
 def test_mistakes_written_by_hand_are_named(words, dtype):
     _, case, _ = strongest("layer_norm", {})
     verdict = judge(case, "input", "dx", by_hand(BY_HAND[words])(case).astype(dtype))
@@ -222,6 +223,7 @@ def test_mistakes_written_by_hand_are_named(words, dtype):
         (lambda g, dy, w, c, h, r, n: g[:2], r"dx has shape \(2, 8\), not \(4, 8\)"),
     ],
 )  # fmt: skip
+@pytest.mark.costly(2)
 def test_what_no_library_knows(formula, words):
     import re
 

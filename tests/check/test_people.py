@@ -15,6 +15,7 @@ def _parameter(case):
 
 
 @pytest.mark.parametrize(("norm", "case"), [_parameter(c) for c in CASES if c.words])
+@pytest.mark.costly(6)
 def test_the_wrong_term_is_named(norm, case):
     verdict = tn.check(case.candidate, norm, **case.options)
     assert verdict.judged, verdict.error
@@ -25,6 +26,7 @@ def test_the_wrong_term_is_named(norm, case):
 
 
 @pytest.mark.parametrize(("norm", "case"), [_parameter(c) for c in CASES if not c.words])
+@pytest.mark.costly(6)
 def test_a_right_one_is_accepted(norm, case):
     verdict = tn.check(case.candidate, norm, **case.options)
     assert verdict.ok, verdict.text()

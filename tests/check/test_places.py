@@ -217,6 +217,7 @@ def test_what_adds_up_is_wrong_and_what_rounds_differently_is_not():
 
 
 @pytest.mark.parametrize("name", names())
+@pytest.mark.costly(8)
 def test_the_records_own_gradient_is_right_at_every_shape(name):
     """Whatever the norm: what it is asked with besides its own shape is something it takes."""
     from tinygrad_norm.norms import get

@@ -81,6 +81,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("norm", "candidate", "options"), RIGHT, ids=lambda v: getattr(v, "__name__", None))
+@pytest.mark.costly(3)
 def test_right_ones_are_proved(norm, candidate, options):
     verdict = tn.check(candidate, norm, prove=True, **options)
     assert verdict.ok

@@ -161,6 +161,7 @@ def test_pytorchs_tensors_go_in_and_come_out():
 
 
 @pytest.mark.parametrize("name", names())
+@pytest.mark.costly(10)
 def test_every_norm_can_be_asked(name):
     found = tn.strength(name)
     assert found.right == "accepted"

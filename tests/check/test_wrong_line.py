@@ -178,6 +178,7 @@ def by_a_function_that_is_right_elsewhere(dy, x, weight, eps):
 
 
 @pytest.mark.parametrize(("norm", "function", "words", "which", "options"), PLANTED)
+@pytest.mark.costly(3)
 def test_the_line_is_named(norm, function, words, which, options):
     verdict = tn.check(function, norm, **options)
     (found,) = [r for r in verdict.repairs if which in r.gradients]
@@ -236,6 +237,7 @@ def compiled(source, name):
 
 
 @pytest.mark.parametrize(("number", "old", "new"), MUTANTS)
+@pytest.mark.costly(3)
 def test_of_one_changed_word_the_line_is_found(number, old, new):
     lines = STAGED.splitlines()
     assert old in lines[number - 1]

@@ -303,6 +303,7 @@ def test_a_stretch(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("name", names())
+@pytest.mark.costly(8)
 def test_every_norm_has_a_page(capsys, tmp_path, name):
     page = tmp_path / f"{name}.html"
     assert run(capsys, "graph", name, "--out", str(page))[0] == 0

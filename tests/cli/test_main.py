@@ -257,6 +257,7 @@ def process(*argv, **env):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp437"])
+@pytest.mark.costly(1)
 def test_terminals_without_greek(encoding):
     done = process(PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -267,6 +268,7 @@ def test_terminals_without_greek(encoding):
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.thorough
 def test_colour_only_where_wanted():
     assert b"\x1b[" in process(PYTHONIOENCODING="utf-8", FORCE_COLOR="1", TERM="xterm").stdout
     assert b"\x1b[3" not in process(PYTHONIOENCODING="utf-8", FORCE_COLOR="1", TERM="xterm", NO_COLOR="1").stdout

@@ -387,6 +387,7 @@ def are_refused(seed, many=False):
         yield None if verdict.off < 1e-9 else not verdict.proved and not verdict
 
 
+@pytest.mark.thorough
 def test_altered_pairs_are_never_proved():
     found = [f for seed in range(12) for f in are_refused(seed)]
     assert False not in found

@@ -57,6 +57,7 @@ every_case = pytest.mark.parametrize(("name", "options", "of"), list(params()))
 
 
 @every_case
+@pytest.mark.costly(9)
 def test_every_line_holds_and_the_hand_derived_node_is_proved(name, options, of):
     d = tn.derive(name, of, **options)
     assert d.ok

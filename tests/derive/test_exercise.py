@@ -97,6 +97,7 @@ def test_right_but_not_simplified(layer_norm, line, says):
         ("0", "the whole line is missing"),
     ],
 )
+@pytest.mark.costly(12)
 def test_wrong_and_by_which_term(layer_norm, line, says):
     answer = layer_norm.answer(line)
     assert (answer.kind, answer.wrong, answer.right, bool(answer)) == ("wrong", True, False, False)

@@ -24,6 +24,7 @@ def words(formula: str) -> int:
 
 
 @pytest.mark.parametrize("name", FORWARDS)
+@pytest.mark.costly(24)
 def test_the_formula_is_right_at_other_sizes_and_in_float32(name):
     forward, inputs = FORWARDS[name]
     d = derive(forward, "x", inputs=inputs)

@@ -109,6 +109,7 @@ def test_what_a_person_would_write(f, formula):
         assert relative(got, want) < (1e-9 if dtype is np.float64 else 2e-4)
 
 
+@pytest.mark.thorough
 def test_depth_grows_the_text_linearly_and_closed_is_on_request():
     lengths = [len(str(derive(deep(n), "x", inputs=X).formula)) for n in (1, 2, 3)]
     assert lengths[2] - lengths[1] < 1.2 * (lengths[1] - lengths[0])

@@ -490,6 +490,7 @@ def test_the_tree_of_accessibility_names_every_box(visit, net):
     assert set(states) == {"false"}
 
 
+@pytest.mark.thorough
 def test_numbers_inside_boxes_are_the_engines(visit, net):
     path, recorded = net
     page = visit(path, "#open=-")

@@ -279,6 +279,7 @@ def run_cli(place: Path, *commands: list[str]) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.thorough
 def test_the_command_line_with_an_empty_path(tmp_path):
     kinds = ("svg", "dot", "gv", "txt", "html", "json")
     done = run_cli(

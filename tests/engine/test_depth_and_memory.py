@@ -103,6 +103,7 @@ def _network() -> tuple[Tensor, Tensor, list[weakref.ref]]:
 
 @pytest.mark.usefixtures("_no_collector")
 @pytest.mark.parametrize("use", ["nothing", "backward", "backward twice", "grad", "create_graph", "second order", "error"])
+@pytest.mark.costly(3)
 def test_a_dropped_graph_is_freed_without_the_collector(use):
     x, y, nodes = _network()
     seed = np.ones(y.shape)

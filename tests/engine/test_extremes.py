@@ -159,6 +159,7 @@ def column(value: Any, x: np.ndarray) -> list[float]:
 @each_dtype
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.costly(12)
 def test_entry_by_entry(name, dtype, create_graph):
     ours, _, _, *more = ELEMENTWISE[name]
     how: dict[str, Any] = {"positive": False, "ulps": 0, "floor": 0} | (more[0] if more else {})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
+from tinygrad_norm.engine import hooks
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -47,6 +48,21 @@ def test_hooks_come_in_order_see_the_whole_gradient_and_can_be_taken_off():
     y.backward()
     assert len(seen) == 1
     np.testing.assert_array_equal(x.grad.data, 3 + 2 * X)
+
+
+def test_a_pass_looks_for_hooks_only_while_there_are_some():
+    assert hooks.visit(True) is None
+    leaf, h, y = record()
+    first, second = (leaf.register_hook(lambda g: None) for _ in range(2))
+    assert hooks.visit(True)
+    first.remove()
+    assert hooks.visit(True)
+    second.remove()
+    assert hooks.visit(True) is None
+    h.retain_grad()
+    assert hooks.visit(True)
+    del h, y  # with the record goes what was asked of it
+    assert hooks.visit(True) is None
 
 
 def test_hooks_of_a_recorded_pass_get_tensors_that_can_be_differentiated():

@@ -112,6 +112,7 @@ def test_formulas_name_the_numbers():
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("backward", ["recorded", "analytic"])
+@pytest.mark.costly(10)
 def test_the_arrows_of_every_norm_add_up_to_the_gradient(monkeypatch, name, backward):
     monkeypatch.setattr(MODULE, "MOST", 400)
     e = sample(name, backward).elements()

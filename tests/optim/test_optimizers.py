@@ -337,6 +337,7 @@ def test_it_says_its_options():
 
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
+@pytest.mark.costly(1)
 def test_memory_does_not_grow(name, count):
     ps, optimizer = ours(name, **{"momentum": 0.9} if name != "Adam" else {})
     scheduler = tn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=count)

@@ -341,6 +341,7 @@ FLOWING = sorted(name for name, operation in TABLE.items() if not operation.cons
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in (power|log)")  # powers of negative numbers
 @pytest.mark.parametrize("name", OURS)
+@pytest.mark.costly(60)
 def test_opinfo(name, record_property):
     entry, ran, skipped, ops = ENTRIES[name], 0, Counter[str](), set[str]()
     torch.manual_seed(0)
@@ -368,6 +369,7 @@ TAKEN = {
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's
 @pytest.mark.parametrize("name", ERRING)
+@pytest.mark.costly(20)
 def test_what_pytorch_refuses(name):
     """Each of PyTorch's own error inputs is an error of ours too, one with a name; or ``TAKEN`` says why it is none."""
     entry, f = ENTRIES[name], spell(ENTRIES[name]).find()

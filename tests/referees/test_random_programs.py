@@ -397,6 +397,7 @@ def test_with_autograd(program):
 
 @settings(max_examples=25)
 @given(programs())
+@pytest.mark.thorough
 def test_with_jax(program):
     pytest.importorskip("jax", reason="JAX is not installed: random programs are not compared with it")
     agree(program, by_jax)

@@ -268,6 +268,7 @@ def grown(steps):
         tracemalloc.stop()
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow():
     assert grown(100) < 20_000
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn
+from tinygrad_norm.engine import hooks
 
 X = np.random.default_rng(1).normal(size=(12, 5))
 
@@ -62,6 +64,7 @@ def test_nothing_is_left_when_it_is_off():
     seen.remove()
     assert not any(m._hooks or m._pre_hooks for m in model.modules())
     assert not any(getattr(p, "_hooks", ()) for p in model.parameters())
+    assert hooks.visit(True) is None, "the engine would look at every node"
     model(tn.tensor(X)).sum().backward()
     assert seen.readings == []
 
@@ -82,6 +85,42 @@ def test_it_prints():
         seen.by_depth("max")
     with pytest.raises(tn.OptionError, match="there is 0 to 1"):
         seen.at(7)
+
+
+def test_a_picture_by_depth(tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures are drawn by matplotlib")
+    model = net()
+    with tn.train.watch(model) as seen:
+        for _ in range(3):
+            model(tn.tensor(X)).sum().backward()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(matplotlib_settings(), "svg.fonttype", "none")  # letters stay letters
+        place = seen.save(tmp_path / "depth.svg")
+        some = seen.save(tmp_path / "some.svg", 1)
+    text = place.read_text(encoding="utf-8")
+    for words in ("0 Linear", "1 Tanh", "2 Linear", "step 0", "step 2", "‖gradient‖", "σ", "mean"):
+        assert f">{words}</text>" in text, words
+    assert "step 1" not in text
+    assert "step 1" in some.read_text(encoding="utf-8")
+    with pytest.raises(tn.OptionError, match="step 7 was not seen"):
+        seen.save(tmp_path / "x.svg", 7)
+    with pytest.raises(tn.FileError, match="the picture cannot be written"):
+        seen.save(tmp_path / "none" / "x.svg")
+
+
+def matplotlib_settings():
+    import matplotlib
+
+    return matplotlib.rcParams
+
+
+def test_without_matplotlib_there_is_none(monkeypatch, tmp_path):
+    model = net()
+    with tn.train.watch(model) as seen:
+        model(tn.tensor(X)).sum().backward()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert seen.save(tmp_path / "x.svg") is None
+    assert not (tmp_path / "x.svg").exists()
 
 
 @pytest.mark.parametrize(

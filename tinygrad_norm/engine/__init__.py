@@ -1,6 +1,7 @@
 """Records operations on tensors and differentiates the record. Knows NumPy and nothing of normalization."""
 
 from . import methods, primitives
+from .checkpointing import checkpoint
 from .creation import (
     arange,
     cat,
@@ -43,7 +44,7 @@ from .readings import ARRAYS, TENSORS, ArrayReading, Reading
 from .shapes import canonical_axes
 from .state import Function, enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled
 from .tensor import Tensor, from_numpy, tensor
-from .transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from .transforms import hessian, hvp, jacobian, jvp, vjp
 from .walk import backward, between, grad, history, pull_back
 
 __all__ = [

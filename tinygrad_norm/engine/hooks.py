@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .state import state
 from .tensor import Tensor
 
 Hook = Callable[[Tensor], Any]
-_ever: list[Hook] = []  # whether anybody ever registered one: a pass that finds none need not look
+_hooked: WeakValueDictionary[int, Tensor] = WeakValueDictionary()  # while there is none, a pass need not look
 
 
 class Handle:
@@ -25,11 +26,19 @@ class Handle:
 
     def remove(self) -> None:
         """Take the hook off; once is enough."""
-        self._tensor._hooks = tuple(h for h in hooks_of(self._tensor) if h is not self._hook)
+        _set(self._tensor, tuple(h for h in hooks_of(self._tensor) if h is not self._hook))
 
 
 def hooks_of(tensor: Tensor) -> tuple[Hook, ...]:
     return getattr(tensor, "_hooks", ())
+
+
+def _set(tensor: Tensor, hooks: tuple[Hook, ...]) -> None:
+    tensor._hooks = hooks
+    if hooks:
+        _hooked[id(tensor)] = tensor
+    else:
+        _hooked.pop(id(tensor), None)
 
 
 def register_hook(tensor: Tensor, hook: Hook) -> Handle:
@@ -49,8 +58,7 @@ def register_hook(tensor: Tensor, hook: Hook) -> Handle:
             f"register_hook: {describe(tensor)} requires no gradient, so no backward pass comes here. Set requires_grad=True on the leaves."
         )
     own = lambda g: hook(g)  # noqa: E731  (one of its own, so that the same function may be registered twice)
-    tensor._hooks = (*hooks_of(tensor), own)
-    _ever[:] = [keep_gradient]
+    _set(tensor, (*hooks_of(tensor), own))
     return Handle(tensor, own)
 
 
@@ -74,13 +82,12 @@ def retain_grad(tensor: Tensor) -> None:
             f"retain_grad: {describe(tensor)} requires no gradient, so there is none to keep. Set requires_grad=True on the leaves."
         )
     if tensor.op is not None and keep_gradient not in hooks_of(tensor):
-        tensor._hooks = (*hooks_of(tensor), keep_gradient)
-        _ever[:] = [keep_gradient]
+        _set(tensor, (*hooks_of(tensor), keep_gradient))
 
 
 def visit(keep: bool) -> Callable[[Tensor, Any], Any] | None:
     """What a backward pass does at each node; None: nothing."""
-    return partial(_called, keep=keep) if _ever else None
+    return partial(_called, keep=keep) if _hooked else None
 
 
 def _called(tensor: Tensor, g: Any, keep: bool) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from ..norms.arguments import flag
 from .hooks import Hook, RemovableHandle, after, before
 from .parameters import Parameter, leaf, real_dtype, word
 from .paths import Called, Links, calls, inside, path_of
+from .printing import arguments, in_lines
 from .state import IncompatibleKeys, ModuleError, as_values, speak_as
 
 Self = TypeVar("Self", bound="Module")
@@ -366,38 +366,17 @@ class Module:
         ``backward`` and keyword-only arguments are shown where they are not the default. A flag such as ``bias=True``
         whose attribute is the parameter itself is shown as the flag.
         """
-        arguments = []
-        for name, p in inspect.signature(type(self)).parameters.items():
-            value = vars(self).get(name, ...)
-            if isinstance(p.default, bool) and not isinstance(value, bool) and (value is None or isinstance(value, Tensor)):
-                value = value is not None
-            if not _plain(value):
-                continue
-            if (p.kind is p.KEYWORD_ONLY or name == "backward") and value == p.default:
-                continue
-            arguments.append(f"{value!r}" if p.default is p.empty else f"{name}={value!r}")
-        return ", ".join(arguments)
+        return arguments(self)
 
     def __repr__(self) -> str:
         """``extra_repr``, then the parts, each on lines of its own."""
-        head, lines = self.extra_repr(), self._lines()
-        if not lines and "\n" not in head:
-            return f"{type(self).__name__}({head})"
-        body = "\n".join([head] * bool(head) + lines).replace("\n", "\n  ")
-        return f"{type(self).__name__}(\n  {body}\n)"
+        return in_lines(type(self).__name__, self.extra_repr(), self._lines())
 
     def _lines(self) -> list[str]:
         return [f"({name}): {part!r}" for name, part in self._parts()]
 
 
 Held = TypeVar("Held")
-
-
-def _plain(value: Any) -> bool:
-    """Whether a value prints as it would be written."""
-    if isinstance(value, (list, tuple)):
-        return all(map(_plain, value))
-    return value is None or isinstance(value, (int, float, str, np.generic))
 
 
 def _once(named: Iterable[tuple[str, Held]]) -> Iterator[tuple[str, Held]]:

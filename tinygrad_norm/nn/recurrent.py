@@ -276,19 +276,8 @@ class RNN(_Layers):
         backward: str = "recorded",
     ) -> None:
         self.nonlinearity = choice("RNN", "nonlinearity", nonlinearity, ("tanh", "relu"))
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            dtype,
-            seed,
-            norm=norm,
-            backward=backward,
-        )
+        among = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(*among, dtype, seed, norm=norm, backward=backward)
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import FileError
 from ..graph.table import harmless, number
 from .arguments import several
 from .history import History
+from .plotting import panels, written
 
 _MARKS = "●○▲△■□◆◇"
 _PLAIN = "ox+*#%@&"
@@ -54,16 +54,11 @@ def picture(runs: Sequence[History], path: Any) -> Path | None:
 
     Returns the path, or None where there is no matplotlib (``pip install 'tinygrad_norm[plot]'``). ``FileError`` where it cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
     runs = several("picture", runs, History)
     tested = [r for r in runs if r.tested]
-    figure = Figure(figsize=(10 if tested else 6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2 if tested else 1, squeeze=False)[0]
+    figure, axes = panels((10 if tested else 6, 4), 2 if tested else 1)
+    if figure is None:
+        return None
     for r in runs:
         axes[0].plot(*smoothed(r.losses, 400), label=r.name or "loss", linewidth=1)
     axes[0].set(xlabel="step", ylabel="loss", yscale="log")
@@ -72,9 +67,4 @@ def picture(runs: Sequence[History], path: Any) -> Path | None:
         axes[1].set(xlabel="epoch", ylabel=f"test {r.measure}")
         axes[1].xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend()
-    place = Path(path)
-    try:
-        figure.savefig(place, metadata={"Date": None} if place.suffix == ".svg" else None)
-    except (OSError, ValueError) as error:
-        raise FileError(f"{place}: the picture cannot be written: {error}") from None
-    return place
+    return written(figure, path)

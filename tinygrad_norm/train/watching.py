@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,9 @@ from ..graph.table import bar, harmless, number, table, to_json
 from ..nn import Module
 from .arguments import module
 from .measuring import layers, length
+from .plotting import panels, written
+
+_WORDS = {"gradient": "‖gradient‖", "std": "σ", "mean": "mean"}
 
 
 class Reading(NamedTuple):
@@ -101,7 +105,7 @@ class Watch:
 
     def at(self, step: int) -> list[Reading]:
         """What was seen at a step; −1: the last that was. ``OptionError`` for one that was not."""
-        steps = sorted({key[0] for key in self._seen})
+        steps = self._steps()
         wanted = steps[-1] if steps and step == -1 else step
         if wanted not in steps:
             known = f"{steps[0]} to {steps[-1]}, every {self._every}" if steps else "none yet: call the model in training"
@@ -122,9 +126,9 @@ class Watch:
 
         what:  "gradient", "std" or "mean"; gradients are drawn by their logarithm, one column for a factor of √2
         """
-        if what not in ("gradient", "std", "mean"):
+        if what not in _WORDS:
             raise OptionError(f'watch: by_depth of {describe(what)}; it is "gradient", "std" or "mean".')
-        rows = [r for r in self.at(step) if r.kind == "activation" and r.layer]
+        rows = self._outputs(step)
         values = [getattr(r, what) for r in rows]
         shown = [v for v in values if v is not None and math.isfinite(v) and v]
         top = max(map(abs, shown), default=1.0)
@@ -136,10 +140,42 @@ class Watch:
             return "#" * round(40 * max(share, 0)) if ascii else bar(max(share, 0.0), 40)
 
         return table(
-            ("layer", {"gradient": "‖gradient‖", "std": "σ", "mean": "mean"}[what], ""),
+            ("layer", _WORDS[what], ""),
             [(harmless(f"{r.layer} {r.name}"), _shown(v), drawn(v)) for r, v in zip(rows, values)],
             ascii=ascii,
         )
+
+    def save(self, path: Any, *steps: int) -> Path | None:
+        """A picture by depth: gradient, σ and mean of each layer's output, the first layer above, a line for each step.
+
+        path:   a file; its suffix says the format, such as ".svg"
+        steps:  those that are drawn; the first and the last that were seen when none is given
+
+        Returns the path, or None where there is no matplotlib (``pip install 'tinygrad_norm[plot]'``; ``by_depth`` needs none).
+        Raises ``OptionError`` for a step that was not seen, ``FileError`` where the picture cannot be written.
+        """
+        drawn = {rows[0].step: rows for rows in map(self._outputs, steps or (*self._steps()[:1], -1)) if rows}
+        names = list(dict.fromkeys(f"{r.layer} {r.name}" for rows in drawn.values() for r in rows))
+        figure, axes = panels((11, 1.4 + 0.22 * len(names)), len(_WORDS), sharey=True)
+        if figure is None:
+            return None
+        for (what, word), part in zip(_WORDS.items(), axes):
+            for step, rows in drawn.items():
+                values = [(getattr(r, what), names.index(f"{r.layer} {r.name}")) for r in rows]
+                shown = [(v, i) for v, i in values if v is not None and math.isfinite(v) and (v > 0 or what != "gradient")]
+                part.plot([v for v, _ in shown], [i for _, i in shown], marker="o", markersize=4, label=f"step {step}")
+            part.set(xlabel=word, xscale="log" if what == "gradient" else "linear")
+            part.grid(axis="y", linewidth=0.3)
+        axes[0].set_yticks(range(len(names)), list(map(harmless, names)))
+        axes[0].invert_yaxis()
+        axes[0].legend()
+        return written(figure, path)
+
+    def _steps(self) -> list[int]:
+        return sorted({key[0] for key in self._seen})
+
+    def _outputs(self, step: int) -> list[Reading]:
+        return [r for r in self.at(step) if r.kind == "activation" and r.layer]
 
     def to_json(self, ascii: bool = False) -> str:
         """All readings, a list of objects."""
@@ -166,6 +202,7 @@ def watch(model: Module, every: int = 1, parameters: bool = True) -> Watch:
             tn.train.fit(model, (x, y))
         print(seen)                     # the last step as a table
         print(seen.by_depth())          # the gradients, layer by layer
+        seen.save("depth.svg")          # gradient, σ and mean by depth, at the first step and the last
         seen.readings                   # all of it
 
     every:       one step in so many; a step is a call of ``model`` in training, recording
