@@ -78,9 +78,9 @@ class Kernel:
         inputs = ", ".join(a.name for a in self.program.inputs)
         return f"<kernel {self.name}({inputs}) in {self.language}>"
 
-    def source(self, language: str = "numpy") -> str:
-        """The text of both functions: "numpy", "numba", "c", "triton", "torch" or "jax"."""
-        return text(self.program, self.schedule.forward, self.schedule.backward, language)
+    def source(self, language: str = "numpy", dtype: str = "float32") -> str:
+        """The text of both functions: "numpy", "numba", "c", "triton", "torch" or "jax"; Numba's and C's in ``dtype``."""
+        return text(self.program, self.schedule.forward, self.schedule.backward, language, dtype)
 
     # Over arrays ------------------------------------------------------------------------------------------------
 
