@@ -16,6 +16,7 @@ from tinygrad_norm.norms import get
 
 FORMATS = ("numpy", "numba", "c", "torch", "jax", "triton")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC")
+PLAIN = ("-O1", "-shared", "-fPIC")
 
 
 def missing(language):
@@ -32,17 +33,19 @@ def load(path):
     return module
 
 
-def backward_of(k, language, folder, change=lambda text: text):
+def backward_of(k, language, folder, change=lambda text: text, flags=FLAGS):
     """The emitted backward.
 
     change:  what somebody does to the text first
+    flags:   of the C compiler
     """
     names = ", ".join(["dy", *k.program.record_names])
     held = [a.letter for a in k.program.inputs if a.role == "constant"]
-    run = _RUNS[language](k, folder, change)
+    run = _loops(functools.partial(_c, flags))(k, folder, change) if language == "c" else _RUNS[language](k, folder, change)
+    name = k.name if k.name.isidentifier() else "own"
     of = {"run": (lambda dy, *inputs: run(dy, *inputs, *constants(k, inputs, held))) if held else run}
-    exec(f"def {k.name}_in_{language}({names}):\n    return run({names})", of)
-    return of[f"{k.name}_in_{language}"]
+    exec(f"def {name}_in_{language}({names}):\n    return run({names})", of)
+    return of[f"{name}_in_{language}"]
 
 
 def constants(k, inputs, letters):
@@ -54,7 +57,7 @@ def constants(k, inputs, letters):
 
 
 def _written(k, language, folder, change, dtype="float32", suffix="py"):
-    path = folder / f"{k.name}_{language}_{dtype}.{suffix}"
+    path = folder / f"kernel_{language}_{dtype}.{suffix}"
     path.write_text(change(k.source(language, dtype)), encoding="utf-8")
     return path
 
@@ -145,9 +148,9 @@ def _numba(k, folder, change, dtype):
     return lambda s, stop, reads, writes, numbers, _: getattr(module, s.name)(0, stop, *reads, *writes, *numbers)
 
 
-def _c(k, folder, change, dtype):
+def _c(flags, k, folder, change, dtype):
     path = _written(k, "c", folder, change, dtype, "c")
-    subprocess.run(["cc", *FLAGS, str(path), "-o", str(path.with_suffix(".so")), "-lm"], check=True, capture_output=True)
+    subprocess.run(["cc", *flags, str(path), "-o", str(path.with_suffix(".so")), "-lm"], check=True, capture_output=True)
     library = ctypes.CDLL(str(path.with_suffix(".so")))
     real = {"float32": ctypes.c_float, "float64": ctypes.c_double}[dtype]
 
@@ -160,4 +163,4 @@ def _c(k, folder, change, dtype):
     return call
 
 
-_RUNS = {"numpy": _numpy, "torch": _torch, "jax": _jax, "triton": _triton, "numba": _loops(_numba), "c": _loops(_c)}
+_RUNS = {"numpy": _numpy, "torch": _torch, "jax": _jax, "triton": _triton, "numba": _loops(_numba)}
