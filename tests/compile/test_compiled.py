@@ -142,3 +142,28 @@ def test_a_cache_that_cannot_be_written(monkeypatch, tmp_path):
     with pytest.warns(KernelWarning, match="kernels are compiled for this process only"):
         y = k.forward(x, w, b)
     assert np.allclose(y, x * w + b)
+
+
+@numba
+@pytest.mark.parametrize("fails", ["forward", "backward"])
+def test_a_compiler_that_fails(fails, monkeypatch):
+    """The right numbers come from NumPy, and one line says so."""
+
+    real = cache._run
+
+    def run(name, text):
+        if f"def {fails}(" in text:
+            raise TypeError("no such instruction\nand more")
+        return real(name, text.replace("CACHE = True", "CACHE = False"))
+
+    for how in ("_from_disk", "_run"):
+        monkeypatch.setattr(cache, how, run)
+    monkeypatch.setattr(cache, "_loaded", {})
+    monkeypatch.setattr(cache, "_said", set())
+    k = tn.kernel("layer_scale")
+    x, w, residual, dy = (t.numpy() for t in leaves((3, 5), (5,), (3, 5), (3, 5)))
+    with pytest.warns(KernelWarning, match="NumPy computes its formula: Numba cannot compile it: no such instruction$") as seen:
+        found = [k.forward(x, w, residual), *k.backward(dy, x, w, residual)]
+    assert len(seen) == 1
+    for a, b in zip(found, [x * w + residual, dy * w, (dy * x).sum(0), dy]):
+        assert np.allclose(a, b)

@@ -18,7 +18,7 @@ from tinygrad_norm.cli import main
 from .cases import NOT_FUSED, numbers, off, record
 
 FUSED = [n for n in tn.norms.names() if n not in NOT_FUSED and not n.startswith("test_")]
-FEW = ["layer_norm", "softmax", "group_norm", "batch_renorm"]
+FEW = ["layer_norm", "batch_renorm"]
 
 
 def run(path, *command):
@@ -124,32 +124,6 @@ def test_a_module_has_pytorchs_state_dict(tmp_path):
 def test_the_verdict_calls_it_right(tmp_path):
     made = load(written(tmp_path, "layer_norm", "numpy"))
     assert tn.check(made.layer_norm_backward, "layer_norm").ok
-
-
-MISTAKES = [
-    ("g - mean_g - xhat * mean_g_xhat", "g - xhat * mean_g_xhat", "the μ term is missing"),
-    ("g - mean_g - xhat * mean_g_xhat", "g - mean_g", "the σ² term is missing"),
-    ("g - mean_g - xhat * mean_g_xhat", "g - mean_g + xhat * mean_g_xhat", "the σ² term has the wrong sign"),
-    ("g - mean_g - xhat * mean_g_xhat", "g + mean_g - xhat * mean_g_xhat", "the μ term has the wrong sign"),
-    ("mean_g = sum_g / N", "mean_g = sum_g / (N - 1)", "the μ term is N/(N − 1) times too big"),
-    ("mean_g_xhat = sum_g_xhat / N", "mean_g_xhat = sum_g_xhat", "the σ² term is N = 8 times too big"),
-    ("dx = rstd * (", "dx = (", "the factor rstd in front of all terms of dx is missing"),
-    ("g = dy * weight", "g = dy", "the factor γ is missing in what flows to x̂"),
-    ("sum_xhat_dy = (xhat * dy)", "sum_xhat_dy = (c * dy)", "c was used where x̂ belongs"),
-    ("sum_dy = dy.sum(axis=0", "sum_dy = g.sum(axis=0", "dβ  wrong"),
-]
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(("right", "wrong", "named"), MISTAKES)
-def test_a_mistake_in_emitted_code_is_named(right, wrong, named, tmp_path):
-    text = tn.kernel("layer_norm").source("numpy")
-    assert text.count(right) == 1
-    path = tmp_path / "wrong.py"
-    path.write_text(text.replace(right, wrong), encoding="utf-8")
-    verdict = tn.check(load(path).layer_norm_backward, "layer_norm")
-    assert not verdict.ok
-    assert named in str(verdict)
 
 
 def test_the_command(tmp_path, capsys):

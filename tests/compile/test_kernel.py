@@ -13,6 +13,7 @@ from tinygrad_norm.compile import runners
 from tinygrad_norm.norms import get, names
 
 from .cases import HOLDS, NOT_FUSED, numbers, off, record
+from .emitted import PLAIN, backward_of, missing
 
 numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
 FUSED = [n for n in names() if n not in NOT_FUSED and n not in HOLDS and not n.startswith("test_")]
@@ -96,12 +97,13 @@ def test_layouts(name):
 
 @numba
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["layer_norm", "softmax", "normalize", "dynamic_tanh"])
+@pytest.mark.parametrize("name", FUSED)
 def test_numbers_that_are_none(name):
-    """NaN, infinities, numbers whose squares leave the range, and nothing at all: what the record gives comes."""
+    """NaN, infinities, zeros of either sign, numbers whose squares leave the range, and nothing at all: what the record gives comes."""
     k = tn.kernel(name)
+    shape = (4, 6, 5, 3)[: max(2, len(get(name).shape))]
     for dtype in (np.float32, np.float64):
-        values, dy, settings = numbers(name, (4, 6), dtype=dtype)
+        values, dy, settings = numbers(name, shape, dtype=dtype)
         tiny, huge = np.finfo(dtype).tiny, np.finfo(dtype).max
         for special in (np.nan, np.inf, -np.inf, 0.0, -0.0, tiny / 8, huge / 4):
             x = values["input"].copy()
@@ -114,11 +116,30 @@ def test_numbers_that_are_none(name):
                 want = [y.numpy(), *(g.numpy() for g in tn.grad(y, list(of.values()), dy))]
                 found = [k.forward(*given.values()), *k.backward(dy, *given.values())]
             for a, b in zip(found, want):
-                assert np.array_equal(np.isnan(a), np.isnan(b))
+                assert np.array_equal(np.isnan(a), np.isnan(b)), special
                 np.testing.assert_allclose(a, b, rtol=1e-4 if dtype is np.float32 else 1e-10, atol=1e-6)
-    empty = [np.zeros((0, 6))] + [a.astype(np.float64) for n, a in values.items() if n != "input"]
-    assert k.forward(*empty).shape == (0, 6)
-    assert k.backward(np.zeros((0, 6)), *empty)[0].shape == (0, 6)
+
+
+@pytest.mark.thorough
+def test_nothing_at_all(in_numpy):
+    for name in ("layer_norm", "softmax"):
+        k = tn.kernel(name)
+        empty = [np.zeros((0, 6)), np.ones(6), np.ones(6)][: len(k.program.inputs)]
+        assert k.forward(*empty).shape == (0, 6)
+        assert k.backward(np.zeros((0, 6)), *empty)[0].shape == (0, 6)
+
+
+@numba
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["film", "layer_scale", "dynamic_tanh", "rms_norm", "normalize"])
+def test_the_sign_of_zero_is_kept(name):
+    """Where the record's is a zero's own, with nothing added to it."""
+    values, _, settings = numbers(name, (4, 6))
+    values = {n: -np.zeros_like(a) if n in ("shift", "residual", "bias") else np.abs(a) for n, a in values.items()}
+    values["input"][:, 1] = -0.0
+    y = get(name).apply({n: tn.tensor(a, name=n) for n, a in values.items()}, backward="recorded", **settings).numpy()
+    assert np.signbit(y[:, 1]).all()
+    assert np.array_equal(np.signbit(tn.kernel(name).forward(*values.values())), np.signbit(y))
 
 
 def test_a_setting_can_be_given_at_each_call(in_numpy):
@@ -162,16 +183,29 @@ def test_an_input_called_y(in_numpy):
     assert len(k.backward(dy, x, y)) == 2
 
 
+NO_KERNEL: dict[str, str] = {}  # of the forwards below: what the message says; there was none when this was written
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", FORWARDS)
-def test_the_forwards_that_a_reader_brought(name, in_numpy):
+def test_the_forwards_that_a_reader_brought(name, in_numpy, tmp_path):
+    """In NumPy, and as loops in C where there is a compiler."""
+    assert len(NO_KERNEL) <= 0.1 * len(FORWARDS)
     forward, inputs = FORWARDS[name]
+    if name in NO_KERNEL:
+        with pytest.raises(tn.TinygradNormError, match=NO_KERNEL[name]):
+            tn.kernel(forward, inputs=inputs)
+        return
     k = tn.kernel(forward, inputs=inputs)
     rng = np.random.default_rng(3)
     given = [rng.normal(size=[{"B": 4, "C": 3, "N": 6}.get(a, 1) for a in axes]) for axes in inputs.values()]
     of = [tn.tensor(a, requires_grad=True) for a in given]
     y = forward(*of)
     dy = rng.normal(size=y.shape)
-    gradients = [g for g in tn.grad(y, of, dy, allow_unused=True) if g is not None]
-    for a, b in zip([k.forward(*given), *k.backward(dy, *given)], [y, *gradients]):
-        assert off(a, b.numpy()) < 1e-10
+    gradients = [g.numpy() for g in tn.grad(y, of, dy, allow_unused=True) if g is not None]
+    for a, b in zip([k.forward(*given), *k.backward(dy, *given)], [y.numpy(), *gradients]):
+        assert off(a, b) < 1e-10
+    if not missing("c"):
+        found = backward_of(k, "c", tmp_path, flags=PLAIN)(dy, *given)
+        for a, b in zip(found if isinstance(found, tuple) else (found,), gradients):
+            assert off(a, b) < 1e-10

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..derive.asking import derive
+from ..derive.branches import every_branch
 from ..derive.errors import DerivationError, NotSymbolicError
 from ..derive.recording import gradients_of
 from ..engine import Tensor, describe, grad, tensor
@@ -72,7 +73,7 @@ def _apart(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _program(norm: Any, inputs: Any, shape: Any, options: Mapping[str, Any]) -> Program:
-    with holding():
+    with holding(), every_branch():
         how: dict[str, Any] = {"shape": shape, **options}
         names = gradients_of(norm, inputs=inputs, **how)
         found: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.files import write_whole
-from .errors import KernelWarning
+from .errors import KernelError, KernelWarning
 
 _loaded: dict[str, dict[str, Any]] = {}
 _said: set[str] = set()
@@ -37,15 +37,24 @@ def key(text: str) -> str:
 
 
 def module(text: str) -> dict[str, Any]:
-    """The names of a Numba module, compiled or loaded. Where nothing can be written, it is compiled for this process alone."""
+    """The names of a Numba module, compiled or loaded. Where nothing can be written, it is compiled for this process alone;
+    ``KernelError`` where Numba cannot compile it."""
     name = f"kernel_{key(text)}"
     if name not in _loaded:
         try:
             _loaded[name] = _from_disk(name, text)
-        except (OSError, RuntimeError, EOFError, ValueError, ImportError, AttributeError, KeyError) as error:
-            say(f"kernels are compiled for this process only: {folder()} cannot be used ({error}).")
-            _loaded[name] = _run(name, text.replace("CACHE = True", "CACHE = False"))
+        except Exception as error:  # of a disk, of what was found there, or of the compiler, which is asked again
+            reason = error
+            try:
+                _loaded[name] = _run(name, text.replace("CACHE = True", "CACHE = False"))
+            except Exception as error:
+                raise KernelError(f"Numba cannot compile it: {_said_by(error)}") from error
+            say(f"kernels are compiled for this process only: {folder()} cannot be used ({_said_by(reason)}).")
     return _loaded[name]
+
+
+def _said_by(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _run(name: str, text: str) -> dict[str, Any]:
@@ -62,6 +71,15 @@ def _from_disk(name: str, text: str) -> dict[str, Any]:
         write_whole(path, text)
     if not os.access(place, os.W_OK):
         raise OSError("it is read-only")
+    try:
+        return _imported(name, path)
+    except Exception:
+        for kept in place.rglob(f"{name}*.nb?"):  # what is damaged is made anew
+            kept.unlink()
+        return _imported(name, path)
+
+
+def _imported(name: str, path: Path) -> dict[str, Any]:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

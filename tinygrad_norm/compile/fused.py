@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import Array as Numbers
+from .cache import say
 from .errors import KernelError
 from .lesson import lesson
 from .parts import Schedule
 from .program import Array, Program
-from .runners import Runner, language, runner
+from .runners import NumPyRunner, Runner, language, runner
 from .schedule import schedules
 from .texts import text
 
@@ -78,9 +79,9 @@ class Kernel:
         inputs = ", ".join(a.name for a in self.program.inputs)
         return f"<kernel {self.name}({inputs}) in {self.language}>"
 
-    def source(self, language: str = "numpy") -> str:
-        """The text of both functions: "numpy", "numba", "c", "triton", "torch" or "jax"."""
-        return text(self.program, self.schedule.forward, self.schedule.backward, language)
+    def source(self, language: str = "numpy", dtype: str = "float32") -> str:
+        """The text of both functions: "numpy", "numba", "c", "triton", "torch" or "jax"; Numba's and C's in ``dtype``."""
+        return text(self.program, self.schedule.forward, self.schedule.backward, language, dtype)
 
     # Over arrays ------------------------------------------------------------------------------------------------
 
@@ -99,8 +100,11 @@ class Kernel:
         how = self._how(inputs, numbers)
         if how.dtype is None:
             return self._ask(inputs, numbers), None
-        run = self._runner(how.dtype)
-        found = run.forward(dict(zip(self._letters, inputs)), how.sizes, self._numbers(numbers))
+        given, settings = dict(zip(self._letters, inputs)), self._numbers(numbers)
+        try:
+            found = self._runner(how.dtype).forward(given, how.sizes, settings)
+        except KernelError as error:
+            found = self._in_numpy(how.dtype, error).forward(given, how.sizes, settings)
         if found is None:
             return self._ask(inputs, numbers), None
         y, saved = found
@@ -116,7 +120,15 @@ class Kernel:
         how = self._how(inputs, numbers)
         given = dict(zip(self._letters, inputs))
         given[p.dy.letter], given[p.y.array.letter] = dy, y
-        found = self._runner(how.dtype).backward(given, saved, how.sizes, self._numbers(numbers))
+        settings = self._numbers(numbers)
+        try:
+            found = self._runner(how.dtype).backward(given, saved, how.sizes, settings)
+        except KernelError as error:
+            run = self._in_numpy(how.dtype, error)
+            again = run.forward(given, how.sizes, settings)
+            if again is None:
+                return self._ask(inputs, numbers, dy)  # type: ignore[no-any-return]
+            found = run.backward(given, again[1], how.sizes, settings)
         likes = [given[letter] for letter in self._targets]
         return tuple(
             [
@@ -152,6 +164,13 @@ class Kernel:
             both = self.schedule
             self._runners[dtype] = runner(both.forward, both.backward, dtype)
         return self._runners[dtype]
+
+    def _in_numpy(self, dtype: Any, error: KernelError) -> Runner:
+        """What computes where the compiler fails."""
+        say(f"{self.name}: NumPy computes its formula: {error}")
+        both = self.schedule
+        self._runners[dtype] = found = NumPyRunner(both.forward, both.backward, dtype)
+        return found
 
     def _numbers(self, given: Mapping[str, float]) -> dict[str, float]:
         if not given:

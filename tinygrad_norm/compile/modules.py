@@ -32,7 +32,9 @@ def about(program: Program, needs: str, notes: str = "") -> str:
         for n, s in program.steps.items()
         if n in needed and n != program.y.array.letter
     ]
-    lines.append(hand.equation("y", program.y.expression))
+    y, dy = program.y.array.letter, program.dy.letter
+    called = f"   the code calls {y} y, {dy} dy" if y != "y" else ""
+    lines.append(hand.equation(y, program.y.expression) + called)
     lines += [hand.equation(t.array.letter, t.expression) for t in program.gradients.values()]
     said = f"\n{notes}\n" if notes else ""
     return _ABOUT.format(title=program.title, needs=needs, lines="\n    ".join(lines), notes=said)

@@ -13,14 +13,19 @@ from .ranges import ENDS
 LANGUAGES = ("numpy", "numba", "c", "triton", "torch", "jax")
 
 
-def text(program: Program, forward: Schedule, backward: Schedule | None, language: str) -> str:
-    """A file that stands alone."""
+def text(program: Program, forward: Schedule, backward: Schedule | None, language: str, dtype: str = "float32") -> str:
+    """A file that stands alone.
+
+    dtype:  what Numba and C compute in; the others in whatever they are given
+    """
+    if dtype not in ENDS:
+        raise KernelError(f"kernel: dtype={describe(dtype)}; a kernel computes in {' or '.join(ENDS)}.")
     if language == "numpy":
         return numpy_file(program)
     if language == "numba":
-        return numba_writer.source([s for s in (forward, backward) if s is not None], "float32", *ENDS["float32"])
+        return numba_writer.source([s for s in (forward, backward) if s is not None], dtype, *ENDS[dtype])
     if language == "c":
-        return c_writer.source(forward, backward, "float32", *ENDS["float32"])
+        return c_writer.source(forward, backward, dtype, *ENDS[dtype])
     if language == "triton":
         return triton_writer.source(program, forward, backward)
     if language in ("torch", "jax"):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..derive.asking import derive
+from ..derive.branches import every_branch
 from ..engine import TABLE, Op, Tensor, TinygradNormError
 from ..engine.arrays import Array as Numbers
 from .cache import say
@@ -185,7 +186,8 @@ def _derived(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]
     y = op.forward(*arrays.values(), **params)
     dy = rng.normal(size=np.shape(y))
     ruled = [k for k in range(len(names)) if op.pullbacks[k] is not None]
-    made = program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled})
+    with every_branch():
+        made = program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled})
     _check(op, made, list(arrays.values()), dy, y, params, ruled)
     return made
 

@@ -153,8 +153,8 @@ NUMBA = {name: {dtype: _numba(name, dtype) for dtype in ("float32", "float64")} 
 C = {name: {dtype: _c(name, dtype) for dtype in ("float32", "float64")} for name in _BODIES}
 NUMBA["larger"] = dict.fromkeys(
     ("float32", "float64"),
-    '@njit(fastmath={"nnan", "nsz"}, forceinline=True)\n'
-    "def larger_(a, b):  # a NaN makes a NaN of the sum that comes after, and is found there\n"
+    "@njit(forceinline=True)\n"
+    "def larger_(a, b):  # a NaN is passed by; it makes a NaN of the sum that comes after, and is found there\n"
     "    return b if b > a else a",
 )
 NUMBA["erf"] = dict.fromkeys(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..derive.source import _branches, identifier
+from ..derive.source import branches_of, identifier
 from ..derive.tree import Call, Indicator, Letter, Node, Number, Product, product_of, varies, walk
 from ..derive.writer import Hand
 from .program import Array, Definition, Program, Target, closure
@@ -109,7 +109,7 @@ class Whole(Hand):
         return f"({self(node.left)} {sign} {self(node.right)})"
 
     def __call__(self, node: Node) -> str:
-        branches = _branches(node)
+        branches = branches_of(node)
         if branches is None:
             return super().__call__(node)
         where, yes, no = branches
@@ -125,7 +125,7 @@ class Whole(Hand):
         return False, self.dialect.where.format(held[1:-1] if len(asked) == 1 else held, self(rest), "0")
 
     def factor(self, f: Node, tight: bool) -> str:
-        return self(f) if _branches(f) is not None else super().factor(f, tight)
+        return self(f) if branches_of(f) is not None else super().factor(f, tight)
 
     def call(self, node: Call) -> str:
         inside = list(map(self, node.arguments))

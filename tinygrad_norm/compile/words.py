@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..derive.source import _branches, identifier
+from ..derive.source import branches_of, identifier
 from ..derive.tree import Call, Indicator, Letter, Node, Number, Product, product_of
 from ..derive.writer import Hand
 from .parts import Between, Loop, Schedule
@@ -75,13 +75,13 @@ class Words(Hand):
         return self.names[name]
 
     def __call__(self, node: Node) -> str:
-        branches = _branches(node)
+        branches = branches_of(node)
         if branches is None:
             return super().__call__(node)
         return self.choice(self.indicator(branches[0]), self(branches[1]), self(branches[2]))
 
     def factor(self, f: Node, tight: bool) -> str:
-        if _branches(f) is not None:
+        if branches_of(f) is not None:
             return self(f)
         return super().factor(f, tight)
 

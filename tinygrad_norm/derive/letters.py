@@ -14,6 +14,7 @@ from ..engine.arrays import Array
 from ..engine.bell import erf
 from ..graph import REDUCTIONS, Record
 from .axes import Axes
+from .branches import is_every
 from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
 from .finding import Finding
@@ -267,9 +268,10 @@ class Letters(Home):
             return at(sp.sympify(expr))
 
     def answer(self, expr: Any, sign: str, other: Any) -> Any:
-        """What is 1 where the comparison holds. Of statistics, and of what is nowhere equal, the record's answer is assumed."""
+        """What is 1 where the comparison holds. Of statistics, and of what is nowhere equal, the record's answer is assumed,
+        but within ``every_branch``."""
         found = condition(expr, sign, other)
-        if found.is_number or not found.atoms(Letter):
+        if is_every() or found.is_number or not found.atoms(Letter):
             return found
         a, b = self.number(expr), self.number(other)
         answers = {"<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal, "=": np.equal}[sign](a, b)

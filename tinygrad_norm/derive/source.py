@@ -96,7 +96,7 @@ class NumPy(Hand):
         return f"({self(node.left)} {sign} {self(node.right)})"
 
     def __call__(self, node: Node) -> str:
-        branches = _branches(node)
+        branches = branches_of(node)
         if branches is None:
             return self.indicator(node) if isinstance(node, Indicator) else super().__call__(node)
         where, yes, no = branches
@@ -111,7 +111,7 @@ class NumPy(Hand):
         return negative, body
 
     def factor(self, f: Node, tight: bool) -> str:
-        return self(f) if _branches(f) is not None else super().factor(f, tight)
+        return self(f) if branches_of(f) is not None else super().factor(f, tight)
 
     def call(self, node: Call) -> str:
         inside = ", ".join(map(self, node.arguments))
@@ -127,7 +127,7 @@ class NumPy(Hand):
 _OTHER = {">": "≤", "≤": ">", "<": "≥", "≥": "<"}
 
 
-def _branches(node: Node) -> tuple[Indicator, Node, Node] | None:
+def branches_of(node: Node) -> tuple[Indicator, Node, Node] | None:
     """The condition and both branches of ``[x > 0]·a + [x ≤ 0]·b``."""
     if not isinstance(node, Sum) or len(node.terms) != 2:
         return None
