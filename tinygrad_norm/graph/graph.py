@@ -10,8 +10,9 @@ from ..engine.files import write_whole
 from ..loans import open_lenders
 from .elements import Elements, of_whole_tensors
 from .files import Instead
-from .folding import Folded, fold
+from .folding import Folded
 from .notebook import bundle
+from .opening import fold
 from .part import Part
 from .reads import Reads, reads
 from .record import Record
