@@ -228,7 +228,8 @@ def _in_rows(
         y += levels[r].height + 24 + TRACK * (len(crossing[r]) if r < len(cuts) else 0) + 14
     left = TRACK * (1 + max(len(c) for c in crossing))
     widths = [b - a for a, b in zip(starts, [*cuts, width])]
-    right = max(widths) + left
+    labels = [line.label for line in lines if line.label]
+    right = left + max(widths + [b.right + CLEAR - starts[sum(b.x > c for c in cuts)] for b in labels])
 
     def there(x: float, y: float, r: int) -> Point:
         return x - starts[r] + left, levels[r](y) + tops[r][0]
@@ -296,7 +297,9 @@ def _cuts(boxes: Sequence[Box], lines: Sequence[Line], width: float, room: float
     if width <= room + ALONE:
         return []
     row = max(b.bottom for b in boxes) / 2
-    best: list[tuple[float, int]] = [(0.0, -1)]  # for each place, the cost of all rows up to it, and where the last of them starts
+    best: list[tuple[float, int]] = [
+        (0.0, -1)
+    ]  # for each place, the cost of all rows up to it, and where the last of them starts
     for j, c in enumerate(gaps[1:], 1):
         own = row + TRACK * sum(line.points[0][0] < c < line.points[-1][0] for line in lines)
         best.append(min((best[i][0] + own + _too_long(c - gaps[i], room), i) for i in range(j)))
@@ -364,7 +367,7 @@ def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path
         node, box = level.nodes[k], placed.boxes[k]
         extra = "" if k in nodes else PALE
         if node.op in (IN, OUT):
-            drawn.append(pen.port(card, f"{path}:{k}", box, extra))
+            drawn.append(pen.port(card, node.role, f"{path}:{k}", box, extra))
         else:
             drawn.append(pen.box(card, node.role, f"{path}:{k}", box, extra))
     for (x, y), inside in placed.children.values():

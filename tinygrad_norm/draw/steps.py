@@ -24,7 +24,13 @@ MOST_ROUTES = 8  # to choose from
 LONGEST = 40  # characters of a name in a sentence
 TELLING = 2e-3  # the least difference that four digits tell
 _VIEWS = ("reshape", "transpose", "broadcast_to", "getitem", "astype")
-_KINDS = {"input": "the input", "parameter": "it gets a gradient, too", "constant": "nothing flows back to it"}
+_KINDS = {
+    "input": "an input",
+    "parameter": "a parameter, it gets a gradient, too",
+    "leaf": "it gets a gradient",
+    "cotangent": "the cotangent that a gradient was asked for with",
+    "constant": "nothing flows back to it",
+}
 
 
 @dataclass(frozen=True)

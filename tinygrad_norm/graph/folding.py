@@ -178,9 +178,7 @@ def box_node(whole: Record, box: Box, k: int, leaving: Sequence[int], within: Bo
 
 
 def plain(whole: Record, node: Node, k: int) -> Node:
-    """The node with number ``k``, without names that nobody gave: an operation is called by its sign. An input is seen as one."""
-    if node.op is None and node.tensor in whole.inputs:
-        node = replace(node, role="input")
+    """The node with number ``k``, without names that nobody gave: an operation is called by its sign."""
     label = node.label
     if is_automatic(label) and not node.tensor.name:
         label = sign_of(node.tensor) if node.op is not None else _constant(node)
@@ -192,7 +190,7 @@ def plainly(record: Record) -> Record:
     """The same without names that nobody gave, for pictures and stories."""
     if record.whole is not record:  # it has words of its own
         return record
-    if len(record.inputs) < 2 and not any(is_automatic(n.label) or is_automatic(n.text) for n in record.nodes):
+    if not any(is_automatic(n.label) or is_automatic(n.text) for n in record.nodes):
         return record
     made: Record = object.__new__(type(record))
     made.__dict__.update(vars(record))
