@@ -19,6 +19,7 @@ MOST = 45  # nodes in a picture that was folded unasked
 
 
 READABLE = LEAST / SMALLEST
+MOST_ROWS = 16  # what is longer is not for paper
 ROWS = (1.0, SMALLEST / LEAST)  # how long they may be, of what the paper is wide
 
 
@@ -90,6 +91,8 @@ def _pictures(graph: Record, paper: tuple[float, float], told: dict[str, Any]) -
     picture = compose(graph, **told)
     yield picture
     layout = picture.layout
+    if layout.width > MOST_ROWS * paper[0]:
+        return
     for limit in ROWS if layout.width + 48 > paper[0] else ():
         boxes, lines, _, width, height = in_rows(layout.boxes, layout.lines, {}, layout.width, limit * paper[0] - 48)
         made = Layout(layout.kind, boxes, lines, width, height)

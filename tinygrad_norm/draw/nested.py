@@ -184,7 +184,7 @@ def _with(p: Point, axis: int, value: float) -> Point:
 
 def wrapped(placed: Placed, limit: float) -> Placed:
     """The same in rows, one under the other, where it is wider than that."""
-    if placed.width <= limit or line_is_upright(placed):
+    if placed.width <= limit or placed.width > 40 * limit or line_is_upright(placed):
         return placed
     boxes, lines, children, width, height = in_rows(placed.boxes, placed.lines, placed.children, placed.width, limit)
     return replace(placed, boxes=boxes, lines=lines, children=children, width=width, height=height)
