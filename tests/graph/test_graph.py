@@ -144,8 +144,10 @@ def test_formulas_of_unnamed_tensors_keep_their_parentheses():
 
 def test_the_input_of_a_network_is_the_data():
     x, w1, w2 = (tn.tensor(np.ones(s), requires_grad=True, name=n) for n, s in (("x", (2, 3)), ("W1", (3, 40)), ("W2", (40, 1))))
-    roles = {n.label: n.role for n in tn.graph((x @ w1).relu() @ w2).nodes}
-    assert (roles["x"], roles["W1"], roles["W2"]) == ("input", "parameter", "parameter")
+    y = (x @ w1).relu() @ w2
+    assert tn.graph(y).main_input is x
+    roles = {n.label: n.role for n in tn.graph(y).nodes}
+    assert (roles["x"], roles["W1"], roles["W2"]) == ("leaf", "leaf", "leaf"), "nobody said what they are for"
     assert "statistic" not in roles.values()
 
 

@@ -21,6 +21,7 @@ from ..engine import Tensor, TinygradNormError, grad, history
 from ..engine.arrays import Array
 from ..engine.files import write_whole
 from ..graph import Elements, Folded, Graph, fold
+from ..graph.roles import LEARNED
 from ..norms import get, names
 from .common import HOLDS, add_forward, folder, forward_of, has_unicode, show, whole_number
 from .inputs import read_array, shape_argument
@@ -208,9 +209,14 @@ def _graph(args: argparse.Namespace, record: Record) -> Graph:
         x = record.inputs[target_of(record, args.gradient)]
         (found,) = grad(output, x, record.dy, create_graph=True)
         output = found.named(f"d{x.name}") if found.op is not None else found
-    graph = Graph(output, x if args.gradient and x in history(output) else None)
+    graph = Graph(output, x if args.gradient and x in history(output) else None, _inputs(record))
     graph = graph.between(*args.between) if args.between else graph
     return graph.elements() if args.elements else graph
+
+
+def _inputs(record: Record) -> list[Tensor]:
+    """What the forward was called with, but for what is learned."""
+    return [x for name, x in record.inputs.items() if not name.endswith(LEARNED)]
 
 
 def _print(args: argparse.Namespace, graph: Graph) -> None:
@@ -249,7 +255,8 @@ def _page(
     options["gradients"] = _cotangent(args, record)
     if isinstance(forward, str) and args.backward == "recorded":
         with contextlib.suppress(TinygradNormError):
-            twin = Graph(_record(args, forward, inputs, given, "analytic").output)
+            made = _record(args, forward, inputs, given, "analytic")
+            twin = Graph(made.output, inputs=_inputs(made))
             options["twin"] = twin if len(twin.nodes) < len(graph.nodes) else None
             reasons = (f"d{get(forward).symbol(n)} differs by design: {why}." for n, why in get(forward).by_design.items())
             options["remark"] = " ".join(reasons)
@@ -329,7 +336,7 @@ def _gallery(place: Path) -> None:
     for name in names():
         norm = get(name)
         record = recorder(name, None, norm.shape, "recorded", 0, {}, ())()
-        Graph(record.output).save(place / f"{name}.svg", fold=1)
+        Graph(record.output, inputs=_inputs(record)).save(place / f"{name}.svg", fold=1)
         page += [f"## {norm.title}", "", norm.formula, "", f"![{norm.title}]({name}.svg)", ""]
     write_whole(place / "README.md", "\n".join(page))
     show(f"wrote {len(names())} pictures and README.md into {place}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..graph import Record
 from ..graph.aligned import Family, Member
+from ..graph.folding import plainly
 from .compose import card_size, label_size, line_widths
 from .geometry import Layout
 from .layout import lay_out
@@ -32,7 +33,7 @@ def beside(graphs: Mapping[str, Record], *, gradients: Any = None, theme: str = 
     Raises ``GradientError`` where they cannot be laid over each other.
     """
     pen = Pen(palette_of(theme))
-    family = Family(graphs)
+    family = Family({title: plainly(g) for title, g in graphs.items()})
     own = {m.title: cards(m.graph) for m in family.members}
     layout = _layout(family, own)
     wide = max([layout.width, 640.0] + [text_width(_heading(m, family), 15) for m in family.members])

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..graph import Folded
-from ..graph.folding import closing
-from .compose import Picture
+from ..graph import Folded, Record
+from ..graph.opening import closing
+from .compose import Picture, compose
 from .geometry import Layout
 from .legend import route_marks
 from .nested import Placed, in_rows, place
@@ -18,6 +18,11 @@ SMALLEST, LEAST = 11.0, 9.0  # the smallest text that is drawn, and the smallest
 MOST = 45  # nodes in a picture that was folded unasked
 
 
+READABLE = LEAST / SMALLEST
+MOST_ROWS = 16  # what is longer is not for paper
+ROWS = (1.0, SMALLEST / LEAST)  # how long they may be, of what the paper is wide
+
+
 def fitted(
     graph: Folded, paper: tuple[float, float], directions: Collection[str], rows: bool, **told: Any
 ) -> tuple[Folded, Placed]:
@@ -25,18 +30,28 @@ def fitted(
 
     Where nothing can be read, what comes nearest.
     """
-    best: tuple[float, Folded, Placed] | None = None
+    best: tuple[Fit, Folded, Placed] | None = None
     for folded in _candidates(graph):
         if len(folded.units) > MOST and graph.unasked and folded.opened:
             continue
         for placed in _ways(folded, paper, directions, rows, told):
-            scale = min(paper[0] / (placed.width + 48), paper[1] / (placed.height + 130), 1.0)
-            if best is None or scale > best[0] + 1e-9:
-                best = (scale, folded, placed)
-        if best is not None and best[0] * SMALLEST >= LEAST:
+            fit = fit_of(placed.width, placed.height, paper)
+            if best is None or fit > best[0]:
+                best = (fit, folded, placed)
+        if best is not None and best[0][0] == READABLE:
             break
     assert best is not None
     return best[1], best[2]
+
+
+Fit = tuple[float, float, float]
+
+
+def fit_of(width: float, height: float, paper: tuple[float, float]) -> Fit:
+    """How well a picture fits: whether it can be read as a whole, whether at the paper's width, and how large it is."""
+    wide = min(paper[0] / (width + 48), 1.0)
+    whole = round(min(wide, paper[1] / (height + 130)), 9)
+    return min(whole, READABLE), min(wide, READABLE), whole
 
 
 def _candidates(graph: Folded) -> Iterator[Folded]:
@@ -55,19 +70,31 @@ def _ways(
         plain = place(tree, tree.root, opened, direction, **told)
         yield plain
         if rows and direction == "right" and plain.width > paper[0]:
-            for limit in (1.0, 1.2):
+            for limit in ROWS:
                 yield place(tree, tree.root, opened, direction, limit * paper[0] - 48, **told)
 
 
-def on_paper(picture: Picture, paper: tuple[float, float]) -> Picture:
-    """A picture without open boxes, in rows where it would be too wide to be read."""
+def on_paper(graph: Record, paper: tuple[float, float], **told: Any) -> Picture:
+    """A picture without open boxes: to the right, in rows where that is too wide to be read, or down where it is too narrow for them."""
+    best: tuple[Fit, Picture] | None = None
+    for picture in _pictures(graph, paper, told):
+        fit = fit_of(picture.layout.width, picture.layout.height, paper)
+        if best is None or fit > best[0]:
+            best = fit, picture
+        if best[0][1] == READABLE and best[1] is picture:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _pictures(graph: Record, paper: tuple[float, float], told: dict[str, Any]) -> Iterator[Picture]:
+    picture = compose(graph, **told)
+    yield picture
     layout = picture.layout
-    if min(1.0, paper[0] / (layout.width + 48)) * SMALLEST >= LEAST or layout.kind == "lanes":
-        return picture
-    best, most = layout, paper[0] / (layout.width + 48)
-    for limit in (1.0, 1.2):
+    if layout.width > MOST_ROWS * paper[0]:
+        return
+    for limit in ROWS if layout.width + 48 > paper[0] else ():
         boxes, lines, _, width, height = in_rows(layout.boxes, layout.lines, {}, layout.width, limit * paper[0] - 48)
-        scale = min(1.0, paper[0] / (width + 48), paper[1] / (height + 130))
-        if scale > most:
-            best, most = Layout(layout.kind, boxes, lines, width, height), scale
-    return replace(picture, layout=best, marks=route_marks(picture.graph, best))
+        made = Layout(layout.kind, boxes, lines, width, height)
+        yield replace(picture, layout=made, marks=route_marks(graph, made))
+    yield compose(graph, direction="down", **told)

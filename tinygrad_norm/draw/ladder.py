@@ -342,7 +342,11 @@ def _legend(rungs: Rungs, palette: Palette) -> list[list[tuple[str, str]]]:
     roles = {r.role: r for r in rungs.rows}
     words = {"kept": "kept: the way back reads it", "dropped": "may be dropped"}
     boxes = [(swatch(_value_style(computed[s], palette)[0]), said) for s, said in words.items() if s in computed]
-    boxes += [(swatch(_value_style(roles[r], palette)[0]), r) for r in ("input", "parameter", "constant") if r in roles]
+    boxes += [
+        (swatch(_value_style(roles[r], palette)[0]), r)
+        for r in ("input", "parameter", "leaf", "cotangent", "constant")
+        if r in roles
+    ]
     wires = [(stroke(palette.faint), "forward"), (stroke(palette.lanes["above"]), "backward")]
     for said, given in (("a kept value is read", False), ("a given value is read", True)):
         state = next((s for k in rungs.read if ((s := rungs.rows[k].state) == "given") == given), None)

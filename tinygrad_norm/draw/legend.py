@@ -195,9 +195,8 @@ def legend(
     dtype = common_dtype(graph)
     counts = graph.note if isinstance(graph, (Folded, Elements)) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     signs.append((0.0, "", f"{counts}, all {clean(dtype)}" if dtype else counts))
-    if limit is not None:
-        signs = [(room, symbol, part) for room, symbol, text in signs for part in ([text] if symbol else _wrapped(text, limit))]
-    return _rows((items, signs), max(layout.width, 620.0) if limit is None else max(layout.width, limit))
+    limit = max(layout.width, 620.0 if limit is None else limit)
+    return _rows([[part for item in group for part in _broken(*item, limit)] for group in (items, signs)], limit)
 
 
 def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> tuple[str, Size]:
@@ -214,6 +213,12 @@ def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> t
             width = max(width, x - 20)
         y += ROW
     return "".join(drawn), (width, y)
+
+
+def _broken(room: float, symbol: str, text: str, limit: float) -> list[tuple[float, str, str]]:
+    """An item of the legend, in as many lines as it takes; a symbol stands before the first."""
+    lines = _wrapped(text, limit - (room + 6 if symbol else 0.0))
+    return [(room, symbol, lines[0]), *((0.0, "", line) for line in lines[1:])]
 
 
 def _wrapped(text: str, limit: float) -> list[str]:

@@ -14,6 +14,16 @@ function rising(grown) {
   }
   return x => steps.reduce((y, [a, b, more]) => x > a ? y + (Math.min(x, b) - a) * more : y, x);
 }
+// A label beside its line, where that bends under it, too.
+function clear(label, points, level, across) {
+  const along = 1 - across, half = [label[2] / 2, label[3] / 2], made = [...label], near = [];
+  for (let i = 0; i + 1 < points.length; i++) {
+    const p = points[i], q = points[i + 1];
+    if (Math.min(p[along], q[along]) < label[along] + half[along] && Math.max(p[along], q[along]) > label[along] - half[along]) near.push(p[across], q[across]);
+  }
+  if (near.length) made[across] = label[across] <= level ? Math.min(label[across], Math.min(...near) - half[across] - 2) : Math.max(label[across], Math.max(...near) + half[across] + 2);
+  return made;
+}
 // The inside of a box with what is open in it: as ``place`` in nested.py.
 function put(v, path, down) {
   const L = v.levels[path], l = L.l[Math.min(down, L.l.length - 1)], inner = {}, grownX = [], grownY = [];
@@ -53,6 +63,7 @@ function put(v, path, down) {
       const on = (ps, x, axis) => { for (let i = 0; i + 1 < ps.length; i++) if (ps[i][axis] <= x && x <= ps[i + 1][axis]) { const t = (x - ps[i][axis]) / ((ps[i + 1][axis] - ps[i][axis]) || 1); return ps[i][1 - axis] + t * (ps[i + 1][1 - axis] - ps[i][1 - axis]); } return ps[ps.length - 1][1 - axis]; };
       const x = fx(label[0]), y = fy(label[1]);
       label = up ? [on(points, y, 1) + label[0] - on(was, label[1], 1), y, label[2], label[3]] : [x, on(points, x, 0) + label[1] - on(was, label[0], 0), label[2], label[3]];
+      label = clear(label, points, up ? on(points, y, 1) : on(points, x, 0), across);
     }
     return {points, label, smooth: l.k % 2 === 1, up};
   });

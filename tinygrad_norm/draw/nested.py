@@ -8,7 +8,7 @@ is done here.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -23,8 +23,11 @@ from .pen import NOTE, PLAIN, Pen, n, width_of
 from .text import edge_label, edge_words, norm, text_width
 
 PAD, HEAD = 14.0, 26.0  # inside a frame: at its sides, and above for its title
-ROOM, TRACK = 60.0, 9.0  # what a row keeps free at its ends; between lines that go on to the next row
+ROOM, TRACK = 60.0, 8.0  # what a row keeps free at its ends; between lines that go on to the next row
 ALONE = 90.0  # what is no wider has no row of its own
+ROOM_BESIDE = 0.25  # of a row: what may stand beside an only open box
+SPARE = 18.0  # of empty height that stays in a row
+CLEAR = 2.0  # between a label and its line
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,12 @@ def place(
     picture = compose(level, direction=direction, **told)
     layout = picture.layout
     inner: dict[int, Placed] = {}
+    alone = sum(isinstance(item, Drawn) and item in opened for item in level.items) == 1
     for k, item in enumerate(level.items):
         if isinstance(item, Drawn) and item in opened:
-            inner[k] = place(tree, item, opened, direction, limit and limit - 2 * PAD - ROOM, **told)
+            beside = layout.width - layout.boxes[k].w if alone else 0.0
+            room = beside if 0 < beside <= ROOM_BESIDE * (limit or 0.0) else ROOM  # in one row with what stands beside it
+            inner[k] = place(tree, item, opened, direction, limit and limit - 2 * PAD - room, **told)
     if not inner:
         made = Placed(level, picture, layout.boxes, layout.lines, {}, layout.width, layout.height)
         return wrapped(made, limit) if limit is not None else made
@@ -135,9 +141,29 @@ def _moved(
             x = _at(points, 1, y) + label.x - _at(line.points, 1, label.y)
         else:
             y = _at(points, 0, x) + label.y - _at(line.points, 0, label.x)
-        label = replace(label, x=x, y=y)
+        label = _clear(replace(label, x=x, y=y), points, _at(points, 1 - across, x if across else y), across)
     apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.05]
     return Line(tuple(apart), line.smooth, label, line.lane, line.upright)
+
+
+def _clear(label: Box, points: Sequence[Point], level: float, across: int) -> Box:
+    """A label beside its line, where that bends under it, too. ``across`` is the axis that leads away from the line."""
+    here, half = ((label.x, label.y), (label.w / 2, label.h / 2))
+    along = 1 - across
+    near = [
+        p[across]
+        for pair in pairwise(points)
+        if min(pair[0][along], pair[1][along]) < here[along] + half[along]
+        and max(pair[0][along], pair[1][along]) > here[along] - half[along]
+        for p in pair
+    ]
+    if not near:
+        return label
+    if here[across] <= level:
+        there = min(here[across], min(near) - half[across] - CLEAR)
+    else:
+        there = max(here[across], max(near) + half[across] + CLEAR)
+    return replace(label, x=there) if across == 0 else replace(label, y=there)
 
 
 def _at(points: Sequence[Point], axis: int, x: float) -> float:
@@ -158,7 +184,7 @@ def _with(p: Point, axis: int, value: float) -> Point:
 
 def wrapped(placed: Placed, limit: float) -> Placed:
     """The same in rows, one under the other, where it is wider than that."""
-    if placed.width <= limit or line_is_upright(placed):
+    if placed.width <= limit or placed.width > 40 * limit or line_is_upright(placed):
         return placed
     boxes, lines, children, width, height = in_rows(placed.boxes, placed.lines, placed.children, placed.width, limit)
     return replace(placed, boxes=boxes, lines=lines, children=children, width=width, height=height)
@@ -171,27 +197,42 @@ def in_rows(
     boxes: Sequence[Box], lines: Sequence[Line], children: Mapping[int, tuple[Point, Placed]], width: float, limit: float
 ) -> Rows:
     """What goes to the right, cut where nothing stands, one row under the other; and the width and height of that."""
-    cuts = _cuts(boxes, width, limit)
+    room = limit - ROOM
+    made = _in_rows(boxes, lines, children, width, room)
+    while made[3] > limit and room > limit / 2:  # many lines go on to the next row
+        room -= max((made[3] - limit) / 4, TRACK)
+        narrower = _in_rows(boxes, lines, children, width, room)
+        if narrower[3] < made[3]:
+            made = narrower
+    return made
+
+
+def _in_rows(
+    boxes: Sequence[Box], lines: Sequence[Line], children: Mapping[int, tuple[Point, Placed]], width: float, room: float
+) -> Rows:
+    """The same with rows as long as the room there is, without what goes on to the next."""
+    cuts = _cuts(boxes, lines, width, room)
     if not cuts:
         return tuple(boxes), tuple(lines), dict(children), width, max(b.bottom for b in boxes)
     starts = [0.0, *cuts]
     row_of = {k: sum(b.x > c for c in cuts) for k, b in enumerate(boxes)}
     crossing = [[k for k, line in enumerate(lines) if line.points[0][0] < c < line.points[-1][0]] for c in cuts]
+    levels: list[close] = []
     tops, y = [], 0.0
     for r in range(len(starts)):
         inside = [boxes[k] for k in row_of if row_of[k] == r]
-        labels = [li.label for li in lines if li.label and sum(li.label.x > c for c in cuts) == r]
-        ys = [p[1] for li in lines for p in li.points if sum(p[0] > c for c in cuts) == r]
-        high = min([b.top for b in (*inside, *labels)] + ys)
-        low = max([b.bottom for b in (*inside, *labels)] + ys)
-        tops.append((y - high, y + low - high))
-        y += low - high + 24 + TRACK * (len(crossing[r]) if r < len(cuts) else 0) + 14
+        inside += [li.label for li in lines if li.label and sum(li.label.x > c for c in cuts) == r]
+        ys = [p[1] for li in lines for p in _passed(li, cuts, r)]
+        levels.append(close([(b.top, b.bottom) for b in inside] + [(y, y) for y in ys], SPARE))
+        tops.append((y, y + levels[r].height))
+        y += levels[r].height + 24 + TRACK * (len(crossing[r]) if r < len(cuts) else 0) + 14
     left = TRACK * (1 + max(len(c) for c in crossing))
     widths = [b - a for a, b in zip(starts, [*cuts, width])]
-    right = max(widths) + left
+    labels = [line.label for line in lines if line.label]
+    right = left + max(widths + [b.right + CLEAR - starts[sum(b.x > c for c in cuts)] for b in labels])
 
     def there(x: float, y: float, r: int) -> Point:
-        return x - starts[r] + left, y + tops[r][0]
+        return x - starts[r] + left, levels[r](y) + tops[r][0]
 
     moved = tuple(replace(b, x=there(b.x, b.y, row_of[k])[0], y=there(b.x, b.y, row_of[k])[1]) for k, b in enumerate(boxes))
     drawn = []
@@ -212,31 +253,67 @@ def in_rows(
             x, y = there(label.x, label.y, sum(label.x > c for c in cuts))
             label = replace(label, x=x, y=y)
         drawn.append(replace(line, points=tuple(points), label=label))
-    held = {k: (there(x, y, row_of[k]), p) for k, ((x, y), p) in children.items()}
+    held = {k: ((moved[k].left + PAD, moved[k].top + HEAD), p) for k, (_, p) in children.items()}
     most = TRACK * max(len(c) for c in crossing)
     height = max([b.bottom for b in moved] + [p[1] for line in drawn for p in line.points])
     return moved, tuple(drawn), held, right + 4 + most, height
 
 
-def _cuts(boxes: Sequence[Box], width: float, limit: float) -> list[float]:
-    """Where to cut: between columns, each row as long as it may be."""
+def _passed(line: Line, cuts: Sequence[float], r: int) -> Iterator[Point]:
+    """The points of a line in a row, and those where it comes into the row or goes out of it."""
+    low, high = (cuts[r - 1] if r else -math.inf), (cuts[r] if r < len(cuts) else math.inf)
+    for p, q in pairwise((line.points[0], *line.points)):
+        if low < q[0] <= high or p[0] <= high < q[0]:
+            yield q if q[0] <= high else p
+        if p[0] <= low < q[0]:
+            yield q
+
+
+class close:
+    """A rising function that takes away what nothing needs: between the stretches that are needed, no more than ``spare`` stays."""
+
+    def __init__(self, needed: Sequence[tuple[float, float]], spare: float) -> None:
+        self.steps: list[tuple[float, float]] = []  # where there was too much, and how much is taken away from there on
+        start, end = min(needed)
+        self.first = start
+        for a, b in sorted(needed):
+            if a > end + spare:
+                self.steps.append((end, a - end - spare))
+            end = max(end, b)
+        self.height = self(end)
+
+    def __call__(self, y: float) -> float:
+        return y - self.first - sum(min(more, max(0.0, y - at)) for at, more in self.steps)
+
+
+def _cuts(boxes: Sequence[Box], lines: Sequence[Line], width: float, room: float) -> list[float]:
+    """Where to cut: between columns, no row longer than the room there is, in few rows, and where few lines have to go on."""
     spans = sorted((b.left, b.right) for b in boxes)
-    gaps, end = [], spans[0][1]
+    gaps, end = [0.0], spans[0][1]
     for a, b in spans[1:]:
         if a > end + 8:
             gaps.append(end + 4)
         end = max(end, b)
-    cuts: list[float] = []
-    start = 0.0
-    room = limit - ROOM
-    while width - start > room + ALONE:
-        fitting = [g for g in gaps if start < g <= start + room]
-        later = [g for g in gaps if g > start]
-        if not later:
-            break
-        start = fitting[-1] if fitting else later[0]
-        cuts.append(start)
+    if width <= room + ALONE:
+        return []
+    row = max(b.bottom for b in boxes) / 2
+    best: list[tuple[float, int]] = [
+        (0.0, -1)
+    ]  # for each place, the cost of all rows up to it, and where the last of them starts
+    for j, c in enumerate(gaps[1:], 1):
+        own = row + TRACK * sum(line.points[0][0] < c < line.points[-1][0] for line in lines)
+        best.append(min((best[i][0] + own + _too_long(c - gaps[i], room), i) for i in range(j)))
+    last = min(range(len(gaps)), key=lambda i: (best[i][0] + _too_long(width - gaps[i], room + ALONE), i))
+    cuts = []
+    while last > 0:
+        cuts.insert(0, gaps[last])
+        last = best[last][1]
     return cuts
+
+
+def _too_long(row: float, room: float) -> float:
+    """What a row costs that does not fit: more than any number of rows."""
+    return 1e6 + 100 * (row - room) if row > room else 0.0
 
 
 # Drawing ------------------------------------------------------------------------------------------------------
@@ -290,7 +367,7 @@ def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path
         node, box = level.nodes[k], placed.boxes[k]
         extra = "" if k in nodes else PALE
         if node.op in (IN, OUT):
-            drawn.append(pen.port(card, f"{path}:{k}", box, extra))
+            drawn.append(pen.port(card, node.role, f"{path}:{k}", box, extra))
         else:
             drawn.append(pen.box(card, node.role, f"{path}:{k}", box, extra))
     for (x, y), inside in placed.children.values():

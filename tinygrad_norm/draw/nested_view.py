@@ -8,8 +8,8 @@ from typing import Any
 from ..engine.arrays import Array
 from ..graph import Folded, Record, fold
 from ..graph.boxes import Box as Drawn
-from ..graph.folding import MOST, closing
 from ..graph.levels import IN, OUT, Level, levels
+from ..graph.opening import MOST, closing
 from ..graph.table import ascii_text
 from .compose import Picture, compose
 from .geometry import Line

@@ -40,6 +40,8 @@ LIGHT = Palette(
     fills={
         "input": "#cfe6f7",
         "parameter": "#d5efdf",
+        "leaf": "#e4def5",
+        "cotangent": "#f7d6cf",
         "statistic": "#fde2c4",
         "constant": "#e3e5e9",
         "value": "#f8f8f5",
@@ -56,6 +58,8 @@ DARK = Palette(
     fills={
         "input": "#10395c",
         "parameter": "#12452f",
+        "leaf": "#3a3163",
+        "cotangent": "#5f2a22",
         "statistic": "#5b3a0e",
         "constant": "#353c46",
         "value": "#1c222b",

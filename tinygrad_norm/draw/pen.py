@@ -61,12 +61,13 @@ class Pen:
             f"{self.text(box.left + 10, box.top + 17, NOTE + 2, title, f' font-weight={chr(34)}bold{chr(34)} fill={chr(34)}{self.ink.faint}{chr(34)}')}</g>"
         )
 
-    def port(self, card: Card, i: object, box: Box, extra: str = "") -> str:
-        """What comes into an open box, or leaves it, by its name."""
+    def port(self, card: Card, role: str, i: object, box: Box, extra: str = "") -> str:
+        """What comes into an open box, or leaves it, by its name; the output of all has its colour."""
+        fill = self.ink.fills[role] if role == "output" else self.ink.paper
         return (
             f'<g class="port" data-node="{i}" text-anchor="middle"{extra}><title>{escape(card.whole)}</title>'
             f'<rect x="{n(box.left)}" y="{n(box.top)}" width="{n(box.w)}" height="{n(box.h)}" rx="{n(box.h / 2)}" '
-            f'fill="{self.ink.paper}" stroke="{self.ink.border}" stroke-width="1"/>'
+            f'fill="{fill}" stroke="{self.ink.border}" stroke-width="1"/>'
             f"{self.text(box.x, box.y + 4.5, LINE, card.label, ' font-weight=' + chr(34) + 'bold' + chr(34))}</g>"
         )
 

@@ -24,7 +24,13 @@ MOST_ROUTES = 8  # to choose from
 LONGEST = 40  # characters of a name in a sentence
 TELLING = 2e-3  # the least difference that four digits tell
 _VIEWS = ("reshape", "transpose", "broadcast_to", "getitem", "astype")
-_KINDS = {"input": "the input", "parameter": "it gets a gradient, too", "constant": "nothing flows back to it"}
+_KINDS = {
+    "input": "an input",
+    "parameter": "a parameter, it gets a gradient, too",
+    "leaf": "it gets a gradient",
+    "cotangent": "the cotangent that a gradient was asked for with",
+    "constant": "nothing flows back to it",
+}
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,7 @@ class _Story:
     def forward(self, n: Node) -> Step:
         label, text, edges, made_of = _name(n.label), _name(n.text), self.into.get(n.id, []), self.graph.outlets(n.id)
         what = f"{label} = {text}" if text not in ("", label) and n.op != "fold" else label
-        what = text if text and n.op != "fold" and n.label == sign_of(n.op) else what  # it has no name
+        what = text if text and n.op != "fold" and n.label == sign_of(n.tensor) else what  # it has no name
         made = " and ".join(f"{_called(m)}, {_shape(m)}" if n.op == "fold" else _shape(m) for m in made_of)
         shapes = " and ".join(_shape(self.graph.passing(k)) for k in edges) or "nothing"
         spread = any(self.graph.edges[k].summed for k in edges)

@@ -76,14 +76,14 @@ def svg(
     if isinstance(graph, Folded) and (graph.opened or graph.unasked):
         told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
         return _nested(graph, pen, told, direction, paper or PAPER, title, route)
-    picture = compose(graph, values, gradients, dtypes, scopes, direction or "right")
-    if direction is None:
-        picture = on_paper(picture, paper or PAPER)
+    told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
+    picture = on_paper(graph, paper or PAPER, **told) if direction is None else compose(graph, direction=direction, **told)
     look, notes = Look(), []
     if route is not None:
         nodes, edges = on_route(graph, route)
         look, notes = Look.only(graph, nodes, edges), [_lit(route)]
-    return sheet(picture, pen, elements(picture, pen, look), title, notes)
+    wide = min((paper or PAPER)[0] - 2 * MARGIN, 620.0)
+    return sheet(picture, pen, elements(picture, pen, look), title, notes, limit=wide)
 
 
 def _lit(route: Any) -> str:

@@ -45,7 +45,7 @@ from .shapes import canonical_axes
 from .state import Function, enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled
 from .tensor import Tensor, from_numpy, tensor
 from .transforms import hessian, hvp, jacobian, jvp, vjp
-from .walk import backward, between, grad, history, pull_back
+from .walk import backward, between, grad, history, is_cotangent, pull_back
 
 __all__ = [
     "ARRAYS",
@@ -88,6 +88,7 @@ __all__ = [
     "hessian",
     "history",
     "hvp",
+    "is_cotangent",
     "is_grad_enabled",
     "jacobian",
     "jvp",

@@ -8,6 +8,7 @@ from contextlib import ContextDecorator
 from functools import wraps
 from inspect import isgeneratorfunction
 from typing import Any, ParamSpec, TypeVar
+from weakref import ref
 
 from .errors import DTypeError, describe
 from .shapes import flag
@@ -132,9 +133,23 @@ class Entered(str):
 
 
 class Function(Entered):
-    """The scope of one call of a function, which says its name."""
+    """The scope of one call of a function, which says its name.
 
-    __slots__ = ()
+    function:  the one that was called
+    given:     the leaves among its arguments, each with its place, or its name
+    """
+
+    __slots__ = ("function", "given")
+    function: Callable[..., Any]
+    given: tuple[tuple[int | str, ref[Any]], ...]
+
+
+def leaves_in(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[int | str, ref[Any]], ...]:
+    """The leaves among the arguments of a call, held weakly: what is recorded must not hold what came later."""
+    found: list[tuple[int | str, ref[Any]]] = [(k, ref(a)) for k, a in enumerate(args) if hasattr(a, "birth") and a.op is None]
+    if named:
+        found += [(k, ref(a)) for k, a in named.items() if hasattr(a, "birth") and a.op is None]
+    return tuple(found)
 
 
 class scope:
@@ -165,7 +180,9 @@ class scope:
         @wraps(function)
         def inside(*args: P.args, **named: P.kwargs) -> R:
             before = state.scope
-            state.scope = (*before, Function(name))
+            here = Function(name)
+            here.function, here.given = function, leaves_in(args, named)
+            state.scope = (*before, here)
             try:
                 return function(*args, **named)
             finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from .state import enable_grad, no_grad
 from .tensor import Tensor, renewed
 
 _BIRTH = operator.attrgetter("birth")
+_cotangents: WeakValueDictionary[int, Tensor] = WeakValueDictionary()  # that a recorded pass started from
 _FIRST = (0,)
 
 # The record ---------------------------------------------------------------------------------------------
@@ -251,9 +253,16 @@ def _seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
             f"Cast it: dy.astype('{output.dtype}')."
         )
     data = data.astype(like.dtype, copy=False)
-    if record:
-        return gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
-    return data
+    if not record:
+        return data
+    made = gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
+    _cotangents[id(made)] = made
+    return made
+
+
+def is_cotangent(t: Tensor) -> bool:
+    """Whether a recorded gradient was asked for with it as a cotangent."""
+    return _cotangents.get(id(t)) is t
 
 
 def _listed(name: str, what: str, tensors: Any) -> list[Tensor]:

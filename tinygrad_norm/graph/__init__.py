@@ -2,8 +2,9 @@
 
 from .elements import Elements, elements
 from .files import Instead
-from .folding import Folded, fold
+from .folding import Folded
 from .graph import FormatError, Graph, graph, lend_writer
+from .opening import fold
 from .part import Part
 from .record import REDUCTIONS, Edge, Node, Record, along
 from .replay import replay, replay_all

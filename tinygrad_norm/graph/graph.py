@@ -10,8 +10,9 @@ from ..engine.files import write_whole
 from ..loans import open_lenders
 from .elements import Elements, of_whole_tensors
 from .files import Instead
-from .folding import Folded, fold
+from .folding import Folded
 from .notebook import bundle
+from .opening import fold
 from .part import Part
 from .reads import Reads, reads
 from .record import Record
@@ -38,7 +39,8 @@ def lend_writer(suffix: str, writer: Writer) -> None:
 class Graph(Record):
     """What ``output`` was computed from. Make one with ``tn.graph(y)``.
 
-    about:  the leaf it is about, where that is not the one at the start of the operands of full shape
+    about:   the leaf it is about, where that is not the one at the start of the operands of full shape
+    inputs:  leaves that are its inputs, beside those that a module or a function was called with
     """
 
     def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Routes:
@@ -148,8 +150,11 @@ def _as_json(graph: Graph, **options: Any) -> str:
     return graph.to_json()
 
 
-def graph(output: Tensor | Sequence[Tensor], *others: Tensor) -> Graph:
+def graph(output: Tensor | Sequence[Tensor], *others: Tensor, inputs: Tensor | Sequence[Tensor] = ()) -> Graph:
     """The recorded computation behind a tensor, as a value to look at, to save and to ask for routes.
+
+    inputs:  the leaves that pictures show as inputs. What a module, or a function of ``tn.functional``, was called with is
+             known, and so are its parameters; of code of your own, only you know
 
     Several tensors, one by one or in a list, are joined by one more node, "outputs": all their entries in a row. Raises ``GradientError`` for what is no
     recorded tensor.
@@ -157,8 +162,8 @@ def graph(output: Tensor | Sequence[Tensor], *others: Tensor) -> Graph:
     several: tuple[Any, ...] = (*output, *others) if isinstance(output, (tuple, list)) else (output, *others)
     if not several:
         raise GradientError("graph: an empty list has no history; give a recorded tensor, or several.")
-    first, *rest = (Graph(y) for y in several)
+    first, *rest = (Graph(y, inputs=inputs) for y in several)
     if not rest:
         return first
     with enable_grad():
-        return Graph(concatenate([y if y.ndim == 1 else y.reshape(-1) for y in several]).named("outputs"))
+        return Graph(concatenate([y if y.ndim == 1 else y.reshape(-1) for y in several]).named("outputs"), inputs=inputs)

@@ -139,6 +139,8 @@ class Level(Record):
                     node = replace(node, op=IN, label=self._came_from(item), text="")
                 elif k >= last:
                     node = replace(node, op=OUT, text="")
+                    if self.tree.resolved(len(self.tensors) - 1) == item:
+                        node = replace(node, role="output", label=self._whole.nodes[-1].label)
                 found.append(node)
         return found
 
@@ -149,7 +151,7 @@ class Level(Record):
             return node.label
         around, mine = set(self.tree.around(self.inside_of)), self.tree.lineage(i)
         outer = next((b for b in mine if b not in around), None)
-        return sign_of(node.op) if outer is None else outer.title(outer.around)
+        return sign_of(node.tensor) if outer is None else outer.title(outer.around)
 
     @cached_property
     def edges(self) -> list[Edge]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..engine import GradientError, Tensor, describe
 from .record import Node, Record
 
@@ -30,7 +32,13 @@ class Part(Record):
         again: dict[Tensor, Tensor] = {}
         for i in sorted(inside | given):
             again[whole.tensors[i]] = _again(whole.nodes[i], again) if i in inside else _leaf(whole.nodes[i])
+        self._known = {again[x]: role for x, role in whole.said.items() if x in again}
         super().__init__(again[whole.tensors[end]], about=again[whole.tensors[start]])
+
+    @cached_property
+    def said(self) -> dict[Tensor, str]:
+        """Its source is its input; of other leaves, what was said of those that they are copies of."""
+        return self._known | {self.main_input: "input"}
 
 
 def _leaf(n: Node) -> Tensor:

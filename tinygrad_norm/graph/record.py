@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from ..engine import ARRAYS, DTypeError, Function, GradientError, ShapeError, Tensor, describe, history, pull_back
 from ..engine.arrays import Array
 from ..engine.shapes import number
+from .roles import said_roles
 from .table import harmless
 from .terms import POWER, Term
 from .words import NO_GRADIENT, is_summed, local_rule, pad, shape_text, width, word_of
@@ -31,8 +32,8 @@ class Node:
     op:     the name of the operation, None for a leaf
     text:   its formula: ``c·rstd``
     scope:  in which scopes it was recorded
-    role:   "input" (the leaf it is about), "parameter" or "constant" (the other leaves, with or without a
-            gradient), "statistic" (a reduction, or made of nothing else), "value" or "output"
+    role:   of a leaf "input", "parameter" or "cotangent", where somebody said so (see ``roles``), else "leaf" where it asks
+            for a gradient and "constant" where not; "statistic" (a reduction, or made of nothing else), "value" or "output"
     """
 
     id: int
@@ -65,10 +66,11 @@ class Edge:
 class Record:
     """What ``output`` was computed from.
 
-    about:  the leaf it is about, where that is not the one at the start of the operands of full shape
+    about:   the leaf it is about, where that is not the one at the start of the operands of full shape
+    inputs:  leaves that are its inputs, beside those that a module or a function was called with
     """
 
-    def __init__(self, output: Tensor, about: Tensor | None = None) -> None:
+    def __init__(self, output: Tensor, about: Tensor | None = None, inputs: Iterable[Tensor] = ()) -> None:
         if not isinstance(output, Tensor):
             raise GradientError(f"graph: expected a recorded tensor, got {type(output).__name__}.")
         if output.op is None:
@@ -77,6 +79,7 @@ class Record:
             )
         self.output, self.about = output, about
         self.tensors = history(output)
+        self._said = self._checked(inputs)
 
     @property
     def whole(self) -> Record:
@@ -139,14 +142,39 @@ class Record:
             if isinstance(x, Tensor)
         ]
 
+    def _checked(self, inputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """The leaves among some tensors that are in it; ``GradientError`` for what is no tensor."""
+        given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        for x in given:
+            if not isinstance(x, Tensor):
+                raise GradientError(f"graph: inputs holds {describe(x)}; give tensors, the leaves that it is computed from.")
+        mine = set(self.tensors)
+        return tuple(x for x in given if x in mine and x.op is None)
+
+    @cached_property
+    def said(self) -> dict[Tensor, str]:
+        """The roles of leaves that somebody said."""
+        return said_roles(self.tensors, (*self._said, *([] if self.about is None else [self.about])))
+
     @cached_property
     def main_input(self) -> Tensor:
-        """The leaf the computation is about: from the output back along the operands of full shape, past γ and β, to x."""
+        """The leaf the computation is about: from the output back along the operands of full shape, past γ and β, to x.
+
+        Where that is none of the ``inputs``, the first of these; and no number that nobody named.
+        """
         if self.about is not None:
             return self.about
+        found = self._first_operand(False)
+        if self._said and not any(found is x for x in self._said):
+            return self._said[0]
+        return found if found.requires_grad or found.name or self._said else self._first_operand(True)
+
+    def _first_operand(self, of_gradients: bool) -> Tensor:
+        """The leaf at the start of the operands of full shape; on the way, only what gets a gradient, if so asked."""
         t = self.output
         while t.op is not None:
             inputs = [x for x in t.inputs if isinstance(x, Tensor)]
+            inputs = [x for x in inputs if x.requires_grad] * of_gradients or inputs
             if t.op.elementwise:
                 t = min(
                     inputs,
@@ -161,26 +189,13 @@ class Record:
         roles: dict[Tensor, str] = {}
         for t in self.tensors:
             if t.op is None:
-                roles[t] = "input" if t is self.main_input else "parameter" if t.requires_grad else "constant"
+                roles[t] = self.said.get(t) or ("leaf" if t.requires_grad else "constant")
             else:
                 inputs = [roles[x] for x in t.inputs if isinstance(x, Tensor)]
                 made_of_them = "statistic" in inputs and set(inputs) <= {"statistic", "constant"}
                 roles[t] = "statistic" if t.op.name in REDUCTIONS or made_of_them else "value"
         roles[self.output] = "output"
         return roles
-
-    @cached_property
-    def inputs(self) -> frozenset[Tensor]:
-        """What a picture calls an input: the main one, and every leaf that is as large as it and no module's own."""
-        main = self.main_input
-        large = (t for t in self.tensors if t.op is None and t.requires_grad and t.ndim > 1 and t.shape == main.shape)
-        return frozenset((main, *(t for t in large if t not in self._owned)))
-
-    @cached_property
-    def _owned(self) -> set[Tensor]:
-        """The leaves that are used inside a module's call."""
-        inside = (t for t in self.tensors if t.op is not None and any(getattr(s, "kind", "") for s in t.scope))
-        return {x for t in inside for x in t.inputs if isinstance(x, Tensor) and x.op is None}
 
     def node(self, tensor: Tensor) -> Node:
         """The node of a tensor; ``GradientError`` when the output does not depend on it."""

@@ -208,8 +208,9 @@ class Tree:
             t = self.record.tensors[flat[0][0]]
             row = Box(t.op.name if t.op else "", "", "", tuple(first), t.scope, len(stretches), flat, note)
         else:
-            names = [p.title() for p in first if isinstance(p, Box)] or [self._called(p) for p in first]
+            names = [p.title() for p in first if isinstance(p, Box)]
             told = names if len(names) < 4 else [names[0], "…", names[-1]]
+            told = told or [self._called(first) if len(first) < 4 else "step"]
             row = Box(", ".join(told), "", "", self._rows(list(first)), (), len(stretches), flat, note, named=False)
         for k, ids in enumerate(flat):
             for i, twin in zip(ids, flat[0]):
@@ -218,11 +219,9 @@ class Tree:
                     self.twin.setdefault(i, twin)
         return row
 
-    def _called(self, part: Box | int) -> str:
-        if isinstance(part, Box):
-            return part.title()
-        t = self.record.tensors[part]
-        return t.name or (t.op.name if t.op is not None else "")
+    def _called(self, parts: Sequence[Box | int]) -> str:
+        mine = [self.record.tensors[p] for p in parts if isinstance(p, int)]
+        return ", ".join(t.name or (t.op.name if t.op is not None else "") for t in mine)
 
     def _differences(self, flat: Sequence[Sequence[int]]) -> str:
         """``shapes differ: (16, 8, 8), (32, 4, 4)``: of what leaves them."""

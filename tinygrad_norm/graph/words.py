@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from ..engine import Tensor
-from .terms import ATOM, PRODUCT, SUM, Term
+from .terms import ATOM, PRODUCT, SUM, Term, index_text
 
 NO_GRADIENT = "no gradient"
 _AXES = {1: ("N",), 2: ("B", "N"), 3: ("B", "T", "N"), 4: ("B", "C", "H", "W")}
@@ -98,7 +98,7 @@ def pad(text: str, columns: int) -> str:
 
 
 _AUTOMATIC = re.compile(r"(?<![A-Za-z_\u0370-\u03ff\u0300-\u036f])t[0-9]+(?![0-9A-Za-z_\u0300-\u03ff])")
-_SIGNS = {"add": "+", "sub": "−", "mul": "·", "div": "÷", "neg": "−", "matmul": "@", "getitem": "[…]", "unbroadcast": "Σ"}
+_SIGNS = {"add": "+", "sub": "−", "mul": "·", "div": "÷", "neg": "−", "matmul": "@", "unbroadcast": "Σ"}
 
 
 def is_automatic(text: str) -> bool:
@@ -106,9 +106,10 @@ def is_automatic(text: str) -> bool:
     return _AUTOMATIC.search(text) is not None
 
 
-def sign_of(op: str | None) -> str:
-    """What an operation is called where its operands have no names: ``+``, ``tanh``."""
-    return _SIGNS.get(op or "", (op or "").replace("_", " "))
+def sign_of(t: Tensor) -> str:
+    """What an operation is called where its operands have no names: ``+``, ``tanh``, ``[:, :2]``."""
+    name = t.op.name if t.op is not None else ""
+    return index_text(t.params["index"]) if name == "getitem" else _SIGNS.get(name, name.replace("_", " "))
 
 
 def without_automatic(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine import DTypeError, Tensor, describe
-from ..engine.state import state
+from ..engine.state import leaves_in, state
 from ..norms.arguments import flag
 from .hooks import Hook, RemovableHandle, after, before
 from .parameters import Parameter, leaf, real_dtype, word
@@ -54,6 +54,8 @@ class Module:
         kind = type(self).__name__
         here = Called(kind if outermost else path_of(self))
         here.kind = kind
+        if outermost:
+            here.given = leaves_in(inputs, named)
         state.scope = (*around, here)
         try:
             if self._pre_hooks:

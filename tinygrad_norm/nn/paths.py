@@ -20,8 +20,9 @@ Links = tuple[tuple[Any, Any, Any], ...]
 class Called(Entered):
     """The scope of one call of a module: its path; for the outermost, and for one that is no part of it, its class."""
 
-    __slots__ = ("kind",)
+    __slots__ = ("given", "kind")
     kind: str
+    given: tuple[tuple[int | str, Any], ...]  # of the outermost, the leaves that it was called with
 
 
 class _Calls(threading.local):
