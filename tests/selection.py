@@ -7,7 +7,7 @@ A test is selected by what it is parametrised with, so whoever writes one need n
 - Of several parametrisations every value occurs, but not every combination: the combinations of a diagonal.
 
 Of a test whose every case takes a tenth of a second and more, marked ``costly(n)``, at most n of these are taken, evenly from
-first to last. A test that takes seconds whatever its parameters is marked ``thorough``: it waits for ``--all``. What is named on
+first to last; ``costly(alike=1)`` takes one of those that begin alike, not a few. A test that takes seconds whatever its parameters is marked ``thorough``: it waits for ``--all``. What is named on
 the command line (a folder, a file, a test) runs whole.
 """
 
@@ -65,14 +65,15 @@ def diagonal(sizes: Sequence[int]) -> set[tuple[int, ...]]:
     return set(zip(*columns))
 
 
-def select(cases: Sequence[Sequence[tuple[Hashable, tuple[Hashable, ...]]]]) -> list[int]:
-    """Which cases of one test are run: indices into ``cases``, each given by its ``axes``."""
+def select(cases: Sequence[Sequence[tuple[Hashable, tuple[Hashable, ...]]]], alike: int = FEW) -> list[int]:
+    """Which cases of one test are run: indices into ``cases``, each given by its ``axes``; ``alike``: of values that begin alike
+    at most so many."""
     taken = []
     for axis in zip(*cases):
-        alike: dict[Hashable, dict[Hashable, None]] = defaultdict(dict)
+        same: dict[Hashable, dict[Hashable, None]] = defaultdict(dict)
         for beginning, value in axis:
-            alike[beginning][value] = None
-        chosen = set(itertools.chain.from_iterable(few(list(values)) for values in alike.values()))
+            same[beginning][value] = None
+        chosen = set(itertools.chain.from_iterable(few(list(values), alike) for values in same.values()))
         taken.append({value: i for i, value in enumerate(v for v in dict.fromkeys(v for _, v in axis) if v in chosen)})
     cells = [tuple(places.get(value, -1) for places, (_, value) in zip(taken, case)) for case in cases]
     cells_left = [i for i, cell in enumerate(cells) if -1 not in cell]
@@ -90,8 +91,9 @@ def split(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.
     kept = set()
     for cases in tests.values():
         cases = [item for item in cases if item.get_closest_marker("thorough") is None]
-        chosen = [cases[i] for i in select([axes(item) for item in cases])]
-        costly = chosen[0].get_closest_marker("costly") if chosen else None
-        kept.update(few(chosen, *costly.args) if costly else chosen)
+        costly = cases[0].get_closest_marker("costly") if cases else None
+        most = {} if costly is None else costly.kwargs
+        chosen = [cases[i] for i in select([axes(item) for item in cases], **most)]
+        kept.update(few(chosen, *costly.args) if costly and costly.args else chosen)
     everything = [item for cases in tests.values() for item in cases]
     return [item for item in everything if item in kept], [item for item in everything if item not in kept]

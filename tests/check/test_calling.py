@@ -39,6 +39,7 @@ def test_losses_go_by_their_own_words():
     assert not verdict.ok
 
 
+@pytest.mark.thorough
 def test_the_only_input_left_is_no_guess_but_what_may_be_saved_is():
     def normalized(dy, h, weight, rstd):  # h: is it x, or x̂?
         g = dy * weight

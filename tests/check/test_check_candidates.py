@@ -81,6 +81,7 @@ def test_a_wider_dtype_than_the_inputs_is_noted_and_judged_as_what_it_can_be():
     assert "in float32: dx has dtype float64 for float32 x" in verdict.notes
 
 
+@pytest.mark.thorough
 def test_a_variance_that_loses_its_digits_is_imprecise():
     def by_squares(dy, x, weight, bias, eps):
         mu = m(x)
@@ -144,6 +145,7 @@ def steps(dy, x, weight, eps, ddof=0, forget=False):
     yield "dbias", dy.sum(0)
 
 
+@pytest.mark.thorough
 def test_steps_stop_at_the_first_that_is_wrong():
     assert tn.check(lambda dy, x, weight, eps: steps(dy, x, weight, eps), "layer_norm").ok
     for form in (lambda s: s, dict):
@@ -222,6 +224,7 @@ def group_norm_backward(dy, x, weight, bias, eps, num_groups, late=False, averag
     return dx.reshape(x.shape), dw / (9 if average else 1), dy.sum((0, 2))
 
 
+@pytest.mark.thorough
 def test_group_norm_where_gamma_is_reshaped_on_the_record():
     assert tn.check(group_norm_backward, "group_norm").ok
     late = tn.check(lambda dy, x, weight, bias, eps, num_groups: group_norm_backward(
@@ -288,6 +291,7 @@ def test_a_factor_that_is_a_parameter_or_a_statistic_is_named():
     )
 
 
+@pytest.mark.thorough
 def test_nothing_is_called_an_explanation_that_explains_little():
     verdict = tn.check(backward_of(lambda r, g, h: np.sin(40 * g * h)), "layer_norm")
     assert "Best explanation: none comes near" in verdict.text()

@@ -208,6 +208,7 @@ def test_what_overflows_is_called_so():
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (8, 2), (4, 8, 2), (4, 8)])
+@pytest.mark.costly(2)
 def test_no_false_alarms(shape):
     """Two features: derivatives so small that the differences' own error decides."""
     for seed in range(25):

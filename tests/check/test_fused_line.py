@@ -111,6 +111,7 @@ def test_neighbours_of_layer_norm(how, words):
     assert tn.check(another(), "layer_norm").ok
 
 
+@pytest.mark.thorough
 def test_what_is_no_neighbour_is_called_none():
     for formula in (
         lambda g, dy, w, x, c, r, h: np.cos(dy) + x,

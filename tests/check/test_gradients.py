@@ -58,6 +58,7 @@ SMOOTH = {
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("case", SMOOTH)
+@pytest.mark.costly(6)
 def test_right_functions_pass_at_three_orders(case, dtype):
     f, args = SMOOTH[case]
     args = tuple(np.asarray(a, dtype) for a in (args if isinstance(args, tuple) else (args,)))
@@ -81,6 +82,7 @@ KINKS = {
 
 
 @pytest.mark.parametrize("name", KINKS)
+@pytest.mark.costly(3)
 def test_kinks_elsewhere_do_no_harm(name):
     found = check_grads(KINKS[name], APART)
     assert found.ok, str(found)
@@ -232,6 +234,7 @@ def cached(x, eps=1e-5):
 
 
 @pytest.mark.parametrize("modes", [["reverse"], ["forward"], ["reverse", "forward"]])
+@pytest.mark.costly(1)
 def test_saved_statistics_are_right_once_and_wrong_twice(modes):
     found = check_grads(cached, X, order=1, modes=modes)
     assert found.ok, str(found)

@@ -47,6 +47,7 @@ def in_dtype(subject, case, dtype):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("name", "sample"), CASES, ids=[f"{n}-{'-'.join(f'{k}={v}' for k, v in c.items())}" for n, c in CASES])
+@pytest.mark.costly(alike=1)
 def test_every_planted_mistake_is_named(name, sample, dtype):
     subject, probe, harmless = strongest(name, sample)
     backward, planted, case = in_dtype(subject, probe, dtype)
@@ -135,6 +136,7 @@ RIGHT = (textbook, sums_first, step_by_step, through_the_projection)
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("way", RIGHT, ids=[f.__name__ for f in RIGHT])
+@pytest.mark.costly(2)
 def test_no_right_formula_is_rejected(way, dtype):
     """1,000 random problems in all: large means, tiny variances, few and many features."""
     for seed in range(125):

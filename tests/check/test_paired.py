@@ -165,6 +165,7 @@ def plain(dy, x, eps):
     return r * (dy - m(dy) - c * r * m(dy * c * r))
 
 
+@pytest.mark.thorough
 def test_a_norm_without_parameters_and_dx_alone():
     assert tn.check(plain, "layer_norm").summary == "right, without γ and β"
     assert not tn.check(lambda dy, x, eps: 2 * plain(dy, x, eps), "layer_norm").ok
@@ -243,6 +244,7 @@ def test_a_guess_that_is_not_right_is_another_one_that_is():
     ).error
 
 
+@pytest.mark.thorough
 def test_a_guess_that_may_be_one_of_several_is_not_judged():
     def far_off(grad_n, n, norm):
         return np.tanh(grad_n * n) / norm
@@ -394,6 +396,7 @@ def test_the_right_gradient_is_right_in_every_signature_and_one_wrong_entry_is_w
         assert not wrong.judgements["input"].ok, f"{name}: {wrong}"
 
 
+@pytest.mark.thorough
 def test_rounding_of_single_precision_is_said_to_be_that():
     def partly(dy, x, weight, bias, eps):
         c = x - m(x)

@@ -325,6 +325,7 @@ def of_another_class(dy, x, weight, eps):
 
 
 @pytest.mark.parametrize("function", [by_numbers, with_a_branch_on_numbers, of_another_class])
+@pytest.mark.costly(1)
 def test_where_it_cannot_be_recorded_nothing_is_lost(function):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

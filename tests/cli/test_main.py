@@ -305,6 +305,7 @@ def test_all_of_them_at_once(capsys, tmp_path):
     assert len(json.loads(out)) == cases
 
 
+@pytest.mark.thorough
 def test_one_wrong_norm_among_them_is_named(capsys, monkeypatch):
     right = get("rms_norm")
 

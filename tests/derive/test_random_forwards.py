@@ -83,6 +83,7 @@ def test_a_random_forward(seed):
         assert relative(got, want) < 1e-9
 
 
+@pytest.mark.thorough
 def test_the_programs_are_not_trivial():
     """So that the tests above test something: they differ, most reduce somewhere, every step occurs."""
     programs = [program(seed) for seed in range(PROGRAMS)]

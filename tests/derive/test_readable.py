@@ -90,6 +90,7 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize(("f", "formula"), FORMULAS, ids=[str(k) for k in range(len(FORMULAS))])
+@pytest.mark.costly(11)
 def test_what_a_person_would_write(f, formula):
     d = derive(f, "x", inputs=X)
     assert str(d.formula) == formula
@@ -145,6 +146,7 @@ def test_a_variance_by_squares_is_said_where_it_stands():
 
 
 @pytest.mark.parametrize("big", [0.0, 700.0, 5000.0])
+@pytest.mark.costly(1)
 def test_the_source_is_finite_where_the_record_is(big):
     def f(x, w, b):
         return (F.log_softmax(x, -1) * w + F.softplus(x) + x.sigmoid() + x.logsumexp(-1, True)) * F.softmax(x * w, -1)

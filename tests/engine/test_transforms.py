@@ -328,6 +328,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @given(seed=st.integers(0, 2**32 - 1))
+@pytest.mark.costly(3)
 def test_products_are_those_of_the_jacobian(name, seed):
     rng = np.random.default_rng(seed)
     f = FUNCTIONS[name]

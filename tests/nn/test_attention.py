@@ -113,6 +113,7 @@ def test_a_stack_is_pytorchs():
 
 
 @pytest.mark.parametrize("norm", ["rms_norm", "batch_norm", "dynamic_tanh", "scale_norm", "power_norm_v", "none"])
+@pytest.mark.costly(2)
 def test_any_norm_in_layer_norms_place(norm):
     layer = nn.TransformerEncoderLayer(6, 2, 10, 0.0, norm=norm, qk_norm="rms_norm", dtype="float64", batch_first=True, seed=0)
     x = np.random.default_rng(6).normal(size=(2, 4, 6))

@@ -27,8 +27,7 @@ def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
         if self.op is not None or looks_on or (recorded and not mine):
             return self.apply_op(operation, (self, other), {})  # x = x + y: the name moves on to the result
         _may_change(self, operation.name)
-        other = other.detach() if isinstance(other, Tensor) else other
-        return _changed(self, operation.name, operation(self.detach(), other))
+        return _changed(self, operation.name, operation(self, other))  # of which nothing is recorded
 
     method.__name__, method.__doc__ = operation.name, f"In place: {operation.text.format('self', 'other')}"
     return method
@@ -47,8 +46,7 @@ def changing(operation: Op, scaled: bool = False) -> Callable[..., Tensor]:
             raise InPlaceError(
                 f"{name}: {describe(self)} is a leaf, and would keep no record of {describe(other)}. Write x = {operation.text.format('x', 'y')}."
             )
-        other = other.detach() if isinstance(other, Tensor) else other
-        return _changed(self, name, operation(self.detach(), other))
+        return _changed(self, name, operation(self, other))  # of which nothing is recorded
 
     def change_by(self: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
         return change(self, other if alpha is _ONE else number(name, "alpha", alpha) * other)
@@ -79,10 +77,10 @@ def _may_change(x: Tensor, name: str) -> None:
 
 def _changed(x: Tensor, name: str, new: Tensor) -> Tensor:
     """A leaf with new values, computed for it: of its shape, in its dtype."""
-    if new.shape != x.shape or not np.can_cast(new.dtype, x.dtype, "same_kind"):
+    data, dtype = new._data, x._data.dtype
+    if data.shape != x._data.shape or (data.dtype is not dtype and not np.can_cast(data.dtype, dtype, "same_kind")):
         raise ShapeError(f"{name}: {describe(x)} cannot hold {describe(new)}; shape and kind stay. Compute a new tensor instead.")
-    data = new._data
-    renew(x, np.array(data, x.dtype, order="C", copy=None if data.base is None else True))
+    renew(x, np.array(data, dtype, order="C", copy=None if data.base is None else True))
     return x
 
 

@@ -23,7 +23,19 @@ import numpy as np
 from ..engine.arrays import SLAB, Array, by_rows, sum_to, sums
 from ..engine.primitives import mean, rsqrt
 from .known import recall, remember
-from .rows import PIECE, TINY, Gradients, backward_in_rows, few_rows, forward_in_rows, in_rows, like, rows_backward, rows_forward
+from .rows import (
+    PIECE,
+    TINY,
+    Gradients,
+    How,
+    backward_in_rows,
+    few_rows,
+    forward_in_rows,
+    in_rows,
+    like,
+    rows_backward,
+    rows_forward,
+)
 
 Piece = tuple[slice, ...]
 _AS_IT_IS = nullcontext()
@@ -48,12 +60,13 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
     if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
         c = x - mean(x, axis=axis) if center else x
         return c * rsqrt(mean(c * c, axis=axis) + eps) * weight + bias  # type: ignore[no-any-return]
+    how = How(axis, eps, center, wide)
     with by_rows() if x.size > SLAB else _AS_IT_IS:
         forward = forward_in_rows if in_rows(x.shape, weight, bias, axis) else _forward
-        y, mu, rstd = forward(x, weight, bias, axis, eps, center, dtype, wide)
+        y, mu, rstd = forward(x, weight, bias, how, dtype)
     if not _well(rstd, eps):
         return None
-    remember(x, (axis, eps, center, wide), mu, rstd)
+    remember(x, how, mu, rstd)
     return y
 
 
@@ -77,15 +90,16 @@ def affine_standardize_pullbacks(
             dx, dw, db = rows_backward(wanted, g.reshape(-1, n), x.reshape(-1, n), weight, n, eps, center, *known)
             return None if dx is None else dx.reshape(x.shape), dw, db
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
-    known = recall(x, (axis, eps, center, wide))
+    how = How(axis, eps, center, wide)
+    known = recall(x, how)
     with by_rows() if x.size > SLAB else _AS_IT_IS:
         if known is None:
             forward = forward_in_rows if in_rows(x.shape, 1.0, 0.0, axis) else _forward
-            known = forward(x, 1.0, 0.0, axis, eps, center, wide, wide)[1:]
+            known = forward(x, 1.0, 0.0, how, wide)[1:]
             if not _well(known[1], eps):
                 return None
         backward = backward_in_rows if in_rows(x.shape, weight, bias, axis) else _backward
-        return backward(wanted, g, x, weight, bias, axis, eps, center, *known, wide)
+        return backward(wanted, g, x, weight, bias, how, *known)
 
 
 def _well(rstd: Array, eps: float) -> bool:
@@ -167,9 +181,8 @@ def _added(parts: Iterator[Array]) -> Array:
     return first
 
 
-def _forward(
-    x: Array, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool, dtype: Any, wide: Any
-) -> tuple[Array, Array, Array]:
+def _forward(x: Array, w: Any, b: Any, how: How, dtype: Any) -> tuple[Array, Array, Array]:
+    axis, eps, center, wide = how
     w, b = _aligned(w, x.ndim), _aligned(b, x.ndim)
     stat = tuple([1 if a in axis else n for a, n in enumerate(x.shape)])
     n = math.prod([x.shape[a] for a in axis])
@@ -205,18 +218,9 @@ def _centred(x: Array, mu: Array, c: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _backward(
-    wanted: tuple[bool, bool, bool],
-    g: Array,
-    x: Array,
-    weight: Any,
-    bias: Any,
-    axis: tuple[int, ...],
-    eps: float,
-    center: bool,
-    mu: Array,
-    rstd: Array,
-    wide: Any,
+    wanted: tuple[bool, bool, bool], g: Array, x: Array, weight: Any, bias: Any, how: How, mu: Array, rstd: Array
 ) -> Gradients:
+    axis, _, center, wide = how
     w = _aligned(weight, x.ndim)
     stat = tuple([1 if a in axis else n for a, n in enumerate(x.shape)])
     n = math.prod([x.shape[a] for a in axis])

@@ -6,7 +6,7 @@ See ``kernels`` for the algebra. The product dy·c serves two sums.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,15 @@ PIECE = 1 << 17  # entries worked on at a time: 512 kB of float32, half of a cor
 _COLUMN = 256  # rows added up in the array's own dtype before they join a float64 sum
 TINY = 1e-20  # an ε below lets rstd³ leave the range of float32 where no gradient does
 Gradients = tuple["Array | None", "Array | None", "Array | None"]
+
+
+class How(NamedTuple):
+    """The axes of the moments, ε, whether the mean is subtracted, and the dtype that is computed in."""
+
+    axis: tuple[int, ...]
+    eps: float
+    center: bool
+    wide: Any
 
 
 def in_rows(shape: tuple[int, ...], weight: Any, bias: Any, axis: tuple[int, ...]) -> bool:
@@ -44,9 +53,8 @@ def _flat(p: Any) -> Any:
     return p if not isinstance(p, np.ndarray) or p.ndim == 1 else p.reshape(-1)
 
 
-def forward_in_rows(
-    x: Array, w: Any, b: Any, axis: tuple[int, ...], eps: float, center: bool, dtype: Any, wide: Any
-) -> tuple[Array, Array, Array]:
+def forward_in_rows(x: Array, w: Any, b: Any, how: How, dtype: Any) -> tuple[Array, Array, Array]:
+    axis, eps, center, wide = how
     n = math.prod(x.shape[axis[0] :])
     rows, w, b = x.reshape(math.prod(x.shape[: axis[0]]), n), _flat(w), _flat(b)
     if 0 < x.size <= PIECE:
@@ -93,18 +101,9 @@ def rows_forward(
 
 
 def backward_in_rows(
-    wanted: tuple[bool, bool, bool],
-    g: Array,
-    x: Array,
-    weight: Any,
-    bias: Any,
-    axis: tuple[int, ...],
-    eps: float,
-    center: bool,
-    mu: Array,
-    rstd: Array,
-    wide: Any,
+    wanted: tuple[bool, bool, bool], g: Array, x: Array, weight: Any, bias: Any, how: How, mu: Array, rstd: Array
 ) -> Gradients:
+    axis, eps, center, wide = how
     n = math.prod(x.shape[axis[0] :])
     mu, rstd = _flat(mu), _flat(rstd)
     shape = (len(rstd), n)
