@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from tinygrad_norm.compile.vector import C, NUMBA
+from tinygrad_norm.compile.vector import NUMBA, C
 
 pytestmark = pytest.mark.thorough
 ENDS = {"exp": (-110, 92), "tanh": (-25, 25), "sigmoid": (-105, 105), "softplus": (-105, 105), "erf": (-7, 7)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..derive.source import identifier
 from ..derive.writer import Text
 from .program import Definition, Program, closure
+from .torch_modules import MODULES
 from .whole import JAX, NUMPY, TORCH, Dialect, Functions
 
 _ABOUT = '''"""{title}: made from its derived formula by tinygrad_norm. It needs {needs} and nothing else.
@@ -16,10 +17,6 @@ _ABOUT = '''"""{title}: made from its derived formula by tinygrad_norm. It needs
 Run this file to test it.
 """
 '''
-_SIGNATURES = {
-    "layer_norm": ("normalized_shape", "eps=1e-5, elementwise_affine=True, bias=True"),
-    "rms_norm": ("normalized_shape", "eps=None, elementwise_affine=True"),
-}
 
 
 def about(program: Program, needs: str, notes: str = "") -> str:
@@ -125,7 +122,9 @@ def numpy_file(program: Program) -> str:
 def torch_file(program: Program) -> str:
     """An ``autograd.Function``, a function and a module."""
     head = about(program, "PyTorch", _held(program))
-    return head + "\nimport torch\n\n\n" + "\n\n\n".join(torch_parts(program)) + "\n"
+    parts = torch_parts(program)
+    needs = "import math\n\n" if any("math." in p for p in parts) else ""
+    return head + f"\n{needs}import torch\n\n\n" + "\n\n\n".join(parts) + "\n"
 
 
 def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
@@ -188,7 +187,7 @@ def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
         f'def {n.function}({n.signature}):\n    """y; under autocast, cast the inputs to one dtype first."""\n'
         f"    return {n.title}Function.apply({n.call})"
     )
-    text += _module(program, n)
+    text += [MODULES[program.name].strip()] if program.name in MODULES else []
     draws = ", ".join(
         f"{name}=torch.randn({shape}, dtype=torch.float64, generator=rng){'.abs() + 0.5' if name in [a.name for a in program.inputs if a.role == 'constant'] else ''}"
         for name, shape in n.shapes().items()
@@ -237,44 +236,6 @@ def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
     )
     text.append('if __name__ == "__main__":\n    test()')
     return text
-
-
-def _module(program: Program, n: _Names) -> list[str]:
-    """A module with PyTorch's constructor, where PyTorch has one for this formula."""
-    if program.name not in _SIGNATURES:
-        return []
-    first, rest = _SIGNATURES[program.name]
-    has_bias = "bias" in n.inputs
-    lines = [
-        f"class {n.title}(torch.nn.Module):",
-        f'    """As torch.nn.{n.title}, over one last axis: the same arguments, the same state_dict."""',
-        "",
-        f"    def __init__(self, {first}, {rest}, device=None, dtype=None):",
-        "        super().__init__()",
-        f"        size, *more = ({first},) if isinstance({first}, int) else {first}",
-        "        if more:",
-        f"            raise ValueError('{n.title}: the formula is over one axis; reshape the last axes to one')",
-        f"        self.normalized_shape, self.eps = (size,), {'eps' if has_bias else '1.1920928955078125e-07 if eps is None else eps'}",
-        "        how = {'device': device, 'dtype': dtype}",
-        "        affine = elementwise_affine",
-        "        self.weight = torch.nn.Parameter(torch.ones(size, **how)) if affine else self.register_parameter('weight', None)",
-    ]
-    if has_bias:
-        lines.append(
-            "        self.bias = torch.nn.Parameter(torch.zeros(size, **how)) if affine and bias else self.register_parameter('bias', None)"
-        )
-    lines += [
-        "",
-        "    def forward(self, x):",
-        "        rows = x.reshape(-1, x.shape[-1])",
-        "        weight = x.new_ones(x.shape[-1]) if self.weight is None else self.weight",
-    ]
-    arguments = "rows, weight"
-    if has_bias:
-        lines.append("        bias = x.new_zeros(x.shape[-1]) if self.bias is None else self.bias")
-        arguments += ", bias"
-    lines.append(f"        return {n.function}({arguments}, self.eps).reshape(x.shape)")
-    return ["\n".join(lines)]
 
 
 def jax_file(program: Program) -> str:

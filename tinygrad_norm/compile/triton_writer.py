@@ -181,7 +181,7 @@ def source(program: Program, forward: Schedule, backward: Schedule | None) -> st
     )
     return (
         head
-        + "\nimport os\n\nimport torch\nimport triton\nimport triton.language as tl\n\n\n"
+        + "\nimport math\nimport os\n\nimport torch\nimport triton\nimport triton.language as tl\n\n\n"
         + "\n\n\n".join([*texts, *parts])
         + "\n"
     )
