@@ -106,21 +106,6 @@ def test_c_through_ctypes(tmp_path):
     assert library.forward(*rows, *at(x, w, b, y, mu, rstd), ctypes.c_float(1e-5), *sizes) != 0
 
 
-@pytest.mark.thorough
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_a_module_has_pytorchs_state_dict(tmp_path):
-    import torch
-
-    made = load(written(tmp_path, "layer_norm", "torch"))
-    theirs, ours = torch.nn.LayerNorm(6, eps=1e-3), made.LayerNorm(6, eps=1e-3)
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(2, 3, 6).transpose(0, 1)
-    assert torch.allclose(ours(x), theirs(x), atol=1e-6)
-    assert made.LayerNorm(6, elementwise_affine=False)(x).shape == x.shape
-    with pytest.raises(ValueError, match="over one axis"):
-        made.LayerNorm((3, 6))
-
-
 def test_the_verdict_calls_it_right(tmp_path):
     made = load(written(tmp_path, "layer_norm", "numpy"))
     assert tn.check(made.layer_norm_backward, "layer_norm").ok

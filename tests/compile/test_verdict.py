@@ -11,11 +11,11 @@ from .emitted import FORMATS, backward_of, missing
 
 FUSED = [n for n in tn.norms.names() if n not in NOT_FUSED and not n.startswith("test_")]
 NOT_IN_TRITON = ["global_response_norm", "pair_norm"]
-HOW = {"cross_entropy": {"soft": True}}
+HOW = {"cross_entropy": {"soft": True}, "cross_entropy by class": {"soft": False}}
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("name", [*FUSED, "cross_entropy by class"])
 @pytest.mark.parametrize("language", FORMATS)
 def test_every_file_is_right(language, name, tmp_path, monkeypatch):
     if reason := missing(language):
@@ -23,7 +23,8 @@ def test_every_file_is_right(language, name, tmp_path, monkeypatch):
     if language == "triton" and name in NOT_IN_TRITON:
         pytest.skip("it has no Triton text, by name")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    verdict = tn.check(backward_of(tn.kernel(name), language, tmp_path), name, **HOW.get(name, {}))
+    norm, how = name.partition(" ")[0], HOW.get(name, {})
+    verdict = tn.check(backward_of(tn.kernel(norm, **how), language, tmp_path), norm, **how)
     assert verdict.ok, str(verdict)
 
 

@@ -17,6 +17,7 @@ from ..norms import Norm, check_settings, get
 from .errors import KernelError
 from .fused import Kernel
 from .held import holding
+from .indexed import by_index
 from .program import Program, program_of
 
 
@@ -45,6 +46,9 @@ def kernel(
         norm = replace(found, derived_with=usual)  # a kernel is for any numbers, also where a lemma does not hold
         settings = check_settings(found, {**usual, **options}, "kernel")
         options = {**usual, **options}
+    smoothing = None
+    if settings.get("soft") is False:  # class indices: derived as the probabilities that they are
+        smoothing, options = float(settings.get("label_smoothing", 0.0)), {**options, "soft": True, "label_smoothing": 0.0}
     shapes = [shape]
     if shape is not None and not (isinstance(shape, (tuple, list)) and all(isinstance(n, int) for n in shape)):
         raise KernelError(f"kernel: shape={describe(shape)}; it is a tuple of sizes, such as (4, 8).")
@@ -59,6 +63,8 @@ def kernel(
         except (DerivationError, NotSymbolicError) as error:
             failure = failure or error
             continue
+        if smoothing is not None:
+            program = by_index(program, "probabilities", smoothing, settings.get("ignore_index"))
         if wrt is not None and (unknown := [n for n in wrt if n not in program.gradients]):
             raise KernelError(f"kernel: {program.title} has no gradient by {unknown[0]}; it has {', '.join(program.gradients)}.")
         constants = [a for a in program.inputs if a.role == "constant"]

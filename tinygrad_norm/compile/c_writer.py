@@ -84,6 +84,9 @@ class C(Loops):
     def choice(self, condition: str, yes: str, no: str) -> str:
         return f"({condition} ? {yes} : {no})"
 
+    def place_of(self, at: str) -> str:
+        return f"(real)({at})"
+
     def both(self, conditions: list[str]) -> str:
         return " && ".join(conditions)
 
@@ -215,11 +218,14 @@ def _test(f: Schedule, b: Schedule) -> str:
     lines += [f"    {call(f)};", "    double s = 0;"]
     lines += [f"    for (long k = 0; k < {count(program.y.array)}; k++) s += (double){y}_[k] * dy_[k];", "    return s;", "}"]
     lines += ["int main(void) {", "    double worst = 0;"]
-    given = [a for a in arrays.values() if a.role in ("input", "constant", "cotangent")]
+    given = [a for a in arrays.values() if a.role in ("input", "constant", "index", "cotangent")]
     if "dy" not in [a.name for a in given]:
         given.append(program.dy)
         lines.insert(3, f"static real dy_[{count(program.dy)}];")
-    lines += [f"    for (long k = 0; k < {count(a)}; k++) {a.name}_[k] = draw();" for a in given]
+    lines += [
+        f"    for (long k = 0; k < {count(a)}; k++) {a.name}_[k] = {f'rand() % {length[a.along]}' if a.along else 'draw()'};"
+        for a in given
+    ]
     lines += ["    value();", f"    {call(b)};"]
     names = {
         t.array.name: next(x.name for x in program.inputs if x.letter == t.array.letter[1:]) for t in program.gradients.values()

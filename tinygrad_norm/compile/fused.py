@@ -153,11 +153,18 @@ class Kernel:
         if found is None:
             self._check(inputs, numbers)
             sizes = self.sizes(inputs)
-            dtype = None if 0 in sizes.values() else computed_in(inputs)
-            found = self._known[key] = _How(dtype, result_dtype(inputs), tuple(sizes.items()))
+            numbers_ = [a for a, of in zip(inputs, self.program.inputs) if of.role != "index"]
+            dtype = None if 0 in sizes.values() or not self._fit(inputs, sizes) else computed_in(numbers_)
+            found = self._known[key] = _How(dtype, result_dtype(numbers_), tuple(sizes.items()))
             if len(self._known) > 1000:
                 self._known.clear()
         return found
+
+    def _fit(self, inputs: Sequence[Numbers], sizes: Mapping[str, int]) -> bool:
+        """Whether every index is a whole number that float32 holds."""
+        return all(
+            a.dtype.kind in "iu" and sizes[of.along] < 2**24 for a, of in zip(inputs, self.program.inputs) if of.role == "index"
+        )
 
     def _runner(self, dtype: Any) -> Runner:
         if dtype not in self._runners:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..derive.source import identifier
 from ..derive.writer import Text
 from .program import Definition, Program, closure
+from .torch_modules import MODULES
 from .whole import JAX, NUMPY, TORCH, Dialect, Functions
 
 _ABOUT = '''"""{title}: made from its derived formula by tinygrad_norm. It needs {needs} and nothing else.
@@ -16,10 +17,6 @@ _ABOUT = '''"""{title}: made from its derived formula by tinygrad_norm. It needs
 Run this file to test it.
 """
 '''
-_SIGNATURES = {
-    "layer_norm": ("normalized_shape", "eps=1e-5, elementwise_affine=True, bias=True"),
-    "rms_norm": ("normalized_shape", "eps=None, elementwise_affine=True"),
-}
 
 
 def about(program: Program, needs: str, notes: str = "") -> str:
@@ -62,6 +59,12 @@ class _Names:
         self.signature = ", ".join([*self.inputs, *self.defaults])
         self.call = ", ".join([*self.inputs, *self.numbers])
 
+    def draws(self, usual: str, whole: str, positive: str, size: Sequence[int] = (4, 6, 5, 3, 2)) -> list[tuple[str, str]]:
+        """Of each input its name and an expression that draws it: of {shape}, below {n} where it is an index."""
+        shapes, n = self.shapes(size), {a: self.p.sizes.get(a, size[k % len(size)]) for k, a in enumerate(self.p.axes)}
+        how = {"index": whole, "constant": positive}
+        return [(a.name, how.get(a.role, usual).format(shape=shapes[a.name], n=n.get(a.along, 1))) for a in self.p.inputs]
+
     def shapes(self, size: Sequence[int] = (4, 6, 5, 3, 2)) -> dict[str, tuple[int, ...]]:
         """Of small inputs, for the test."""
         p = self.p
@@ -78,8 +81,16 @@ class _Names:
         return shapes
 
 
-def _held(program: Program) -> str:
-    return "What the forward holds constant is constant to the gradient, so differences do not show it." if program.held else ""
+def _notes(program: Program) -> str:
+    lines = []
+    if program.held:
+        lines.append("What the forward holds constant is constant to the gradient, so differences do not show it.")
+    lines += [
+        f"{a.name}: whole numbers from 0, places along {a.along}; there is none to ignore." for a in program.inputs if a.along
+    ]
+    if program.floor:
+        lines.append("Where a length is below the least that the norm divides by, this is not its formula.")
+    return "\n".join(lines)
 
 
 def numpy_file(program: Program) -> str:
@@ -93,18 +104,15 @@ def numpy_file(program: Program) -> str:
         f"    found = backward(dy, y, saved, {n.call})\n    return found[0] if len(found) == 1 else found"
     )
     tested = [k for k, x in enumerate(n.of) if not (program.held and x == n.inputs[0])]
-    positive = [a.name for a in program.inputs if a.role == "constant"]
-    draws = [
-        f"    given = {{{', '.join(f'{name!r}: rng.normal(size={shape})' for name, shape in n.shapes().items())}}}",
-        *(f"    given[{name!r}] = abs(given[{name!r}]) + 0.5" for name in positive),
-    ]
+    usual, whole = "rng.normal(size={shape})", "rng.integers(0, {n}, {shape})"
+    given = n.draws(usual, whole, f"abs({usual}) + 0.5")
     text.append(
         "\n".join(
             [
                 "def test():",
                 '    """The gradients against central differences, along random directions."""',
                 "    rng = np.random.default_rng(0)",
-                *draws,
+                f"    given = {{{', '.join(f'{name!r}: {text}' for name, text in given)}}}",
                 f"    dy = rng.normal(size=np.shape({n.function}(**given)))",
                 "    found = backward(dy, *forward(**given), **given)",
                 f"    for name, gradient in [(n, g) for k, (n, g) in enumerate(zip({n.of!r}, found)) if k in {tested!r}]:",
@@ -119,13 +127,15 @@ def numpy_file(program: Program) -> str:
     )
     text.append('if __name__ == "__main__":\n    test()')
     head = "import math\n\n" if any("math." in t for t in text) else ""
-    return about(program, "NumPy", _held(program)) + f"\n{head}import numpy as np\n\n\n" + "\n\n\n".join(text) + "\n"
+    return about(program, "NumPy", _notes(program)) + f"\n{head}import numpy as np\n\n\n" + "\n\n\n".join(text) + "\n"
 
 
 def torch_file(program: Program) -> str:
     """An ``autograd.Function``, a function and a module."""
-    head = about(program, "PyTorch", _held(program))
-    return head + "\nimport torch\n\n\n" + "\n\n\n".join(torch_parts(program)) + "\n"
+    head = about(program, "PyTorch", _notes(program))
+    parts = torch_parts(program)
+    needs = "import math\n\n" if any("math." in p for p in parts) else ""
+    return head + f"\n{needs}import torch\n\n\n" + "\n\n\n".join(parts) + "\n"
 
 
 def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
@@ -188,17 +198,16 @@ def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
         f'def {n.function}({n.signature}):\n    """y; under autocast, cast the inputs to one dtype first."""\n'
         f"    return {n.title}Function.apply({n.call})"
     )
-    text += _module(program, n)
-    draws = ", ".join(
-        f"{name}=torch.randn({shape}, dtype=torch.float64, generator=rng){'.abs() + 0.5' if name in [a.name for a in program.inputs if a.role == 'constant'] else ''}"
-        for name, shape in n.shapes().items()
-    )
+    text += [MODULES[program.name].strip()] if program.name in MODULES else []
+    usual, whole = "torch.randn({shape}, dtype=torch.float64, generator=rng)", "torch.randint({n}, {shape}, generator=rng)"
+    draws = ", ".join(f"{name}={text}" for name, text in n.draws(usual, whole, f"{usual}.abs() + 0.5"))
     checked = [x for x in n.of if not (program.held and x == n.inputs[0])]
     if kernels:
-        draws32 = ", ".join(
-            f"torch.randn({shape}, generator=rng, device=device)" for shape in n.shapes((5, 33, 7, 4, 3)).values()
+        usual, whole = (
+            "torch.randn({shape}, generator=rng, device=device)",
+            "torch.randint({n}, {shape}, generator=rng, device=device)",
         )
-        constant = [k for k, a in enumerate(program.inputs) if a.role == "constant"]
+        draws32 = ", ".join(text for _, text in n.draws(usual, whole, f"{usual}.abs() + 0.5", (5, 33, 7, 4, 3)))
         return [
             *text,
             "\n".join(
@@ -207,11 +216,10 @@ def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
                     "    device = 'cuda' if torch.cuda.is_available() else 'cpu'",
                     "    rng = torch.Generator(device).manual_seed(0)",
                     f"    given = [{draws32}]",
-                    f"    given = [g.abs() + 0.5 if k in {constant!r} else g for k, g in enumerate(given)]",
                     "    y, saved = forward_on_gpu(*given)",
                     "    dy = torch.randn(y.shape, generator=rng, device=device)",
                     "    found = (y, *backward_on_gpu(dy, y, saved, *given))",
-                    "    wide = [g.double() for g in given]",
+                    "    wide = [g.double() if g.is_floating_point() else g for g in given]",
                     "    y, saved = forward(*wide)",
                     "    for a, b in zip(found, (y, *backward(dy.double(), y, saved, *wide))):",
                     "        off = ((a - b).abs().max() / b.abs().max()).item()",
@@ -239,44 +247,6 @@ def torch_parts(program: Program, kernels: tuple[str, ...] = ()) -> list[str]:
     return text
 
 
-def _module(program: Program, n: _Names) -> list[str]:
-    """A module with PyTorch's constructor, where PyTorch has one for this formula."""
-    if program.name not in _SIGNATURES:
-        return []
-    first, rest = _SIGNATURES[program.name]
-    has_bias = "bias" in n.inputs
-    lines = [
-        f"class {n.title}(torch.nn.Module):",
-        f'    """As torch.nn.{n.title}, over one last axis: the same arguments, the same state_dict."""',
-        "",
-        f"    def __init__(self, {first}, {rest}, device=None, dtype=None):",
-        "        super().__init__()",
-        f"        size, *more = ({first},) if isinstance({first}, int) else {first}",
-        "        if more:",
-        f"            raise ValueError('{n.title}: the formula is over one axis; reshape the last axes to one')",
-        f"        self.normalized_shape, self.eps = (size,), {'eps' if has_bias else '1.1920928955078125e-07 if eps is None else eps'}",
-        "        how = {'device': device, 'dtype': dtype}",
-        "        affine = elementwise_affine",
-        "        self.weight = torch.nn.Parameter(torch.ones(size, **how)) if affine else self.register_parameter('weight', None)",
-    ]
-    if has_bias:
-        lines.append(
-            "        self.bias = torch.nn.Parameter(torch.zeros(size, **how)) if affine and bias else self.register_parameter('bias', None)"
-        )
-    lines += [
-        "",
-        "    def forward(self, x):",
-        "        rows = x.reshape(-1, x.shape[-1])",
-        "        weight = x.new_ones(x.shape[-1]) if self.weight is None else self.weight",
-    ]
-    arguments = "rows, weight"
-    if has_bias:
-        lines.append("        bias = x.new_zeros(x.shape[-1]) if self.bias is None else self.bias")
-        arguments += ", bias"
-    lines.append(f"        return {n.function}({arguments}, self.eps).reshape(x.shape)")
-    return ["\n".join(lines)]
-
-
 def jax_file(program: Program) -> str:
     """A ``custom_vjp``."""
     n = _Names(program, JAX)
@@ -286,7 +256,7 @@ def jax_file(program: Program) -> str:
     first = f"@partial(jax.custom_vjp, nondiff_argnums={still})" if still else "@jax.custom_vjp"
     text.append(f'{first}\ndef {n.function}({n.signature}):\n    """y"""\n    return forward({n.call})[0]')
     zeros = {a.name for a in program.inputs} - set(n.of)
-    places = [f"found[{n.of.index(x)}]" if x not in zeros else f"jnp.zeros_like({x})" for x in n.inputs]
+    places = [f"found[{n.of.index(x)}]" if x not in zeros else "None" for x in n.inputs]
     numbers = "".join(f"{x}, " for x in n.numbers)
     text.append(
         f"def _forward({', '.join([*n.inputs, *n.numbers])}):\n    y, saved = forward({n.call})\n    return y, ({', '.join(n.inputs)}, y, saved)"
@@ -296,7 +266,8 @@ def jax_file(program: Program) -> str:
         f"    found = backward(dy, y, saved, {n.call})\n    return ({', '.join(places)},)"
     )
     text.append(f"{n.function}.defvjp(_forward, _backward)")
-    draws = ", ".join(f"jax.random.normal(keys[{k}], {shape})" for k, shape in enumerate(n.shapes().values()))
+    usual, whole = "jax.random.normal(next(keys), {shape})", "jax.random.randint(next(keys), {shape}, 0, {n})"
+    draws = ", ".join(text for _, text in n.draws(usual, whole, f"abs({usual}) + 0.5"))
     text.append(
         "\n".join(
             [
@@ -304,9 +275,8 @@ def jax_file(program: Program) -> str:
                 "    from jax.test_util import check_grads",
                 "",
                 '    jax.config.update("jax_enable_x64", True)',
-                f"    keys = jax.random.split(jax.random.PRNGKey(0), {count})",
+                f"    keys = iter(jax.random.split(jax.random.PRNGKey(0), {count}))",
                 f"    given = [{draws}]",
-                *(f"    given[{k}] = abs(given[{k}]) + 0.5" for k, a in enumerate(program.inputs) if a.role == "constant"),
                 f"    wanted = {[n.inputs.index(x) for x in n.of if not (program.held and x == n.inputs[0])]!r}",
                 f"    call = lambda *some: {n.function}(*[some[wanted.index(k)] if k in wanted else g for k, g in enumerate(given)])  # noqa: E731",
                 f'    check_grads(call, [given[k] for k in wanted], order={1 if program.held else 2}, modes=["rev"])',
@@ -317,7 +287,7 @@ def jax_file(program: Program) -> str:
     text.append('if __name__ == "__main__":\n    test()')
     head = "from functools import partial\n\n" if still else ""
     return (
-        about(program, "JAX", _held(program)) + f"\n{head}import jax\nimport jax.numpy as jnp\n\n\n" + "\n\n\n".join(text) + "\n"
+        about(program, "JAX", _notes(program)) + f"\n{head}import jax\nimport jax.numpy as jnp\n\n\n" + "\n\n\n".join(text) + "\n"
     )
 
 

@@ -109,6 +109,9 @@ class Numba(Loops):
     def choice(self, condition: str, yes: str, no: str) -> str:
         return f"({yes} if {condition} else {no})"
 
+    def place_of(self, at: str) -> str:
+        return f"T({at})"
+
     def both(self, conditions: list[str]) -> str:
         return " and ".join(conditions)
 

@@ -48,13 +48,15 @@ class Array:
 
     letter:  what formulas call it; ``name``: what programs call it
     layout:  the named axes of each of its own axes; ``axes``: the same in one row
-    role:    "input", "constant" (held by the forward, and given), "cotangent", "output" or "saved"
+    role:    "input", "constant" (held by the forward, and given), "index" (whole numbers), "cotangent", "output" or "saved"
+    along:   of an index, the axis that its numbers are places of
     """
 
     letter: str
     name: str
     layout: Layout
     role: str = "input"
+    along: str = ""
 
     @property
     def axes(self) -> tuple[str, ...]:

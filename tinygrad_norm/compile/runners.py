@@ -116,10 +116,10 @@ class NumPyRunner:
     def __init__(self, forward: Schedule, backward: Schedule | None, dtype: str) -> None:
         self.p, self.dtype = forward.program, np.dtype(dtype)
         made = whole.Functions(self.p, whole.NUMPY, None if backward is None else self._wanted(backward))
-        texts = ["\n".join(made.forward())] + (["\n".join(made.backward())] if made.wanted else [])
+        texts = ["\n".join(t) for t in (made.forward(), made.holds(), *([made.backward()] if made.wanted else []))]
         names: dict[str, Any] = {}
         exec(compile("import math\nimport numpy as np\n\n" + "\n\n".join(texts), "<kernel>", "exec"), names)
-        self.forward_, self.backward_ = names["forward"], names.get("backward")
+        self.forward_, self.holds, self.backward_ = names["forward"], names["holds"], names.get("backward")
 
     def _wanted(self, backward: Schedule) -> list[str]:
         letters = {a.letter for a in backward.writes}
@@ -132,6 +132,8 @@ class NumPyRunner:
     def forward(self, given: Any, sizes: Any, numbers: Any) -> tuple[Numbers, Any] | None:
         values, settings = self._inputs(given, numbers)
         with np.errstate(all="ignore"), warnings.catch_warnings():
+            if self.p.conditions and not self.holds(*values, **settings):
+                return None
             y, saved = self.forward_(*values, **settings)
         y = np.asarray(y, self.dtype)
         low, high = ENDS[self.dtype.name]

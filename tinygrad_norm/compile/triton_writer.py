@@ -66,10 +66,15 @@ class Triton(Words):
     def choice(self, condition: str, yes: str, no: str) -> str:
         return f"tl.where({condition}, {yes}, {no})"
 
+    def place_of(self, at: str) -> str:
+        return f"({at} * 1.0)"
+
     def both(self, conditions: list[str]) -> str:
         return " & ".join(f"({c})" for c in conditions)
 
     def letter(self, name: str) -> str:
+        if name.startswith("place "):
+            return super().letter(name)
         if name in self.given and name not in self.inside:
             return self.loaded[name, self._axes(self.given[name].axes)]
         return self.names[name]
@@ -181,7 +186,7 @@ def source(program: Program, forward: Schedule, backward: Schedule | None) -> st
     )
     return (
         head
-        + "\nimport os\n\nimport torch\nimport triton\nimport triton.language as tl\n\n\n"
+        + "\nimport math\nimport os\n\nimport torch\nimport triton\nimport triton.language as tl\n\n\n"
         + "\n\n\n".join([*texts, *parts])
         + "\n"
     )

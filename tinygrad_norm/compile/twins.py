@@ -21,6 +21,7 @@ from ..engine import TABLE, Op, Tensor, TinygradNormError
 from ..engine.arrays import Array as Numbers
 from .cache import say
 from .fused import Kernel
+from .indexed import by_index
 from .program import Program, program_of
 from .runners import language
 
@@ -94,26 +95,34 @@ def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tup
         seen = (op, wanted, *[(type(x), x.shape, x.dtype.char) for x in inputs], *params.values())
         if seen in _seen:
             return _seen[seen]
-    except (AttributeError, TypeError):
-        return None  # numbers or symbols among the inputs, arrays among the settings
+    except AttributeError:
+        return None  # numbers or symbols among the inputs
+    except TypeError:
+        say(f'backward="compiled": {op.name} has no kernel with an array among its settings, its analytic node computes')
+        return None
     if len(_seen) > 1000:
         _seen.clear()
     found = _seen[seen] = _searched(op, inputs, params, wanted)
     return found
 
 
+INDEXED = {"cross_entropy": 1}
+"""Which input of a node may be class indices, of a second axis, in place of what is 1 there and 0 elsewhere."""
+
+
 def _searched(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None) -> Kernel | None:
-    if any(type(x) is not np.ndarray or x.dtype.char not in "efd" or not x.size for x in inputs):
+    if any(type(x) is not np.ndarray or not x.size for x in inputs):
         return None
-    try:
-        key = (op, pattern([x.shape for x in inputs]), tuple(params.items()))
-        hash(key)
-    except TypeError:
-        return None  # arrays among the settings
+    at = INDEXED.get(op.name)
+    by_index_ = at is not None and at < len(inputs) and inputs[at].dtype.kind in "iu"
+    if any(x.dtype.char not in "efd" for k, x in enumerate(inputs) if not (by_index_ and k == at)):
+        return None
+    shapes = [inputs[0].shape if by_index_ and k == at else x.shape for k, x in enumerate(inputs)]
+    key = (op, pattern(shapes), tuple(params.items()), by_index_)
     kernel = _kernels.get((key, wanted))
     if kernel is None:
         if key not in _programs:
-            _programs[key] = _made(op, key[1], params)
+            _programs[key] = _made(op, key[1], params, by_index_)
         program = _programs[key]
         if program is None:
             return None
@@ -159,8 +168,11 @@ def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     return tuple(made)
 
 
-def _made(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]) -> Program | None:
+def _made(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any], by_index_: bool = False) -> Program | None:
     try:
+        if by_index_:
+            made = _derived(op, labels, {**params, "ignore_index": -100, "label_smoothing": 0.0})
+            return by_index(made, made.record_names[INDEXED[op.name]], params["label_smoothing"], params["ignore_index"])
         return _derived(op, labels, params)
     except (TinygradNormError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError) as error:
         reason = str(error).removeprefix("derive: ").split("\n")[0]

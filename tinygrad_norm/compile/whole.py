@@ -18,6 +18,7 @@ class Dialect:
     """The words of a library of arrays.
 
     total:      a sum with its axes kept, of {x} over {axis}; ``top`` the largest entry
+    places:     the numbers of {n} places, on the device of ``x``
     functions:  what differs from ``{module}.{name}``
     """
 
@@ -26,6 +27,7 @@ class Dialect:
     top: str
     where: str
     turn: str
+    places: str
     functions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -35,6 +37,7 @@ NUMPY = Dialect(
     "{x}.max(axis={axis}, keepdims=True)",
     "np.where({0}, {1}, {2})",
     ".transpose({0})",
+    "np.arange({n})",
     {
         "max": "np.maximum({0}, {1})",
         "min": "np.minimum({0}, {1})",
@@ -49,6 +52,7 @@ TORCH = Dialect(
     "{x}.amax(dim={axis}, keepdim=True)",
     "torch.where({0}, {1}, {2})",
     ".permute({0})",
+    "torch.arange({n}, device=x.device)",
     {"max": "torch.maximum({0}, {1})", "min": "torch.minimum({0}, {1})", "softplus": "torch.nn.functional.softplus({0})"},
 )
 JAX = Dialect(
@@ -57,6 +61,7 @@ JAX = Dialect(
     "{x}.max(axis={axis}, keepdims=True)",
     "jnp.where({0}, {1}, {2})",
     ".transpose({0})",
+    "jnp.arange({n})",
     {
         "max": "jnp.maximum({0}, {1})",
         "min": "jnp.minimum({0}, {1})",
@@ -80,7 +85,11 @@ class Whole(Hand):
         return False
 
     def letter(self, name: str) -> str:
-        return self.names[name]
+        if not name.startswith("place "):
+            return self.names[name]
+        axis = name.removeprefix("place ")
+        shape = ", ".join(self.sizes[a] if a == axis else "1" for a in self.axes)
+        return f"{self.dialect.places.format(n=self.sizes[axis])}.reshape({shape})"
 
     def size(self, axis: str) -> str:
         return self.sizes[axis]
@@ -203,6 +212,13 @@ class Functions:
             found.append(self._own(t, t.array.name))
         lines.append(f"    return {', '.join(found)}{',' if len(found) == 1 else ''}")
         return lines
+
+    def holds(self) -> list[str]:
+        """``holds(inputs…, numbers…)``: whether the program's conditions do."""
+        p, module = self.p, self.dialect.module
+        asked = " and ".join(f"{module}.all({self.hand.indicator(c)})" for c in p.conditions)
+        lines = [f"def holds({self.signature()}):", *self._shapes(p.inputs), *self._lines(closure(p.steps, p.conditions), set())]
+        return [*lines, f"    return {asked or True}"]
 
     def _lines(self, needed: set[str], given: set[str]) -> list[str]:
         lines = []

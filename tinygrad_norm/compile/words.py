@@ -66,6 +66,8 @@ class Words(Hand):
         return False
 
     def letter(self, name: str) -> str:
+        if name.startswith("place "):
+            return self.place_of(self.at_of[name.removeprefix("place ")])
         if name in self.inside:
             return self.names[name]
         if name in self.given:
@@ -129,6 +131,10 @@ class Words(Hand):
         raise NotImplementedError
 
     def both(self, conditions: list[str]) -> str:
+        raise NotImplementedError
+
+    def place_of(self, at: str) -> str:
+        """The number of a place, as numbers are computed with."""
         raise NotImplementedError
 
     def entry(self, array: str, axes: Sequence[str]) -> str:
