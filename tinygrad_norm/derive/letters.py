@@ -18,7 +18,7 @@ from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
 from .finding import Finding
 from .marks import Place, Size
-from .questions import asked_of
+from .watching import asked_of
 from .sizes import Marks
 from .symbols import MEANINGS, Highest, Home, Letter, Mean, Sigma, Symbol, varies
 
