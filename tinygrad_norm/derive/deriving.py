@@ -21,12 +21,12 @@ from .lemmas import Lemma
 from .letters import Letters, SymbolReading
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
-from .watching import listening
 from .questions import hearing
 from .recording import Record, cotangent_of, read_lemma, recorder, second_of, sized, target_of
 from .rules import Rewriting
 from .stages import Stages
 from .symbols import Letter, Symbol, sigma
+from .watching import listening
 from .writer import Text
 
 _ROUTES = 12  # more than these are not listed one by one

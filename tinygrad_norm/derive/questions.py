@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,19 @@ ASKED = "what it asks is answered as on the record"
 """What the sentences begin with."""
 
 _HIDDEN = tuple(
-    os.path.dirname(os.path.abspath(path or "")) + os.sep for path in (sys.modules[__package__.rpartition(".")[0]].__file__, np.__file__)
+    os.path.dirname(os.path.abspath(path or "")) + os.sep
+    for path in (sys.modules[__package__.rpartition(".")[0]].__file__, np.__file__)
 )
 """Whose lines are nobody's function."""
 
+_asking_for: set[CodeType] = set()
 _heard: list[Heard] = []
+
+
+def asks_for_its_caller(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The size that this function asks for is for whoever calls it."""
+    _asking_for.add(function.__code__)
+    return function
 
 
 class Heard:
@@ -63,9 +71,14 @@ def _asks(what: str, frame: FrameType) -> None:
         _heard[-1].said.append(text)
 
 
-def _listens(frame: FrameType) -> bool:
-    """Whether a line of the function itself is asking, and somebody listens."""
-    return bool(_heard) and threading.get_ident() == _heard[-1].owner and not frame.f_code.co_filename.startswith(_HIDDEN)
+def _listens(frame: FrameType, passing: bool = False) -> bool:
+    """Whether a line of the function itself is asking, and somebody listens; ``passing``, also by way of what asks for it."""
+    if not _heard or threading.get_ident() != _heard[-1].owner:
+        return False
+    asking: FrameType | None = frame
+    while passing and asking is not None and asking.f_code in _asking_for:
+        asking = asking.f_back
+    return asking is not None and not asking.f_code.co_filename.startswith(_HIDDEN)
 
 
 # Sizes --------------------------------------------------------------------------------------------------------
@@ -114,6 +127,8 @@ def _computing(name: str, rough: bool) -> Callable[..., Any]:
         found = getattr(_bare(self), name)(*map(_bare, others))
         if found is NotImplemented:  # an int asks a float
             found = getattr(float(self), name)(*map(_bare, others))
+        if name == "__floordiv__" and self.plain and getattr(others[0], "plain", False) and _bare(self) % _bare(others[0]) == 0:
+            return _size(found)  # one of the axes out of several
         return _made(found, rough or self.rough or any(getattr(x, "rough", False) for x in others))
 
     return method
@@ -163,12 +178,25 @@ for _kind in (_Size, _Ratio):
         setattr(_kind, f"__{_name}__", _computing(f"__{_name}__", _name not in _EXACT))
     for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(_kind, f"__{_name}__", _comparing(_name))
-    _kind.__bool__, _kind.__hash__ = _truth, _key  # type: ignore[method-assign, assignment]
+    for _name, _method in (("bool", _truth), ("hash", _key)):
+        setattr(_kind, f"__{_name}__", _method)
 
 
 # Tensors ------------------------------------------------------------------------------------------------------
 
-_VALUES = ("data", "numpy", "item", "tolist", "__array__", "__bool__", "__float__", "__int__", "__index__", "__contains__", "__format__")
+_VALUES = (
+    "data",
+    "numpy",
+    "item",
+    "tolist",
+    "__array__",
+    "__bool__",
+    "__float__",
+    "__int__",
+    "__index__",
+    "__contains__",
+    "__format__",
+)
 _FACTS = {"requires_grad": "whether it requires a gradient", "name": "how it is called", "__len__": "its length"}
 
 
@@ -198,21 +226,21 @@ def _reading(name: str, plain: Any) -> Any:
 def _shape(plain: Any) -> Any:
     def shape(self: Tensor) -> tuple[int, ...]:
         sizes = plain.fget(self)
-        return tuple(map(_size, sizes)) if _listens(sys._getframe(1)) else sizes
+        return tuple(map(_size, sizes)) if _listens(sys._getframe(1), passing=True) else sizes
 
     return property(shape)
 
 
 def _count(plain: Any) -> Any:
-    def size(self: Tensor) -> int:
-        return _size(plain.fget(self)) if _listens(sys._getframe(1)) else plain.fget(self)
+    def size(self: Tensor) -> Any:
+        return _size(plain.fget(self)) if _listens(sys._getframe(1), passing=True) else plain.fget(self)
 
     return property(size)
 
 
 def _numel(plain: Any) -> Any:
-    def numel(self: Tensor) -> int:
-        return _size(plain(self)) if _listens(sys._getframe(1)) else plain(self)
+    def numel(self: Tensor) -> Any:
+        return _size(plain(self)) if _listens(sys._getframe(1), passing=True) else plain(self)
 
     return numel
 
@@ -222,10 +250,10 @@ def _applying(plain: Any) -> Any:
 
     def apply_op(self: Tensor, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
         if not _heard or threading.get_ident() != _heard[-1].owner:
-            return plain(self, op, inputs, params)
+            return plain(self, op, inputs, params)  # type: ignore[no-any-return]
         if any(getattr(x, "rough", False) for x in (*inputs, *params.values())):
             _asks("a size that was rounded or taken by its bits is a number of the formula", sys._getframe(1))
-        out = plain(self, op, tuple(map(_bare, inputs)), {k: _bare(v) for k, v in params.items()})
+        out: Tensor = plain(self, op, tuple(map(_bare, inputs)), {k: _bare(v) for k, v in params.items()})
         if out.op is None and any(isinstance(x, Tensor) and _heard[-1].follows(x) for x in inputs):
             _heard[-1].made[id(out)] = out
         return out
@@ -235,7 +263,7 @@ def _applying(plain: Any) -> Any:
 
 def _detaching(plain: Any) -> Any:
     def detach(self: Tensor) -> Tensor:
-        out = plain(self)
+        out: Tensor = plain(self)
         if _heard and _heard[-1].follows(self):
             _heard[-1].made[id(out)] = out
         return out
