@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from ..derive.questions import asks_for_its_caller
 from ..engine import HistoryLostError, Tensor
 from ..engine import functions as F
 from ..engine.creation import full_like, ones_like, zeros_like
@@ -26,9 +27,9 @@ class AsArray(NDArrayOperatorsMixin):
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
-    shape = property(lambda self: self.tensor.shape)
+    shape = property(asks_for_its_caller(lambda self: self.tensor.shape))
     ndim = property(lambda self: self.tensor.ndim)
-    size = property(lambda self: self.tensor.size)
+    size = property(asks_for_its_caller(lambda self: self.tensor.size))
     dtype = property(lambda self: self.tensor.dtype)
     T = property(lambda self: self.transpose())
     real = property(lambda self: self)

@@ -21,11 +21,12 @@ from .lemmas import Lemma
 from .letters import Letters, SymbolReading
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
-from .questions import listening
+from .questions import hearing
 from .recording import Record, cotangent_of, read_lemma, recorder, second_of, sized, target_of
 from .rules import Rewriting
 from .stages import Stages
 from .symbols import Letter, Symbol, sigma
+from .watching import listening
 from .writer import Text
 
 _ROUTES = 12  # more than these are not listed one by one
@@ -59,8 +60,10 @@ def derive_now(
         lemmas = [*lemmas, *usual.pop("lemmas", ())]
         options = {**usual, **options}
     make = recorder(norm, inputs, shape, backward, seed, options, lemmas)
-    with listening():
+    with listening(), hearing() as heard:
         record = make()
+    record = replace(record, notes=(*record.notes, *heard))
+    with listening():
         name = target_of(record, wrt)
         record = second_of(record, name) if order == 2 else record
     try:

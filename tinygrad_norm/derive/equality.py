@@ -8,6 +8,7 @@ caller: the parameters of a function by the names of the inputs, or as ``pairing
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -162,11 +163,18 @@ class _Extremes:
                     needed.append(f"not {words}: there it fails ({type(error).__name__})")
                 continue
             gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
+            dtype = min((record.output.dtype, record.inputs[d.of].dtype), key=lambda t: t.itemsize)
+            # in units of the record's own rounding; in float16 only the operations tell
+            gap *= tolerance(d.record.output.dtype) / tolerance(dtype) if dtype.itemsize > 2 else 0
             self.seen += bool(np.isfinite(gap))
             if gap > self.worst:
                 self.worst, self.where = gap, words
             branches += elsewhere(found, [(place, again)])
         needed += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
+        with suppress(Exception):  # which may be right: it may go backward itself
+            held = theirs.held(d.record)
+            if held is not None and not np.array_equal(held, found.data, equal_nan=True):
+                needed.append("its tensors are recorded (under no_grad, on tensors without names, it is something else)")
         self.needed = tuple(dict.fromkeys(needed))
 
 

@@ -1,4 +1,5 @@
-"""The same forward where it is most likely to be another: at even, equal and single sizes, on tiny and on large numbers.
+"""The same forward where it is most likely to be another: at even, equal, single and large sizes, on tiny and on large numbers,
+in other precisions.
 
 What a forward asks in Python leaves no trace on its record: ``if x.shape[0] < x.shape[1]``, ``if length < eps``. Recorded there,
 it shows: other operations, or other numbers than a formula says.
@@ -39,6 +40,8 @@ _SIZES: tuple[Callable[[int, int], int], ...] = (
     lambda k, last: 6,
     lambda k, last: 1 if k == 0 else 4 + 2 * k,
     lambda k, last: 1 if k == last else 5 + k,
+    lambda k, last: 4098 if k == last else 2,  # more than a byte holds, and no number of float16's
+    lambda k, last: 4098 if k == 0 else 3,
 )
 _SCALES = (2.0**-44, 2.0**-10, 2.0**6, 2.0**10, -(2.0**10))
 
@@ -71,6 +74,8 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
     for scale in _SCALES:
         words = f"on inputs {scale:.0e} times as large"
         places.append((words, False, {n: (t.data * scale).astype(t.dtype) for n, t in floats.items()}, None))
+    for dtype in ("float32", "float16"):
+        places.append((f"in {dtype}", False, {n: t.data.astype(dtype) for n, t in floats.items()}, None))
     for words, single, on, out in places:
         try:
             with np.errstate(all="ignore"):
@@ -93,4 +98,5 @@ def elsewhere(output: Tensor, others: Iterable[tuple[Extreme, Tensor]]) -> list[
 
 
 def course(output: Tensor) -> Sequence[Any]:
-    return [t.op and t.op.name for t in history(output)]
+    """What it consists of, in whatever precision."""
+    return [t.op and t.op.name for t in history(output) if t.op is None or t.op.name != "astype"]

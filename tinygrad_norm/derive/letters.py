@@ -19,9 +19,9 @@ from .conditions import AtLeast, Positive, Zero, complement, condition, strict
 from .errors import NotSymbolicError
 from .finding import Finding
 from .marks import Place, Size
-from .questions import asked_of
 from .sizes import Marks
 from .symbols import MEANINGS, Highest, Home, Letter, Mean, Sigma, Symbol, varies
+from .watching import asked_of
 
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FUNCTIONS: dict[Any, Any] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import Tensor, TinygradNormError, grad, history, pull_back, tensor
+from ..engine import Tensor, TinygradNormError, grad, history, no_grad, pull_back, tensor
 from ..engine.arrays import Array
 from .errors import DerivationError
 from .recording import Record, cotangent_of, second_of
@@ -54,7 +54,14 @@ class Other:
         with np.errstate(all="ignore"):
             return self._call(record) if self.is_function else self._derive(record)
 
-    def _call(self, record: Record) -> tuple[Tensor, Leaves]:
+    def held(self, record: Record) -> Array | None:
+        """A function's value where nothing is recorded, of tensors without names; None of a derivation."""
+        if not self.is_function:
+            return None
+        with np.errstate(all="ignore"), no_grad():
+            return self._call(record, False)[0].data
+
+    def _call(self, record: Record, recorded: bool = True) -> tuple[Tensor, Leaves]:
         """A function of tensors named as the inputs are (by name or by symbol; the main one also x), and dy."""
         function: Callable[..., Any] = self._other
         known = _known(record)
@@ -69,13 +76,14 @@ class Other:
         base = _known(self.d.record)
         for n in wanted:
             if names[n] in known:
-                leaves[n] = tensor(known[names[n]].data, requires_grad=True, name=known[names[n]].name)
+                given = known[names[n]]
+                leaves[n] = tensor(given.data, requires_grad=recorded, name=given.name if recorded else None)
                 own = base[names[n]]
                 mine[leaves[n]] = None if _is_cotangent(names[n], self.d.record) else own
         found = function(**leaves)
         if isinstance(found, Tensor) and any(found is leaf for leaf in leaves.values()):
             found = found * 1.0
-        if not isinstance(found, Tensor) or found.op is None:
+        if not isinstance(found, Tensor) or (recorded and found.op is None):
             raise DerivationError("equals: the function must compute one tensor from its inputs, in recorded operations.")
         return found, mine
 
@@ -102,7 +110,7 @@ class Other:
                 raise Incomparable("the outputs have different shapes")
         elif made.output.shape != record.output.shape:
             raise Incomparable(f"one output is of shape {made.output.shape}, the other {record.output.shape}")
-        seed = tensor(cotangent_of(record), requires_grad=True, name="dy" if record.order == 1 else "v")
+        seed = tensor(cotangent_of(record).astype(made.output.dtype), requires_grad=True, name="dy" if record.order == 1 else "v")
         (found,) = grad(made.output, x, seed, create_graph=True)
         reached = set(history(found))
         alone = [n for n, t in made.inputs.items() if n not in pairs and t in reached and t.requires_grad]

@@ -20,6 +20,7 @@ from .letters import Letters
 from .marks import Place, Size, marks
 from .normal import Normal
 from .other import Leaves, Other
+from .questions import ASKED, hearing
 from .recording import Record, sizes_of
 from .residual import LONGEST, is_plain, shortest
 from .rules import Rewriting
@@ -45,7 +46,8 @@ class Proof:
         self.d, self.write, self.records = d, d.writer, records
         self.options = {a: rational(v) for v, a in d.letters.literals.items()}  # theirs is recorded with my ε
         self._left: tuple[Any, Any, Other] | None = None
-        self.said: list[str] = [n for n in d.record.notes if not n.startswith(BRANCHES)]
+        self.said: list[str] = [n for n in d.record.notes if not n.startswith((BRANCHES, ASKED))]
+        self.asked: list[str] = []
         self.conditions: list[dict[Any, str]] = []
         self.domains: list[dict[Any, str]] = []
         self._safe: set[Any] = set()
@@ -53,6 +55,7 @@ class Proof:
         self.normal = normal = Normal(known)
         try:
             own = self._read(Other(d, d, None), moved)
+            self.asked = [n for n in d.record.notes if n.startswith(ASKED)]
             self.domains[0] |= self._domain(d.letters.graph, d.letters, {})
             expr = self._read(theirs, moved)
             held = self._held(moved)
@@ -65,7 +68,7 @@ class Proof:
         if not prove:
             return
         one, other = self.conditions[:2]
-        assumed = list(theirs.renamed)
+        assumed = [*theirs.renamed, *self.asked]
         assumed += [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
         zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
         ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
@@ -127,8 +130,9 @@ class Proof:
 
     def _read(self, other: Other, moved: bool) -> Any:
         """A formula in my letters, and on what conditions it is so."""
-        with watching() as made:
+        with watching() as made, hearing() as heard:
             found, leaves = other.on(self.d.record)
+        self.asked += heard
         forward = other.forward
         with joined(made):
             others = [(other.on(r)[0], other.forward) for r in self.records[1:]] if moved else []

@@ -348,7 +348,7 @@ def _at_other_sizes(first: Record, values: Mapping[str, Array], seed: int, again
 def cotangent_of(record: Record) -> Array:
     """What flows into the output: dy, or of a gradient the v that it is differentiated again with."""
     y = record.output
-    return record.dy.data if record.order == 1 else np.random.default_rng(y.size).normal(size=y.shape)
+    return record.dy.data if record.order == 1 else np.random.default_rng(y.size).normal(size=y.shape).astype(y.dtype)
 
 
 def second_of(record: Record, name: str) -> Record:

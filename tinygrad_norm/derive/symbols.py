@@ -111,7 +111,8 @@ class Home:
 def rational(number: float) -> Any:
     """A third is a third, 1e-05 is 1/100000, and 0.7978845608028654 is √(2/π): where a number is to rounding."""
     near = Fraction(number).limit_denominator(60)
-    if abs(near - Fraction(number)) <= abs(Fraction(number)) / 2**51:
+    one = min(1.5 * math.ulp(number), abs(number) / 2**51)  # the float beside it, and not the one after that
+    if abs(near - Fraction(number)) <= one:
         return sp.Rational(near.numerator, near.denominator)
     text = repr(number)
     if len(text.replace("-", "").replace(".", "").strip("0").split("e")[0]) > 14:
@@ -119,7 +120,7 @@ def rational(number: float) -> Any:
             short = float(f"{number / value:.7g}")
             part = Fraction(number / value).limit_denominator(24)
             for times, shown in ((short, sp.Rational(repr(short))), (float(part), sp.Rational(part.numerator, part.denominator))):
-                if times and abs(times * value - number) <= abs(number) / 2**51:
+                if times and abs(times * value - number) <= one:
                     return shown * exact
     return sp.Rational(text)
 

@@ -1,17 +1,22 @@
-"""What constants were computed from: a record ends at ``detach()``, at a comparison and inside ``no_grad``; a proof may not.
+"""What a record leaves out: a record ends at ``detach()``, at a comparison and inside ``no_grad``; a proof and a formula may not.
 
 While a function is watched, every constant that an op makes is remembered with what made it. For as long as it is read, it is
-put on the record with that; no gradient is taken meanwhile.
+put on the record with that; no gradient is taken meanwhile. While one listens, each comparison's answer remembers what was
+compared: nothing flows through it, and a formula wants it: [x > 0].
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..engine import TABLE, Op, Tensor
+from ..engine.arrays import Array
 
 Made = dict[Tensor, "tuple[Op, tuple[Any, ...], dict[str, Any]]"]
 
@@ -53,3 +58,45 @@ def joined(made: Made) -> Iterator[None]:
     finally:
         for t in here:
             t.op, t.inputs, t.params = None, (), {}
+
+
+# Comparisons ------------------------------------------------------------------------------------------
+
+_COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_asked: dict[int, tuple[Any, str, tuple[Any, ...]]] = {}
+_depth = [0]
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """While a forward is recorded, remember of each comparison's answer what was compared; it is forgotten with the answer."""
+    ops = [TABLE[name] for name in _COMPARISONS]
+    plain = [op.forward for op in ops]
+    if not _depth[0]:
+        for op in ops:
+            op.forward = _remembering(op.name, op.forward)
+    _depth[0] += 1
+    try:
+        yield
+    finally:
+        _depth[0] -= 1
+        if not _depth[0]:
+            for op, forward in zip(ops, plain):
+                op.forward = forward
+
+
+def _remembering(name: str, forward: Any) -> Any:
+    def asked(*operands: Any, **params: Any) -> Any:
+        answer = forward(*operands, **params)
+        if isinstance(answer, np.ndarray):
+            key = id(answer)
+            _asked[key] = (weakref.ref(answer, lambda _: _asked.pop(key, None)), name, operands)
+        return answer
+
+    return asked
+
+
+def asked_of(answer: Array) -> tuple[str, tuple[Any, ...]] | None:
+    """The comparison's name and its operands: arrays of the record, or numbers."""
+    found = _asked.get(id(answer))
+    return (found[1], found[2]) if found is not None and found[0]() is answer else None
