@@ -167,6 +167,36 @@ function storyOf(v) {
   const last = v.nodes.findIndex(([path, j]) => path === '' && j === v.levels[''].n.length - 1);
   return [...given(''), ...forth(''), ...v.turn.map(s => ({...s, n: last, e: []})), ...back('')];
 }
+// What signs mean: beside the picture, and under it in a file.
+const isWide = item => item[2].startsWith('gradient: over');
+function tellLegend(k) {
+  all('.view')[k].querySelector('.legend').innerHTML = data.views[k].legend.map(i => `<span${isWide(i) ? ' class="widths"' : ''}>${i[1] ? `<svg aria-hidden="true" width="${i[0]}" height="16" viewBox="0 -12 ${i[0]} 16">${i[1]}</svg>` : ''}${escape(i[2])}</span>`).join('');
+}
+function below(svg, own) {
+  const v = own.viewBox.baseVal, pen = document.createElement('canvas').getContext('2d'), back = own.classList.contains('back') || own.classList.contains('routed'), g = document.createElementNS(SVG, 'g'), s = v.width / own.clientWidth;
+  const wide = Math.max(v.width, 360 * s), paper = svg.querySelector('.paper');
+  let x = 0, y = 0, made = '';
+  pen.font = '11px Verdana, DejaVu Sans, sans-serif';
+  for (const [room, sign, text] of view().legend.filter(i => back || !isWide(i))) {
+    const shift = sign ? room + 6 : 0, long = shift + 1.06 * pen.measureText(text).width;
+    if (x && x + long > wide / s - 24) { x = 0; y += 20; }
+    made += `<g transform="translate(${num(x)} ${num(y)})">${sign}<text x="${num(shift)}">${escape(text)}</text></g>`;
+    x += long + 20;
+  }
+  const high = (y + 34) * s;
+  g.setAttribute('class', 'legend');
+  g.setAttribute('font-size', '11');
+  g.setAttribute('transform', `translate(${num(v.x + 12 * s)} ${num(v.y + v.height + 20 * s)}) scale(${s.toFixed(4)})`);
+  g.innerHTML = made;
+  const ground = document.createElementNS(SVG, 'rect');
+  for (const [name, value] of Object.entries({class: 'paper', x: v.x, y: v.y + v.height, width: wide, height: high})) ground.setAttribute(name, value);
+  svg.append(ground, g);
+  for (const [name, value] of Object.entries({x: v.x, y: v.y, width: wide, height: v.height + high})) paper.setAttribute(name, value);
+  svg.setAttribute('viewBox', [v.x, v.y, wide, v.height + high].map(num).join(' '));
+  svg.setAttribute('width', Math.ceil(wide / s));
+  svg.setAttribute('height', Math.ceil((v.height + high) / s));
+  svg.setAttribute('font-family', 'DejaVu Sans, Verdana, Arial, sans-serif');
+}
 // Opening and closing ------------------------------------------------------------------------------------------------
 const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 function change(how, key) {

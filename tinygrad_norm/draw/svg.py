@@ -11,11 +11,12 @@ from typing import Any
 
 from ..graph import Folded, Record
 from ..graph.folding import plainly
+from ..graph.through import on_route
 from .compose import DIRECTIONS, Picture, compose
 from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
 from .legend import Mark, legend
-from .nested import Placed, draw, line_sizes, on_route
+from .nested import Placed, draw, line_sizes
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
 from .text import Card, clean, edge_label, edge_words, text_width
