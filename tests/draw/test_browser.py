@@ -315,7 +315,7 @@ def test_looking_at_a_tensor_moves_nothing_else(visit, tmp_path):
     path = tmp_path / "long.html"
     path.write_text(explorer(graph(y * 2.0)), encoding="utf-8")
     page = visit(path, width=800)
-    page.evaluate("document.querySelector('.picture').scrollLeft = 2000")
+    page.evaluate("document.querySelector('.picture').scrollLeft = 30")
     before = page.evaluate("document.querySelector('.picture').scrollLeft")
     page.evaluate("document.querySelectorAll('.node')[20].dispatchEvent(new Event('click', {bubbles: true}))")
     assert page.inner_text("#panel-tensor h2").startswith("h")
@@ -324,7 +324,8 @@ def test_looking_at_a_tensor_moves_nothing_else(visit, tmp_path):
     page.keyboard.type("h39")
     page.keyboard.press("Enter")
     assert page.inner_text("#panel-tensor h2").startswith("h39")
-    assert page.evaluate("document.querySelector('.picture').scrollLeft") > before
+    found, frame = page.locator(".node.picked").bounding_box(), page.locator(".picture").bounding_box()
+    assert frame["x"] <= found["x"] <= found["x"] + found["width"] <= frame["x"] + frame["width"] + 1
 
 
 def test_on_the_way_back_arrows_point_back_and_widths_count(visit, norm):
@@ -510,7 +511,7 @@ def test_anything_in_any_box_is_found(visit, net):
     assert page.locator(".hit").count() >= 1
     page.keyboard.press("Enter")
     assert "rstd" in page.locator(".node.picked text").evaluate_all("all => all.map(e => e.textContent)")
-    assert "open=" in page.url
+    assert page.locator(".frame").count() >= 1
     page.fill("#search", "(8,4)")
     assert int(page.inner_text("#hits").split()[0]) >= 1
 

@@ -22,6 +22,7 @@ from ..graph.routes import Routes, counted, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
 from .compose import Picture, compose, line_widths
+from .fitting import on_paper
 from .nested_view import LONGEST_RULE, MOST_TOLD, Nested, nested, route_rows
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
@@ -33,6 +34,7 @@ from .twin import twin_picture
 LARGEST = 60  # nodes that are stepped through one by one
 MOST_SMALL = 200  # nodes of a graph whose page is to be small
 MOST_BYTES, MOST_PACKED = 150_000, 1_500_000
+SCREEN = (1400.0, 2000.0)  # what a picture is to fit, in rows if need be
 PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "backward": "backward"}  # with a button
 
 
@@ -100,7 +102,9 @@ def explorer(
 
 
 def _view(label: str, note: str, graph: Record, dy: Any) -> View:
-    picture = replace(compose(graph), widths=line_widths(graph, dy))  # no norms in the boxes: the story tells them in time
+    picture = replace(
+        on_paper(graph, SCREEN), widths=line_widths(graph, dy)
+    )  # no norms in the boxes: the story tells them in time
     return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
 
 
@@ -294,20 +298,12 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
     A ``role`` of "group" lets a screen reader in, to the tensors; ``label`` is what it is called then.
     """
     width = int(picture.partition('width="')[2].partition('"')[0])
-    picture = re.sub(r'<g class="edge".*?</g>', _weighed, picture, flags=re.DOTALL)
     picture = re.sub(_RULED, "", picture)  # the page's rules say it
     picture = re.sub("<desc>.*?</desc>", "", picture, flags=re.DOTALL)  # each node and edge has its own title
     picture = picture.replace('role="img"', f'role="{role}"', 1)
     if label:
         picture = re.sub('aria-label="[^"]*"', lambda _: f'aria-label="{escape(label)}"', picture, count=1)
     return picture.replace("<svg ", f'<svg style="min-width:{round(0.75 * width)}px" ', 1)
-
-
-def _weighed(found: re.Match[str]) -> str:
-    """An edge with its width as a variable, which counts on the way back only."""
-    width = found[0].partition('stroke-width="')[2].partition('"')[0]
-    edge = found[0].replace('<g class="edge"', f'<g class="edge" style="--w:{width}"', 1)
-    return edge.replace(f'stroke-width="{width}"', "") if width != "2" else edge
 
 
 @cache

@@ -48,11 +48,9 @@ class Mark:
 def route_marks(graph: Record, layout: Layout) -> list[Mark]:
     """The letters of the routes on each stretch, as in the table of routes; the first route through a branch gives it its name."""
     plan = plan_lanes(graph)
-    if plan is None or isinstance(graph, Level) or not graph.main_input.requires_grad:
+    routes = few_routes(graph) if plan is not None else []
+    if plan is None or not routes:
         return []
-    if not 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS:
-        return []
-    routes = named_paths(graph.whole, graph.main_input)
     on_it = [on_edges(graph, edges)[1] for _, _, edges in routes]
     lanes = [("spine", frozenset(plan.spine[1:]))] if _ways(graph, plan.spine) == 1 else []
     lanes += [("above" if b.row < 0 else "below", frozenset(b.nodes)) for b in plan.branches]
@@ -81,6 +79,25 @@ def route_marks(graph: Record, layout: Layout) -> list[Mark]:
     else:
         marks += _made_of_others(graph, layout, plan.branches, routes, named_ones)
     return sorted(marks, key=lambda m: (m.letter, not m.title))
+
+
+def few_routes(graph: Record) -> list[Named]:
+    """The routes from the main input, if they are few enough for letters; a single one needs none."""
+    if isinstance(graph, (Elements, Level)) or not graph.main_input.requires_grad:
+        return []
+    few = 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS
+    return named_paths(graph.whole, graph.main_input) if few else []
+
+
+def first_letters(graph: Record) -> dict[int, str]:
+    """The letters of the routes on each edge with which a stretch of theirs begins, but where all go together."""
+    routes = few_routes(graph)
+    on_it = [on_edges(graph, edges)[1] for _, _, edges in routes]
+    letters = {k: "".join(r[0] for r, on in zip(routes, on_it) if k in on) for k in range(len(graph.edges))}
+    before: dict[int, set[str]] = {}
+    for k, e in enumerate(graph.edges):
+        before.setdefault(e.target, set()).add(letters[k])
+    return {k: s for k, s in letters.items() if 0 < len(s) < len(routes) and s not in before.get(graph.edges[k].source, ())}
 
 
 def _stretches(
@@ -189,7 +206,7 @@ def legend_items(
         for role, fill in ink.fills.items()
         if any(node.role == role for node in graph.nodes) or (role == "output" and layout.kind == "nested")
     ]  # fmt: skip
-    for lane, name in _lane_names(graph, layout, marks).items():
+    for lane, name in lane_names(graph, layout, marks).items():
         items.append((24.0, f'<g class="edge-sample" data-lane="{lane or "side"}">{pen.sample(lane)}</g>', name))
     items += [(0.0, "", m.said) for m in marks if m.said]
     signs: list[Item] = []
@@ -250,7 +267,7 @@ def _wrapped(text: str, limit: float) -> list[str]:
     return lines
 
 
-def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
+def lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
     direct = _direct(graph)
@@ -258,8 +275,8 @@ def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[st
         return {
             lane: name for lane, name in (("spine", direct), ("above", "branch above"), ("below", "branch below")) if lane in used
         }
-    plan = plan_lanes(graph)
-    ways = _ways(graph, plan.spine) if plan else 1
+    plan = plan_lanes(graph.whole if isinstance(graph, Elements) else graph)
+    ways = _ways(graph, plan.spine) if plan and not isinstance(graph, Elements) else 1
     names = {"spine": direct if ways == 1 else f"{counted(ways)} routes"} if "spine" in used else {}
     for lane, sign in (("above", -1), ("below", 1)):
         if plan and lane in used:

@@ -122,8 +122,10 @@ def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = Fals
     graph, layout = picture.graph, picture.layout
     drawn = []
     for k, (e, line) in enumerate(zip(graph.edges, layout.lines)):
-        how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": picture.widths.get(k, PLAIN)}
+        width = picture.widths.get(k, PLAIN)
+        how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": PLAIN if tails else width}
         extra, way = look.edges.get(k, ""), -1 if k in look.turned else 1
+        extra += f' style="--w:{n(width)}"' if tails else ""  # told by the page, in time
         drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), extra=extra, way=way, tails=tails, **how))
     marks = [] if look.edges else [m for m in picture.marks if m.at]
     drawn += letters(pen, [m for m in marks if not m.said], layout)
