@@ -117,10 +117,10 @@ function edgeMarkup(i, e, line, dx, dy, words) {
   }
   return m + '</g>';
 }
-function nodeMarkup(i, key, n, box, dx, dy) {
+function nodeMarkup(i, key, n, box, dx, dy, said) {
   const x = box[0] + dx, y = box[1] + dy, [, , w, h] = box, rect = `<rect x="${num(x - w / 2)}" y="${num(y - h / 2)}" width="${num(w)}" height="${num(h)}" rx="${n[3] ? num(h / 2) : 8}"/>`;
   const kind = n[3] ? 'node port' : n[4] ? 'node box' : 'node', opens = n[4] ? ` data-open="${escape(n[4])}" aria-expanded="false"` : '';
-  const start = `<g class="${kind}" data-node="${i}" data-key="${escape(key)}" data-role="${n[2]}"${opens} tabindex="0" role="button"><title>${escape([n[0], ...n[1]].join(', '))}${n[4] ? '; opens' : ''}</title>${rect}`;
+  const start = `<g class="${kind}" data-node="${i}" data-key="${escape(key)}" data-role="${n[2]}"${opens} tabindex="0" role="button" aria-label="${escape(said)}${n[4] ? '; Enter opens it' : ''}"><title>${escape([n[0], ...n[1]].join(', '))}${n[4] ? '; opens' : ''}</title>${rect}`;
   if (n[3]) return `${start}<text x="${num(x)}" y="${num(y + 4.5)}">${escape(n[0])}</text></g>`;
   const lines = n[1].map((t, k) => `<text x="${num(x)}" y="${num(y - h / 2 + 22 + 16.5 * (k + 1))}">${escape(t)}</text>`).join('');
   return `${start}<text x="${num(x)}" y="${num(y - h / 2 + 22)}">${escape(n[0])}</text>${lines}${n[4] ? `<text class="opens" x="${num(x + w / 2 - 8)}" y="${num(y - h / 2 + 12)}">+</text>` : ''}</g>`;
@@ -143,7 +143,7 @@ function build(k) {
         return;
       }
       v.at.set(`n${p.path}:${j}`, v.nodes.length);
-      nodes.push(nodeMarkup(v.nodes.length, `${p.path}:${j}`, L.n[j], b, dx, dy));
+      nodes.push(nodeMarkup(v.nodes.length, `${p.path}:${j}`, L.n[j], b, dx, dy, L.i[j].lines.slice(0, 2).join(': ')));
       v.nodes.push([p.path, j]);
     });
   };
@@ -151,7 +151,6 @@ function build(k) {
   v.facts = v.nodes.map(([path, j]) => v.levels[path].i[j]);
   v.steps = storyOf(v);
   svg.innerHTML = `<rect class="paper" x="-40" y="-40" width="${num(placed.w + 80)}" height="${num(placed.h + 80)}"/>${frames.join('')}${edges.join('')}${nodes.join('')}`;
-  all('.node', svg).forEach(e => { const f = v.facts[+e.dataset.node]; e.setAttribute('aria-label', f.lines.slice(0, 2).join(': ') + (e.dataset.open ? '; Enter opens it' : '')); });
 }
 function storyOf(v) {
   const told = (path, s) => ({...s, n: v.at.has(`n${path}:${s.n}`) ? v.at.get(`n${path}:${s.n}`) : -1, e: s.e.map(j => v.at.get(`e${path}:${j}`))});
@@ -201,7 +200,8 @@ function below(svg, own) {
 const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 function change(how, key) {
   const v = view(), svg = box().querySelector('.stage > svg'), was = new Map(), before = v.steps[at];
-  all('.node,.frame', svg).forEach(e => was.set(e.dataset.key, e.getBoundingClientRect()));
+  const moving = all('.node,.frame', svg), smooth = !calm() && moving.length <= 250;
+  moving.forEach(e => { if (smooth || e.dataset.key === key) was.set(e.dataset.key, e.getBoundingClientRect()); });
   how(v);
   build(level);
   const like = v.steps.findIndex(s => s.p === before.p && s.s === before.s), turn = v.steps.findIndex(s => s.p === 'seed');
@@ -215,7 +215,7 @@ function change(how, key) {
     show(v);
     e.focus({preventScroll: true});
   }
-  if (!calm()) all('.node,.frame', svg).forEach(n => {
+  if (smooth) all('.node,.frame', svg).forEach(n => {
     const a = was.get(n.dataset.key), b = n.getBoundingClientRect(), s = scaleOf(svg);
     if (a && (Math.abs(a.left - b.left) > 1 || Math.abs(a.top - b.top) > 1)) n.animate([{transform: `translate(${(a.left - b.left) / s}px,${(a.top - b.top) / s}px)`}, {transform: 'none'}], {duration: 220, easing: 'ease-out'});
     else if (!a) n.animate([{opacity: 0}, {}], 220);
