@@ -39,8 +39,9 @@ def lay_out(graph: Record, sizes: Sequence[Size], labels: Sequence[Size | None],
         plan, tensor = plan_lanes(graph.whole), [i for i, _ in graph.places]
         direct = _direct(graph)
         edges = [replace(e, source=tensor[e.source], target=tensor[e.target]) for e in edges]
-        lanes_of = ["spine" if (e.source, e.target) in direct else plan and lane_of(plan, t) for e, t in zip(graph.edges, edges)]
-        return replace(layers, lines=tuple(replace(line, lane=lane or "") for line, lane in zip(layers.lines, lanes_of)))
+        side = [lane_of(plan, e) if plan else "" for e in edges]
+        lanes_of = ["spine" if (e.source, e.target) in direct else lane for e, lane in zip(graph.edges, side)]
+        return replace(layers, lines=tuple(replace(line, lane=lane) for line, lane in zip(layers.lines, lanes_of)))
     if plan is None:
         return layers
     named = (replace(line, lane=lane_of(plan, e)) for line, e in zip(layers.lines, edges))

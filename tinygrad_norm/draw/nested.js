@@ -257,6 +257,13 @@ function fit(whole) {
   v.seen = {x: wide / s >= p.w + 20 ? (p.w - wide / s) / 2 : -10, y: high / s >= p.h + 20 ? (p.h - high / s) / 2 : -10, w: wide / s, h: high / s};
   show(v);
 }
+// On paper all of it is seen, whatever was looked at.
+let looked = null;
+matchMedia('print').addEventListener('change', e => {
+  if (!isNested()) return;
+  const v = view();
+  if (e.matches) { looked = v.seen; fit(true); } else if (looked) { v.seen = looked; looked = null; fitHeight(v); show(v); }
+});
 function zoom(by, x, y) {
   const v = view(), s = v.seen, svg = box().querySelector('.stage > svg'), now = svg.clientWidth / s.w, next = Math.min(4, Math.max(0.05, now * by)), f = now / next;
   x = x === undefined ? s.x + s.w / 2 : x; y = y === undefined ? s.y + s.h / 2 : y;

@@ -304,7 +304,7 @@ def _cuts(boxes: Sequence[Box], lines: Sequence[Line], width: float, room: float
         own = row + TRACK * sum(line.points[0][0] < c < line.points[-1][0] for line in lines)
         best.append(min((best[i][0] + own + _too_long(c - gaps[i], room), i) for i in range(j)))
     last = min(range(len(gaps)), key=lambda i: (best[i][0] + _too_long(width - gaps[i], room + ALONE), i))
-    cuts = []
+    cuts: list[float] = []
     while last > 0:
         cuts.insert(0, gaps[last])
         last = best[last][1]
