@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import struct
 import xml.etree.ElementTree as ET
 
@@ -22,20 +21,6 @@ from .samples import UGLY_NAMES, leaf, transformer_block
 from .test_explorer import both, data_in
 from .test_svg import contrast
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not here: pip install playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt install chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-         "--disable-component-update", "--force-color-profile=srgb"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
 
 @pytest.fixture(scope="module")
 def norm(tmp_path_factory):
@@ -45,29 +30,6 @@ def norm(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "layer_norm.html"
     path.write_text(explorer(recorded, twin=analytic, family=family, title="LayerNorm, step by step"), encoding="utf-8")
     return path, recorded, analytic
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens a page; in the end, nothing may have gone wrong on any of them and nobody may have been asked for anything."""
-    contexts, troubles, requests = [], [], []
-
-    def open_page(path, state="", width=1400, **how):
-        context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, **how)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: troubles.append(m.text))
-        page.on("pageerror", lambda e: troubles.append(str(e)))
-        page.on("dialog", lambda d: troubles.append(f"dialog {d.message}"))
-        page.on("request", lambda r: requests.append(r.url))
-        page.goto(path.as_uri() + state)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert troubles == []
-    assert [url for url in requests if not url.startswith(("file:", "data:image/svg+xml", "blob:"))] == []
 
 
 def seen(page):
@@ -315,7 +277,7 @@ def test_looking_at_a_tensor_moves_nothing_else(visit, tmp_path):
     path = tmp_path / "long.html"
     path.write_text(explorer(graph(y * 2.0)), encoding="utf-8")
     page = visit(path, width=800)
-    page.evaluate("document.querySelector('.picture').scrollLeft = 2000")
+    page.evaluate("document.querySelector('.picture').scrollLeft = 30")
     before = page.evaluate("document.querySelector('.picture').scrollLeft")
     page.evaluate("document.querySelectorAll('.node')[20].dispatchEvent(new Event('click', {bubbles: true}))")
     assert page.inner_text("#panel-tensor h2").startswith("h")
@@ -324,7 +286,8 @@ def test_looking_at_a_tensor_moves_nothing_else(visit, tmp_path):
     page.keyboard.type("h39")
     page.keyboard.press("Enter")
     assert page.inner_text("#panel-tensor h2").startswith("h39")
-    assert page.evaluate("document.querySelector('.picture').scrollLeft") > before
+    found, frame = page.locator(".node.picked").bounding_box(), page.locator(".picture").bounding_box()
+    assert frame["x"] <= found["x"] <= found["x"] + found["width"] <= frame["x"] + frame["width"] + 1
 
 
 def test_on_the_way_back_arrows_point_back_and_widths_count(visit, norm):
@@ -393,152 +356,3 @@ def test_a_derivation_fits_on_a_telephone(browser, name):
         page.set_content(tn.derive(name, of).html())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, of
     page.close()
-
-
-# Boxes that open ----------------------------------------------------------------------------------------------
-
-
-class _Block(tn.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm, self.fc1, self.fc2 = tn.nn.LayerNorm(4), tn.nn.Linear(4, 8), tn.nn.Linear(8, 4)
-
-    def forward(self, x: tn.Tensor) -> tn.Tensor:
-        return x + self.fc2(tn.functional.gelu(self.fc1(self.norm(x))))
-
-
-class _Net(tn.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks, self.head = [_Block() for _ in range(6)], tn.nn.Linear(4, 2)
-
-    def forward(self, x: tn.Tensor) -> tn.Tensor:
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x)
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory):
-    recorded = graph(_Net()(leaf("x", 3, 4)))
-    path = tmp_path_factory.mktemp("net") / "net.html"
-    path.write_text(explorer(recorded, title="net"), encoding="utf-8")
-    return path, recorded
-
-
-CALM = {"reduced_motion": "reduce"}  # boxes are where they belong at once
-LABELS = "all => all.map(e => e.querySelector('text').textContent)"
-
-
-def labels(page):
-    return page.locator(".node:not(.port)").evaluate_all(LABELS)
-
-
-def boxes_apart(page):
-    """Pairs of nodes that overlap, and texts that stick out of their boxes."""
-    return page.evaluate(
-        """() => {
-  const nodes = [...document.querySelectorAll('.view:not([hidden]) .node')], found = [];
-  const rects = nodes.map(e => e.querySelector('rect').getBoundingClientRect());
-  rects.forEach((a, i) => rects.forEach((b, j) => {
-    if (i < j && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) found.push([i, j]);
-  }));
-  nodes.forEach((e, i) => e.querySelectorAll('text:not(.opens)').forEach(t => {
-    const b = t.getBoundingClientRect();
-    if (b.left < rects[i].left - 1 || b.right > rects[i].right + 1 || b.bottom > rects[i].bottom + 2) found.push(t.textContent);
-  }));
-  return found;
-}"""
-    )
-
-
-def test_boxes_open_and_close_by_mouse_keyboard_and_touch(visit, net):
-    page = visit(net[0], "#open=-", **CALM)
-    assert labels(page) == ["x", "blocks · _Block ×6", "head · Linear"]
-    page.click('.node[data-open="blocks"]')
-    inside = ["norm · LayerNorm", "fc1 · Linear", "gelu", "fc2 · Linear", "+"]
-    assert labels(page) == ["x", *inside, "head · Linear"]
-    assert page.evaluate("document.activeElement.dataset.frame") == "blocks"
-    assert boxes_apart(page) == []
-    page.focus('.node[data-open="blocks.0.norm"]')
-    page.keyboard.press("+")
-    assert labels(page)[1:5] == ["mean", "variance", "normalize", "affine"]
-    page.focus('.node[data-open="blocks.0.norm/variance"]')
-    page.keyboard.press("Enter")
-    assert boxes_apart(page) == []
-    assert "open=blocks%7Cblocks.0.norm%7Cblocks.0.norm%2Fvariance" in page.url
-    again = visit(net[0], page.url[page.url.index("#") :])
-    assert labels(again) == labels(page)
-    page.keyboard.press("Escape")
-    assert labels(page)[1:5] == ["mean", "variance", "normalize", "affine"]
-    page.focus('.frame[data-frame="blocks"]')
-    page.keyboard.press("-")
-    assert labels(page) == ["x", "blocks · _Block ×6", "head · Linear"]
-    touch = visit(net[0], "#open=-", width=390, has_touch=True, **CALM)
-    touch.tap('.node[data-open="blocks"]')
-    assert labels(touch)[1:6] == inside
-    assert boxes_apart(touch) == []
-
-
-@pytest.mark.thorough
-def test_the_tree_of_accessibility_names_every_box(visit, net):
-    page = visit(net[0], "#open=blocks")
-    named = [e.get_attribute("aria-label") for e in page.locator("[role=button].node, .frame").all()]
-    assert all(named)
-    assert "blocks · _Block ×6, open; − closes it" in named
-    states = page.locator(".node[data-open]").evaluate_all("all => all.map(e => e.getAttribute('aria-expanded'))")
-    assert set(states) == {"false"}
-
-
-@pytest.mark.thorough
-def test_numbers_inside_boxes_are_the_engines(visit, net):
-    path, recorded = net
-    page = visit(path, "#open=-")
-    page.keyboard.press("End")
-    cells = [float(v.replace("−", "-")) for v in page.locator("#panel-step table").last.locator("td").all_inner_texts()]
-    dx = recorded.gradients()[recorded.ids[recorded.main_input]]
-    np.testing.assert_allclose(np.reshape(cells, dx.shape), dx, rtol=0.006, atol=1e-12)
-    closed = page.inner_text("#count")
-    page.click('.node[data-open="head"]')
-    assert page.inner_text("#count") != closed, "steps go through the operations of an open box"
-
-
-@pytest.mark.thorough
-def test_anything_in_any_box_is_found(visit, net):
-    page = visit(net[0], "#open=-", **CALM)
-    page.fill("#search", "rstd")
-    assert page.inner_text("#hits").endswith("found")
-    assert page.locator(".hit").count() >= 1
-    page.keyboard.press("Enter")
-    assert "rstd" in page.locator(".node.picked text").evaluate_all("all => all.map(e => e.textContent)")
-    assert "open=" in page.url
-    page.fill("#search", "(8,4)")
-    assert int(page.inner_text("#hits").split()[0]) >= 1
-
-
-@pytest.mark.thorough
-def test_nearer_farther_and_fit(visit, net):
-    page = visit(net[0], "#open=blocks")
-    width = "document.querySelector('.stage > svg').viewBox.baseVal.width"
-    before = page.evaluate(width)
-    page.click("[data-stage=near]")
-    assert page.evaluate(width) < before
-    page.keyboard.press("f")
-    whole = page.evaluate(width)
-    page.mouse.move(300, 400)
-    page.mouse.wheel(0, -200)
-    page.wait_for_function(f"{width} < {whole} - 1")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("width", [1600, 1280, 800, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overlaps_at_any_level(visit, net, width, scheme):
-    page = visit(net[0], "#open=-", width=width, color_scheme=scheme, **CALM)
-    for _ in range(12):
-        closed = page.locator(".node[data-open]")
-        if not closed.count():
-            break
-        closed.first.dispatch_event("click")
-        assert boxes_apart(page) == []
-    assert page.locator(".node").count() > 30

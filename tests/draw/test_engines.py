@@ -20,10 +20,12 @@ import pytest
 
 import tinygrad_norm
 from tinygrad_norm.draw import DrawingError, dot, graphviz_engines
+from tinygrad_norm.draw.dot import legend_lines
 from tinygrad_norm.draw.graphviz_engines import run_graphviz
 from tinygrad_norm.draw.text import cards, clean, edge_label, edge_words, shorten
 from tinygrad_norm.engine import scope
 from tinygrad_norm.graph import Graph, graph
+from tinygrad_norm.graph.folding import plainly
 
 from .samples import SAMPLES, UGLY_NAMES, chain, leaf, normalized
 
@@ -75,11 +77,11 @@ def told(text: str) -> str:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_what_graphviz_draws_says_exactly_the_text(engine, name):
-    g = labelled(name)
+    g = plainly(labelled(name))
     root = ET.fromstring(engine(dot(g), "svg"))
     expected = [line for card in cards(g) for line in (card.label, *card.lines)]
     expected += [edge_label(e) + (" Σ" if e.summed else "") for e in g.edges]
-    expected.append(shorten(clean(name)))
+    expected += [shorten(clean(name)), *legend_lines(g)]
     said = Counter(told(e.text or "") for e in root.iter(f"{SVG}text"))
     assert said - Counter({"": 99}) == Counter(map(told, expected)) - Counter({"": 99})
     tips = {told(e.get("{http://www.w3.org/1999/xlink}title") or "") for e in root.iter(f"{SVG}a")}

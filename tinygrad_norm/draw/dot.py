@@ -8,11 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Edge, Folded, Node, Record
-from ..graph.folding import lineage
+from ..graph.folding import lineage, plainly
 from ..graph.words import NO_GRADIENT, scope_title
 from .compose import line_widths
+from .geometry import Layout, Line
+from .legend import few_routes, first_letters, lane_names, legend_items
 from .palette import DASHES, DrawingError, Palette, palette_of
-from .pen import PLAIN
+from .pen import PLAIN, Pen
 from .plan import find_spine, plan_lanes
 from .text import cards, clean, edge_label, edge_words, shorten
 
@@ -30,7 +32,7 @@ def dot(graph: Record, *, values: bool = False, gradients: Any = None, theme: st
 
     No gradient flows back along an edge that starts with a bar. Raises ``DrawingError`` for another theme or direction.
     """
-    colors = palette_of(theme)
+    colors, graph = palette_of(theme), plainly(graph)
     if direction not in DIRECTIONS:
         raise DrawingError(f"draw: direction={direction!r} is none of {', '.join(DIRECTIONS)}.")
     made = cards(graph, values, gradients)
@@ -54,14 +56,54 @@ def dot(graph: Record, *, values: bool = False, gradients: Any = None, theme: st
         group = f', group="{groups[node.id]}"' if node.id in groups else ""
         fill = f'fillcolor="{colors.fills[node.role]}"'
         boxes[node.id] = f"n{node.id} [label={label}, {fill}, tooltip={_tooltip(card.whole)}{group}];"
+    wanted = gradients is not None and gradients is not False
+    told = _label("\n".join(legend_lines(graph, wanted)))
+    lines.append(f'  label={told}; labeljust=l; {_FONT}; fontsize=11; fontcolor="{colors.ink}";')
     lines += _clusters(graph, boxes, _frame(colors))
     on_spine = set(pairwise(spine))
-    wanted = gradients is not None and gradients is not False
+    letters = first_letters(graph)
     widths = line_widths(graph, None if gradients is True else gradients) if wanted else {}
     for k, e in enumerate(graph.edges):
-        words = _edge_attributes(graph, e, _lane_of(e, on_spine, lanes), graph.passes(k), colors, widths.get(k, PLAIN))
+        named = (letters.get(k, ""), edge_label(e), "Σ" if e.summed else "")
+        label = " ".join(filter(None, named))
+        words = _edge_attributes(graph, e, label, _lane_of(e, on_spine, lanes), graph.passes(k), colors, widths.get(k, PLAIN))
         lines.append(f"  n{e.source} -> n{e.target} [{', '.join(words)}];")
     return "\n".join([*lines, "}", ""])
+
+
+_COLOURS = {
+    "input": "blue",
+    "parameter": "green",
+    "leaf": "violet",
+    "cotangent": "red",
+    "statistic": "orange",
+    "constant": "grey",
+    "value": "plain",
+    "output": "pink",
+}
+_STROKES = {"spine": "blue line", "above": "orange dashes", "below": "green dots"}
+
+
+def legend_lines(graph: Record, widths: bool = False) -> list[str]:
+    """What stands under the graph: what boxes, lines, letters and signs mean, in words."""
+    spine = find_spine(graph)
+    lanes, on_spine = _lanes(graph, spine), set(pairwise(spine))
+    used = {_lane_of(e, on_spine, lanes) for e in graph.edges}
+    layout = Layout("dot", (), tuple(Line(((0.0, 0.0), (1.0, 0.0)), False, None, lane) for lane in used), 0.0, 0.0)
+    _, signs = legend_items(graph, layout, Pen(palette_of("light")), [], widths=widths, notes=[])
+    names = lane_names(graph, layout, [])
+    boxes = [f"{role} {_COLOURS[role]}" for role in _COLOURS if any(n.role == role for n in graph.nodes)]
+    rows = [f"Boxes: {', '.join(boxes)}."]
+    if names:
+        rows.append("Lines: " + "; ".join(f"{_STROKES[lane]} {name}" for lane, name in names.items() if lane in _STROKES) + ".")
+    routes = few_routes(graph)
+    if routes:
+        rows.append("Routes: " + "; ".join(f"{letter} {clean(title)}" for letter, title, _ in routes) + ".")
+    rows += [
+        ("Σ: " if "on-sum" in sign else "A bar: " if "barrier" in sign else "Width: " if sign else "") + text
+        for _, sign, text in signs
+    ]
+    return rows
 
 
 def _label(text: str, backslash: str = "\\\\") -> str:
@@ -93,8 +135,7 @@ def _lane_of(e: Edge, on_spine: set[tuple[int, int]], lanes: dict[int, tuple[str
     return min({lanes[e.source][0], lanes[e.target][0]} - {"spine"}, default="")
 
 
-def _edge_attributes(graph: Record, e: Edge, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
-    label = f"{edge_label(e)}{' Σ' if e.summed else ''}".strip()
+def _edge_attributes(graph: Record, e: Edge, label: str, lane: str, passes: bool, colors: Palette, width: float) -> Iterator[str]:
     if label:
         yield f"label={_label(' ' + label + ' ')}"
     stop = "" if passes or e.rule == NO_GRADIENT else "; no gradient is asked for"
@@ -115,7 +156,9 @@ def _stroke(lane: str) -> str:
 
 def _frame(colors: Palette) -> str:
     """How the frame around a scope looks: its name in the corner, out of the way of edges."""
-    return f'labeljust=l; style="rounded"; color="{colors.border}66"; {_FONT}; fontsize=11; fontcolor="{colors.faint}";'
+    return (
+        f'labeljust=l; labelloc=t; style="rounded"; color="{colors.border}66"; {_FONT}; fontsize=11; fontcolor="{colors.faint}";'
+    )
 
 
 def _clusters(graph: Record, boxes: dict[int, str], frame: str) -> list[str]:

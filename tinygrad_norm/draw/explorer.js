@@ -4,7 +4,7 @@ const get = id => document.getElementById(id);
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 const make = (tag, text, more) => Object.assign(document.createElement(tag), text === undefined ? {} : {textContent: text}, more);
 const tabs = all('[role=tab]').map(t => t.id.slice(4));
-let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false, drawn = '', shown = null;
+let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false, drawn = '', shown = null, groupsTold = null;
 const view = () => data.views[level];
 const box = () => all('.view')[level];
 const part = (kind, k) => box().querySelector(`.${kind}[data-${kind}="${k}"]`);
@@ -50,13 +50,13 @@ function paint() {
   all('[data-stage]').forEach(b => { b.disabled = !isNested(); });
   all('.node,.edge,.letter', svg).forEach(e => e.classList.remove('seen', 'now', 'on', 'picked'));
   const mark = (kind, k, how) => { const e = part(kind, k); if (e) e.classList.add(how); };
-  const way = route === null || !view().whole ? null : data.routes.find(r => r.letter === route);
+  const way = route === null || !(view().whole || isNested()) ? null : wayOf(route);
   svg.classList.toggle('routed', !!way);
   svg.classList.toggle('stepping', !way && !(isNested() && !at));
   svg.classList.toggle('back', at > turn);
+  all('.widths', box()).forEach(e => { e.hidden = !(at > turn || way); });
   if (way) {
-    way.nodes.forEach(k => mark('node', k, 'on'));
-    way.edges.forEach(k => mark('edge', k, 'on'));
+    light(way, (kind, k) => mark(kind, k, 'on'));
   } else {
     if (s.options && at === turn + 1) all('.node,.edge', svg).forEach(e => e.classList.add('seen'));
     for (const p of view().steps.slice(at < turn ? 0 : turn, at + 1)) {
@@ -68,7 +68,7 @@ function paint() {
   }
   if (picked !== null) mark('node', picked, 'picked');
   if (way) all('.letter', svg).filter(e => e.dataset.route === route).forEach(e => e.classList.add('on'));
-  all('.routes td button').forEach((b, k) => b.setAttribute('aria-pressed', data.routes[k].letter === route));
+  all('.routes td button').forEach(b => b.setAttribute('aria-pressed', b.dataset.route === route));
   all('[data-level]').forEach((b, k) => b.setAttribute('aria-pressed', k === level));
   get('changed').textContent = way ? `Shown: route ${way.letter}, ${way.title}. The next step, or Esc, shows the step again.` : s.c;
   const now = `${level} ${at}`;
@@ -110,22 +110,61 @@ function tell() {
     panel.append(b);
   }
 }
+// The routes that can be shown in what is seen: of the whole, by letters; or where there are too many, of each box that is open.
+function routeGroups() {
+  const v = view();
+  if (!isNested() || data.routes.some(r => r.on && r.on[level])) return [{head: '', path: null, rows: data.routes, count: '', most: data.most}];
+  return ['', ...[...v.opened].sort()].filter(p => v.levels[p].r).map(p => {
+    const r = v.levels[p].r, many = typeof r === 'string';
+    return {head: p ? v.levels[p].t : 'all of it', path: p, rows: many ? [] : r, count: many ? r : '', most: null};
+  });
+}
+function wayOf(name) {
+  for (const g of routeGroups()) for (const r of g.rows) if (routeKey(g, r) === name) return {...r, path: g.path};
+  return null;
+}
+const routeKey = (g, r) => g.path === null ? r.letter : `${g.path}:${r.letter}`;
+function light(way, mark) {
+  const v = view();
+  if (!isNested()) { way.nodes.forEach(k => mark('node', k)); way.edges.forEach(k => mark('edge', k)); return; }
+  const node = (path, k) => { const i = v.at.get(`n${path}:${k}`), child = v.levels[path].n[k][4]; if (i !== undefined) mark('node', i); else if (way.path !== null && child && v.opened.has(child)) inside(child); };
+  const edge = (path, j) => { mark('edge', v.at.get(`e${path}:${j}`)); node(path, v.levels[path].e[j][0]); node(path, v.levels[path].e[j][1]); };
+  const inside = path => v.levels[path].e.forEach((e, j) => edge(path, j));
+  const on = way.path === null ? way.on[level] : {[way.path]: way.edges};
+  for (const path in on) if (!path || v.opened.has(path)) on[path].forEach(j => edge(path, j));
+}
 function tellRoutes() {
-  const panel = get('panel-routes');
-  if (!data.routes.length) { panel.replaceChildren(make('p', 'No routes to tell apart here: there are too many, or none.')); return; }
-  const table = make('table', undefined, {className: 'routes'}), asks = data.most !== null && !guessed;
-  const head = table.createTHead().insertRow();
+  const panel = get('panel-routes'), groups = routeGroups(), asks = !guessed;
+  if (!groups.some(g => g.rows.length || g.count)) { panel.replaceChildren(make('p', data.why ? `${data.why} Open a box, and those inside it are told.` : 'One route, or none: nothing to tell apart here.')); return; }
+  const shown = groups.map(g => tableOf(g, panel)), all = make('div');
+  if (groups[0].path !== null && data.why) all.append(make('p', `${data.why} So they are told box by box: those inside each box that is open, from what comes in to what leaves it.`));
+  shown.forEach(s => all.append(...s));
+  const tables = [...all.querySelectorAll('table')];
+  tables.forEach(t => { t.hidden = asks; });
+  if (!asks || !tables.length) { panel.replaceChildren(all); return; }
+  const ask = make('div', undefined, {className: 'ask'}), show = make('button', 'just show them', {type: 'button'});
+  const reveal = () => { guessed = true; tables.forEach(t => { t.hidden = false; }); show.hidden = true; remember(); };
+  show.addEventListener('click', () => { reveal(); (tables[0].querySelector('button') || tables[0]).focus(); });
+  const g = groups[0], most = g.most === null ? null : g.rows[g.most];
+  if (most) choices(ask, g.rows.map(r => `${r.letter}: ${r.title}`), g.most, `Route ${most.letter} gives the most: its length is ${most.size}.`, reveal);
+  panel.replaceChildren(make('p', most ? `Which of the ${g.rows.length} routes gives the most? Guess first.` : 'Which route gives the most? Guess first.'), ask, show, all);
+}
+function tableOf(g, panel) {
+  const made = g.head ? [make('h2', g.count ? `${g.head}: ${g.count} routes` : `${g.head}: ${g.rows.length} routes`)] : [];
+  if (!g.rows.length) return made;
+  const table = make('table', undefined, {className: 'routes'}), head = table.createTHead().insertRow(), body = table.createTBody();
   ['', 'route', 'length of its share', '', 'the chain rule along it'].forEach(t => head.append(make('th', t, {scope: 'col'})));
-  const body = table.createTBody();
-  data.routes.forEach(r => {
-    const row = body.insertRow(), b = make('button', `show ${r.letter}`, {type: 'button'});
+  const lights = isNested() || data.views.some(v => v.whole);
+  g.rows.forEach(r => {
+    const row = body.insertRow(), b = make('button', `show ${r.letter}`, {type: 'button'}), key = routeKey(g, r);
+    b.dataset.route = key;
     b.addEventListener('click', () => {
-      const whole = data.views.findIndex(v => v.whole);
-      if (whole >= 0 && level !== whole) see(whole);
-      route = route === r.letter ? null : r.letter;
+      const whole = data.views.findIndex(v => v.whole), was = route;
+      if (!isNested() && !view().whole && whole >= 0) see(whole);
+      route = was === key ? null : key;
       refresh();
     });
-    row.insertCell().append(data.views.some(v => v.whole) ? b : r.letter);
+    row.insertCell().append(lights ? b : r.letter);
     row.insertCell().textContent = r.title;
     row.insertCell().textContent = r.size;
     const bar = make('span', '', {className: 'bar'});
@@ -133,14 +172,7 @@ function tellRoutes() {
     row.insertCell().append(bar);
     row.insertCell().append(make('code', r.rules));
   });
-  table.hidden = asks;
-  if (!asks) { panel.replaceChildren(table); return; }
-  const ask = make('div', undefined, {className: 'ask'}), show = make('button', 'just show them', {type: 'button'});
-  const reveal = () => { guessed = true; table.hidden = false; show.hidden = true; remember(); };
-  const most = data.routes[data.most];
-  choices(ask, data.routes.map(r => `${r.letter}: ${r.title}`), data.most, `Route ${most.letter} gives the most: its length is ${most.size}.`, reveal);
-  show.addEventListener('click', () => { reveal(); (table.querySelector('button') || table).focus(); });
-  panel.replaceChildren(make('p', `Which of the ${data.routes.length} routes gives the most? Guess first.`), ask, show, table);
+  return [...made, table];
 }
 function choose(name) {
   tab = tabs.includes(name) ? name : 'step';
@@ -157,6 +189,8 @@ function remember() {
   history.replaceState(null, '', '#' + kept.map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&'));
 }
 function refresh(quiet) {
+  const of = routeGroups().map(g => g.path).join('|') + level;
+  if (of !== groupsTold) { groupsTold = of; tellRoutes(); }
   paint(); tell();
   if (!quiet) remember();
 }
@@ -222,13 +256,16 @@ function find() {
 }
 // What is seen, as a file: the rules that colour the page go with the picture.
 function picture() {
-  const svg = box().querySelector('svg').cloneNode(true), style = document.createElementNS('http://www.w3.org/2000/svg', 'style');
+  const own = box().querySelector('svg'), svg = own.cloneNode(true), style = document.createElementNS('http://www.w3.org/2000/svg', 'style');
   const now = getComputedStyle(document.documentElement);
   const used = get('rules').textContent;
   style.textContent = used.replace(/var\((--[\w-]+)\)/g, (_, name) => now.getPropertyValue(name).trim());
   svg.prepend(style);
   svg.removeAttribute('style');
   svg.setAttribute('role', 'img');
+  const lines = all('.edge path', svg);
+  all('.edge path', own).forEach((e, k) => { lines[k].style.strokeWidth = getComputedStyle(e).strokeWidth; });  // a variable is known to browsers only
+  if (isNested()) below(svg, own);
   all('[tabindex]', svg).forEach(e => { e.removeAttribute('tabindex'); e.removeAttribute('role'); });
   return new XMLSerializer().serializeToString(svg);
 }
@@ -239,12 +276,12 @@ function hand(blob, kind) {
 }
 function save(kind) {
   if (kind === 'svg') return hand(new Blob([picture()], {type: 'image/svg+xml'}), kind);
-  if (kind === 'json') return hand(new Blob([JSON.stringify(data, (name, v) => v && v.nested ? {label: v.label, whole: v.whole, note: v.note, nested: true, open: v.open, levels: v.levels, turn: v.turn} : v, 1)], {type: 'application/json'}), kind);
-  const svg = box().querySelector('svg'), image = new Image(), canvas = document.createElement('canvas');
-  canvas.width = 2 * svg.viewBox.baseVal.width;
-  canvas.height = 2 * svg.viewBox.baseVal.height;
+  if (kind === 'json') return hand(new Blob([JSON.stringify(data, (name, v) => v && v.nested ? {label: v.label, whole: v.whole, note: v.note, nested: true, open: v.open, levels: v.levels, turn: v.turn, legend: v.legend} : v, 1)], {type: 'application/json'}), kind);
+  const text = picture(), box = new DOMParser().parseFromString(text, 'image/svg+xml').documentElement, image = new Image(), canvas = document.createElement('canvas');
+  canvas.width = 2 * box.getAttribute('width');
+  canvas.height = 2 * box.getAttribute('height');
   image.onload = () => { canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height); canvas.toBlob(blob => { if (blob) hand(blob, kind); else get('hits').textContent = 'too large for a PNG: take the SVG'; }, 'image/png'); };
-  image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(picture());
+  image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(text);
 }
 
 get('at').addEventListener('input', e => { stop(); go(+e.target.value); });
@@ -262,7 +299,7 @@ get('search').addEventListener('keydown', e => {
 all('[data-save]').forEach(b => b.addEventListener('click', () => save(b.dataset.save)));
 all('[data-phase]').forEach(b => b.addEventListener('click', () => { stop(); go(view().steps.findIndex(s => s.p === b.dataset.phase)); }));
 all('[data-level]').forEach(b => b.addEventListener('click', () => { stop(); see(+b.dataset.level); }));
-data.views.forEach((v, k) => { if (v.nested) { v.opened = new Set(v.open); build(k); stage(k); } });
+data.views.forEach((v, k) => { if (v.nested) { v.opened = new Set(v.open); build(k); stage(k); tellLegend(k); } });
 addEventListener('resize', () => { if (isNested()) { build(level); fit(); paint(); } });
 all('.view').forEach((v, k) => data.views[k].nested || all('.node', v).forEach(n => {
   n.tabIndex = 0;
@@ -307,12 +344,12 @@ function restore() {
   }
   at = Math.max(0, Math.min(whole(from.step, 1e6) || 1, view().steps.length) - 1);
   picked = whole(from.node, view().facts.length);
-  route = view().whole && data.routes.some(r => r.letter === from.route) ? from.route : null;
+  route = (view().whole || isNested()) && from.route && wayOf(from.route) ? from.route : null;
   guessed = from.guessed === '1';
   drawn = '';
   theme(['light', 'dark'].includes(from.theme) ? from.theme : undefined);
   choose(from.tab);
-  tellRoutes();
+  groupsTold = null;
   refresh(true);
   if (isNested() && !view().seen) fit();
 }

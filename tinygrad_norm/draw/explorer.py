@@ -18,11 +18,12 @@ import numpy as np
 from ..engine import GradientError
 from ..graph import Folded, Record
 from ..graph.folding import plainly
-from ..graph.routes import Routes, find_routes
+from ..graph.routes import Routes, counted, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
 from .compose import Picture, compose, line_widths
-from .nested_view import Nested, nested
+from .fitting import on_paper
+from .nested_view import LONGEST_RULE, MOST_TOLD, Nested, nested, route_rows
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
 from .steps import MOST, MOST_ROUTES, Matrix, Step, facts, largest, steps_of
@@ -31,9 +32,9 @@ from .text import clean, norm, shorten
 from .twin import twin_picture
 
 LARGEST = 60  # nodes that are stepped through one by one
-MOST_ROUTED = 200  # nodes of a graph whose routes are told
+MOST_SMALL = 200  # nodes of a graph whose page is to be small
 MOST_BYTES, MOST_PACKED = 150_000, 1_500_000
-LONGEST_RULE = 400  # characters
+SCREEN = (1400.0, 2000.0)  # what a picture is to fit, in rows if need be
 PHASES = {"given": "what is given", "forward": "forward", "seed": "the seed", "backward": "backward"}  # with a button
 
 
@@ -81,7 +82,7 @@ def explorer(
     fused = [] if twin is None else [_twin_view(whole, twin, dy, remark)]
     rest = (routes, formula or _closed_forms(routes), _sized(beside(family)) if family else "")
     page = ""
-    for most in (MOST, 6, 4, 3) if len(whole.nodes) <= MOST_ROUTED else ():
+    for most in (MOST, 6, 4, 3) if len(whole.nodes) <= MOST_SMALL else ():
         page = _page(name, (*views, *fused), most, *rest)
         if len(page.encode()) <= MOST_BYTES:
             return page
@@ -101,7 +102,9 @@ def explorer(
 
 
 def _view(label: str, note: str, graph: Record, dy: Any) -> View:
-    picture = replace(compose(graph), widths=line_widths(graph, dy))  # no norms in the boxes: the story tells them in time
+    picture = replace(
+        on_paper(graph, SCREEN), widths=line_widths(graph, dy)
+    )  # no norms in the boxes: the story tells them in time
     return View(label, note, picture, steps_of(graph, dy), facts(graph, graph.gradients(dy)))
 
 
@@ -128,11 +131,13 @@ def largest_difference(graph: Record, twin: Record, dy: Any) -> str:
 
 
 def _routes(graph: Record, dy: Any) -> Routes | str:
-    if len(graph.nodes) > MOST_ROUTED:
-        return f"Routes are told of graphs of at most {MOST_ROUTED} nodes; this one has {len(graph.nodes):,}."
+    x = graph.main_input
+    count = graph.count_routes(x)
+    if count > MOST_TOLD:
+        said = f"{counted(count)} routes lead from {clean(graph.node(x).label)} to {clean(graph.nodes[-1].label)}: too many to tell one by one."
+        return said[0].upper() + said[1:]
     try:
-        found = find_routes(graph, graph.main_input, dy)
-        return found
+        return find_routes(graph, x, dy)
     except GradientError as error:
         return str(error)
 
@@ -165,7 +170,13 @@ def _page(
     packed: bool = False,
 ) -> str:
     store = _Store(most)
-    data = {"name": name, "views": [store.view(v) for v in views], "routes": _route_rows(routes), "most": _most(routes)}
+    data = {
+        "name": name,
+        "views": [store.view(v) for v in views],
+        "routes": _route_rows(routes, views),
+        "why": routes if isinstance(routes, str) else "",
+        "most": _most(routes),
+    }
     data["matrices"] = store.packed
     if packed:
         data["formula"], formula = formula, ""
@@ -217,7 +228,7 @@ def _stage(name: str, v: Nested) -> str:
     label = escape(f"{name}: {v.label}; Enter or + opens a box, − or Escape closes it")
     return (
         f"<div class=stage><div class=tools>{tools}</div><svg role=group aria-label='{label}' tabindex=-1></svg>"
-        "<svg class=map aria-hidden=true hidden></svg></div>"
+        "<svg class=map aria-hidden=true hidden></svg></div><p class=legend></p>"
     )
 
 
@@ -232,7 +243,8 @@ class _Store:
     def view(self, v: View | Nested) -> dict[str, Any]:
         if isinstance(v, Nested):
             v.with_numbers = v.with_numbers and self.most > 0
-            return v.data(self.place, self.step)
+            legend = [[room, re.sub(_RULED, "", sign), text] for room, sign, text in v.legend]
+            return v.data(self.place, self.step) | {"legend": legend}
         return {
             "label": v.label,
             "whole": not isinstance(v.picture.graph, Folded) and v.picture.layout.kind != "twin",
@@ -263,24 +275,16 @@ class _Store:
         return self.places[m]
 
 
-def _route_rows(routes: Routes | str) -> list[dict[str, Any]]:
+def _route_rows(routes: Routes | str, views: Sequence[View | Nested]) -> list[dict[str, Any]]:
+    """Of routes that are few enough for letters, also what they go along in boxes, by view."""
     if isinstance(routes, str):
         return []
-    place = {e: k for k, e in enumerate(routes.graph.edges)}
-    sizes = [norm(r.share) for r in routes]
-    longest = max((s for s in sizes if np.isfinite(s)), default=0.0) or 1.0
-    return [
-        {
-            "letter": r.letter,
-            "title": clean(r.title),
-            "rules": shorten(clean(r.rules), LONGEST_RULE),
-            "nodes": r.nodes,
-            "edges": [place[e] for e in r.edges],
-            "size": number(s),
-            "part": round(min(s / longest, 1.0), 4) if np.isfinite(s) else 1.0,
-        }
-        for r, s in zip(routes, sizes)
-    ]
+    rows = route_rows(routes, routes.graph)
+    for k, v in enumerate(views):
+        if isinstance(v, Nested) and not v.routes:
+            for row, r in zip(rows, routes):
+                row.setdefault("on", {})[k] = v.along(r)
+    return rows
 
 
 def _most(routes: Routes | str) -> int | None:
@@ -294,20 +298,12 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
     A ``role`` of "group" lets a screen reader in, to the tensors; ``label`` is what it is called then.
     """
     width = int(picture.partition('width="')[2].partition('"')[0])
-    picture = re.sub(r'<g class="edge".*?</g>', _weighed, picture, flags=re.DOTALL)
     picture = re.sub(_RULED, "", picture)  # the page's rules say it
     picture = re.sub("<desc>.*?</desc>", "", picture, flags=re.DOTALL)  # each node and edge has its own title
     picture = picture.replace('role="img"', f'role="{role}"', 1)
     if label:
         picture = re.sub('aria-label="[^"]*"', lambda _: f'aria-label="{escape(label)}"', picture, count=1)
     return picture.replace("<svg ", f'<svg style="min-width:{round(0.75 * width)}px" ', 1)
-
-
-def _weighed(found: re.Match[str]) -> str:
-    """An edge with its width as a variable, which counts on the way back only."""
-    width = found[0].partition('stroke-width="')[2].partition('"')[0]
-    edge = found[0].replace('<g class="edge"', f'<g class="edge" style="--w:{width}"', 1)
-    return edge.replace(f'stroke-width="{width}"', "") if width != "2" else edge
 
 
 @cache
@@ -364,5 +360,8 @@ _MARKS = (  # what is looked at, what was seen before, and what is still to come
     ".back .edge.seen .head{visibility:hidden}.back .edge.seen .tail{visibility:visible}"
     ".routed .node,.routed .edge,.routed .letter{opacity:.2}.routed .on{opacity:1}"
     ".node.picked rect{stroke:var(--mark);stroke-width:4;stroke-dasharray:6 3}.node.hit rect{stroke:var(--lane-above);stroke-width:4}"
+    ".frame rect{fill:var(--faint);fill-opacity:.06;stroke:var(--border)}.frame text{font-size:13px;font-weight:bold;fill:var(--faint)}"
+    ".port:not([data-role=output]) rect{fill:var(--paper)!important}.port rect{stroke-width:1!important}.port text{font-size:12px!important;font-weight:bold}"
+    ".node .opens{font-size:12px;fill:var(--faint);font-weight:bold}.box rect{stroke-width:1.8}"
     ".stepping .picked,.stepping .hit,.routed .picked,.routed .hit{opacity:1}"
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ..graph import Elements, Record
+from ..graph import Edge, Elements, Record
 from ..graph.levels import Level
 from .geometry import Box, Layout, Line, Size
 from .lanes import lane_of, lay_lanes
@@ -34,9 +34,17 @@ def lay_out(graph: Record, sizes: Sequence[Size], labels: Sequence[Size | None],
     if lanes:
         return lanes
     layers = lay_layers(graph, sizes, labels, _direct(graph), stations=opens)
+    edges: Sequence[Edge] = graph.edges
+    if isinstance(graph, Elements):  # each number in the lane of its tensor
+        plan, tensor = plan_lanes(graph.whole), [i for i, _ in graph.places]
+        direct = _direct(graph)
+        edges = [replace(e, source=tensor[e.source], target=tensor[e.target]) for e in edges]
+        side = [lane_of(plan, e) if plan else "" for e in edges]
+        lanes_of = ["spine" if (e.source, e.target) in direct else lane for e, lane in zip(graph.edges, side)]
+        return replace(layers, lines=tuple(replace(line, lane=lane) for line, lane in zip(layers.lines, lanes_of)))
     if plan is None:
         return layers
-    named = (replace(line, lane=lane_of(plan, e)) for line, e in zip(layers.lines, graph.edges))
+    named = (replace(line, lane=lane_of(plan, e)) for line, e in zip(layers.lines, edges))
     return replace(layers, lines=tuple(named))  # not in lanes, but each line still tells its route
 
 

@@ -12,14 +12,16 @@ from itertools import pairwise
 import numpy as np
 
 from ..graph import Edge, Elements, Folded, Record, along
+from ..graph.aligned import Family
 from ..graph.levels import Level
 from ..graph.routes import counted, named_paths
+from ..graph.through import on_edges
 from .geometry import Box, Layout, Line, Point, Size
 from .pen import NOTE, WIDTHS, Pen, n
 from .plan import Branch, plan_lanes
 from .text import clean, common_dtype, text_width
 
-MOST_LETTERS = 26
+MOST_LETTERS = 12
 Named = tuple[str, str, tuple[Edge, ...]]  # a route: letter, title, edges
 ROW = 20.0
 
@@ -46,13 +48,10 @@ class Mark:
 def route_marks(graph: Record, layout: Layout) -> list[Mark]:
     """The letters of the routes on each stretch, as in the table of routes; the first route through a branch gives it its name."""
     plan = plan_lanes(graph)
-    if plan is None or isinstance(graph, (Folded, Level)) or not graph.main_input.requires_grad:
+    routes = few_routes(graph) if plan is not None else []
+    if plan is None or not routes:
         return []
-    if not 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS:
-        return []
-    routes = named_paths(graph, graph.main_input)
-    place = {e: k for k, e in enumerate(graph.edges)}
-    on_it = [{place[e] for e in edges} for _, _, edges in routes]
+    on_it = [on_edges(graph, edges)[1] for _, _, edges in routes]
     lanes = [("spine", frozenset(plan.spine[1:]))] if _ways(graph, plan.spine) == 1 else []
     lanes += [("above" if b.row < 0 else "below", frozenset(b.nodes)) for b in plan.branches]
     marks: list[Mark] = []
@@ -72,8 +71,33 @@ def route_marks(graph: Record, layout: Layout) -> list[Mark]:
             if named or spot:
                 marks.append(Mark(first[0], clean(first[1]) if named else "", lane, letters, spot))
             taken += _letters_at(spot, letters)
-    marks += _made_of_others(graph, layout, plan.branches, routes, on_it, {m.letter for m in marks if m.title})
+    named_ones = {m.letter for m in marks if m.title}
+    if isinstance(graph, Folded):  # inside boxes there is more to them than can be seen
+        for letter, title, edges in routes:
+            zero = ": sums to zero" if _is_zero(graph.whole, edges, routes) else ""
+            marks += [] if letter in named_ones else [Mark(letter, "", "", letter, None, f"{letter} {clean(title)}{zero}")]
+    else:
+        marks += _made_of_others(graph, layout, plan.branches, routes, named_ones)
     return sorted(marks, key=lambda m: (m.letter, not m.title))
+
+
+def few_routes(graph: Record) -> list[Named]:
+    """The routes from the main input, if they are few enough for letters; a single one needs none."""
+    if isinstance(graph, (Elements, Level)) or not graph.main_input.requires_grad:
+        return []
+    few = 1 < graph.count_routes(graph.main_input) <= MOST_LETTERS
+    return named_paths(graph.whole, graph.main_input) if few else []
+
+
+def first_letters(graph: Record) -> dict[int, str]:
+    """The letters of the routes on each edge with which a stretch of theirs begins, but where all go together."""
+    routes = few_routes(graph)
+    on_it = [on_edges(graph, edges)[1] for _, _, edges in routes]
+    letters = {k: "".join(r[0] for r, on in zip(routes, on_it) if k in on) for k in range(len(graph.edges))}
+    before: dict[int, set[str]] = {}
+    for k, e in enumerate(graph.edges):
+        before.setdefault(e.target, set()).add(letters[k])
+    return {k: s for k, s in letters.items() if 0 < len(s) < len(routes) and s not in before.get(graph.edges[k].source, ())}
 
 
 def _stretches(
@@ -94,12 +118,12 @@ def _stretches(
 
 
 def _made_of_others(
-    graph: Record, layout: Layout, branches: Sequence[Branch], routes: Sequence[Named], on_it: Sequence[set[int]], named: set[str]
+    graph: Record, layout: Layout, branches: Sequence[Branch], routes: Sequence[Named], named: set[str]
 ) -> list[Mark]:
     """A route without a lane of its own goes along several branches: it is told at the node where they meet."""
     letters = {b: next((r[0] for r in routes if r[0] in named and set(b.nodes) & {e.target for e in r[2]}), "") for b in branches}
     found = []
-    for (letter, _, edges), _on in zip(routes, on_it):
+    for letter, _, edges in routes:
         passed = [b for b in branches if set(b.nodes) & {e.target for e in edges}]
         parts = [letters[b] for b in sorted(passed, key=lambda b: -b.start)]  # as the gradient meets them
         if letter in named or len(parts) < 2 or not all(parts) or len(set(parts)) < len(parts):
@@ -164,16 +188,28 @@ def legend(
     limit: float | None = None,
 ) -> tuple[str, Size]:
     """The legend's elements, and the room they take; with a ``limit`` they are no wider, in as many rows as it takes."""
+    groups = legend_items(graph, layout, pen, marks, widths=widths, notes=notes)
+    limit = max(layout.width, 620.0 if limit is None else limit)
+    return _rows([[part for item in group for part in _broken(*item, limit)] for group in groups], limit)
+
+
+Item = tuple[float, str, str]
+
+
+def legend_items(
+    graph: Record, layout: Layout, pen: Pen, marks: Sequence[Mark], *, widths: bool, notes: Sequence[str]
+) -> tuple[list[Item], list[Item]]:
+    """What it consists of: how wide a sign is, the sign, and what it means; first what boxes and lines are, then all else."""
     ink = pen.ink
     items = [
         (18.0, f'<rect class="role" data-role="{role}" y="-10" width="18" height="12" rx="3" fill="{fill}" stroke="{ink.border}"/>', role)
         for role, fill in ink.fills.items()
-        if any(node.role == role for node in graph.nodes)
+        if any(node.role == role for node in graph.nodes) or (role == "output" and layout.kind == "nested")
     ]  # fmt: skip
-    for lane, name in _lane_names(graph, layout, marks).items():
+    for lane, name in lane_names(graph, layout, marks).items():
         items.append((24.0, f'<g class="edge-sample" data-lane="{lane or "side"}">{pen.sample(lane)}</g>', name))
     items += [(0.0, "", m.said) for m in marks if m.said]
-    signs: list[tuple[float, str, str]] = []
+    signs: list[Item] = []
     rules = {e.rule for e in graph.edges}
     if any("×" in r or "@" in r for r in rules):
         into_boxes = "" in rules and any(node.op == "fold" for node in graph.nodes)
@@ -195,8 +231,7 @@ def legend(
     dtype = common_dtype(graph)
     counts = graph.note if isinstance(graph, (Folded, Elements)) else f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
     signs.append((0.0, "", f"{counts}, all {clean(dtype)}" if dtype else counts))
-    limit = max(layout.width, 620.0 if limit is None else limit)
-    return _rows([[part for item in group for part in _broken(*item, limit)] for group in (items, signs)], limit)
+    return items, signs
 
 
 def _rows(groups: Sequence[Sequence[tuple[float, str, str]]], limit: float) -> tuple[str, Size]:
@@ -232,18 +267,17 @@ def _wrapped(text: str, limit: float) -> list[str]:
     return lines
 
 
-def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
+def lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[str, str]:
     """What to call each lane: by its route's letter and title, or by the scope it was recorded in."""
     used = {line.lane for line in layout.lines}
+    direct = _direct(graph)
     if layout.kind == "nested":
         return {
-            lane: name
-            for lane, name in (("spine", "direct route"), ("above", "branch above"), ("below", "branch below"))
-            if lane in used
+            lane: name for lane, name in (("spine", direct), ("above", "branch above"), ("below", "branch below")) if lane in used
         }
-    plan = plan_lanes(graph)
-    ways = _ways(graph, plan.spine) if plan else 1
-    names = {"spine": "direct route" if ways == 1 else f"{counted(ways)} routes"} if "spine" in used else {}
+    plan = plan_lanes(graph.whole if isinstance(graph, Elements) else graph)
+    ways = _ways(graph, plan.spine) if plan and not isinstance(graph, Elements) else 1
+    names = {"spine": direct if ways == 1 else f"{counted(ways)} routes"} if "spine" in used else {}
     for lane, sign in (("above", -1), ("below", 1)):
         if plan and lane in used:
             found = {b.name for b in plan.branches if b.row * sign > 0 and plan.routed & set(b.nodes)}
@@ -252,7 +286,15 @@ def _lane_names(graph: Record, layout: Layout, marks: Sequence[Mark]) -> dict[st
     for lane in list(names):
         here = [m for m in marks if m.lane == lane and m.title]
         if len(here) == 1:
-            names[lane] = f"{here[0].letter} {here[0].title if lane != 'spine' else 'direct route'}"
+            names[lane] = f"{here[0].letter} {here[0].title if lane != 'spine' else direct}"
         elif here:
             names[lane] = f"{', '.join(m.letter for m in here)} {names[lane]}"
     return dict(sorted(names.items(), key=lambda item: item[1] if marks else ""))
+
+
+def _direct(graph: Record) -> str:
+    """What the line through is: the direct route, or where these are more than there are letters for, one of so many."""
+    if isinstance(graph, (Elements, Family)):
+        return "direct route"
+    count = graph.whole.count_routes(graph.whole.main_input)
+    return "direct route" if count <= MOST_LETTERS else f"the straightest of {counted(count)} routes"

@@ -117,10 +117,10 @@ function edgeMarkup(i, e, line, dx, dy, words) {
   }
   return m + '</g>';
 }
-function nodeMarkup(i, key, n, box, dx, dy) {
+function nodeMarkup(i, key, n, box, dx, dy, said) {
   const x = box[0] + dx, y = box[1] + dy, [, , w, h] = box, rect = `<rect x="${num(x - w / 2)}" y="${num(y - h / 2)}" width="${num(w)}" height="${num(h)}" rx="${n[3] ? num(h / 2) : 8}"/>`;
   const kind = n[3] ? 'node port' : n[4] ? 'node box' : 'node', opens = n[4] ? ` data-open="${escape(n[4])}" aria-expanded="false"` : '';
-  const start = `<g class="${kind}" data-node="${i}" data-key="${escape(key)}" data-role="${n[2]}"${opens} tabindex="0" role="button"><title>${escape([n[0], ...n[1]].join(', '))}${n[4] ? '; opens' : ''}</title>${rect}`;
+  const start = `<g class="${kind}" data-node="${i}" data-key="${escape(key)}" data-role="${n[2]}"${opens} tabindex="0" role="button" aria-label="${escape(said)}${n[4] ? '; Enter opens it' : ''}"><title>${escape([n[0], ...n[1]].join(', '))}${n[4] ? '; opens' : ''}</title>${rect}`;
   if (n[3]) return `${start}<text x="${num(x)}" y="${num(y + 4.5)}">${escape(n[0])}</text></g>`;
   const lines = n[1].map((t, k) => `<text x="${num(x)}" y="${num(y - h / 2 + 22 + 16.5 * (k + 1))}">${escape(t)}</text>`).join('');
   return `${start}<text x="${num(x)}" y="${num(y - h / 2 + 22)}">${escape(n[0])}</text>${lines}${n[4] ? `<text class="opens" x="${num(x + w / 2 - 8)}" y="${num(y - h / 2 + 12)}">+</text>` : ''}</g>`;
@@ -143,7 +143,7 @@ function build(k) {
         return;
       }
       v.at.set(`n${p.path}:${j}`, v.nodes.length);
-      nodes.push(nodeMarkup(v.nodes.length, `${p.path}:${j}`, L.n[j], b, dx, dy));
+      nodes.push(nodeMarkup(v.nodes.length, `${p.path}:${j}`, L.n[j], b, dx, dy, L.i[j].lines.slice(0, 2).join(': ')));
       v.nodes.push([p.path, j]);
     });
   };
@@ -151,7 +151,6 @@ function build(k) {
   v.facts = v.nodes.map(([path, j]) => v.levels[path].i[j]);
   v.steps = storyOf(v);
   svg.innerHTML = `<rect class="paper" x="-40" y="-40" width="${num(placed.w + 80)}" height="${num(placed.h + 80)}"/>${frames.join('')}${edges.join('')}${nodes.join('')}`;
-  all('.node', svg).forEach(e => { const f = v.facts[+e.dataset.node]; e.setAttribute('aria-label', f.lines.slice(0, 2).join(': ') + (e.dataset.open ? '; Enter opens it' : '')); });
 }
 function storyOf(v) {
   const told = (path, s) => ({...s, n: v.at.has(`n${path}:${s.n}`) ? v.at.get(`n${path}:${s.n}`) : -1, e: s.e.map(j => v.at.get(`e${path}:${j}`))});
@@ -167,11 +166,42 @@ function storyOf(v) {
   const last = v.nodes.findIndex(([path, j]) => path === '' && j === v.levels[''].n.length - 1);
   return [...given(''), ...forth(''), ...v.turn.map(s => ({...s, n: last, e: []})), ...back('')];
 }
+// What signs mean: beside the picture, and under it in a file.
+const isWide = item => item[2].startsWith('gradient: over');
+function tellLegend(k) {
+  all('.view')[k].querySelector('.legend').innerHTML = data.views[k].legend.map(i => `<span${isWide(i) ? ' class="widths"' : ''}>${i[1] ? `<svg aria-hidden="true" width="${i[0]}" height="16" viewBox="0 -12 ${i[0]} 16">${i[1]}</svg>` : ''}${escape(i[2])}</span>`).join('');
+}
+function below(svg, own) {
+  const v = own.viewBox.baseVal, pen = document.createElement('canvas').getContext('2d'), back = own.classList.contains('back') || own.classList.contains('routed'), g = document.createElementNS(SVG, 'g'), s = v.width / own.clientWidth;
+  const wide = Math.max(v.width, 360 * s), paper = svg.querySelector('.paper');
+  let x = 0, y = 0, made = '';
+  pen.font = '11px Verdana, DejaVu Sans, sans-serif';
+  for (const [room, sign, text] of view().legend.filter(i => back || !isWide(i))) {
+    const shift = sign ? room + 6 : 0, long = shift + 1.06 * pen.measureText(text).width;
+    if (x && x + long > wide / s - 24) { x = 0; y += 20; }
+    made += `<g transform="translate(${num(x)} ${num(y)})">${sign}<text x="${num(shift)}">${escape(text)}</text></g>`;
+    x += long + 20;
+  }
+  const high = (y + 34) * s;
+  g.setAttribute('class', 'legend');
+  g.setAttribute('font-size', '11');
+  g.setAttribute('transform', `translate(${num(v.x + 12 * s)} ${num(v.y + v.height + 20 * s)}) scale(${s.toFixed(4)})`);
+  g.innerHTML = made;
+  const ground = document.createElementNS(SVG, 'rect');
+  for (const [name, value] of Object.entries({class: 'paper', x: v.x, y: v.y + v.height, width: wide, height: high})) ground.setAttribute(name, value);
+  svg.append(ground, g);
+  for (const [name, value] of Object.entries({x: v.x, y: v.y, width: wide, height: v.height + high})) paper.setAttribute(name, value);
+  svg.setAttribute('viewBox', [v.x, v.y, wide, v.height + high].map(num).join(' '));
+  svg.setAttribute('width', Math.ceil(wide / s));
+  svg.setAttribute('height', Math.ceil((v.height + high) / s));
+  svg.setAttribute('font-family', 'DejaVu Sans, Verdana, Arial, sans-serif');
+}
 // Opening and closing ------------------------------------------------------------------------------------------------
 const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 function change(how, key) {
   const v = view(), svg = box().querySelector('.stage > svg'), was = new Map(), before = v.steps[at];
-  all('.node,.frame', svg).forEach(e => was.set(e.dataset.key, e.getBoundingClientRect()));
+  const moving = all('.node,.frame', svg), smooth = !calm() && moving.length <= 250;
+  moving.forEach(e => { if (smooth || e.dataset.key === key) was.set(e.dataset.key, e.getBoundingClientRect()); });
   how(v);
   build(level);
   const like = v.steps.findIndex(s => s.p === before.p && s.s === before.s), turn = v.steps.findIndex(s => s.p === 'seed');
@@ -185,7 +215,7 @@ function change(how, key) {
     show(v);
     e.focus({preventScroll: true});
   }
-  if (!calm()) all('.node,.frame', svg).forEach(n => {
+  if (smooth) all('.node,.frame', svg).forEach(n => {
     const a = was.get(n.dataset.key), b = n.getBoundingClientRect(), s = scaleOf(svg);
     if (a && (Math.abs(a.left - b.left) > 1 || Math.abs(a.top - b.top) > 1)) n.animate([{transform: `translate(${(a.left - b.left) / s}px,${(a.top - b.top) / s}px)`}, {transform: 'none'}], {duration: 220, easing: 'ease-out'});
     else if (!a) n.animate([{opacity: 0}, {}], 220);
@@ -227,6 +257,13 @@ function fit(whole) {
   v.seen = {x: wide / s >= p.w + 20 ? (p.w - wide / s) / 2 : -10, y: high / s >= p.h + 20 ? (p.h - high / s) / 2 : -10, w: wide / s, h: high / s};
   show(v);
 }
+// On paper all of it is seen, whatever was looked at.
+let looked = null;
+matchMedia('print').addEventListener('change', e => {
+  if (!isNested()) return;
+  const v = view();
+  if (e.matches) { looked = v.seen; fit(true); } else if (looked) { v.seen = looked; looked = null; fitHeight(v); show(v); }
+});
 function zoom(by, x, y) {
   const v = view(), s = v.seen, svg = box().querySelector('.stage > svg'), now = svg.clientWidth / s.w, next = Math.min(4, Math.max(0.05, now * by)), f = now / next;
   x = x === undefined ? s.x + s.w / 2 : x; y = y === undefined ? s.y + s.h / 2 : y;

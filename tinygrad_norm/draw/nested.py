@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from ..graph import Folded, Record
 from ..graph.boxes import Box as Drawn
 from ..graph.levels import IN, OUT, Level
+from ..graph.through import on_route
 from ..graph.tree import Tree
 from .compose import Picture, compose
 from .geometry import Box, Line, Point, Size
@@ -320,30 +320,6 @@ def _too_long(row: float, room: float) -> float:
 
 
 PALE = ' opacity="0.25"'
-
-
-def on_route(graph: Record, route: Any) -> tuple[set[int], set[int]]:
-    """The nodes and the edges of a graph that a route goes along, through boxes, too."""
-    ways = {(e.source, e.target, e.position) for e in route.edges}
-    passed = set(route.nodes)
-    if not isinstance(graph, (Folded, Level)):
-        return passed, {k for k, e in enumerate(graph.edges) if (e.source, e.target, e.position) in ways}
-    whole = graph.whole.edges
-    edges = set()
-    for k in range(len(graph.edges)):
-        mine = [whole[j] for j in graph.stands_for(k)]
-        if any((e.source, e.target, e.position) in ways for e in mine):
-            edges.add(k)
-    if isinstance(graph, Folded):
-        nodes = {k for k, u in enumerate(graph.units) if passed & set(u.members)}
-        return nodes, edges
-    inside = set(graph.inside_of.stretches[0])
-    for k, e in enumerate(graph.edges):
-        i = graph.items[e.target]
-        if not graph.stands_for(k) and isinstance(i, int) and any(w[0] == i and w[1] not in inside for w in ways):
-            edges.add(k)
-    ends = {i for k in edges for i in (graph.edges[k].source, graph.edges[k].target)}
-    return ends, edges
 
 
 def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path: str = "", route: Any = None) -> list[str]:

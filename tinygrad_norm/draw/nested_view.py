@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..engine.arrays import Array
 from ..graph import Folded, Record, fold
 from ..graph.boxes import Box as Drawn
+from ..graph.folding import plainly
 from ..graph.levels import IN, OUT, Level, levels
 from ..graph.opening import MOST, closing
-from ..graph.table import ascii_text
+from ..graph.routes import Route, counted
+from ..graph.table import ascii_text, number
+from ..graph.through import on_route, routes_inside
+from ..graph.words import without_automatic
 from .compose import Picture, compose
-from .geometry import Line
+from .geometry import Layout, Line
+from .legend import MOST_LETTERS, Item, legend_items
 from .nested import place
-from .pen import NOTE, PLAIN, width_of
+from .palette import LIGHT
+from .pen import NOTE, PLAIN, Pen, width_of
 from .steps import Matrix, Step, facts, steps_of, told_of
-from .text import clean, edge_label, edge_words, norm, text_width
+from .text import clean, edge_label, edge_words, norm, shorten, text_width
 
-MOST_CLOSED, WIDE = (
-    60,
-    1600.0,
-)  # nodes of a record whose boxes are all closed at first; what is open at first is no wider than this
+MOST_CLOSED = 60  # nodes of a record whose boxes are all closed at first
+WIDE, FEW = 2400.0, 3  # what is open at first is no wider than this, unless that would leave so few boxes that nothing is seen
 MOST_DOWN = 1500  # nodes of a record that is laid out downwards, too, for narrow windows
+LONGEST_RULE = 400  # characters
+MOST_TOLD = 64  # routes of the whole that are told one by one
 MOST_NUMBERS = 2500  # nodes of a record whose numbers are shown
 
 
@@ -48,10 +55,20 @@ class Nested:
         self.told = {path: told_of(lv, shared[path], gradients, self.with_numbers) for path, lv in self.levels.items()}
         self.facts = {path: facts(lv, lv.told(gradients), self.with_numbers) for path, lv in self.levels.items()}
         self.turn = steps_of_the_turn(graph, dy)
+        few = whole.main_input.requires_grad and whole.count_routes(whole.main_input) <= MOST_TOLD
+        self.routes = {} if few else {p: routes_inside(lv, shared[p], MOST_LETTERS, dy) for p, lv in self.levels.items()}
 
     @property
     def first_open(self) -> list[str]:
         return sorted(b.path for b in self.graph.opened)
+
+    @property
+    def legend(self) -> list[Item]:
+        """What boxes, lines and signs mean, in whatever is open."""
+        lines = tuple(line for some in self.pictures.values() for line in some[0].layout.lines)
+        layout = Layout("nested", (), lines, 0.0, 0.0)
+        items, signs = legend_items(plainly(self.graph.whole), layout, Pen(LIGHT), [], widths=True, notes=[])
+        return [*items, *signs]
 
     def data(self, place: Callable[[Matrix], int], pack: Callable[[Step, bool], dict[str, Any]]) -> dict[str, Any]:
         """As JSON has it; ``place`` keeps a matrix, ``pack`` a step."""
@@ -80,7 +97,19 @@ class Nested:
             "f": [pack(s, self.with_numbers) for s in forth],
             "b": [pack(s, self.with_numbers) for s in back],
             "i": [self._fact(f, place) for f in self.facts[path]],
-        }
+        } | self._routes(path)
+
+    def _routes(self, path: str) -> dict[str, Any]:
+        """The routes inside a box, or how many there are in words; what a route of the whole goes along is told with that."""
+        found = self.routes.get(path, 0)
+        if isinstance(found, int):
+            return {"r": counted(found)} if found > 1 else {}
+        return {"r": route_rows(found, self.levels[path])}
+
+    def along(self, route: Route) -> dict[str, list[int]]:
+        """For each box, the edges in it that a route of the whole goes along."""
+        on = {path: sorted(on_route(lv, route)[1]) for path, lv in self.levels.items()}
+        return {path: edges for path, edges in on.items() if edges}
 
     def _fact(self, fact: dict[str, Any], place: Callable[[Matrix], int]) -> dict[str, Any]:
         told: dict[str, Any] = {"lines": fact["lines"], "m": [place(m) for m in fact["matrices"]] if self.with_numbers else []}
@@ -112,6 +141,25 @@ class Nested:
         ways = level.stands_for(k)
         i = level.whole.edges[ways[0]].source if ways else level.items[level.edges[k].target]
         return ports.get(item.home(i), -1) if isinstance(i, int) else -1
+
+
+def route_rows(routes: Sequence[Route], graph: Record) -> list[dict[str, Any]]:
+    """Routes as rows of a table: what they are called, how long their shares are, and where they go."""
+    place = {e: k for k, e in enumerate(graph.edges)}
+    sizes = [norm(r.share) for r in routes]
+    longest = max((s for s in sizes if math.isfinite(s)), default=0.0) or 1.0
+    return [
+        {
+            "letter": r.letter,
+            "title": clean(r.title),
+            "rules": shorten(clean(without_automatic(r.rules)), LONGEST_RULE),
+            "nodes": r.nodes,
+            "edges": [place[e] for e in r.edges],
+            "size": number(s),
+            "part": round(min(s / longest, 1.0), 4) if math.isfinite(s) else 1.0,
+        }
+        for r, s in zip(routes, sizes)
+    ]
 
 
 def steps_of_the_turn(graph: Folded, dy: Array) -> list[Step]:
@@ -151,7 +199,8 @@ def nested(label: str, graph: Record, dy: Array) -> Nested | None:
     if not isinstance(folded, Folded) or not folded.tree.boxes:
         return None
     if len(graph.tensors) > MOST_CLOSED:
-        folded = next((f for f in closing(folded) if len(f.units) <= MOST and _width(f) <= WIDE), folded)
+        seen = [f for f in closing(folded) if len(f.units) > FEW] or [folded]
+        folded = next((f for f in seen if len(f.units) <= MOST and _width(f) <= WIDE), seen[-1])
     return Nested(label, folded, dy)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..engine import GradientError
 from ..graph import Elements, Folded, Instead, Record, elements, fold, lend_writer
-from ..graph.routes import Route, find_routes
+from ..graph.routes import Route
+from ..graph.through import find_any_routes
 from .dot import dot
 from .explorer import explorer
 from .graphviz_engines import run_graphviz
@@ -40,10 +41,11 @@ def render_svg(graph: Record, **options: Any) -> str:
     if options.get("route") is not None:
         if options.get("elements") or isinstance(graph, Elements):
             raise DrawingError("draw: a route is told of whole tensors; leave out elements or route.")
-        options["route"] = _route(graph.whole, options["route"])
         if options.get("fold") is None and not isinstance(graph, Folded) and len(graph.nodes) <= MOST_ROUTED:
             options["fold"] = False
     graph = _level(graph, options)
+    if options.get("route") is not None:
+        options["route"] = _route(graph, options["route"])
     if options.pop("engine", "auto") != "graphviz":
         return svg(graph, **options)
     for name in _BUILTIN:
@@ -80,18 +82,18 @@ def render_text(graph: Record, **options: Any) -> str:
 def _route(graph: Record, wanted: Any) -> Any:
     """A route of this graph, given as such or as the letter of one from the main input."""
     if isinstance(wanted, Route):
-        theirs, mine = wanted.graph.tensors, graph.tensors
+        theirs, mine = wanted.graph.whole.tensors, graph.whole.tensors
         if len(theirs) != len(mine) or any(a is not b for a, b in zip(theirs, mine)):
             raise DrawingError("draw: route= is a route of another graph; take it from this one's .routes(x).")
         return wanted
     try:
-        routes = find_routes(graph, graph.main_input)
+        routes = find_any_routes(graph, graph.main_input)
     except GradientError as error:
         raise DrawingError(f"draw: route={wanted!r}: {error} A part of the graph has fewer: graph.between(from, to).") from None
     letters = [r.letter for r in routes]
     if wanted not in letters:
         raise DrawingError(
-            f"draw: route={wanted!r}; the routes from {graph.node(graph.main_input).label} are {', '.join(letters)}."
+            f"draw: route={wanted!r}; the routes from {graph.whole.node(graph.main_input).label} are {', '.join(letters)}."
         )
     return routes[wanted]
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from ..graph import Folded, Record
 from ..graph.folding import plainly
+from ..graph.through import on_route
 from .compose import DIRECTIONS, Picture, compose
 from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
 from .legend import Mark, legend
-from .nested import Placed, draw, line_sizes, on_route
+from .nested import Placed, draw, line_sizes
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen, n
 from .text import Card, clean, edge_label, edge_words, text_width
@@ -121,8 +122,10 @@ def elements(picture: Picture, pen: Pen, look: Look = Look(), tails: bool = Fals
     graph, layout = picture.graph, picture.layout
     drawn = []
     for k, (e, line) in enumerate(zip(graph.edges, layout.lines)):
-        how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": picture.widths.get(k, PLAIN)}
+        width = picture.widths.get(k, PLAIN)
+        how: dict[str, Any] = {"summed": e.summed, "stopped": not graph.passes(k), "width": PLAIN if tails else width}
         extra, way = look.edges.get(k, ""), -1 if k in look.turned else 1
+        extra += f' style="--w:{n(width)}"' if tails else ""  # told by the page, in time
         drawn.append(pen.line(k, line, edge_words(graph, e), edge_label(e), extra=extra, way=way, tails=tails, **how))
     marks = [] if look.edges else [m for m in picture.marks if m.at]
     drawn += letters(pen, [m for m in marks if not m.said], layout)

@@ -261,7 +261,8 @@ def _units(tree: Tree, opened: Collection[Box], leaves_inside: bool) -> tuple[li
             of[i] = only
             only.members.append(i)
         else:
-            of[i] = Unit(None, i, _around(tree, [u.frame for u in mine.values()]), [i])
+            home = tree.root if t is record.main_input else _around(tree, [u.frame for u in mine.values()])
+            of[i] = Unit(None, i, home, [i])
             leaves.append(of[i])
     for i in tree.twin:
         if i not in of:  # a leaf of a sibling that is not drawn

@@ -17,6 +17,7 @@ from .part import Part
 from .reads import Reads, reads
 from .record import Record
 from .routes import Routes, find_routes
+from .through import find_any_routes
 
 if TYPE_CHECKING:
     import os
@@ -122,6 +123,10 @@ class Graph(Record):
 
 class FoldedGraph(Graph, Folded):
     """A folded graph, with all that a graph can do."""
+
+    def routes(self, source: Tensor, grad_output: Any = None, limit: int = 64) -> Routes:
+        """The routes through the operations; where these are more than ``limit``, those through the boxes."""
+        return find_any_routes(self, source, grad_output, limit)
 
 
 class ElementsGraph(Graph, Elements):

@@ -14,9 +14,9 @@ from ..engine.arrays import Array
 from ..engine.shapes import number as real
 from ..loans import open_lenders
 from .notebook import bundle
-from .record import REDUCTIONS, Edge, Record, along
+from .record import REDUCTIONS, Edge, Node, Record, along
 from .table import ascii_text, bar, harmless, number, table, to_json
-from .words import NO_GRADIENT, width
+from .words import NO_GRADIENT, is_automatic, sign_of, width
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Route:
     title:   ``direct``, ``through μ``, ``through the μ inside σ²``
     edges:   from the source to the output
     share:   its contribution to the source's gradient, of the source's shape
+    through: of a route through boxes, the places of all edges of the whole record that it goes along
     """
 
     graph: Record
@@ -50,6 +51,7 @@ class Route:
     title: str
     edges: tuple[Edge, ...]
     share: Array
+    through: frozenset[int] | None = None
 
     @property
     def nodes(self) -> tuple[int, ...]:
@@ -64,7 +66,8 @@ class Route:
     @property
     def rules(self) -> str:
         """The chain rule along it: the product of the local derivatives, output first."""
-        ops = {e: self.graph.nodes[e.target].op for e in self.edges}
+        nodes = self.graph.nodes
+        ops = {e: nodes[e.target].label if nodes[e.target].op == "fold" else nodes[e.target].op for e in self.edges}
         steps = [
             ("Σ " if e.summed else "") + (f"[{e.rule}]" if "@" in e.rule else e.rule or f"[{ops[e]}]")
             for e in reversed(self.edges)
@@ -78,7 +81,9 @@ class Route:
 
     @cached_property
     def closed_form(self) -> ClosedForm | None:
-        """Its share as a formula; None where the ops have no symbolic meaning yet."""
+        """Its share as a formula; None where the ops have no symbolic meaning yet, and through boxes."""
+        if self.through is not None:
+            return None
         open_lenders("graph")
         return _closed_form[0](self) if _closed_form else None
 
@@ -228,7 +233,8 @@ def find_routes(graph: Record, source: Tensor, grad_output: Any = None, limit: i
     count = graph.count_routes(source)
     if count > limit:
         raise GradientError(
-            f"routes: {counted(count)} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or raise limit."
+            f"routes: {counted(count)} routes lead from {describe(source)} to the output, more than limit={limit}. Ask for a nearer tensor's, or "
+            "for those through boxes, graph.fold(1).routes(x), or raise limit."
         )
     cotangent = graph.cotangent(grad_output)
     total = pull_back({graph.output: cotangent}, [source]).get(source)
@@ -252,14 +258,18 @@ def counted(count: int) -> str:
 
 def named_paths(graph: Record, source: Tensor) -> list[tuple[str, str, tuple[Edge, ...]]]:
     """Every route from the source to the output without its numbers: letter, title, edges. Count them first."""
-    paths = sorted(_paths(graph, source), key=lambda edges: _order(graph, edges))
+    return named_ways(graph, graph.ids[source], graph.ids[graph.output])
+
+
+def named_ways(graph: Record, start: int, end: int) -> list[tuple[str, str, tuple[Edge, ...]]]:
+    """The same between two nodes of a record, or of a view of one."""
+    paths = sorted(_paths(graph, start, end), key=lambda edges: _order(graph, edges))
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if len(paths) <= 26 else [f"R{i}" for i in range(1, len(paths) + 1)]
     return list(zip(letters, _titles(graph, paths), paths))
 
 
-def _paths(graph: Record, source: Tensor) -> list[tuple[Edge, ...]]:
-    """All edge sequences from the source to the output, by an explicit stack that keeps to nodes on some route."""
-    start, end = graph.ids[source], graph.ids[graph.output]
+def _paths(graph: Record, start: int, end: int) -> list[tuple[Edge, ...]]:
+    """All edge sequences from one node to another, by an explicit stack that keeps to nodes on some route."""
     incoming: dict[int, list[Edge]] = {}
     reached = {start}
     for e in graph.edges:  # edges come in their targets' birth order
@@ -286,6 +296,8 @@ def _order(graph: Record, edges: tuple[Edge, ...]) -> tuple[Any, ...]:
 def _titles(graph: Record, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
     """Named after the reductions they pass; where that leaves two alike, after what else tells them apart."""
     shared = set.intersection(*({e.target for e in edges} for edges in paths)) if len(paths) > 1 else set()
+    if len(paths) == 1 and any(graph.nodes[e.target].op == "fold" for e in paths[0]):
+        return ["direct"]
     titles = [_statistics(graph, edges, shared) for edges in paths]
     for title in {t for t in titles if titles.count(t) > 1}:
         alike = [k for k, t in enumerate(titles) if t == title]
@@ -294,15 +306,22 @@ def _titles(graph: Record, paths: Sequence[tuple[Edge, ...]]) -> list[str]:
             others = {(e.target, e.position) for m in alike if m != k for e in paths[m]}
             own = [e for e in paths[k] if (e.target, e.position) not in common]
             own.sort(key=lambda e: (e.target, e.position) in others)  # what no other passes tells most
-            steps = [f"{graph.nodes[e.target].label} (input {e.position + 1})" for e in own]
+            steps = [f"{_called(graph.nodes[e.target])} (input {e.position + 1})" for e in own]
             titles[k] = f"{title}, via {', '.join(steps[:2])}{', …' * (len(steps) > 2)}"
     return titles
+
+
+def _called(n: Node) -> str:
+    """A node's name, of a module's box its path; where nobody gave one, its sign."""
+    return n.label.partition(" · ")[0] if n.op == "fold" else sign_of(n.tensor) if is_automatic(n.label) else n.label
 
 
 def _statistics(graph: Record, edges: tuple[Edge, ...], shared: set[int]) -> str:
     """Named after the reductions on it, but for those that every route passes."""
     on_it = [graph.nodes[e.target] for e in edges if e.target not in shared and e.target != len(graph.nodes) - 1]
-    passed = [n.label for n in on_it if n.op in REDUCTIONS]
-    if len(passed) == 2:
+    passed = [_called(n) for n in on_it if n.op in REDUCTIONS or n.op == "fold"]
+    if any(n.op == "fold" for n in on_it):
+        passed = passed if len(passed) < 4 else [*passed[:2], "…", passed[-1]]
+    elif len(passed) == 2:
         return f"through the {passed[0]} inside {passed[1]}"
     return f"through {' → '.join(passed)}" if passed else "direct"
