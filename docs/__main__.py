@@ -26,7 +26,8 @@ def write(source: Path) -> None:
     for page in written():
         made = source / page.relative_to(HERE)
         made.parent.mkdir(exist_ok=True)
-        made.write_text(rewritten(page.read_text(encoding="utf-8"), page, made, source), encoding="utf-8")
+        text = page.read_text(encoding="utf-8").replace("<!-- norms -->", norms.options())
+        made.write_text(rewritten(text, page, made, source), encoding="utf-8")
     guide = [page.stem for page in written() if page.parent != HERE]
     (source / "guide").mkdir(exist_ok=True)
     text = "\n\n".join([title("Guide"), "What it does, one subject a page.", *([toctree(guide)] if guide else [])])

@@ -93,6 +93,11 @@ def picture(norm: Norm, root: str) -> str:
     )
 
 
+def options() -> str:
+    """All names, for a ``<select>``."""
+    return "".join(f"<option>{escape(n)}</option>" for n in names())
+
+
 def _mistakes(found: Any) -> str:
     rows = "".join(f"<li><b>{escape(', '.join(k.gradients))}</b> {escape(k.sentence)}</li>" for k in found.values())
     return f'<details class="mistakes"><summary>All {len(found)}</summary><ul>{rows}</ul></details>'

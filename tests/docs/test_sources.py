@@ -128,9 +128,9 @@ def test_links_out_of_the_book_lead_to_its_pages(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("page", [p.relative_to(HERE).as_posix() for p in written()])
+@pytest.mark.parametrize("page", [p.name for p in written() if p.parent == HERE])
 def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
-    """Those in ``python``, one after another; what is marked ``py`` needs what is not here."""
+    """Those in ``python``, one after another; what is marked ``py`` needs what is not here. Of the guide: tests/test_pages.py."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     for i, text in enumerate(re.findall(r"^```python\n(.*?)^```", (HERE / page).read_text(encoding="utf-8"), re.S | re.M)):
