@@ -17,6 +17,7 @@ from .candidate import Answer, Candidate
 from .case import BFLOAT16, Case, unit_roundoff
 from .explanations import judge
 from .judgement import Judgement
+from .link import Asked
 from .modules import told_by
 from .paired import is_layer, of_object, with_forward
 from .probes import Strength, edges_of_half, far_from_zero, first_shape, given, sites
@@ -87,6 +88,8 @@ def check(
     narrow = np.dtype(np.float64) if mixed is not None else as_dtype("check", np.float64 if dtype is None else dtype)
     if narrow not in (np.float16, np.float32, np.float64):
         raise InputError(f"check: dtype={describe(dtype)}; it is float16, bfloat16, float32 or float64.")
+    how = {"shape": shape, "dtype": dtype, "saved": saved, "order": order, "seed": seed, "framework": framework, "wrt": wrt}
+    asked_for = Asked(candidate, norm, options, {**how, "forward": forward, "prove": prove}, not (inputs is grad_output is None))
     own = told_by(candidate)
     norm = own.norm if norm is None and own is not None else norm
     if norm is None:
@@ -206,6 +209,7 @@ def check(
         limits=tuple(limits),
         bound=answer.told,
         repairs=tuple(repairs),
+        asked=asked_for,
         prover=None if error is not None else partial(proofs_of, trial, judgements, case.inputs[next(iter(case.inputs))].shape),
     )  # fmt: skip
     return verdict.prove() if prove else verdict

@@ -12,6 +12,7 @@ from ..graph import Graph
 from ..graph.notebook import bundle
 from ..graph.table import ascii_text, number, to_json
 from .judgement import Judgement
+from .link import Asked, Carried, LinkError
 from .probes import Probe
 from .proof import Proof
 from .proof import summary as proved_of
@@ -49,6 +50,8 @@ class Verdict:
     repairs: tuple[Repair, ...] = ()
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     prover: Callable[[], Mapping[str, Proof]] | None = field(default=None, repr=False, compare=False)
+    asked: Asked | None = field(default=None, repr=False, compare=False)
+    carried: Carried | None = field(default=None, repr=False, compare=False)
 
     def prove(self) -> Verdict:
         """The verdict with ``proofs``: the candidate is run on recorded tensors, and its own record held against the derived formula.
@@ -57,6 +60,21 @@ class Verdict:
         the candidate cannot be recorded, that is said, and nothing else changes. Loads SymPy.
         """
         return self if self.prover is None or self.proofs else replace(self, proofs=self.prover())
+
+    def link(self, base: str | None = None) -> str:
+        """An address that holds the candidate's **source**, what it uses, the norm, the options and the seed: to be opened in the
+        book's page "try it", with nothing installed, or given to ``tinygrad-norm check``.
+
+        base:  the address of that page, such as "https://…/try.html"; by default the page's name alone
+
+        Raises ``LinkError`` where the source cannot be had, where arrays or a forward of your own would have to travel, and for
+        more than an address can hold.
+        """
+        if self.carried is None and self.asked is None:
+            raise LinkError("link: this verdict does not know what was asked; make it with tn.check.")
+        carried = self.carried or (self.asked.carried() if self.asked is not None else None)
+        assert carried is not None
+        return carried.address(base)
 
     @property
     def ok(self) -> bool:

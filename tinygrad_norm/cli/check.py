@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from ..check.adapters import as_candidate
 from ..check.binding import CheckInputError
 from ..check.files import Found, load
+from ..check.link import Carried, LinkError, is_link, read
 from ..engine import TinygradNormError
 from ..engine.files import write_whole
 from ..norms import get, names
@@ -50,6 +51,7 @@ class _Result:
     found: Found | None
     verdict: Any = None
     error: str | None = None
+    link: str | None = None
 
 
 def add_parser(commands: Any) -> None:
@@ -65,7 +67,8 @@ def add_parser(commands: Any) -> None:
         "targets",
         nargs="+",
         metavar="FILE[:FUNCTION]",
-        help="my_backward.py, my_backward.py:ln_bwd or my_backward.py:Class.backward. The file is executed",
+        help="my_backward.py, my_backward.py:ln_bwd or my_backward.py:Class.backward. The file is executed. Or a link, whose code is "
+        "shown before it is run",
     )
     parser.add_argument("--norm", metavar="NAME", help=f"what it belongs to, if its name does not say so: {', '.join(names())}")
     parser.add_argument(
@@ -88,6 +91,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--prove", action="store_true", help="also hold its own record against the derived formula: right for every input"
     )
+    parser.add_argument(
+        "--link", action="store_true", help="also print each verdict's address: it HOLDS THE CODE, the norm, options and seed"
+    )
+    parser.add_argument("--link-base", metavar="ADDRESS", help="the page that opens it, such as https://…/try.html")
+    parser.add_argument("--yes", action="store_true", help="run the code of a link without asking")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the results as a JSON list and nothing else")
     form.add_argument("--quiet", action="store_true", help="print a line for each function and nothing else")
@@ -117,6 +125,8 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def _judge(target: str, args: argparse.Namespace, options: dict[str, Any]) -> list[_Result]:
+    if is_link(target) and not _is_file(target):
+        return [_judge_link(target, args, options)]
     try:
         functions = load(target)
     except CheckInputError as error:
@@ -148,7 +158,59 @@ def _judge_one(target: str, found: Found, args: argparse.Namespace, options: dic
         )
     except TinygradNormError as error:
         return _Result(label, found, error=f"{label}: {error}")
-    return _Result(label, found, verdict)
+    if not args.link:
+        return _Result(label, found, verdict)
+    try:
+        return _Result(label, found, verdict, link=verdict.link(args.link_base))
+    except LinkError as error:
+        return _Result(label, found, verdict, f"{label}: {error}")
+
+
+def _is_file(target: str) -> bool:
+    try:
+        return Path(target).exists()
+    except (OSError, ValueError):  # too long a name
+        return False
+
+
+def _judge_link(target: str, args: argparse.Namespace, options: dict[str, Any]) -> _Result:
+    from ..check.repeated import repeat
+
+    try:
+        carried = read(target)
+        if not _allowed(carried, args.yes):
+            return _Result("link", None, error="link: not run. Read the code; --yes says that it may be run.")
+        more = {n: getattr(args, n) for n in ("norm", "shape", "dtype", "framework", "device") if getattr(args, n) is not None}
+        more |= {
+            n: v for n, v in (("seed", args.seed), ("prove", args.prove), ("order", args.order)) if v and (n, v) != ("order", 1)
+        }
+        more |= {} if args.wrt is None else {"wrt": tuple(w.strip() for w in args.wrt.split(","))}
+        verdict = repeat(carried, limit=args.limit, **options, **more)
+    except TinygradNormError as error:
+        return _Result("link", None, error=str(error))
+    return _Result(f"link:{verdict.candidate}", None, verdict, link=verdict.link(args.link_base) if args.link else None)
+
+
+def _allowed(carried: Carried, yes: bool) -> bool:
+    """Show what would be run, where nothing but the results is printed besides, and ask."""
+    norm = carried.norm or "not said"
+    told = ", ".join(f"{n}={v!r}" for n, v in {**carried.options, **carried.how}.items())
+    head = [
+        f"the link holds this code, to be run here ({carried.name or 'its first backward'}, norm {norm}{', ' * bool(told)}{told}):"
+    ]
+    lines = [f"  | {_visible(line)}" for line in carried.source.rstrip().split("\n")]
+    print(printable("\n".join(["", *map(_visible, head), "", *lines, ""]), sys.stderr), file=sys.stderr)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        return False
+    print("run it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _visible(line: str) -> str:
+    """No escape sequence, carriage return or change of direction hides anything."""
+    return "".join(c if c.isprintable() else " " * 4 if c == "\t" else ascii(c)[1:-1] for c in line)
 
 
 def _said(found: Found, args: argparse.Namespace) -> dict[str, Any]:
@@ -162,14 +224,16 @@ def _said(found: Found, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print(result: _Result, quiet: bool, first: bool) -> None:
-    if result.error is not None:
-        print(f"tinygrad-norm: {printable(result.error, sys.stderr)}", file=sys.stderr)
-    elif quiet:
+    if result.verdict is not None and quiet:
         show(f"{'right' if result.verdict.ok else 'WRONG' if result.verdict.judged else 'not judged'}  {result.label}")
-    else:
+    elif result.verdict is not None:
         line = f", line {result.found.line}" if result.found is not None else ""
         show(f"{'' if first else chr(10)}{result.label}{line}", "bold")
         show(result.verdict.text(ascii=not has_unicode(sys.stdout)))
+    if result.error is not None:
+        print(f"tinygrad-norm: {printable(result.error, sys.stderr)}", file=sys.stderr)
+    if result.link is not None:
+        print(result.link)
 
 
 def _plain(result: _Result) -> dict[str, Any]:
@@ -181,6 +245,7 @@ def _plain(result: _Result) -> dict[str, Any]:
         "ok": result.verdict is not None and result.verdict.ok,
         "error": result.error,
         "verdict": None if result.verdict is None else json.loads(result.verdict.to_json()),
+        **({} if result.link is None else {"link": result.link}),
     }
 
 
