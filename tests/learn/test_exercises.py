@@ -72,6 +72,7 @@ def test_what_stands_in_it(name):
     assert answers
     assert not any(line in mine.splitlines() for line in answers), "the solution is not in it"
     assert len(mine.splitlines()) <= 90
+    assert not [line for line in mine.splitlines() if len(line) > 100 and line.startswith("# ") and not line.startswith("#  ")]
     assert len(exercise.hints) == 4
     assert exercise.hints[0].endswith("?"), "the first hint is a question"
     assert exercise.predict is None or exercise.predict.answer in exercise.predict.choices
@@ -94,10 +95,10 @@ def test_nothing_is_used_that_comes_later():
     for name in NAMES:
         exercise = course.exercise(name)
         place = ARC.index(exercise.lesson) + 1
-        assert place >= done, f"{name} goes back to lesson {exercise.lesson}"
+        assert place >= done or name == NAMES[-1], f"{name} goes back to lesson {exercise.lesson}"  # the last is of all
         for word in ARC[done:place]:
             known |= set(used(lesson_text(lesson_called(word))))
-        done = place
+        done = max(done, place)
         mine = learners_part(course.source(name))
         whole = set(used(mine))
         new = {u for u in whole - known if not any(k.startswith(f"{u}.") for k in known | whole)}
@@ -165,5 +166,5 @@ def test_the_readme_says_how_many():
     readme = course.lessons().parent / "README.md"
     if not readme.exists():
         pytest.skip("the README is not beside the tests")
-    assert f"a folder with {len(NAMES)} exercises" in readme.read_text(encoding="utf-8")
+    assert set(re.findall(r"(\d+) exercises", readme.read_text(encoding="utf-8"))) == {str(len(NAMES))}
     assert sum(len(course.exercise(n).wrong) for n in NAMES) > 150

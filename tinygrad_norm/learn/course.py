@@ -17,6 +17,7 @@ from typing import Any
 
 from ..check.guard import explain
 from ..engine import OptionError, describe
+from ..norms import forgetting
 from .catalogue import lessons
 from .exercise import Answers, Exercise, Judged, Wrong, solution, with_mistake
 from .judging import judge
@@ -105,7 +106,7 @@ def exercise(name: str) -> Exercise:
     assert spec is not None, name
     assert spec.loader is not None, name
     module = module_from_spec(spec)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), forgetting():
         spec.loader.exec_module(module)
     found = module.exercise
     assert isinstance(found, Exercise), name
@@ -139,11 +140,11 @@ def verdict(name: str, text: str, file: str) -> Judged:
     module = ModuleType(f"_answer_{next(_counter)}")
     module.__file__ = file
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # a verdict names lines: those of this text
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    said, taught = io.StringIO(), exercise(name)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), forgetting():
         try:
             exec(code, module.__dict__)
-            judged = judge(exercise(name), vars(module), lambda wrong: _names(name, wrong))
+            judged = judge(taught, vars(module), lambda wrong: _names(name, wrong))
         except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # a file may also raise SystemExit
@@ -158,7 +159,8 @@ def _names(name: str, wrong: Wrong | None) -> Answers:
     """Those of the file with a wrong answer in it, or of the solution."""
     names: dict[str, Any] = {"__name__": name}
     text = solution(source(name)) if wrong is None else with_mistake(source(name), wrong)
-    exec(compile(text, f"{name}.py", "exec"), names)
+    with forgetting():
+        exec(compile(text, f"{name}.py", "exec"), names)
     return names
 
 
