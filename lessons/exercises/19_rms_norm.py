@@ -29,6 +29,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="carry what you know of LayerNorm over to its relatives",
     lesson="choose_the_axes",
+    claims=("rms-norm",),
     minutes=10,
     judge=Backward("rms_norm", {"x": (4, 8), "weight": (8,)}),
     hints=(

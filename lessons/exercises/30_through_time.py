@@ -45,6 +45,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="take a gradient back through time, and say why it fades",
     lesson="layer_norm_in_an_lstm",
+    claims=("recurrent-gradients", "recurrent-training"),
     minutes=15,
     judge=Backward(recurrent, {"x": (6, 3), "w": (3,)}),
     hints=(

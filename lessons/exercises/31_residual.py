@@ -47,6 +47,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="take a gradient back through a residual block, and say why depth does not kill it",
     lesson="pre_and_post_ln",
+    claims=("pre-and-post-at-start", "pre-and-post-training"),
     minutes=12,
     judge=Backward(block, {"x": (4, 8), "w": (8, 8)}),
     hints=(

@@ -88,6 +88,7 @@ def rule(names):
 exercise = Exercise(
     goal="spread a norm over machines, and say what they must tell each other, there and back",
     lesson="more_than_one_machine",
+    claims=("batch-of-two", "batch-noise"),
     minutes=15,
     judge=Facts(rule),
     hints=(

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 39 · A norm of your own
 #
-# No text derives this one: x̂ = x/⁴√(mean(x⁴) + ε), y = γ·x̂. Large entries weigh more than in RMSNorm.
-# Six steps, as for any norm that you will invent:
+# No text derives this one: x̂ = x/⁴√(mean(x⁴) + ε), y = γ·x̂. Large entries weigh more than in
+# RMSNorm. Six steps, as for any norm that you will invent:
 #
 #     derive    dx on paper (`tn.derive` would do it; try first): two terms
 #     check     `backward` over arrays, for any number of axes; it is also proved, for every input

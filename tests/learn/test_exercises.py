@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tinygrad_norm import OptionError
-from tinygrad_norm.learn import course
+from tinygrad_norm.learn import claim_names, course
 from tinygrad_norm.learn.exercise import TEACHER, Wrong, learners_part, regions, solution, stub, with_mistake
 from tinygrad_norm.learn.judging import Facts
 from tinygrad_norm.learn.lessons import lesson_called, lesson_text
@@ -75,6 +75,7 @@ def test_what_stands_in_it(name):
     assert not [line for line in mine.splitlines() if len(line) > 100 and line.startswith("# ") and not line.startswith("#  ")]
     assert len(exercise.hints) == 4
     assert exercise.hints[0].endswith("?"), "the first hint is a question"
+    assert set(exercise.claims) <= set(claim_names())
     assert exercise.predict is None or exercise.predict.answer in exercise.predict.choices
     assert not exercise.goal.endswith(".")
     assert re.search(rf"^# # {int(name[:2])} · ", source, re.M), "its heading has its number"

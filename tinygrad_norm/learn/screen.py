@@ -59,6 +59,11 @@ def before(name: str) -> str:
     return f"lesson {int(lesson[:2])}, {heading(lesson)}"
 
 
+def afterwards(name: str) -> list[str]:
+    """The claims about what was solved, to be predicted."""
+    return [f"what is said about it: tinygrad-norm claims {c} --predict" for c in course.exercise(name).claims]
+
+
 def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
     if shown.busy:
         return [("dim", "checking …")]
@@ -69,6 +74,7 @@ def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
     told += [("", line) for line in judged.lines]
     if judged.ok:
         told.append(("bold green", f"Solved ({judged.counted}). {_onward(session)}"))
+        told += [("dim", line) for line in afterwards(session.name)]
     elif session.desk.untouched(session.name):
         told.append(("dim", "So it stands in the file as you find it. The rest is yours."))
     return told
@@ -103,7 +109,12 @@ def listing(session: Session) -> list[str]:
             rows.append(part)
         mark = ">" if name == session.name else " "
         rows.append(f"{mark} {name[:2]}  {course.title(name):<{room}} {session.state.of(name).word}".rstrip())
-    return [*rows, progress_bar(session), "what to read before each: tinygrad-norm lesson"]
+    return [
+        *rows,
+        progress_bar(session),
+        "what to read before each: tinygrad-norm lesson",
+        "what is said about all this, to predict: tinygrad-norm claims",
+    ]
 
 
 def _wrapped(text: str, wide: int) -> list[tuple[str, str]]:
