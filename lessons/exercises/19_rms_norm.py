@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 19 · RMSNorm, as a kernel gets it
 #
-# The same formula as in exercise 16, now over arrays, with γ's gradient, for any number of axes. y
-# = γ·x·rstd, rstd = 1/√(mean(x²) + ε). In large language models this is the norm most used.
+# The same formula as in exercise 16, now over arrays, with γ's gradient, for any number of axes.
+# y = γ·x·rstd, rstd = 1/√(mean(x²) + ε). In large language models this is the norm most used.
 
 # %%
 def backward(dy, x, weight, eps):

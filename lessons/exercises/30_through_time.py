@@ -69,6 +69,7 @@ exercise = Exercise(
             numbers=True,
         ),
         Wrong("dh = da * w", "dh = da", "on the way to h[t] the factor w is missing", numbers=True),
+        Wrong("dw + da * h[t]", "dw + da * x[t]", "w multiplies h[t], not x[t]", numbers=True),
         Wrong("dw + da * h[t]", "dw + da * h[t + 1]", "w multiplies h[t], not h[t + 1]", numbers=True),
     ),
     predict=Question(

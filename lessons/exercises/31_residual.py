@@ -59,6 +59,13 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "the way around is missing: y = x + …, so dy itself comes back to x, too", numbers=True),
         Wrong("dy @ w.T", "dy @ w", "w was not transposed on the way back"),
+        Wrong("ln_backward(dy @ w.T, x)", "ln_backward(dy, x)", "W was left out: what arrives at LN(x) is dy·Wᵀ", numbers=True),
+        Wrong(
+            "ln_backward(dy @ w.T, x)",
+            "ln_backward(dy, x) @ w.T",
+            "the order: back through W first, then through LayerNorm, the other way round than on the way there",
+            numbers=True,
+        ),
         Wrong("ln_backward(dy @ w.T, x)", "dy @ w.T", "LayerNorm was left out on the way back", numbers=True),
         Wrong(
             "dw = x_hat.T @ dy", "dw = x.T @ dy", "x was used where x̂ belongs: W multiplies what LayerNorm gives", numbers=True

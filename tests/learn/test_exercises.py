@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import tinygrad_norm as tn
 from tinygrad_norm import OptionError
 from tinygrad_norm.learn import claim_names, course
 from tinygrad_norm.learn.exercise import TEACHER, Wrong, learners_part, regions, solution, stub, with_mistake
@@ -118,6 +119,32 @@ def test_numbers_have_no_gap():
 def test_a_mistake_replaces_one_place():
     with pytest.raises(OptionError, match="'nowhere' stands 0 times in the solution; a mistake replaces one"):
         with_mistake(course.source(NAMES[0]), Wrong("nowhere", "here", ""))
+
+
+def test_what_a_file_registers_is_known_to_itself_only():
+    name = NAMES[-1]
+    right = solution(course.source(name))
+    for text in (right, right.replace("q * g - q**5", "q * g + q**5"), right):
+        judged, told = said(name, text)
+        assert judged.ok == (text == right), told
+        assert "already" not in told
+        assert "l4_norm" not in tn.norms.names()
+
+
+def test_several_known_ones_at_once():
+    name = "06_matmul"
+    text = solution(course.source(name)).replace("dy @ w.T", "w.T @ dy").replace("x.T @ dy", "dy @ x.T")
+    judged, told = said(name, text)
+    assert judged.terms == ("the order of dx: dy·Wᵀ, and not Wᵀ·dy", "the order of dW: xᵀ·dy, and not dy·xᵀ")
+    assert judged.lines[0] == f"this is a known one: {judged.terms[0]}"
+    assert "no known mistake" not in told
+
+
+def test_a_right_answer_is_right_at_other_sizes_too():
+    name = "09_mean"
+    judged, told = said(name, solution(course.source(name)).replace("x.shape[-1]", "8"))
+    assert not judged.ok
+    assert "right at (4, 8), and not here" in told
 
 
 def test_a_verdict_from_no_check_is_none():
