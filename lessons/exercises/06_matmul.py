@@ -1,8 +1,10 @@
 # %% [markdown]
 # # 6 · A matrix product
 #
-# y = x·W. Write both gradients. With x of 4 × 5 and W of 5 × 3, shapes would leave little choice:
-# dx has x's shape, dW has W's. So the check asks with square matrices, where shapes say nothing.
+# y = x·W. Write both gradients. Written out, y(b, j) = Σᵢ x(b, i)·w(i, j): each x(b, i) is used for
+# every j, each w(i, j) for every b, and shares add up, as they did for γ. With x of 4 × 5 and W of
+# 5 × 3, shapes would leave little choice: dx has x's shape, dW has W's. So the check asks with
+# square matrices, where shapes say nothing.
 
 # %%
 import tinygrad_norm as tn

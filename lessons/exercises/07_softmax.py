@@ -44,7 +44,7 @@ exercise = Exercise(
             "dy was summed without its shares: Σ(dy·p) belongs there",
             numbers=True,
         ),
-        Wrong("(dy * p).sum(-1, keepdims=True)", "(dy * p).sum(-1)", "without keepdims=True? It loses its axis"),
+        Wrong("(dy * p).sum(-1, keepdims=True)", "(dy * p).sum(-1)", "without keepdims=True loses its axis"),
         Wrong("dy - (dy", "dy + (dy", "the Σe term has the wrong sign"),
     ),
     predict=Question(

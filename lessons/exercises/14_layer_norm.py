@@ -32,6 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="write LayerNorm's dx in three terms, and say where each comes from",
     lesson="the_analytic_node",
+    claims=("three-terms",),
     minutes=15,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}),
     hints=(

@@ -36,6 +36,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="write the gradients of γ and β for any number of axes",
     lesson="the_analytic_node",
+    claims=("beta-knows-no-xhat", "sums-over-the-batch"),
     minutes=8,
     judge=Backward("layer_norm", {"x": (2, 3, 8), "weight": (8,), "bias": (8,)}, options={"shape": (2, 3, 8)}),
     hints=(

@@ -2,8 +2,8 @@
 # # 16 · Proved, not only compared
 #
 # Numbers agree or not; a formula can be *proved*. `formula` is run over tensors, `tn.derive`
-# derives dx from the record, and both are brought into one normal form. Now for RMSNorm: y =
-# γ·x·rstd, rstd = 1/√(mean(x²) + ε), ε = 1e-5. There is no mean to subtract. How many terms are
+# derives dx from the record, and both are brought into one normal form. Now for RMSNorm:
+# y = γ·x·rstd, rstd = 1/√(mean(x²) + ε), ε = 1e-5. There is no mean to subtract. How many terms are
 # left?
 
 # %%

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 19 · RMSNorm, as a kernel gets it
 #
-# The same formula as in exercise 16, now over arrays, with γ's gradient, for any number of axes. y
-# = γ·x·rstd, rstd = 1/√(mean(x²) + ε). In large language models this is the norm most used.
+# The same formula as in exercise 16, now over arrays, with γ's gradient, for any number of axes.
+# y = γ·x·rstd, rstd = 1/√(mean(x²) + ε). In large language models this is the norm most used.
 
 # %%
 def backward(dy, x, weight, eps):
@@ -29,6 +29,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="carry what you know of LayerNorm over to its relatives",
     lesson="choose_the_axes",
+    claims=("rms-norm",),
     minutes=10,
     judge=Backward("rms_norm", {"x": (4, 8), "weight": (8,)}),
     hints=(

@@ -34,6 +34,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="get the whole family from one formula, by its axes",
     lesson="choose_the_axes",
+    claims=("what-m-counts",),
     minutes=12,
     judge=Backward("batch_norm", {"x": (3, 4, 2, 2), "weight": (4,), "bias": (4,)}, options={"shape": (3, 4, 2, 2)}),
     hints=(

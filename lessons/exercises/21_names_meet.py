@@ -59,6 +59,7 @@ def truth():
 exercise = Exercise(
     goal="tell norms apart, and alike, by what is averaged with what",
     lesson="where_the_names_meet",
+    claims=("group-norm-between", "one-group"),
     minutes=8,
     judge=Predictions(
         truth,

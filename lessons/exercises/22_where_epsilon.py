@@ -32,6 +32,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="tell two definitions apart by their gradients",
     lesson="where_does_epsilon_live",
+    claims=("where-epsilon-stands",),
     minutes=15,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}, options={"eps_mode": "std", "eps": 1e-3}),
     hints=(

@@ -49,6 +49,7 @@ def rule(names):
 exercise = Exercise(
     goal="keep the digits of a variance where the mean is large",
     lesson="how_many_digits_are_left",
+    claims=("half-precision",),
     minutes=6,
     judge=Facts(rule),
     hints=(

@@ -71,6 +71,7 @@ def rule(names):
 exercise = Exercise(
     goal="tell BatchNorm in training from BatchNorm in use, by what is constant",
     lesson="what_running_statistics_do",
+    claims=("running-against-batch",),
     minutes=12,
     judge=Backward(in_use, {"x": (5, 3), "weight": (3,), "bias": (3,)}, also=rule, anywhere=False),
     hints=(

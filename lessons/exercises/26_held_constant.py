@@ -37,6 +37,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="say which function a gradient belongs to when something is held constant",
     lesson="what_is_held_constant",
+    claims=("gradient-or-forward",),
     minutes=8,
     judge=Backward(half_held, {"x": (4, 8)}),
     hints=(

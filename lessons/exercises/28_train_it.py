@@ -92,6 +92,7 @@ def rule(names):
 exercise = Exercise(
     goal="write a training loop, and say what goes wrong without each of its lines",
     lesson="a_training_loop_from_nothing",
+    claims=("higher-rates", "faster-convergence"),
     minutes=12,
     judge=Facts(rule),
     hints=(

@@ -45,6 +45,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="take a gradient back through time, and say why it fades",
     lesson="layer_norm_in_an_lstm",
+    claims=("recurrent-gradients", "recurrent-training"),
     minutes=15,
     judge=Backward(recurrent, {"x": (6, 3), "w": (3,)}),
     hints=(
@@ -68,6 +69,7 @@ exercise = Exercise(
             numbers=True,
         ),
         Wrong("dh = da * w", "dh = da", "on the way to h[t] the factor w is missing", numbers=True),
+        Wrong("dw + da * h[t]", "dw + da * x[t]", "w multiplies h[t], not x[t]", numbers=True),
         Wrong("dw + da * h[t]", "dw + da * h[t + 1]", "w multiplies h[t], not h[t + 1]", numbers=True),
     ),
     predict=Question(

@@ -47,6 +47,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 exercise = Exercise(
     goal="take a gradient back through a residual block, and say why depth does not kill it",
     lesson="pre_and_post_ln",
+    claims=("pre-and-post-at-start", "pre-and-post-training"),
     minutes=12,
     judge=Backward(block, {"x": (4, 8), "w": (8, 8)}),
     hints=(
@@ -58,6 +59,13 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "the way around is missing: y = x + …, so dy itself comes back to x, too", numbers=True),
         Wrong("dy @ w.T", "dy @ w", "w was not transposed on the way back"),
+        Wrong("ln_backward(dy @ w.T, x)", "ln_backward(dy, x)", "W was left out: what arrives at LN(x) is dy·Wᵀ", numbers=True),
+        Wrong(
+            "ln_backward(dy @ w.T, x)",
+            "ln_backward(dy, x) @ w.T",
+            "the order: back through W first, then through LayerNorm, the other way round than on the way there",
+            numbers=True,
+        ),
         Wrong("ln_backward(dy @ w.T, x)", "dy @ w.T", "LayerNorm was left out on the way back", numbers=True),
         Wrong(
             "dw = x_hat.T @ dy", "dw = x.T @ dy", "x was used where x̂ belongs: W multiplies what LayerNorm gives", numbers=True

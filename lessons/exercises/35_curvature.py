@@ -63,6 +63,7 @@ def rule(names):
 exercise = Exercise(
     goal="differentiate a gradient, and get curvature along a direction for the price of two",
     lesson="gradient_of_a_gradient",
+    claims=("smoother-landscape",),
     minutes=10,
     judge=Facts(rule),
     hints=(

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+import tinygrad_norm as tn
 from tinygrad_norm import OptionError
-from tinygrad_norm.learn import course
+from tinygrad_norm.learn import claim_names, course
 from tinygrad_norm.learn.exercise import TEACHER, Wrong, learners_part, regions, solution, stub, with_mistake
 from tinygrad_norm.learn.judging import Facts
 from tinygrad_norm.learn.lessons import lesson_called, lesson_text
@@ -72,8 +73,10 @@ def test_what_stands_in_it(name):
     assert answers
     assert not any(line in mine.splitlines() for line in answers), "the solution is not in it"
     assert len(mine.splitlines()) <= 90
+    assert not [line for line in mine.splitlines() if len(line) > 100 and line.startswith("# ") and not line.startswith("#  ")]
     assert len(exercise.hints) == 4
     assert exercise.hints[0].endswith("?"), "the first hint is a question"
+    assert set(exercise.claims) <= set(claim_names())
     assert exercise.predict is None or exercise.predict.answer in exercise.predict.choices
     assert not exercise.goal.endswith(".")
     assert re.search(rf"^# # {int(name[:2])} · ", source, re.M), "its heading has its number"
@@ -94,10 +97,10 @@ def test_nothing_is_used_that_comes_later():
     for name in NAMES:
         exercise = course.exercise(name)
         place = ARC.index(exercise.lesson) + 1
-        assert place >= done, f"{name} goes back to lesson {exercise.lesson}"
+        assert place >= done or name == NAMES[-1], f"{name} goes back to lesson {exercise.lesson}"  # the last is of all
         for word in ARC[done:place]:
             known |= set(used(lesson_text(lesson_called(word))))
-        done = place
+        done = max(done, place)
         mine = learners_part(course.source(name))
         whole = set(used(mine))
         new = {u for u in whole - known if not any(k.startswith(f"{u}.") for k in known | whole)}
@@ -116,6 +119,32 @@ def test_numbers_have_no_gap():
 def test_a_mistake_replaces_one_place():
     with pytest.raises(OptionError, match="'nowhere' stands 0 times in the solution; a mistake replaces one"):
         with_mistake(course.source(NAMES[0]), Wrong("nowhere", "here", ""))
+
+
+def test_what_a_file_registers_is_known_to_itself_only():
+    name = NAMES[-1]
+    right = solution(course.source(name))
+    for text in (right, right.replace("q * g - q**5", "q * g + q**5"), right):
+        judged, told = said(name, text)
+        assert judged.ok == (text == right), told
+        assert "already" not in told
+        assert "l4_norm" not in tn.norms.names()
+
+
+def test_several_known_ones_at_once():
+    name = "06_matmul"
+    text = solution(course.source(name)).replace("dy @ w.T", "w.T @ dy").replace("x.T @ dy", "dy @ x.T")
+    judged, told = said(name, text)
+    assert judged.terms == ("the order of dx: dy·Wᵀ, and not Wᵀ·dy", "the order of dW: xᵀ·dy, and not dy·xᵀ")
+    assert judged.lines[0] == f"this is a known one: {judged.terms[0]}"
+    assert "no known mistake" not in told
+
+
+def test_a_right_answer_is_right_at_other_sizes_too():
+    name = "09_mean"
+    judged, told = said(name, solution(course.source(name)).replace("x.shape[-1]", "8"))
+    assert not judged.ok
+    assert "right at (4, 8), and not here" in told
 
 
 def test_a_verdict_from_no_check_is_none():
@@ -165,5 +194,5 @@ def test_the_readme_says_how_many():
     readme = course.lessons().parent / "README.md"
     if not readme.exists():
         pytest.skip("the README is not beside the tests")
-    assert f"a folder with {len(NAMES)} exercises" in readme.read_text(encoding="utf-8")
+    assert set(re.findall(r"(\d+) exercises", readme.read_text(encoding="utf-8"))) == {str(len(NAMES))}
     assert sum(len(course.exercise(n).wrong) for n in NAMES) > 150

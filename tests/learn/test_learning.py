@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -173,7 +174,16 @@ def test_a_way_through(session):
     assert session.name == course.exercise_names()[2]
     status = session.status()
     assert (status["counts"], status["exercises"][1]["state"]) == (1, "skipped")
-    assert "solved" in listing(session)[-2]
+    assert "solved" in listing(session)[-3]
+
+
+def test_a_list_fits_where_one_is(session):
+    session.go("26_held_constant")
+    told = listing(session, 22)
+    assert len(told) <= 22
+    assert any(line.startswith("> 26") for line in told)
+    assert any(re.fullmatch(r"II  LayerNorm by hand +0/8", line) for line in told)
+    assert len(listing(session)) > len(course.exercise_names())
 
 
 def test_a_solution_that_was_seen_does_not_count(session):

@@ -103,7 +103,7 @@ class World:
     def _terms_of(self, name: str) -> dict[str, Array]:
         formula = self._formulas.get(name)
         if formula is None:
-            return {f"that comes by {r.title}": np.asarray(r.share) for r in self.case.routes(name)}
+            return {_of_route(r.title): np.asarray(r.share) for r in self.case.routes(name)}
         made: dict[str, Array] = {}
         parts = [dict(_without_factors(t)) for t in formula.terms]
         for own in parts:
@@ -306,3 +306,8 @@ def _without_factors(term: Any) -> Iterator[tuple[frozenset[Any], Any]]:
 
 def _base(f: Any) -> Any:
     return f.base if isinstance(f, Power) else f
+
+
+def _of_route(title: str) -> str:
+    """What a route is called after "the term": of the direct route, of the route through μ."""
+    return f"of the {title} route" if " " not in title else f"of the route {title.replace('direct, ', '')}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..engine import OptionError
 from ..engine.files import write_whole
 from ..learn import Judged, Row, Runner, Session, Worker, begin, course, junit, listing, open_desk
-from ..learn.screen import LAST, before
+from ..learn.screen import LAST, afterwards, before
 from ..learn.sheet import sheet
 from .common import FAILS, HOLDS, INTERRUPTED, MISUSED, has_unicode, in_columns, show
 
@@ -130,6 +130,8 @@ def _once(session: Session) -> int:
     if judged.ok:
         onward = "" if following is None else f" Next: tinygrad-norm learn run {int(following[:2])}"
         show(f"solved ({judged.counted}).{onward}", "bold green")
+        for line in afterwards(name):
+            show(line, "dim")
     else:
         show(f"not yet ({judged.counted}). A hint: tinygrad-norm learn hint {int(name[:2])}")
     return HOLDS if judged.ok else FAILS

@@ -17,6 +17,8 @@ from typing import Any
 
 from ..check.guard import explain
 from ..engine import OptionError, describe
+from ..norms import forgetting
+from ..norms import names as norms
 from .catalogue import lessons
 from .exercise import Answers, Exercise, Judged, Wrong, solution, with_mistake
 from .judging import judge
@@ -62,9 +64,11 @@ _HELP = {
     "name 'tn' is not defined": "tn is this package: import tinygrad_norm as tn, at the top of the file.",
     "truth value of an array": "An array is asked as if it were one number. Entry by entry: (x > 0) is 1 where it holds and 0 elsewhere; "
     "np.where and np.maximum choose.",
-    "could not be broadcast": "Is there a sum or a mean without keepdims=True? It loses its axis, (4,), where a column, (4, 1), is needed.",
+    "could not be broadcast": "Two shapes do not meet. A sum or a mean without keepdims=True loses its axis, (4,), where a column, (4, 1), "
+    "is needed; a parameter that does not belong to the last axis is to be reshaped.",
     "'NoneType'": "Something is None: does a function end without its return?",
 }
+_OURS = frozenset(norms())  # not what a learner registers
 _PRINTED = 2000  # characters kept of what a file prints
 _counter = itertools.count()
 
@@ -105,7 +109,7 @@ def exercise(name: str) -> Exercise:
     assert spec is not None, name
     assert spec.loader is not None, name
     module = module_from_spec(spec)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), forgetting(_OURS):
         spec.loader.exec_module(module)
     found = module.exercise
     assert isinstance(found, Exercise), name
@@ -139,11 +143,11 @@ def verdict(name: str, text: str, file: str) -> Judged:
     module = ModuleType(f"_answer_{next(_counter)}")
     module.__file__ = file
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # a verdict names lines: those of this text
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    said, taught = io.StringIO(), exercise(name)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), forgetting():
         try:
             exec(code, module.__dict__)
-            judged = judge(exercise(name), vars(module), lambda wrong: _names(name, wrong))
+            judged = judge(taught, vars(module), lambda wrong: _names(name, wrong))
         except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # a file may also raise SystemExit
@@ -158,7 +162,8 @@ def _names(name: str, wrong: Wrong | None) -> Answers:
     """Those of the file with a wrong answer in it, or of the solution."""
     names: dict[str, Any] = {"__name__": name}
     text = solution(source(name)) if wrong is None else with_mistake(source(name), wrong)
-    exec(compile(text, f"{name}.py", "exec"), names)
+    with forgetting(_OURS):
+        exec(compile(text, f"{name}.py", "exec"), names)
     return names
 
 

@@ -91,6 +91,7 @@ class Exercise:
     wrong:    what is often answered instead; the first is the file as it is found
     predict:  asked with the key p
     picture:  gives the output whose record is drawn
+    claims:   what is said about it, by name: sentences to predict the verdict on, afterwards
     """
 
     goal: str
@@ -101,6 +102,7 @@ class Exercise:
     wrong: tuple[Wrong, ...]
     predict: Question | None = None
     picture: Callable[[], Any] | None = None
+    claims: tuple[str, ...] = ()
 
 
 # Files from the source ------------------------------------------------------------------------------------------------

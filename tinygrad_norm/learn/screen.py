@@ -59,6 +59,11 @@ def before(name: str) -> str:
     return f"lesson {int(lesson[:2])}, {heading(lesson)}"
 
 
+def afterwards(name: str) -> list[str]:
+    """The claims about what was solved, to be predicted."""
+    return [f"what is said about it: tinygrad-norm claims {c} --predict" for c in course.exercise(name).claims]
+
+
 def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
     if shown.busy:
         return [("dim", "checking …")]
@@ -69,6 +74,7 @@ def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
     told += [("", line) for line in judged.lines]
     if judged.ok:
         told.append(("bold green", f"Solved ({judged.counted}). {_onward(session)}"))
+        told += [("dim", line) for line in afterwards(session.name)]
     elif session.desk.untouched(session.name):
         told.append(("dim", "So it stands in the file as you find it. The rest is yours."))
     return told
@@ -90,20 +96,26 @@ def progress_bar(session: Session, wide: int = 80) -> str:
     return f"[{bar}] {done}/{len(names)} solved"
 
 
-def listing(session: Session) -> list[str]:
-    """Every exercise: where one is, its state, its words."""
-    rows: list[str] = []
+def listing(session: Session, high: int | None = None) -> list[str]:
+    """Every exercise: where one is, its state, its words. Where that is more than ``high`` lines, the other parts take one each."""
     room = max(len(course.title(n)) for n in course.exercise_names())
-    place = {lesson: part for part, lessons in course.PARTS.items() for lesson in lessons}
-    part = ""
-    for name in course.exercise_names():
-        here = place[course.exercise(name).lesson]
-        if here != part:
-            part = here
-            rows.append(part)
-        mark = ">" if name == session.name else " "
-        rows.append(f"{mark} {name[:2]}  {course.title(name):<{room}} {session.state.of(name).word}".rstrip())
-    return [*rows, progress_bar(session), "what to read before each: tinygrad-norm lesson"]
+    foot = [
+        progress_bar(session),
+        "what to read before each: tinygrad-norm lesson",
+        "what is said about all this, to predict: tinygrad-norm claims",
+    ]
+    parts = {part: [n for n in course.exercise_names() if course.exercise(n).lesson in of] for part, of in course.PARTS.items()}
+    short = high is not None and sum(1 + len(names) for names in parts.values()) + len(foot) > high
+    rows: list[str] = []
+    for part, names in parts.items():
+        if short and session.name not in names:
+            rows.append(f"{part:<{room + 6}} {sum(session.state.of(n).counts for n in names)}/{len(names)}")
+            continue
+        rows.append(part)
+        for name in names:
+            mark = ">" if name == session.name else " "
+            rows.append(f"{mark} {name[:2]}  {course.title(name):<{room}} {session.state.of(name).word}".rstrip())
+    return [*rows, *foot]
 
 
 def _wrapped(text: str, wide: int) -> list[tuple[str, str]]:

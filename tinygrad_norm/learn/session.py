@@ -110,7 +110,7 @@ class Session:
                 {
                     "exercise": name, "title": course.title(name), "goal": exercise.goal, "lesson": lesson_called(exercise.lesson), "state": p.word,
                     "passed": p.passed, "counts": p.counts, "hints": p.hints, "attempts": p.attempts, "wrong": p.terms,
-                    "predicted": p.predicted,
+                    "predicted": p.predicted, "claims": exercise.claims,
                 }
             )  # fmt: skip
         return {

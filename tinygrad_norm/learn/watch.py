@@ -156,13 +156,13 @@ class Runner:
     def details(self) -> None:
         """All of the verdict, however long."""
         self.console.clear()
-        for style, line in screen.lines(self.session, self.shown, 10**4):
+        for style, line in screen.lines(self.session, self.shown, self.console.size.width - 1):
             self.put(line, style)
         self.wait()
 
     def list(self) -> None:
         self.console.clear()
-        for line in screen.listing(self.session):
+        for line in screen.listing(self.session, self.console.size.height - 2):
             self.put(line)
         self.wait()
 

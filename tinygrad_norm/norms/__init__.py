@@ -24,7 +24,7 @@ from .pair_norm import pair_norm
 from .power_norm import power_norm
 from .power_norm_v import power_norm_v
 from .qk_norm import qk_norm
-from .registry import Norm, UnknownNormError, get, names, register
+from .registry import Norm, UnknownNormError, forgetting, get, names, register
 from .revin import revin, revin_out
 from .rms_norm import rms_norm
 from .scale_norm import scale_norm
@@ -52,6 +52,7 @@ __all__ = [
     "dynamic_tanh",
     "film",
     "filter_response_norm",
+    "forgetting",
     "get",
     "global_response_norm",
     "graph_norm",

@@ -22,7 +22,8 @@ A norm of one's own, which ``tn.compare``, ``tn.check`` and the command line the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -153,6 +154,22 @@ def register(norm: Norm, replace: bool = False) -> Norm:
         )
     _NORMS[norm.name] = norm
     return norm
+
+
+@contextmanager
+def forgetting(known: Collection[str] | None = None) -> Iterator[None]:
+    """What is registered inside is forgotten at its end: for code of others that is run again and again.
+
+    known:  only these are known at its beginning
+    """
+    before = dict(_NORMS)
+    for name in () if known is None else before.keys() - set(known):
+        del _NORMS[name]
+    try:
+        yield
+    finally:
+        _NORMS.clear()
+        _NORMS.update(before)
 
 
 def get(name: str | Norm, caller: str = "norm") -> Norm:

@@ -1,11 +1,16 @@
 # %% [markdown]
-# # 36 · A norm of your own
+# # 39 · A norm of your own
 #
 # No text derives this one: x̂ = x/⁴√(mean(x⁴) + ε), y = γ·x̂. Large entries weigh more than in
-# RMSNorm. Derive its dx (`tn.derive` would do it; try first), write it over arrays, for any number
-# of axes; then `fused`, as a kernel would be: into `out`, which is given, without touching dy. It
-# is asked in float64 and float32, at order 2; `tn.Norm` says what the house needs to know of it, so
-# that `tn.compare`, `tn.check` and, once `tn.register`ed, the command line know it.
+# RMSNorm. Six steps, as for any norm that you will invent:
+#
+#     derive    dx on paper (`tn.derive` would do it; try first): two terms
+#     check     `backward` over arrays, for any number of axes; it is also proved, for every input
+#     float32   the formula may be right and its arithmetic not
+#     order 2   statistics that are constants to the way back show here
+#     fuse      `fused` as a kernel would: into `out`, which is given, dy and x as they were
+#     register  `tn.Norm` says what the house needs to know; `tn.register` makes it known by its
+#               name, to `tn.check`, `tn.compare`, `tn.derive` and the pictures
 
 # %%
 import numpy as np
@@ -53,9 +58,19 @@ def apply(inputs, backward="recorded", eps=1e-5):
 
 
 norm = tn.Norm("l4_norm", "L4Norm", apply, lambda shape, **options: {"weight": shape[-1:]}, options={"eps": 1e-5}, analytic=False)
+# >>> yours: make it known by its name
+tn.register(norm)
+# --- stub
+# norm  # nobody knows it yet
+# <<<
+
+# %%
+if __name__ == "__main__":  # for who runs this file by itself: how the library would fuse it
+    print(tn.kernel(norm).schedule)
 
 # === for the teacher
 from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
+from tinygrad_norm.norms import names as registered
 
 
 def rule(names):
@@ -74,7 +89,9 @@ def rule(names):
     single = [a.astype(np.float32) for a in (dy, x, w)]
     buffer = np.empty_like(single[1])
     yield names["fused"](*single, 1e-5, buffer).dtype == np.float32, "fused: float32 in, float32 out"
-    yield bool(tn.compare(names["norm"]).ok), "the norm that you registered does not agree with itself: is apply your forward?"
+    yield bool(tn.compare(names["norm"]).ok), "the norm does not agree with itself: is apply your forward?"
+    yield "l4_norm" in registered(), "l4_norm is registered nowhere: nobody knows it by its name"
+    yield tn.check(backward, "l4_norm").ok, "what is registered as l4_norm is another norm"
 
 
 def norm_given():
@@ -92,15 +109,15 @@ class Own(Backward):
 
 
 exercise = Exercise(
-    goal="take a norm nobody has derived from its formula to a checked, fused kernel",
-    lesson="what_must_be_kept",
+    goal="take a norm nobody has derived from its formula to a proved, fused, registered one",
+    lesson="one_formula_five_languages",
     minutes=40,
-    judge=Own(norm_given(), {"x": (4, 8), "weight": (8,)}, options={"order": 2, "dtype": "float32"}, also=rule),
+    judge=Own(norm_given(), {"x": (4, 8), "weight": (8,)}, options={"order": 2, "dtype": "float32", "prove": True}, also=rule),
     hints=(
         "q = u^(−1/4), u = mean(x⁴) + ε. What is dq/du, and what is du/dx?",
         "Way: direct, q·g; and through u: Σ(g·x)·(−¼)·u^(−5/4) arrives there, and u ← x⁴ has the slope 4x³/N.",
         "Shape: q·g − q⁵·x³·mean(g·x). For fused: np.multiply(…, out=out), then out *= …, out -= …",
-        "dx = q * g - q**5 * x**3 * (g * x).mean(-1, keepdims=True)",
+        "dx = q * g - q**5 * x**3 * (g * x).mean(-1, keepdims=True); at the end tn.register(norm)",
     ),
     wrong=(
         Wrong("", "", "was treated as a constant"),
@@ -110,6 +127,7 @@ exercise = Exercise(
         Wrong("np.multiply(dy, weight, out=out)", "dy *= weight\n    out[...] = dy", "fused has changed dy"),
         Wrong("return out", "return out.copy()", "into out, and out returned"),
         Wrong("out -= cube", "out += cube", "is not dx"),
+        Wrong("tn.register(norm)", "norm", "l4_norm is registered nowhere"),
     ),
     predict=Question(
         "How many terms will its dx have?",
