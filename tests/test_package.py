@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 import runpy
 import subprocess
@@ -13,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import tinygrad_norm
+from tests import house
+from tests.house import files, imports, parsed
 from tinygrad_norm import loans
 
 PACKAGE = Path(tinygrad_norm.__file__).parent
@@ -58,28 +59,6 @@ HEAVY = (
 )
 
 
-@functools.cache
-def parsed(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def imports(path):
-    """(level, first name) of every import in a file, however deep it stands."""
-    found = []
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Import):
-            found += [(0, a.name.split(".")[0]) for a in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            found += [
-                (node.level, name) for name in ([node.module.split(".")[0]] if node.module else [a.name for a in node.names])
-            ]
-    return found
-
-
-def files(room):
-    return sorted((PACKAGE / room).rglob("*.py"))
-
-
 @pytest.mark.parametrize("room", KNOWS)
 def test_arrows_point_one_way(room):
     for path in files(room):
@@ -89,6 +68,13 @@ def test_arrows_point_one_way(room):
         outside = {name for level, name in found if level == 0}
         for library, rooms in ONLY.items():
             assert library not in outside or room in rooms, f"{path.relative_to(PACKAGE)} knows {library}"
+
+
+def test_the_house_is_drawn_as_it_is():
+    for i, room in enumerate(house.ROOMS):
+        assert house.known(room) <= {*house.ROOMS[:i], room}, room
+    if (ROOT / "CONTRIBUTING.md").exists():
+        assert house.drawing() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "python -m tests.house"
 
 
 def imported_beside(path):

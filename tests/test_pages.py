@@ -130,7 +130,7 @@ def test_links_lead_somewhere():
     broken = [
         (page.name, link)
         for page in PAGES
-        for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8"))
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
         if not link.startswith("http") and not (page.parent / link).exists()
     ]
     assert not broken
@@ -175,3 +175,21 @@ def test_figures_are_those_of_today():
     )
     assert f"Of [{len(results)}](lessons/claims/README.md), {counted}; " in text
     assert f"[{len(tn.norms.names())} norms](docs/guide/family.md)" in text
+
+
+def test_the_family_is_whole():
+    named = re.findall(r"`(\w+)`", (ROOT / "docs" / "guide" / "family.md").read_text(encoding="utf-8"))
+    assert not set(tn.norms.names()) - set(named)
+
+
+def test_the_version_is_one():
+    """In the package, in what is built, in what is cited, and at the top of what changed."""
+    said = {
+        "pyproject.toml": r'^version = "(.+)"$',
+        "CITATION.cff": r"^version: (.+)$",
+        "CHANGELOG.md": r"^## \[(.+?)\] - \d{4}-\d\d-\d\d$",
+    }
+    for file, line in said.items():
+        found = re.search(line, (ROOT / file).read_text(encoding="utf-8"), re.M)
+        assert found, file
+        assert found[1] == tn.__version__, file

@@ -93,7 +93,7 @@ from .engine.functions import (
 )
 from .loans import lend
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DTypeError",
