@@ -15,7 +15,7 @@ p = (a * b).named("p")
 y = p.sum()
 
 # %% [markdown]
-# Three facts are on each tensor: the operation, its inputs, and when it was born.
+# Three facts are on each tensor: the operation, its inputs, and when it was born. One that no operation made is a *leaf*.
 
 # %%
 for t in tn.graph(y).tensors:
@@ -25,7 +25,7 @@ for t in tn.graph(y).tensors:
 print(tn.graph(y))
 
 # %% [markdown]
-# To go backward, each operation needs one rule per input: given the gradient `g` of its output,
+# To go backward, each operation needs one rule per input, its *pullback*: given the gradient `g` of its output,
 # what is the gradient of that input? (`g` comes from behind; its name in the field is
 # *cotangent*, and `dy` in code.) For `a·b` the rules are `g·b` and `g·a`. Here is that line of the
 # table, read over plain NumPy arrays:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 3 · Broadcasting, and the sum it leaves behind
 #
-# A bias of shape (3,) is added to each of four rows. Forward, its numbers are *copied* along the rows.
+# A bias of shape (3,) is added to each of four rows: it is *broadcast*. Forward, its numbers are *copied* along the rows.
 # Backward, what the copies receive must be *summed*: each bias number influenced four outputs.
 
 # %%

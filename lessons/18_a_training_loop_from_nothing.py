@@ -26,7 +26,8 @@ def accuracy(net):
 # %% [markdown]
 # ## The four lines
 #
-# Who knows nothing gives each of ten digits the share 1/10, and has the loss log 10 = 2.303. So does a network at its start.
+# Who knows nothing gives each of ten digits the share 1/10, and has the loss log 10 = 2.303. So does a network at its start. Once
+# through all samples is an *epoch*.
 
 # %%
 net, losses = network(), []

@@ -45,7 +45,8 @@ for name, (stream, lengths) in shown.items():
 #
 # The last LayerNorm of pre-LN divides by the σ of the stream, and what comes back is smaller the more blocks there are.
 # In post-LN nothing makes up for the depth. Xiong et al. 2020 (arXiv:2002.04745, theorem 1) prove it for the last layer:
-# of order 1/√L in pre-LN, and no smaller with L in post-LN. That is why post-LN needs a warm-up: its first steps are too long.
+# of order 1/√L in pre-LN, and no smaller with L in post-LN. That is why post-LN needs a *warm-up*, a rate that
+# begins small and rises: its first steps are too long.
 
 # %%
 DEPTHS = (2, 8, 18)

@@ -258,8 +258,9 @@ LESSONS = sorted((ROOT / "lessons").glob("*.py"))
 
 
 @pytest.mark.skipif(not LESSONS, reason="the lessons are not beside the tests")
-@pytest.mark.parametrize(  # those that train or check take seconds, and .ci/run runs every lesson besides
-    "lesson", [pytest.param(p, id=p.stem, marks=[pytest.mark.thorough] if p.stem >= "15" else []) for p in LESSONS]
+@pytest.mark.parametrize(  # those that train, derive or check take seconds, and .ci/run runs every lesson besides
+    "lesson",
+    [pytest.param(p, id=p.stem, marks=[pytest.mark.thorough] * (p.stem >= "17" or p.stem[:2] in ("07", "09"))) for p in LESSONS],
 )
 def test_lessons_run_and_end_in_an_assertion(lesson, capsys):
     cells = re.split(r"^# %%", lesson.read_text(encoding="utf-8"), flags=re.M)

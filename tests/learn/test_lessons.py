@@ -13,7 +13,17 @@ import tinygrad_norm as tn
 from tinygrad_norm import OptionError
 from tinygrad_norm.cli import main
 from tinygrad_norm.learn import course
-from tinygrad_norm.learn.lessons import MINUTES_30, heading, known_lesson, lesson_names, lesson_text, notebook, run_lesson
+from tinygrad_norm.learn.lessons import (
+    MINUTES_30,
+    cells,
+    heading,
+    known_lesson,
+    lesson_called,
+    lesson_names,
+    lesson_text,
+    notebook,
+    run_lesson,
+)
 from tinygrad_norm.learn.sheet import FAMILY, sheet
 
 NAMES = lesson_names()
@@ -24,6 +34,56 @@ def test_the_course_takes_every_lesson_once():
     assert sorted(arc) == sorted(name[3:] for name in NAMES.values())
     assert set(MINUTES_30) <= set(arc)
     assert len(MINUTES_30) == 6
+
+
+def test_lessons_are_numbered_in_the_order_of_the_course():
+    assert [name[3:] for name in NAMES.values()] == [word for words in course.PARTS.values() for word in words]
+    assert list(NAMES) == list(range(1, len(NAMES) + 1))
+
+
+def test_the_pages_say_the_same_course():
+    pages = [course.lessons().parent / p for p in ("README.md", "docs/guide/course.md")]
+    if not all(p.exists() for p in pages):
+        pytest.skip("the pages are not beside the lessons")
+    *numbers, last = [int(lesson_called(word)[:2]) for word in MINUTES_30]
+    for page in pages:
+        assert f"lessons {', '.join(map(str, numbers))} and {last}" in page.read_text(encoding="utf-8")
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\(../../lessons/(\w+).py\)$", pages[1].read_text(encoding="utf-8"), re.M)
+    assert listed == [(str(n), heading(name), name) for n, name in NAMES.items()]
+
+
+@pytest.mark.parametrize("number", NAMES)
+def test_a_lesson_has_a_task_that_is_judged(number):
+    assert any(course.exercise(e).lesson == NAMES[number][3:] for e in course.exercise_names())
+
+
+@pytest.mark.parametrize("number", NAMES)
+def test_a_lesson_refers_to_what_came_before(number):
+    """To a later one only where it says so: in brackets, as what does more."""
+    text = lesson_text(NAMES[number])
+    later = [int(n) for n in re.findall(r"[Ll]essons? (\d+)", re.sub(r"\(lesson \d+ does it[^)]*\)", "", text))]
+    assert all(n < number for n in later)
+
+
+TERMS = (
+    "adjoint", "analytic", "broadcast", "complex step", "cotangent", "epoch", "Hessian", "Jacobian", "leaf", "lemma", "oracle", "probe", "pullback",
+    "pushforward", "record", "spine", "tensor", "ULP", "warm-up",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_term_is_said_before_it_is_used(term):
+    """Where it first stands, cell by cell along the course, it stands as *term* and the sentence says what it is."""
+    for name in NAMES.values():
+        for cell in cells(lesson_text(name)):
+            body = re.sub(r"^# .*$", "", cell.text, flags=re.M) if cell.kind == "markdown" else cell.text
+            if cell.kind == "code":  # names of functions are not words
+                body = " ".join(re.findall(r"#.*|\"[^\"]*\"", body))
+            if re.search(rf"\b{term}", body, re.I):
+                assert cell.kind == "markdown", (name, cell.text)
+                assert re.search(rf"\*{term}s?\*", cell.text, re.I), (name, cell.text)
+                return
+    raise AssertionError(f"no lesson says {term}")
 
 
 def test_lessons_are_short():

@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, run or write; returns the exit code."""
-    if args.name is None:
+    if args.name in (None, "list"):
         _list()
         return HOLDS
     name = known_lesson(args.name)
@@ -102,7 +102,7 @@ def _list() -> None:
             tasks = [str(int(e[:2])) for e in _exercises(word)]
             kind = "exercise" + "s" * (len(tasks) > 1)
             show(f"  {int(name[:2]):2}  {heading(name)}{short}" + (f"   ({kind} {', '.join(tasks)})" if tasks else ""))
-    show("* the path of half an hour")
+    show(f"* the path of half an hour: lessons {', '.join(str(int(lesson_called(w)[:2])) for w in MINUTES_30)}")
 
 
 def _exercises(word: str) -> list[str]:

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 14 · A test that cannot fail
+# # 8 · A test that cannot fail
 #
 # You derived a backward pass by hand, and you test it: `y.sum().backward()`, compare, equal, done. This lesson is about
 # why that test says nothing, and how to tell before you trust one.
@@ -60,9 +60,9 @@ for name, backward in wrong.items():
     print(f"{name:<28}  {error(backward, ones, x):.0e}    {error(backward, random, x):.2f}")
 
 # %% [markdown]
-# All four pass the first test. `tn.check` counts how many of *all* the mistakes it knows would pass with a probe of yours.
-# (It judges by one of its own, which it makes sure is strong.) What the sum does notice is a mistake in the mean's own
-# term: drop that, and zero does not come out.
+# All four pass the first test. The numbers that a test asks with are its *probe*. `tn.check` counts how many of *all* the mistakes it
+# knows would pass with a probe of yours. (It judges by one of its own, which it makes sure is strong.) What the sum does notice is a
+# mistake in the mean's own term: drop that, and zero does not come out.
 
 # %%
 verdict = tn.check(right, forward, inputs=[x], grad_output=ones)

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 27 · Where the names meet, and where they do not
+# # 11 · Where the names meet, and where they do not
 #
-# Four norms are one function over other axes (lesson 9). So for some shapes two of them are the same.
+# Four norms are one function over other axes (lesson 10). So for some shapes two of them are the same.
 
 # %%
 import numpy as np

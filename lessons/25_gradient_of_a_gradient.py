@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 7 · The gradient of a gradient
+# # 25 · The gradient of a gradient
 #
 # The gradient says which way is down. It does not say how far to go. Its own gradient does: the
 # *Hessian* H, whose entry (i, j) says how the slope along i changes when you move along j.

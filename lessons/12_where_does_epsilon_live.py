@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10 · Where does ε live?
+# # 12 · Where does ε live?
 #
 # Two formulas are in the textbooks, and they look like the same thing written twice:
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 24 · More than one machine: the same record, spread
+# # 28 · More than one machine: the same record, spread
 #
 # NumPy ends where one core does. What was written with tn need not: `tn.to_jax` records a function once and plays the record with
 # JAX, which compiles it and spreads it over devices. Here a processor plays eight of them.

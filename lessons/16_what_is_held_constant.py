@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 13 · What is held constant
+# # 16 · What is held constant
 #
 # A gradient answers "what if x moved?". Some layers decide that part of what they compute shall *not* move along: they
 # stop the gradient. Then a finite difference of the layer, which moves everything, disagrees with its backward pass, and
@@ -26,7 +26,7 @@ def slope(f, at, direction, h=1e-5):
 # %% [markdown]
 # ## Batch Renormalization: r and d
 #
-# BatchNorm trains one function and uses another (lesson 12). Batch Renormalization corrects the first,
+# BatchNorm trains one function and uses another (lesson 15). Batch Renormalization corrects the first,
 #
 #     y = γ·(x̂·r + d) + β,    r = σ/s,  d = (μ − m)/s,
 #

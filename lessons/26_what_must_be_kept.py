@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 17 · What must be kept: forward beside backward
+# # 26 · What must be kept: forward beside backward
 #
 # Between the way forward and the way back lies everything that the way back will read. That is the memory a layer
 # costs in training, and the question behind every fused kernel: what is kept, and what is computed again?

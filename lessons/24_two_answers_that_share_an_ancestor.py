@@ -1,8 +1,9 @@
 # %% [markdown]
-# # 26 · Two answers that share an ancestor
+# # 24 · Two answers that share an ancestor
 #
-# Lesson 8 made Jv out of the pullbacks. So there are two codes, forward and backward, and ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for every u and v: the
-# same number, read from two ends. Engineers check such codes against each other so. Does it find a wrong pullback here?
+# Lesson 23 made Jv out of the pullbacks. So there are two codes, forward and backward, and ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ for every u and v: the
+# same number, read from two ends. Engineers check such codes against each other so. Does it find a wrong pullback here? (An *oracle* knows
+# the answer by other means: from values alone.)
 
 # %%
 import numpy as np

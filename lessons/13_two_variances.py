@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 11 · Two variances
+# # 13 · Two variances
 #
 #     by definition, two passes    σ² = mean((x − μ)²)
 #     in one pass                  σ² = mean(x²) − μ²

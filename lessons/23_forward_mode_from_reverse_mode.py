@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 8 · Forward mode from reverse mode
+# # 23 · Forward mode from reverse mode
 #
 # f takes n numbers to m numbers. Near a point it is a matrix J, m × n, and there are two cheap questions:
 #
 # - **reverse mode**: given weights u on the outputs, what is Jᵀu? One backward pass answers.
-# - **forward mode**: given a direction v for the inputs, which way do the outputs move? That is Jv.
+# - **forward mode**: given a direction v for the inputs, which way do the outputs move? That is Jv, the *pushforward* of v.
 #
 # This library has one rule per op, for the backward direction only. Where does Jv come from?
 

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 23 · One formula, five languages
+# # 27 · One formula, five languages
 #
 # A derived formula is a list of lines. To run it fast is to choose in which order they go over the arrays: that choice is a
 # *schedule*, and it is the same in every language. Here it is made once, and written in NumPy, C, Triton, PyTorch and JAX (and in

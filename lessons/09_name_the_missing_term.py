@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 15 · Name the missing term
+# # 9 · Name the missing term
 #
 # Three backward passes of LayerNorm, each wrong in one place. Read each, guess the term (routes: *direct*, *μ*, *σ²*, as in
 # lesson 5), and only then run the cell below it. The right one, for reference:

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 25 · A backward that is no gradient
+# # 17 · A backward that is no gradient
 #
-# Lesson 13: a gradient is of a function, and somebody chooses which. PowerNorm goes one step further.
+# Lesson 16: a gradient is of a function, and somebody chooses which. PowerNorm goes one step further.
 
 # %%
 import numpy as np

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 9 · One kernel, many norms: choose the axes
+# # 10 · One kernel, many norms: choose the axes
 #
 # LayerNorm, BatchNorm, InstanceNorm and GroupNorm are four names of one function:
 #
@@ -77,7 +77,7 @@ for n in range(N):
 #
 # ## One backward pass, too
 #
-# Nothing in the derivation of lesson 5 asked which axes they were:
+# Nothing in the derivation of lesson 7 asked which axes they were:
 #
 #     dx = rstd·(g − mean(g) − x̂·mean(g·x̂))
 

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12 · What running statistics do
+# # 15 · What running statistics do
 #
 # BatchNorm is two functions under one name. In training it divides by the statistics of the batch; in inference by
 # *running* statistics, averaged over the batches of training. No gradient has made these, and with them the layer
@@ -69,7 +69,7 @@ print("0.99 as new", mistaken[0].round(3), " <- the last eight samples")
 # ## Fixed statistics couple nothing
 #
 # In training, every sample of the batch has a hand in every other's output: through μ and σ². In inference a sample is
-# alone. The Jacobian of five samples shows it; so does the formula, which has one term instead of three:
+# alone. The *Jacobian*, each output's derivative by each input, of five samples shows it; so does the formula, which has one term instead of three:
 #
 #     training     dx = rstd·(g − mean(g) − x̂·mean(g·x̂))
 #     inference    dx = rstd·g

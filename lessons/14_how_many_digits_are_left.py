@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 28 · How many digits are left
+# # 14 · How many digits are left
 #
-# Lesson 11: a variance in one pass, mean(x²) − μ², cancels forward and backward. Here is how much is left of a gradient.
+# Lesson 13: a variance in one pass, mean(x²) − μ², cancels forward and backward. Here is how much is left of a gradient.
 
 # %%
 import numpy as np
