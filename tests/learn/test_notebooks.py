@@ -15,7 +15,6 @@ from tinygrad_norm.learn import course
 from tinygrad_norm.learn.lessons import lesson_names
 
 ROOT = course.lessons().parent
-NAMES = lesson_names()
 PLAY = """
 import json, sys, nbformat, nbclient
 name = sys.argv[1]
@@ -37,7 +36,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def installed(tmp_path_factory):
     """The ``bin`` of an environment with the wheel, nbclient and a kernel."""
     if not (ROOT / "pyproject.toml").exists():
@@ -76,16 +75,25 @@ def installed(tmp_path_factory):
     return bin
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("number", NAMES)
-def test_a_lesson_runs_as_a_notebook_from_an_empty_folder(number, installed, tmp_path):
-    folder = tmp_path / "learner"
-    folder.mkdir()
-    run(installed / "tinygrad-norm", "lesson", str(number), "--notebook", cwd=folder)
-    name = NAMES[number]
+def as_a_notebook(name: str, bin: Path, folder: Path) -> None:
+    """Written there, played there, and nothing else is there afterwards."""
+    folder.mkdir(parents=True)
+    run(bin / "tinygrad-norm", "lesson", name, "--notebook", cwd=folder)
     assert [p.name for p in folder.iterdir()] == [f"{name}.ipynb"]
-    seen = json.loads(run(installed / "python", "-c", PLAY, name, cwd=folder).splitlines()[-1])
-    assert seen["last"].startswith("ok: ")
+    seen = json.loads(run(bin / "python", "-c", PLAY, name, cwd=folder).splitlines()[-1])
+    assert seen["last"].startswith("ok: "), seen
     assert [p.name for p in folder.iterdir()] == [f"{name}.ipynb"], "a lesson writes nothing"
     prints_graph = "print(tn.graph(" in (course.lessons() / f"{name}.py").read_text(encoding="utf-8")
     assert seen["drawn"] or not prints_graph, "a picture is shown where it is made"
+
+
+@pytest.mark.thorough
+def test_every_lesson_runs_as_a_notebook_from_an_empty_folder(installed, tmp_path):
+    """One test for all: the environment takes longer than the lessons."""
+    failed = {}
+    for name in lesson_names().values():
+        try:
+            as_a_notebook(name, installed, tmp_path / name / "learner")
+        except AssertionError as error:
+            failed[name] = str(error)[-1500:]
+    assert not failed, "\n\n".join(f"{name}: {text}" for name, text in failed.items())
