@@ -46,8 +46,10 @@ def main() -> int:
         "folder", nargs="?", type=Path, default=ROOT / "build" / "book", help="for the pages (default: build/book)"
     )
     out: Path = parser.parse_args().folder.resolve()
-    from sphinx.cmd.build import build_main
-
+    try:
+        from sphinx.cmd.build import build_main
+    except ModuleNotFoundError:
+        parser.error("the book needs Sphinx and what it takes: pip install '.[book]'")
     source = out.with_name(out.name + ".sources")
     write(source)
     os.environ["PYTHONPATH"] = os.pathsep.join(
