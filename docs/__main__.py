@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -37,6 +38,16 @@ def write(source: Path) -> None:
 def written() -> list[Path]:
     """The pages that are written by hand, or by a test."""
     return sorted([*HERE.glob("*.md"), *(HERE / "guide").glob("*.md")])
+
+
+def _kernel(place: Path) -> None:
+    """The lessons are run by this Python and by the package beside this folder, whatever else is installed."""
+    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"],
+            "display_name": "Python 3", "language": "python"}  # fmt: skip
+    (place / "kernels" / "python3").mkdir(parents=True)
+    (place / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    for name, path in (("JUPYTER_PATH", place), ("PYTHONPATH", ROOT)):
+        os.environ[name] = os.pathsep.join(filter(None, (str(path), os.environ.get(name))))
 
 
 def main() -> int:

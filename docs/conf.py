@@ -11,7 +11,7 @@ project = "tinygrad_norm"
 author = "The tinygrad_norm authors"
 copyright = author
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
-exclude_patterns = ["extra", "doctrees"]
+exclude_patterns = ["extra", "doctrees", "jupyter"]
 
 html_theme = "furo"
 html_title = f"{project} {release}"
