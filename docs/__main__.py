@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -39,6 +40,16 @@ def written() -> list[Path]:
     return sorted([*HERE.glob("*.md"), *(HERE / "guide").glob("*.md")])
 
 
+def _kernel(place: Path) -> None:
+    """The lessons are run by this Python and by the package beside this folder, whatever else is installed."""
+    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"],
+            "display_name": "Python 3", "language": "python"}  # fmt: skip
+    (place / "kernels" / "python3").mkdir(parents=True)
+    (place / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    for name, path in (("JUPYTER_PATH", place), ("PYTHONPATH", ROOT)):
+        os.environ[name] = os.pathsep.join(filter(None, (str(path), os.environ.get(name))))
+
+
 def main() -> int:
     """Build it; returns Sphinx's exit code."""
     parser = argparse.ArgumentParser(prog="python -m docs", description=__doc__)
@@ -46,8 +57,10 @@ def main() -> int:
         "folder", nargs="?", type=Path, default=ROOT / "build" / "book", help="for the pages (default: build/book)"
     )
     out: Path = parser.parse_args().folder.resolve()
-    from sphinx.cmd.build import build_main
-
+    try:
+        from sphinx.cmd.build import build_main
+    except ModuleNotFoundError:
+        parser.error("the book needs Sphinx and what it takes: pip install '.[book]'")
     source = out.with_name(out.name + ".sources")
     write(source)
     os.environ["PYTHONPATH"] = os.pathsep.join(

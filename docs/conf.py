@@ -11,13 +11,14 @@ project = "tinygrad_norm"
 author = "The tinygrad_norm authors"
 copyright = author
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
-exclude_patterns = ["extra", "doctrees"]
+exclude_patterns = ["extra", "doctrees", "jupyter"]
 
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_extra_path = ["extra"]
+html_show_search_summary = False  # it would ask for pages, which no file URL may
 html_copy_source = False
 html_show_sourcelink = False
 pygments_style = "xcode"

@@ -22,8 +22,6 @@ def rewritten(text: str, place: Path, page: Path, source: Path) -> str:
         target = (place.parent / found["to"]).resolve()
         if not target.is_relative_to(ROOT) or not target.exists():
             return found[0]
-        if target.is_relative_to(ROOT / "docs") and target.suffix == ".md":
-            return found[0]
         to = inside(target.relative_to(ROOT), source)
         if to is None:
             return found["words"]
@@ -37,6 +35,10 @@ def inside(path: Path, source: Path) -> Path | None:
     first, name = path.parts[0], path.stem
     if path == Path("README.md"):
         return Path("index.md")
+    if first == "docs" and path.suffix == ".md":
+        return path.relative_to("docs")
+    if path == Path("docs/guide"):
+        return Path("guide/index.rst")
     if path.parent == Path("lessons") and path.suffix == ".py":
         return Path("lessons") / f"{name}.ipynb"
     for kind in ("claims", "exercises"):

@@ -168,6 +168,11 @@ def packed(plain, compressed=True):
         (packed({"source": "", "name": "../f"}), "no name of a function"),
         (packed({"source": "", "how": {"inputs": 1}}), "no argument of a check"),
         (packed({"source": "", "how": {"order": True}}), "no argument of a check"),
+        (packed({"source": "", "how": {"shape": ["a"]}}), "no argument of a check"),
+        (packed({"source": "", "how": {"shape": [100_000, 100_000]}}), "no argument of a check"),
+        (packed({"source": "", "how": {"saved": {"a": 1}}}), "no argument of a check"),
+        (packed({"source": "", "how": {"seed": -1}}), "no argument of a check"),
+        (packed({"source": "", "how": {"forward": "os.system('x')"}}), "no argument of a check"),
         (packed({"source": "", "options": {"limit": 1e9}}), "not all of these are options"),
     ],
 )
@@ -180,7 +185,7 @@ def test_reading_runs_nothing(tmp_path):
     place = tmp_path / "here"
     held = read(Carried(f"open({str(place)!r}, 'w')", "f", "layer_norm").address())
     assert not place.exists()
-    with pytest.raises(tn.TinygradNormError, match="there is no f in it"):
+    with pytest.raises(tn.TinygradNormError, match=r"^candidate\.py: there is no f in it"):
         repeat(held)
     assert place.exists(), "repeating does, and says so"
 

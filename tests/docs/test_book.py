@@ -114,5 +114,16 @@ def test_a_page_is_quiet_and_fits(browser, name, width, scheme):
     assert (brightness(paper) > brightness(ink)) == (scheme == "light")
 
 
+def test_a_search_asks_nobody(browser):
+    context = browser.new_context()
+    page, said = context.new_page(), []
+    page.on("console", lambda m: said.append(m.text))
+    page.goto((BOOK / "search.html").as_uri() + "?q=cotangent")
+    page.wait_for_selector("#search-results li a")
+    page.wait_for_load_state("networkidle")
+    context.close()
+    assert said == []
+
+
 def brightness(color: str) -> float:
     return sum(float(c) for c in color[color.index("(") + 1 : -1].split(",")[:3])

@@ -123,6 +123,10 @@ def test_links_out_of_the_book_lead_to_its_pages(tmp_path):
         f"[a](../lessons/{lesson}.ipynb) [b](../files/tinygrad_norm/engine/primitives.py.md#L3) [c](../claims/index.rst) "
         "![d](../files/lessons/pictures/step.svg) [e](https://example.org/x.py) [f](../museum.md) g [h](../../nowhere.md)"
     )
+    shown = outside.rewritten(
+        "[a](docs/guide/x.md) [b](docs/museum.md) [c](docs/guide)", outside.ROOT / "CHANGELOG.md", source / "files/C.md", source
+    )
+    assert shown == "[a](docs/guide/x.md) [b](../museum.md) [c](../guide/index.rst)", "what is not there stays"
     assert "tanh" in (source / "files/tinygrad_norm/engine/primitives.py.md").read_text(encoding="utf-8")
     assert (source / "files/lessons/pictures/step.svg").exists()
 

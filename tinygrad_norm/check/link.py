@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,9 +28,30 @@ BASE = "try.html"
 LONGEST = 8_000  # characters of a fragment: chats and mail programs cut longer addresses
 _VERSION = "v1"
 _MOST = 200_000  # characters of JSON, however small it was made
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FRAGMENT = re.compile(r"(?:^|#)(?P<version>v\d+)\.(?P<data>[^#]*)$")
-_HOW: dict[str, Any] = {"shape": tuple, "dtype": (str, dict), "saved": dict, "order": int, "seed": int, "framework": str, "wrt": tuple,
-        "forward": str, "prove": bool}  # fmt: skip
+_MOST_NUMBERS = 1_000_000  # of an input: a link is no way to fill somebody's memory
+
+
+def _is_shape(v: Any) -> bool:
+    return isinstance(v, tuple) and all(type(n) is int and n > 0 for n in v) and math.prod(v) <= _MOST_NUMBERS
+
+
+def _is_words(v: Any) -> bool:
+    return isinstance(v, dict) and all(isinstance(w, str) for w in v.values())
+
+
+_HOW: dict[str, Callable[[Any], bool]] = {
+    "shape": _is_shape,
+    "dtype": lambda v: isinstance(v, str) or _is_words(v),
+    "saved": _is_words,
+    "order": lambda v: type(v) is int,
+    "seed": lambda v: type(v) is int and v >= 0,
+    "framework": lambda v: isinstance(v, str),
+    "wrt": lambda v: isinstance(v, str) or (isinstance(v, tuple) and all(isinstance(w, str) for w in v)),
+    "forward": lambda v: isinstance(v, str) and _NAME.fullmatch(v) is not None,
+    "prove": lambda v: v is True,
+}
 
 
 class LinkError(TinygradNormError, ValueError):
@@ -107,11 +129,11 @@ def _carried(plain: Any) -> Carried:
     for n, value in plain.items():
         if not isinstance(value, kinds[n]):
             raise LinkError(f"link: its {n} is {describe(value)}; expected {kinds[n].__name__}.")
-    if plain.get("name") and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", plain["name"]):
+    if plain.get("name") and not _NAME.fullmatch(plain["name"]):
         raise LinkError(f"link: {describe(plain['name'][:60])} is no name of a function.")
     options, how = ({n: _tuples(v) for n, v in plain.get(part, {}).items()} for part in ("options", "how"))
     for n, value in how.items():
-        if n not in _HOW or not isinstance(value, _HOW[n]) or (isinstance(value, bool) and _HOW[n] is not bool):
+        if n not in _HOW or not _HOW[n](value):
             raise LinkError(f"link: {describe(n)} = {describe(value)} is no argument of a check that travels.")
     if set(options) & {*_HOW, "norm", "candidate", "inputs", "grad_output", "limit", "device"}:
         raise LinkError(f"link: {', '.join(sorted(options))}: not all of these are options of a norm.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..engine import TinygradNormError
 from .adapters import as_candidate
+from .binding import CheckInputError
 from .checking import check
 from .files import load
 from .link import Carried, LinkError, read
@@ -29,17 +30,25 @@ def repeat(carried: Carried, **more: Any) -> Verdict:
     with TemporaryDirectory(prefix="tinygrad_norm") as folder:
         path = Path(folder) / "candidate.py"
         path.write_bytes(carried.source.encode("utf-8", "surrogatepass"))
-        found = load(f"{path}:{carried.name}" if carried.name else str(path))[0]
-        norm = how.pop("norm", None) or carried.norm or found.norm
-        if not norm:
-            raise LinkError(f"link: which norm {found.name} belongs to cannot be told from its name; say it, as layer_norm.")
-        forward = how.pop("forward", None)
-        how["forward"] = found.forward if forward is None else load(f"{path}:{forward}")[0].function
-        candidate: Any = found.function
-        if "framework" in how:
-            candidate = as_candidate(candidate, how.pop("framework"), how.get("device"))
-        verdict = check(candidate, norm, **{**carried.options, **{n: v for n, v in how.items() if v is not None}})
-    return replace(verdict, carried=carried, candidate=found.name)
+        try:
+            verdict = _checked(carried, path, how)
+        except CheckInputError as error:  # where the file stood is nobody's concern
+            raise CheckInputError(str(error).replace(str(path), path.name)) from None
+    return verdict
+
+
+def _checked(carried: Carried, path: Path, how: dict[str, Any]) -> Verdict:
+    found = load(f"{path}:{carried.name}" if carried.name else str(path))[0]
+    norm = how.pop("norm", None) or carried.norm or found.norm
+    if not norm:
+        raise LinkError(f"link: which norm {found.name} belongs to cannot be told from its name; say it, as layer_norm.")
+    forward = how.pop("forward", None)
+    how["forward"] = found.forward if forward is None else load(f"{path}:{forward}")[0].function
+    candidate: Any = found.function
+    if "framework" in how:
+        candidate = as_candidate(candidate, how.pop("framework"), how.get("device"))
+    made = check(candidate, norm, **{**carried.options, **{n: v for n, v in how.items() if v is not None}})
+    return replace(made, carried=carried, candidate=found.name)
 
 
 def answer(link: str) -> str:
