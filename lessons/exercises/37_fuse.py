@@ -66,6 +66,8 @@ class Counted:
         return found
 
     def __setitem__(self, i, value):
+        if not isinstance(i, int):
+            raise TypeError("row: entry by entry, dx[i] = …: a kernel has no arrays in between")
         self.written += 1
         self.numbers[i] = value
 
