@@ -41,6 +41,9 @@ if __name__ == "__main__":  # for who runs this file by itself
     print(tn.kernel("layer_norm").schedule)
 
 # === for the teacher
+import tracemalloc
+from array import array
+
 import numpy as np
 
 from tinygrad_norm.learn import Exercise, Facts, Question, Wrong
@@ -50,7 +53,7 @@ class Counted:
     """A row of numbers that counts how often it is read, and what is written into it."""
 
     def __init__(self, numbers):
-        self.numbers, self.reads, self.written = [float(v) for v in numbers], 0, 0
+        self.numbers, self.reads, self.written = array("d", numbers), 0, 0
 
     def __len__(self):
         return len(self.numbers)
@@ -58,12 +61,34 @@ class Counted:
     def __getitem__(self, i):
         if not isinstance(i, int):
             raise TypeError("row: entry by entry, x[i]: a kernel has no arrays in between")
+        found = self.numbers[i]  # one too far ends a loop over the row, and is no reading
         self.reads += 1
-        return self.numbers[i]
+        return found
 
     def __setitem__(self, i, value):
+        if not isinstance(i, int):
+            raise TypeError("row: entry by entry, dx[i] = …: a kernel has no arrays in between")
         self.written += 1
-        self.numbers[i] = float(value)
+        self.numbers[i] = value
+
+
+LONG = 3000
+
+
+def in_between(row):
+    """The most bytes that are there at once while a long row is worked on."""
+    rows = [Counted(np.linspace(-1, 1, LONG)) for _ in range(5)]
+    traced = tracemalloc.is_tracing()
+    if not traced:
+        tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        row(*rows[:3], 0.0, 1.0, *rows[3:])
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not traced:
+            tracemalloc.stop()
 
 
 def rule(names):
@@ -90,6 +115,11 @@ def rule(names):
             passes <= 2,
             f"{passes} passes: x is read {mine['x'].reads / 7:g} times an entry and dy {mine['dy'].reads / 7:g} times. Both sums fit into one pass, and in a pass an entry is read once",
         )
+    kept = in_between(names["row"])
+    yield (
+        kept < 4 * LONG,
+        f"something as long as the row is kept in between ({kept} bytes for {LONG} numbers): a kernel has room for a few numbers, and reads again",
+    )
     off = np.abs(np.array(dweight.numbers) - (dy * x_hat).sum(0)).max()
     yield off < 1e-10, "dγ: the rows share γ, so each row adds to what stands there: +=, and dy·x̂"
 
@@ -109,6 +139,11 @@ exercise = Exercise(
         Wrong("", "", "3 passes: x is read"),
         Wrong("dweight[i] += d * x_hat", "dweight[i] = d * x_hat", "dγ: the rows share γ"),
         Wrong("- sum_g / n - x_hat * sum_gx / n", "- sum_g / n - x_hat * sum_gx", "dx is off by"),
+        Wrong(
+            "sum_g = sum_gx = 0.0",
+            "dy, x = [dy[i] for i in range(n)], [x[i] for i in range(n)]\n    sum_g = sum_gx = 0.0",
+            "something as long as the row is kept",
+        ),
         Wrong("dx[i] = rstd", "dy[i] = dx[i] = rstd", "what was given is written over"),
         Wrong("d, x_hat = dy[i], (x[i] - mu) * rstd", "d, x_hat = dy[i] + 0 * dy[i] + 0 * dy[i], (x[i] - mu) * rstd", "4 passes"),
     ),

@@ -112,6 +112,10 @@ def test_nothing_is_used_that_comes_later():
                 assert set(modules) <= {"math", "numpy", "tinygrad_norm"}, name
 
 
+def test_every_lesson_has_a_task_that_is_judged():
+    assert {course.exercise(n).lesson for n in NAMES} == set(ARC)
+
+
 def test_numbers_have_no_gap():
     assert [int(n[:2]) for n in NAMES] == list(range(1, len(NAMES) + 1))
 

@@ -105,6 +105,12 @@ def test_a_notebook_is_whole(number):
             assert cell["outputs"] == []
 
 
+def test_no_lesson_ends_the_process():
+    assert not [n for n in NAMES.values() if re.search(r"SystemExit|sys\.exit|os\._exit", lesson_text(n))], (
+        "to a notebook that is an error"
+    )
+
+
 def test_a_notebook_shows_the_graph_and_a_script_prints_it(capsys):
     found = json.loads(notebook(lesson_text("01_a_tensor_remembers")))
     assert "tn.graph(y)" in [cell["source"][-1] for cell in found["cells"]]

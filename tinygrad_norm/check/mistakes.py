@@ -122,6 +122,11 @@ def _plain(t: Tensor) -> Tensor:
     return t
 
 
+def _factor(graph: Graph, t: Tensor) -> str:
+    """What it is called, in brackets where a product needs them."""
+    return graph.node(_plain(t)).operand
+
+
 def _called(graph: Graph, t: Tensor) -> str:
     return graph.node(_plain(t)).label
 
@@ -205,7 +210,7 @@ def _product(graph: Graph, node: Node) -> Iterator[Mistake]:
         if not isinstance(x, Tensor) or not isinstance(other, Tensor):
             continue
         mine, its = _called(graph, x), _called(graph, other)
-        product = "·".join(_called(graph, u) for u in t.inputs)
+        product = "·".join(_factor(graph, u) for u in t.inputs)
         whole = "" if node.label == node.text else f"{node.label} = "
         at, look = (t, position), f"{whole}{product}: what flows to {mine} is the cotangent times {its}"
         yield Mistake(f"{its} forgotten on the way to {mine}", f"the factor {its} is missing in what flows to {mine}", look,

@@ -60,10 +60,7 @@ def run(args: argparse.Namespace) -> int:
         write_whole(path, notebook(lesson_text(name)))
         show(f"wrote {path}")
         return HOLDS
-    try:
-        graphs = run_lesson(name, None if args.quiet else _show)
-    except SystemExit:  # a lesson that needs what is not installed says so, and ends
-        graphs = []
+    graphs = run_lesson(name, None if args.quiet else _show)
     if not args.quiet:
         show(f"to change it and see what happens: a copy of {lessons() / name}.py, or --notebook", "dim")
     for exercise in _exercises(name[3:]):
