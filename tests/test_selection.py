@@ -110,7 +110,7 @@ def test_every_test_is_run_but_those_marked(whole):
     dropped = {function(item) for item in left} - {function(item) for item in selected}
     marked = {function(item) for item in left if item.get_closest_marker("thorough")}
     assert dropped <= marked
-    assert len(marked) < 0.06 * len({function(item) for item in selected}), "too much waits for --all"
+    assert len(marked) < 0.1 * len({function(item) for item in selected}), "too much waits for --all"
     assert len(left) > len(selected), "it is hardly a selection any more"
 
 

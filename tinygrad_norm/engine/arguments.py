@@ -42,6 +42,8 @@ def floating(value: Any, name: str, what: str = "input") -> Tensor:
 
 def beside(value: Any, x: Tensor, name: str, what: str) -> Tensor:
     """A second operand as a tensor. Numbers and lists have no dtype of their own: they take that of ``x``."""
+    if type(value) is Tensor:
+        return value
     if isinstance(value, (int, float, np.number, list, tuple, range)):
         p = as_tensor(value, name, what)
         return p.astype(x.dtype) if p.dtype.kind in "iuf" and x.dtype.kind == "f" and p.dtype != x.dtype else p
@@ -172,7 +174,7 @@ def in_float32(function: F) -> F:
         if not hasattr(input, "dtype"):
             input = first(input, (*args, *kwargs.values()), function.__name__)
         x = floating(input, function.__name__)
-        if x.dtype != np.float16:
+        if x._data.dtype.char != "e":
             return function(x, *args, **kwargs)
         more = {k: _wide(a) for k, a in kwargs.items()}
         return function(x.astype(np.float32), *(_wide(a) for a in args), **more).astype(np.float16)

@@ -225,7 +225,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 def _class_weights(name: str, weight: Any, input: Tensor, axis: int) -> Array:
     """A factor for every class, shaped to broadcast against the input."""
     classes = input.shape[axis]
-    w = np.ones(classes, input.dtype) if weight is None else floating(constant(name, "weight", weight), name, "weight").data
+    w = floating(constant(name, "weight", weight), name, "weight").data
     if w.shape != (classes,):
         raise ShapeError(f"{name}: weight {describe(w)} for input {describe(input)}: one number per class, shape ({classes},).")
     return w.astype(input.dtype, copy=False).reshape(classes, *(1,) * (input.ndim - axis - 1))
@@ -249,6 +249,11 @@ def _targets(name: str, t: Tensor, input: Tensor, axis: int, ignore_index: int) 
     return tuple(places), counts
 
 
+def _of_targets(shares: Array | None, input: Tensor, places: tuple[Any, ...], counts: Array) -> Array:
+    """What each target counts: the weight of its class, 1 where classes have none, and 0 where it is ignored."""
+    return counts.astype(input.dtype) if shares is None else np.broadcast_to(shares, input.shape)[places] * counts
+
+
 @scope("NLL loss")
 @in_float32
 def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
@@ -268,7 +273,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
         raise ShapeError(f"nll_loss: input {describe(input)} has no axis of classes; it is (C,), (N, C) or (N, C, d1, …).")
     axis = min(1, input.ndim - 1)
     places, counts = _targets("nll_loss", as_tensor(target, "nll_loss", "target"), input, axis, ignore_index)
-    of_target = np.broadcast_to(_class_weights("nll_loss", weight, input, axis), input.shape)[places] * counts
+    of_target = _of_targets(None if weight is None else _class_weights("nll_loss", weight, input, axis), input, places, counts)
     losses = -input[places] if weight is None else -input[places] * of_target
     losses = losses if sure(counts.all()) else op.where(counts, losses, 0.0)  # not times 0: it may be infinite
     return _reduced("nll_loss", losses, of_target, reduction)
@@ -304,7 +309,7 @@ def cross_entropy(
     axis = min(1, input.ndim - 1)
     classes = input.shape[axis]
     logp = log_softmax(input, axis)
-    shares = _class_weights("cross_entropy", weight, input, axis)
+    shares = None if weight is None else _class_weights("cross_entropy", weight, input, axis)
 
     if t.dtype.kind == "f":
         if t.shape != input.shape:
@@ -313,15 +318,15 @@ def cross_entropy(
                 "Class indices are integers: target.astype('int64')."
             )
         t = t * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else t
-        losses = -(logp * t if weight is None else logp * t * shares).sum(axis)
+        losses = -(logp * t if shares is None else logp * t * shares).sum(axis)
         return _reduced("cross_entropy", losses, np.ones(losses.shape, losses.dtype), reduction)
 
     places, counts = _targets("cross_entropy", t, input, axis, ignore_index)
-    of_target = np.broadcast_to(shares, input.shape)[places] * counts
+    of_target = _of_targets(shares, input, places, counts)
     losses = -logp[places]
-    losses = losses if weight is None else losses * of_target
+    losses = losses if shares is None else losses * of_target
     if label_smoothing:
-        everywhere = -(logp if weight is None else logp * shares).sum(axis)
+        everywhere = -(logp if shares is None else logp * shares).sum(axis)
         losses = losses * (1 - label_smoothing) + everywhere * (label_smoothing / classes)
     losses = losses if sure(counts.all()) else op.where(counts, losses, 0.0)  # not times 0: it may be infinite
     return _reduced("cross_entropy", losses, of_target, reduction)

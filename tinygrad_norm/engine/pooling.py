@@ -312,8 +312,8 @@ def _adaptive_max(name: str, axes: int, input: Any, output_size: Any, indices: A
     places, counts = _adaptive(name, x, axes, output_size)
     sizes = x.shape[x.ndim - axes :]
     flat = np.asarray(np.ravel_multi_index(np.broadcast_arrays(*places), sizes)) if min(sizes) else counts * 0
-    values = x.data.reshape((*x.shape[: x.ndim - axes], -1 if x.size else int(np.prod(sizes))))[..., flat]
-    rows = (*flat.shape[:axes], int(np.prod(flat.shape[axes:])))
+    values = x.data.reshape((*x.shape[: x.ndim - axes], -1 if x.size else math.prod(sizes)))[..., flat]
+    rows = (*flat.shape[:axes], math.prod(flat.shape[axes:]))
     if not values.size:
         found = np.zeros((*x.shape[: x.ndim - axes], *rows[:-1]), np.intp)
     else:  # what stands twice in a window stands first where it belongs: an index that is repeated changes nothing

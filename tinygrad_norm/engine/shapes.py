@@ -103,7 +103,7 @@ def number(
 
     Raises ``DTypeError`` for what is no number (None, a word, a tensor), ``OptionError`` for one out of bounds and for NaN.
     """
-    if type(value) is float and least is most is above is None and not whole and value == value:
+    if (type(value) is float or type(value) is int) and least is most is above is None and not whole and value == value:
         return value  # as nearly always, and this is asked often
     kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kinds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -49,7 +50,7 @@ def node_for(node: Op, backward: str) -> Op:
 
 def as_parameter(name: str, what: str, value: Any, like: Tensor | Array | None = None) -> Tensor:
     """γ, β, α, … as a floating-point tensor. Python numbers and lists have no dtype of their own: they take that of ``like``."""
-    if like is not None and isinstance(value, (int, float, np.number, list, tuple)):
+    if type(value) is not Tensor and like is not None and isinstance(value, (int, float, np.number, list, tuple)):
         p = as_tensor(value, name, what)
         return p.astype(like.dtype) if p.dtype.kind in "iuf" and p.dtype != like.dtype else floating(p, name, what)
     return floating(value, name, what)
@@ -126,7 +127,7 @@ def per_channel(p: Tensor | None, spread: tuple[int, ...]) -> Tensor | None:
 
 def several_values(x: Tensor, axis: tuple[int, ...], name: str, otherwise: str = "y would be β whatever x is") -> None:
     """``ShapeError`` where the statistics of a channel would be those of one value; ``otherwise``: what would come of it."""
-    if x.size and np.prod([x.shape[a] for a in axis]) == 1:
+    if x.size and math.prod([x.shape[a] for a in axis]) == 1:
         raise ShapeError(
             f"{name}: input {describe(x)}: Expected more than 1 value per channel when training. One value is its own mean, so "
             f"{otherwise}. Take a larger batch, or training=False with running statistics."

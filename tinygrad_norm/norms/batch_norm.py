@@ -27,6 +27,7 @@ Source: Ioffe, Szegedy 2015, "Batch Normalization" (arXiv:1502.03167), algorithm
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,7 +148,7 @@ def update_running(
     the channels' (InstanceNorm), these are averaged over."""
     if not x.size:
         return
-    count = int(np.prod([x.shape[a] for a in axis]))
+    count = math.prod([x.shape[a] for a in axis])
     if not correction < count:
         raise OptionError(
             f"{name}: running_correction={correction:g} for input {describe(x)}: the running variance is divided by the number of "

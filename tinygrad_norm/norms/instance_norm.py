@@ -23,9 +23,8 @@ Source: Ulyanov, Vedaldi, Lempitsky 2016, "Instance Normalization: The Missing I
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
@@ -81,7 +80,7 @@ def instance_norm(
             )
         return batch_norm(x, m, v, w, b, False, eps=eps, backward=backward)
     axis = tuple(range(2, x.ndim))
-    if np.prod(x.shape[2:]) == 1:
+    if math.prod(x.shape[2:]) == 1:
         raise ShapeError(
             f"instance_norm: input {describe(x)}: Expected more than 1 spatial element when training. One value is its own mean, "
             "so y would be β whatever x is. Take batch_norm or layer_norm for an input without places, or use_input_stats=False."

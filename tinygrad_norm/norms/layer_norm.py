@@ -26,10 +26,9 @@ writes the initial gain 0 and bias 1; taken literally the layer would be constan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from ..engine import Op, ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
@@ -73,12 +72,12 @@ def layer_norm(
     shape, axis = trailing("layer_norm", x, normalized_shape)
     w, b = affine_pair("layer_norm", x, weight, bias, shape, "normalized_shape {}")
     eps, correction = number("layer_norm", "eps", eps), number("layer_norm", "correction", correction)
-    analytic = is_analytic("layer_norm", backward)
     if choice("layer_norm", "eps_mode", eps_mode, ("variance", "std")) == "variance" and not correction:
         return normalize(ANALYTIC, x, w, b, axis, eps, backward)
+    analytic = is_analytic("layer_norm", backward)
     if not x.size:
         return of_nothing(x, w, b)
-    n = int(np.prod(shape)) - correction
+    n = math.prod(shape) - correction
     if n <= 0:
         raise ShapeError(
             f"layer_norm: input {describe(x)} with normalized_shape {shape} and correction={correction:g}: N − correction is {n:g}."

@@ -8,6 +8,7 @@ part is broadcast. The rules are written in operators and ops, so they hold for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -192,7 +193,7 @@ def batch_moments(x: Array, axis: tuple[int, ...], center: bool = True) -> tuple
         mean_of = np.mean(x, axis, keepdims=True) if center else np.zeros_like(x[:0], shape=())
         return mean_of, np.sum((x - mean_of) ** 2, axis, keepdims=True)
     stat = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-    count = int(np.prod([x.shape[a] for a in axis]))
+    count = math.prod([x.shape[a] for a in axis])
     mu, square = np.zeros(stat), np.zeros(stat)
     for some in pieces(x.shape, axis) if x.size else ():
         for piece in some:  # what is reduced has one place in a statistic, whatever part of it the piece is

@@ -24,6 +24,7 @@ Source: Zhang, Sennrich 2019, "Root Mean Square Layer Normalization" (arXiv:1910
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,7 +120,7 @@ def _variant_dx(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], first: int, 
     x = widen(x)
     q, slope = _scale(x, axis, first=first, **how)
     part = _part(x, axis, first)
-    count = np.prod([part.shape[a] for a in axis])
+    count = math.prod([part.shape[a] for a in axis])
     through = part * q * (sum(g * (x * q), axis=axis) * (slope / count))
     if part is not x:
         rest = getitem(x, index=(slice(None),) * axis[-1] + (slice(first, None),))
