@@ -16,7 +16,7 @@ from ..engine.arrays import Array as Numbers
 from . import numba_writer, whole
 from .cache import module
 from .parts import Schedule
-from .program import Array
+from .program import Array, Program
 from .ranges import ENDS
 
 Sizes = tuple[tuple[str, int], ...]
@@ -37,9 +37,9 @@ def language() -> str:
     return "numba" if importlib.util.find_spec("numba") is not None else "numpy"
 
 
-def runner(forward: Schedule, backward: Schedule | None, dtype: str) -> Runner:
+def runner(program: Program, forward: Schedule, backward: Schedule | None, dtype: str) -> Runner:
     """What runs here."""
-    return (NumbaRunner if language() == "numba" else NumPyRunner)(forward, backward, dtype)
+    return NumbaRunner(forward, backward, dtype) if language() == "numba" else NumPyRunner(program, forward, backward, dtype)
 
 
 class NumbaRunner:
@@ -113,8 +113,8 @@ class _Plan:
 class NumPyRunner:
     """Whole arrays, line by line. What the loops ask of each statistic is asked here of the result: it must be finite."""
 
-    def __init__(self, forward: Schedule, backward: Schedule | None, dtype: str) -> None:
-        self.p, self.dtype = forward.program, np.dtype(dtype)
+    def __init__(self, program: Program, forward: Schedule, backward: Schedule | None, dtype: str) -> None:
+        self.p, self.dtype = program, np.dtype(dtype)
         made = whole.Functions(self.p, whole.NUMPY, None if backward is None else self._wanted(backward))
         texts = ["\n".join(t) for t in (made.forward(), made.holds(), *([made.backward()] if made.wanted else []))]
         names: dict[str, Any] = {}

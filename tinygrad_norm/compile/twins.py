@@ -214,7 +214,7 @@ def _check(
     if [a.role for a in program.inputs].count("input") != len(arrays) or len(program.inputs) != len(arrays):
         raise ValueError("not all that it computes with is an input")
     kernel = Kernel(program)
-    run = NumPyRunner(*schedules(program), "float64")
+    run = NumPyRunner(program, *schedules(program), "float64")
     sizes = tuple(kernel.sizes(arrays).items())
     given = {a.letter: v for a, v in zip(program.inputs, arrays)}
     numbers = {letter: value for letter, _, value in program.numbers}
