@@ -136,13 +136,11 @@ class Kernel:
             if again is None:
                 return self._ask(inputs, numbers, dy)  # type: ignore[no-any-return]
             found = run.backward(given, again[1], how.sizes, settings)
-        likes = [given[letter] for letter in self._targets]
-        return tuple(
-            [
-                g if g.dtype is like.dtype and g.shape == like.shape else g.reshape(like.shape).astype(like.dtype, copy=False)
-                for g, like in zip(found, likes)
-            ]
-        )
+        for k, letter in enumerate(self._targets):
+            g, like = found[k], given[letter]
+            if g.dtype is not like.dtype or g.shape != like.shape:
+                found[k] = g.reshape(like.shape).astype(like.dtype, copy=False)
+        return tuple(found)
 
     @cached_property
     def _letters(self) -> list[str]:
