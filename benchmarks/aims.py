@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .growth import WARM
+from .kernels import FIRST
 from .layer_norm import SHAPES
 from .peers import Row
 from .training import NETWORKS
@@ -50,6 +51,7 @@ AIMS = [
         for name in ("dynamic_tanh", "ada_norm")
         for shape in SHAPES
     ),
+    Aim("kernels", FIRST, "cached", "allowed", 1.0),
     Aim("functions", "conv2d (64, 16, 8, 8) → 32, 3×3, forward and backward", "ours", "PyTorch", 1.5),
     Aim("functions", "conv2d (8, 32, 32, 32) → 32, 3×3, forward and backward", "ours", "PyTorch", 1.5),
     Aim("functions", "erf, forward", "ours", "PyTorch", 4.0),

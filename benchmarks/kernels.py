@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .norms import standardized
 from .peers import Contender, Options, Row, available, microseconds, same
 
 EPS = 1e-5
@@ -72,7 +77,16 @@ def _grn(T: Any, x: Any, w: Any, b: Any) -> Any:
     return x * (g / (g.mean(-1, keepdim=True) + 1e-6)) * w + b + x
 
 
-def contenders(case: Case) -> dict[str, Contender]:
+PLAIN: dict[str, Callable[..., Any]] = {
+    "layer_norm": lambda x, w, b: standardized(x, (1,)) * w + b,
+    "rms_norm": lambda x, w: x * ((x * x).mean(-1, keepdims=True) + EPS) ** -0.5 * w,
+    "normalize": lambda x: x / ((x * x).sum(-1, keepdims=True)) ** 0.5,
+    "batch_norm": lambda x, w, b: standardized(x, (0,)) * w + b,
+}
+"""The same from primitives, for whoever has nothing else."""
+
+
+def contenders(case: Case, options: Options) -> dict[str, Contender]:
     """Everybody who can run here, on the same numbers."""
     import tinygrad_norm as tn
 
@@ -97,6 +111,30 @@ def contenders(case: Case) -> dict[str, Contender]:
             return (*torch.autograd.grad(y, theirs, seed), y.detach())
 
         runs["PyTorch"] = native
+        if options.seconds:  # each takes seconds to compile
+            torch._dynamo.reset()
+            made = torch.compile(partial(case.torch, torch.nn.functional), dynamic=False)
+
+            def compiled() -> Any:
+                y = made(*theirs)
+                return (*torch.autograd.grad(y, theirs, seed), y.detach())
+
+            runs["torch.compile"] = compiled
+    if available("jax") and (options.seconds or np.prod(case.shape) < 10**5):
+        import jax
+
+        wait: Any = jax.block_until_ready
+        f = tn.to_jax(partial(case.ours, "recorded"))
+        both = jax.jit(lambda dy, *a: (lambda y, pull: (*pull(dy), y))(*jax.vjp(f, *a)))
+        runs["JAX jit"] = lambda: wait(both(dy, *arrays))
+    if available("autograd") and case.name in PLAIN and len(case.shape) == 2:
+        from autograd import make_vjp
+
+        def tape() -> Any:
+            pull, y = make_vjp(lambda given: PLAIN[case.name](*given))(tuple(arrays))
+            return (*pull(dy), y)
+
+        runs["HIPS autograd"] = tape
     return runs
 
 
@@ -104,8 +142,34 @@ def rows(options: Options) -> Iterator[Row]:
     for case in cases():
         name = f"{case.name} {'×'.join(map(str, case.shape))}"
         if options.wants(name):
-            runs = contenders(case)
+            runs = contenders(case, options)
             same(runs)
             x = np.ones(case.shape, np.float32)
             runs["three copies"] = lambda x=x: (x.copy(), x.copy(), x.copy())  # type: ignore[misc]
             yield microseconds(name, runs, options.seconds)
+    if options.wants(FIRST):
+        yield Row(FIRST, "s", {**first_use(), "allowed": 3.0})
+
+
+FIRST = "first use of layer_norm, forward and backward"
+_FIRST = """
+import time
+import numpy as np
+import tinygrad_norm as tn
+
+start = time.process_time()
+x = tn.tensor(np.ones((8, 64), np.float32), requires_grad=True)
+tn.functional.layer_norm(x, 64, tn.tensor(np.ones(64, np.float32)), backward="compiled").sum().backward()
+print(time.process_time() - start)
+"""
+
+
+def first_use() -> dict[str, float]:
+    """Of a new process, in seconds of its own: with what another left in the cache, and without."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "TINYGRAD_NORM_CACHE": folder}
+        command = [sys.executable, "-W", "ignore", "-c", _FIRST]
+        empty, cached = (
+            float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout) for _ in range(2)
+        )
+    return {"cached": cached, "with nothing cached": empty}

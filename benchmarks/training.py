@@ -183,6 +183,8 @@ def contenders(network: Network) -> dict[str, Contender]:
         "ours": step(network, ours(), {}),
         "ours, analytic": step(network, ours(), {"backward": "analytic"}),
     }
+    if available("numba"):
+        runs["ours, compiled"] = step(network, ours(), {"backward": "compiled"})
     if available("torch"):
         runs["PyTorch"] = step(network, theirs(), {})
     losses = {name: [run() for _ in range(CHECKED)][-1] for name, run in runs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import tinygrad_norm as tn
@@ -36,11 +37,11 @@ def test_layer_norm_reads_as_a_lesson():
         ("batch_norm", {}, (), "N", (3, 2)),
         ("group_norm", {}, ("B", "G"), "", (3, 2)),
         ("instance_norm", {}, ("B", "T"), "", (3, 2)),
-        ("adaptive_instance_norm", {}, ("B", "T"), "", (5, 3)),
+        ("adaptive_instance_norm", {}, ("BT",), "", (5, 3)),
         ("global_response_norm", {}, ("B",), "", (3, 2)),
         ("pair_norm", {}, (), "", (4, 2)),
         ("cross_entropy", {}, ("B",), "", (3, 2)),
-        ("film", {}, ("B",), "", (1, 1)),
+        ("film", {}, (), "", (1, 1)),
     ],
 )
 def test_rows_and_passes(name, options, rows, lane, passes):
@@ -54,7 +55,27 @@ def test_images_of_batch_norm_are_rows_of_channels():
     both = tn.kernel("batch_norm", shape=(4, 6, 5, 5)).schedule
     assert len(both.forward.rows) == 1
     assert not both.forward.lane
-    assert len(both.backward.inner) == 3
+    assert len(both.backward.inner) == 2  # height and width are one
+
+
+@pytest.mark.parametrize(
+    ("forward", "axes", "found"),
+    [
+        (lambda x: x / x.sum((2, 3), keepdim=True), ("B", "C", "H", "W"), {"BC": ("B", "C"), "HW": ("H", "W")}),
+        (lambda x: x / (x.sum((2, 3), keepdim=True) / x.shape[3]), ("B", "C", "H", "W"), {"BC": ("B", "C")}),
+        (lambda x: x - x.mean(2, keepdim=True), ("B", "C", "H", "W"), {"BC": ("B", "C")}),
+        (lambda x: x - x.mean((1, 3), keepdim=True), ("B", "C", "H", "W"), {}),
+    ],
+)
+@pytest.mark.thorough
+def test_axes_that_always_stand_together_are_one(forward, axes, found):
+    k = tn.kernel(forward, inputs={"x": axes})
+    assert k.loops.merged == found
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    t = tn.tensor(x, requires_grad=True)
+    y = forward(t)
+    assert np.allclose(k.forward(x), y.numpy(), rtol=1e-13)
+    assert np.allclose(k.backward(np.cos(x), x)[0], tn.grad(y, [t], np.cos(x))[0].numpy(), rtol=1e-12)
 
 
 def test_an_exponential_is_computed_once():

@@ -14,6 +14,7 @@ from ..engine.arrays import Array as Numbers
 from .cache import say
 from .errors import KernelError
 from .lesson import lesson
+from .merged import merged
 from .parts import Schedule
 from .program import Array, Program
 from .runners import NumPyRunner, Runner, language, runner
@@ -65,7 +66,12 @@ class Kernel:
 
     @cached_property
     def schedule(self) -> Both:
-        return Both(*schedules(self.program, self.wanted))
+        return Both(*schedules(self.loops, self.wanted))
+
+    @cached_property
+    def loops(self) -> Program:
+        """The program with as few axes as there can be."""
+        return merged(self.program)
 
     @property
     def name(self) -> str:
@@ -81,7 +87,8 @@ class Kernel:
 
     def source(self, language: str = "numpy", dtype: str = "float32") -> str:
         """The text of both functions: "numpy", "numba", "c", "triton", "torch" or "jax"; Numba's and C's in ``dtype``."""
-        return text(self.program, self.schedule.forward, self.schedule.backward, language, dtype)
+        both = Both(*schedules(self.program, self.wanted)) if language == "triton" else self.schedule
+        return text(self.program, both.forward, both.backward, language, dtype)
 
     # Over arrays ------------------------------------------------------------------------------------------------
 
@@ -129,13 +136,11 @@ class Kernel:
             if again is None:
                 return self._ask(inputs, numbers, dy)  # type: ignore[no-any-return]
             found = run.backward(given, again[1], how.sizes, settings)
-        likes = [given[letter] for letter in self._targets]
-        return tuple(
-            [
-                g if g.dtype is like.dtype and g.shape == like.shape else g.reshape(like.shape).astype(like.dtype, copy=False)
-                for g, like in zip(found, likes)
-            ]
-        )
+        for k, letter in enumerate(self._targets):
+            g, like = found[k], given[letter]
+            if g.dtype is not like.dtype or g.shape != like.shape:
+                found[k] = g.reshape(like.shape).astype(like.dtype, copy=False)
+        return tuple(found)
 
     @cached_property
     def _letters(self) -> list[str]:
@@ -169,14 +174,14 @@ class Kernel:
     def _runner(self, dtype: Any) -> Runner:
         if dtype not in self._runners:
             both = self.schedule
-            self._runners[dtype] = runner(both.forward, both.backward, dtype)
+            self._runners[dtype] = runner(self.program, both.forward, both.backward, dtype)
         return self._runners[dtype]
 
     def _in_numpy(self, dtype: Any, error: KernelError) -> Runner:
         """What computes where the compiler fails."""
         say(f"{self.name}: NumPy computes its formula: {error}")
         both = self.schedule
-        self._runners[dtype] = found = NumPyRunner(both.forward, both.backward, dtype)
+        self._runners[dtype] = found = NumPyRunner(self.program, both.forward, both.backward, dtype)
         return found
 
     def _numbers(self, given: Mapping[str, float]) -> dict[str, float]:
@@ -215,7 +220,7 @@ class Kernel:
                         self._misfit(array, value, sizes)
                 elif not dim and n != 1:
                     self._misfit(array, value, sizes)
-        return sizes
+        return sizes | {a: math.prod([sizes[x] for x in of]) for a, of in self.loops.merged.items()}
 
     def _misfit(self, array: Array, value: Numbers, sizes: Mapping[str, int]) -> None:
         want = ", ".join(

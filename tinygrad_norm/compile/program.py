@@ -50,6 +50,7 @@ class Array:
     layout:  the named axes of each of its own axes; ``axes``: the same in one row
     role:    "input", "constant" (held by the forward, and given), "index" (whole numbers), "cotangent", "output" or "saved"
     along:   of an index, the axis that its numbers are places of
+    lies:    the axes in a row where several were made one
     """
 
     letter: str
@@ -57,10 +58,11 @@ class Array:
     layout: Layout
     role: str = "input"
     along: str = ""
+    lies: tuple[str, ...] | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return tuple(a for dim in self.layout for a in dim)
+        return tuple(a for dim in self.layout for a in dim) if self.lies is None else self.lies
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Program:
     floor:       the letter of a setting that no formula holds: the least that a divisor may be
     record_names: what the forward calls each input that is no constant
     held:        whether the forward holds something constant that its inputs make
+    merged:      of which axes each is made that stands for several
     """
 
     name: str
@@ -121,6 +124,7 @@ class Program:
     floor: str = ""
     record_names: tuple[str, ...] = ()
     held: bool = False
+    merged: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def arrays(self) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from ..engine.arrays import Array as Numbers
 from . import numba_writer, whole
 from .cache import module
 from .parts import Schedule
-from .program import Array
+from .program import Array, Program
 from .ranges import ENDS
 
 Sizes = tuple[tuple[str, int], ...]
@@ -37,9 +37,9 @@ def language() -> str:
     return "numba" if importlib.util.find_spec("numba") is not None else "numpy"
 
 
-def runner(forward: Schedule, backward: Schedule | None, dtype: str) -> Runner:
+def runner(program: Program, forward: Schedule, backward: Schedule | None, dtype: str) -> Runner:
     """What runs here."""
-    return (NumbaRunner if language() == "numba" else NumPyRunner)(forward, backward, dtype)
+    return NumbaRunner(forward, backward, dtype) if language() == "numba" else NumPyRunner(program, forward, backward, dtype)
 
 
 class NumbaRunner:
@@ -58,37 +58,40 @@ class NumbaRunner:
         assert self.b is not None
         return module(numba_writer.source([self.b], self.dtype.name, *ENDS[self.dtype.name]))["backward"]
 
-    def _plan(self, s: Schedule, sizes: tuple[tuple[str, int], ...]) -> _Plan:
-        """The shapes in which arrays are read and written, for these sizes."""
-        if (s.name, sizes) not in self._plans:
-            size = dict(sizes)
-            added = {t.array.name for t in s.added}
+    def _plan(self, s: Schedule, sizes: Sizes) -> _Plan:
+        """What is read and written, for these sizes."""
+        size, added = dict(sizes), {t.array.name for t in s.added}
 
-            def flat(a: Array) -> tuple[int, ...]:
-                return tuple([size[x] for x in a.axes]) or (1,)
+        def flat(a: Array) -> tuple[int, ...]:
+            return tuple([size[x] for x in a.axes]) or (1,)
 
-            def own(a: Array) -> tuple[int, ...]:
-                return tuple([math.prod([size[x] for x in dim]) for dim in a.layout])
+        def own(a: Array) -> tuple[int, ...]:
+            return tuple([math.prod([size[x] for x in dim]) for dim in a.layout])
 
-            outer = s.rows[0] if s.rows else s.lane
-            self._plans[s.name, sizes] = _Plan(
-                [(a.letter, flat(a)) for a in s.reads],
-                [(flat(a), None if own(a) == flat(a) else own(a), a.name in added) for a in s.writes],
-                size[outer] if outer else 1,
-            )
-        return self._plans[s.name, sizes]
+        outer = s.rows[0] if s.rows else s.lane
+        found = self._plans[s.name, sizes] = _Plan(
+            [(a.letter, flat(a)) for a in s.reads],
+            [(flat(a), a.name in added) for a in s.writes],
+            [(k, own(a)) for k, a in enumerate(s.writes) if own(a) != flat(a)],
+            [letter for letter, _, _ in s.numbers],
+            size[outer] if outer else 1,
+        )
+        return found
 
     def _run(self, function: Any, s: Schedule, given: Mapping[str, Numbers], sizes: Any, numbers: Mapping[str, float]) -> Any:
-        dtype, plan = self.dtype, self._plan(s, sizes)
+        dtype = self.dtype
+        plan = self._plans.get((s.name, sizes)) or self._plan(s, sizes)
         reads = []
         for letter, shape in plan.reads:
             value = given[letter]
             if value.dtype is not dtype or value.shape != shape or not value.flags.c_contiguous:
                 value = np.ascontiguousarray(value, dtype).reshape(shape)
             reads.append(value)
-        writes = [np.zeros(shape) if added else np.empty(shape, dtype) for shape, _, added in plan.writes]
-        odd = function(0, plan.stop, *reads, *writes, *[numbers[letter] for letter, _, _ in s.numbers])
-        return odd, [w if own is None else w.reshape(own) for w, (_, own, _) in zip(writes, plan.writes)]
+        writes = [np.zeros(shape) if added else np.empty(shape, dtype) for shape, added in plan.made]
+        odd = function(0, plan.stop, *reads, *writes, *[numbers[letter] for letter in plan.numbers])
+        for k, own in plan.shaped:
+            writes[k] = writes[k].reshape(own)
+        return odd, writes
 
     def forward(self, given: Any, sizes: Any, numbers: Any) -> tuple[Numbers, Any] | None:
         odd, written = self._run(self.forward_, self.f, given, sizes, numbers)
@@ -103,18 +106,21 @@ class NumbaRunner:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is read and written: letters and shapes; the shape that a result has in the end, and whether it is added to."""
+    """Letters and shapes of what is read; shapes of what is written, and whether it is added to; by its place, the shape that a
+    result has in the end; the letters of numbers; where rows end."""
 
     reads: list[tuple[str, tuple[int, ...]]]
-    writes: list[tuple[tuple[int, ...], tuple[int, ...] | None, bool]]
+    made: list[tuple[tuple[int, ...], bool]]
+    shaped: list[tuple[int, tuple[int, ...]]]
+    numbers: list[str]
     stop: int
 
 
 class NumPyRunner:
     """Whole arrays, line by line. What the loops ask of each statistic is asked here of the result: it must be finite."""
 
-    def __init__(self, forward: Schedule, backward: Schedule | None, dtype: str) -> None:
-        self.p, self.dtype = forward.program, np.dtype(dtype)
+    def __init__(self, program: Program, forward: Schedule, backward: Schedule | None, dtype: str) -> None:
+        self.p, self.dtype = program, np.dtype(dtype)
         made = whole.Functions(self.p, whole.NUMPY, None if backward is None else self._wanted(backward))
         texts = ["\n".join(t) for t in (made.forward(), made.holds(), *([made.backward()] if made.wanted else []))]
         names: dict[str, Any] = {}

@@ -31,6 +31,7 @@ _twins: dict[Op, Op] = {}
 _programs: dict[Any, Program | None] = {}
 _kernels: dict[Any, Kernel] = {}
 _seen: dict[Any, Kernel | None] = {}
+_NONE: dict[str, float] = {}
 _saved: dict[int, tuple[Any, Any, Any]] = {}
 
 
@@ -57,19 +58,19 @@ def _forward(op: Op, *inputs: Any, **params: Any) -> Any:
     kernel = kernel_of(op, inputs, params)
     if kernel is None:
         return op.forward(*inputs, **params)
-    y, saved = kernel.run_forward(inputs, {})
+    y, saved = kernel.run_forward(inputs, _NONE)
     if saved is not None:
         _remember(inputs[0], (op, *map(id, inputs)), (y, saved))
     return y
 
 
-def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **params: Any) -> list[Any]:
+def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **params: Any) -> Sequence[Any]:
     kernel = kernel_of(op, inputs, params, tuple(wanted)) if isinstance(g, np.ndarray) else None
     if kernel is not None:
         known = _recall(inputs[0], (op, *map(id, inputs)))
-        y, saved = kernel.run_forward(inputs, {}) if known is None else known
+        y, saved = kernel.run_forward(inputs, _NONE) if known is None else known
         if saved is not None:
-            return list(kernel.run_backward(g, inputs, y, saved, {}))
+            return kernel.run_backward(g, inputs, y, saved, _NONE)
     if op.kernel is not None:
         return list(op.kernel(wanted, g, out, *inputs, **params))
     return [op.pullbacks[k](g, out, *inputs, **params) for k in wanted]  # type: ignore[misc]
@@ -92,7 +93,7 @@ def _recall(x: Numbers, how: Any) -> Any:
 def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Kernel | None:
     """The kernel for arrays of these shapes; None where the node's own numbers are to come."""
     try:
-        seen = (op, wanted, *[(type(x), x.shape, x.dtype.char) for x in inputs], *params.values())
+        seen = (op, wanted, *params.values(), *[(x.__class__, x.shape, x.dtype) for x in inputs])
         if seen in _seen:
             return _seen[seen]
     except AttributeError:
@@ -214,7 +215,7 @@ def _check(
     if [a.role for a in program.inputs].count("input") != len(arrays) or len(program.inputs) != len(arrays):
         raise ValueError("not all that it computes with is an input")
     kernel = Kernel(program)
-    run = NumPyRunner(*schedules(program), "float64")
+    run = NumPyRunner(program, *schedules(program), "float64")
     sizes = tuple(kernel.sizes(arrays).items())
     given = {a.letter: v for a, v in zip(program.inputs, arrays)}
     numbers = {letter: value for letter, _, value in program.numbers}
