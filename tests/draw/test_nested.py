@@ -14,14 +14,14 @@ import tinygrad_norm as tn
 from tinygrad_norm.draw.compose import compose
 from tinygrad_norm.draw.fitting import LEAST, SMALLEST
 from tinygrad_norm.draw.geometry import Box
-from tinygrad_norm.draw.nested import HEAD, PAD, place, rising
+from tinygrad_norm.draw.nested import HEAD, PAD, SPARE, close, place, rising
 from tinygrad_norm.draw.nested_view import nested
 from tinygrad_norm.graph import graph
 from tinygrad_norm.graph.levels import IN, OUT, levels
 from tinygrad_norm.graph.repeats import repeats
 from tinygrad_norm.graph.tree import Tree
 
-from .samples import leaf, twice
+from .samples import SAMPLES, leaf, twice
 from .test_layout import stroke
 
 
@@ -163,6 +163,36 @@ def test_making_room_shifts_and_stretches_and_never_folds():
     assert f(30.0) - f(20.0) == pytest.approx(10.0)
     values = [f(x) for x in np.linspace(0, 40, 81)]
     assert all(b - a >= 0.5 - 1e-9 for a, b in zip(values, values[1:]))  # noqa: RUF007
+
+
+def test_what_nothing_needs_is_taken_away_and_nothing_else():
+    f = close([(10.0, 20.0), (15.0, 30.0), (100.0, 110.0), (112.0, 112.0)], SPARE)
+    assert f(10.0) == 0.0
+    assert f(30.0) - f(10.0) == 20.0
+    assert f(100.0) - f(30.0) == SPARE
+    assert f(112.0) - f(100.0) == 12.0
+    assert f.height == f(112.0)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_text_is_too_small_at_the_papers_width(name):
+    g = SAMPLES[name]()
+    for paper in ((1600, 900), (390, 844)):
+        picture = g.to_svg(paper=paper)
+        width = int(re.search(r'width="(\d+)"', picture)[1])
+        smallest = min(map(float, re.findall(r'font-size="([\d.]+)"', picture)))
+        assert smallest * min(1, paper[0] / width) >= LEAST - 0.05, paper
+
+
+def test_a_second_derivative_can_be_read():
+    x, weight, v = leaf("x", 4, 8), leaf("γ", 8), tn.tensor(np.ones((4, 8)), name="v")
+    (dx,) = tn.grad(tn.functional.layer_norm(x, 8, weight), x, leaf("dy", 4, 8), create_graph=True)
+    (again,) = tn.grad(dx, x, v, create_graph=True)
+    picture = graph(again).to_svg()
+    width, height = map(int, re.search(r'width="(\d+)" height="(\d+)"', picture).groups())
+    assert SMALLEST * min(1600 / width, 900 / height) >= LEAST - 0.3
+    assert "cotangent" in re.findall(r'data-role="(\w+)"', picture)
 
 
 @pytest.mark.parametrize(

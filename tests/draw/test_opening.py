@@ -295,6 +295,7 @@ def test_routes_inside_boxes(visit, net):
     page.keyboard.press("Escape")
 
 
+@pytest.mark.thorough
 def test_routes_of_the_whole_are_lit_through_boxes(visit, tmp_path):
     recorded = graph(tn.functional.layer_norm(leaf("x", 3, 4), 4, leaf("γ", 4), leaf("β", 4)))
     path = tmp_path / "norm.html"

@@ -22,7 +22,7 @@ from ..graph.routes import Routes, counted, find_routes
 from ..graph.table import ascii_text, number
 from .beside import beside
 from .compose import Picture, compose, line_widths
-from .fitting import on_paper
+from .fitting import READABLE, on_paper
 from .nested_view import LONGEST_RULE, MOST_TOLD, Nested, nested, route_rows
 from .palette import DARK, DASHES, LIGHT, Palette
 from .pen import Pen
@@ -293,7 +293,7 @@ def _most(routes: Routes | str) -> int | None:
 
 
 def _sized(picture: str, role: str = "img", label: str = "") -> str:
-    """A picture that shrinks to three quarters of its size before it has to be scrolled.
+    """A picture that shrinks as far as its smallest text can be read before it has to be scrolled.
 
     A ``role`` of "group" lets a screen reader in, to the tensors; ``label`` is what it is called then.
     """
@@ -303,7 +303,7 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
     picture = picture.replace('role="img"', f'role="{role}"', 1)
     if label:
         picture = re.sub('aria-label="[^"]*"', lambda _: f'aria-label="{escape(label)}"', picture, count=1)
-    return picture.replace("<svg ", f'<svg style="min-width:{round(0.75 * width)}px" ', 1)
+    return picture.replace("<svg ", f'<svg style="min-width:{round(READABLE * width)}px" ', 1)
 
 
 @cache

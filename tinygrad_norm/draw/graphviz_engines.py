@@ -42,7 +42,7 @@ def _by_program(text: str, suffix: str) -> bytes:
     import graphviz
 
     try:
-        return bytes(graphviz.Source(text).pipe(format=suffix, quiet=True))
+        return bytes(graphviz.pipe("dot", suffix, text.encode(), quiet=True))  # in one piece: dot may fail before it has read it
     except (graphviz.CalledProcessError, OSError) as error:
         said = getattr(error, "stderr", None) or b""
         raise _failure("dot", suffix, said, error) from None

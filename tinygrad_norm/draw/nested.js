@@ -42,6 +42,7 @@ function put(v, path, down) {
     const [x, y, w, h] = inner[k].boxes[i], [dx, dy] = corner(k), s = comes ? -1 : 1;
     return inner[k].up ? [dx + x, dy + y + s * h / 2] : [dx + x + s * w / 2, dy + y];
   };
+  const spots = {};
   const lines = l.p.map((flat, j) => {
     const e = L.e[j], was = [];
     for (let i = 0; i < flat.length; i += 2) was.push([flat[i], flat[i + 1]]);
@@ -63,10 +64,12 @@ function put(v, path, down) {
       const on = (ps, x, axis) => { for (let i = 0; i + 1 < ps.length; i++) if (ps[i][axis] <= x && x <= ps[i + 1][axis]) { const t = (x - ps[i][axis]) / ((ps[i + 1][axis] - ps[i][axis]) || 1); return ps[i][1 - axis] + t * (ps[i + 1][1 - axis] - ps[i][1 - axis]); } return ps[ps.length - 1][1 - axis]; };
       const x = fx(label[0]), y = fy(label[1]);
       label = up ? [on(points, y, 1) + label[0] - on(was, label[1], 1), y, label[2], label[3]] : [x, on(points, x, 0) + label[1] - on(was, label[0], 0), label[2], label[3]];
-      label = clear(label, points, up ? on(points, y, 1) : on(points, x, 0), across);
+      if (Object.keys(inner).length) spots[j] = clear(label, points, up ? on(points, y, 1) : on(points, x, 0), across);
     }
     return {points, label, smooth: l.k % 2 === 1, up};
   });
+  const over = (a, b) => Math.abs(a[0] - b[0]) < (a[2] + b[2]) / 2 && Math.abs(a[1] - b[1]) < (a[3] + b[3]) / 2;
+  for (const j in spots) if (![...boxes, ...lines.filter((other, i) => other.label && i !== +j).map(other => other.label)].some(b => over(spots[j], b))) lines[j].label = spots[j];
   return {path, boxes, lines, inner, corner, up, w: fx(l.w), h: fy(l.h)};
 }
 // The pen: as pen.py.

@@ -79,6 +79,11 @@ def place(
         lines.append(
             _moved(line, fx, fy, layout.boxes[e.source], boxes[e.source], layout.boxes[e.target], boxes[e.target], start, end)
         )
+    for j, line in enumerate(lines):
+        clear = _clear(line)
+        others = [*boxes, *(other.label for other in lines if other is not line and other.label)]
+        if clear is not None and not any(clear.overlaps(b) for b in others):
+            lines[j] = replace(line, label=clear)
     made = Placed(level, picture, tuple(boxes), tuple(lines), children, fx(layout.width), fy(layout.height))
     return wrapped(made, limit) if limit is not None else made
 
@@ -141,25 +146,27 @@ def _moved(
             x = _at(points, 1, y) + label.x - _at(line.points, 1, label.y)
         else:
             y = _at(points, 0, x) + label.y - _at(line.points, 0, label.x)
-        label = _clear(replace(label, x=x, y=y), points, _at(points, 1 - across, x if across else y), across)
+        label = replace(label, x=x, y=y)
     apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.05]
     return Line(tuple(apart), line.smooth, label, line.lane, line.upright)
 
 
-def _clear(label: Box, points: Sequence[Point], level: float, across: int) -> Box:
-    """A label beside its line, where that bends under it, too. ``across`` is the axis that leads away from the line."""
-    here, half = ((label.x, label.y), (label.w / 2, label.h / 2))
-    along = 1 - across
+def _clear(line: Line) -> Box | None:
+    """Where its label is beside the line, where that bends under it, too."""
+    if line.label is None:
+        return None
+    label, across = line.label, 0 if line.upright else 1
+    along, here, half = 1 - across, (label.x, label.y), (label.w / 2, label.h / 2)
     near = [
         p[across]
-        for pair in pairwise(points)
+        for pair in pairwise(line.points)
         if min(pair[0][along], pair[1][along]) < here[along] + half[along]
         and max(pair[0][along], pair[1][along]) > here[along] - half[along]
         for p in pair
     ]
     if not near:
-        return label
-    if here[across] <= level:
+        return None
+    if here[across] <= _at(line.points, along, here[along]):
         there = min(here[across], min(near) - half[across] - CLEAR)
     else:
         there = max(here[across], max(near) + half[across] + CLEAR)

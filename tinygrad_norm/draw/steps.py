@@ -354,7 +354,10 @@ def facts(graph: Record, found: dict[int, Array], numbers: bool = True) -> list[
         )
         if users.get(n.id):
             lines.append("used by " + ", ".join(dict.fromkeys(users[n.id])))
-        lines.append(_spread("its numbers", n.tensor.data))
+        own = n.tensor.data
+        lines.append(
+            _spread("its numbers", own) + (f", length {number(norm(own))}" if own.dtype.kind == "f" and own.size else "")
+        )
         if n.id in found:
             lines.append(_spread("its gradient", found[n.id]) + f", length {number(norm(found[n.id]))}")
         elif stopped.get(n.id):

@@ -29,33 +29,35 @@ def said_roles(tensors: Sequence[Tensor], inputs: Iterable[Tensor] = ()) -> dict
     module uses and was not called with is its parameter. The outermost call counts. ``inputs`` are what the user says.
     """
     found: dict[Tensor, str] = dict.fromkeys(inputs, "input")
+    leaves = {t for t in tensors if t.op is None}
+    for x in leaves:
+        if is_cotangent(x):
+            found.setdefault(x, "cotangent")
+    seen: set[int] = set()
     for t in tensors:
-        if t.op is not None:
-            for x in t.inputs:
-                if isinstance(x, Tensor) and x.op is None and x not in found:
-                    role = "cotangent" if is_cotangent(x) else _role(x, t.scope)
-                    if role:
-                        found[x] = role
+        for depth, scope in enumerate(t.scope if t.op is not None else ()):
+            if id(scope) in seen:
+                continue
+            seen.add(id(scope))
+            for place, given in getattr(scope, "given", ()):
+                x, role = given(), _role(scope, place)
+                if x in leaves and role and (x.requires_grad or (role == "input" and (x.name or not depth))):
+                    found.setdefault(x, role)
+    for t in tensors:
+        if t.op is not None and any(getattr(s, "kind", "") for s in t.scope):
+            mine = (x for x in t.inputs if isinstance(x, Tensor) and x.op is None and x.requires_grad)
+            found.update((x, "parameter") for x in mine if x not in found)
     return found
 
 
-def _role(leaf: Tensor, scopes: Sequence[str]) -> str:
-    """By the calls around one use of it, from the outside in."""
-    for scope in scopes:
-        places = [place for place, given in getattr(scope, "given", ()) if given() is leaf]
-        if getattr(scope, "kind", ""):
-            if places:
-                return "input"
-            if leaf.requires_grad:
-                return "parameter"
-        elif places and isinstance(scope, Function):
-            name = _argument(scope.function, places[0])
-            learned = name.endswith(LEARNED)
-            if learned and leaf.requires_grad:
-                return "parameter"
-            if not learned and (places[0] == 0 or name in _first(scope.function)):
-                return "input"
-    return ""
+def _role(scope: str, place: int | str) -> str:
+    """What a call says of the argument in a place; nothing where it has another name than what it is about, or what is learned."""
+    if not isinstance(scope, Function):
+        return "input"  # of a module
+    name = _argument(scope.function, place)
+    if name.endswith(LEARNED):
+        return "parameter"
+    return "input" if place == 0 or name in _first(scope.function) else ""
 
 
 @cache
