@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from .trial import Trial
 
 _SECONDS = 600.0  # none in practice: the candidate has answered before, and algebra always ends
 _PRIMES = (7, 11, 13, 3, 5)
+_TIMES = 5  # the input's entries: of a record with a larger array, such as a Jacobian that is written out, no proof is tried
 _TARGETS = (
     "its targets are integers, which pick entries by index, and an index is no letter of a formula. Written with the target's rows, "
     "q, it can be: check it with soft=True"
@@ -161,7 +162,9 @@ def _function(trial: Trial, name: str, symbol: str, inputs: Sequence[str]) -> An
                 returned, taken = call(*bound.args, **bound.kwargs), bound.taken
                 if "dy" not in taken and dy.size == 1:
                     returned = dy.reshape(()) * returned
-            found = gathered(returned, names, taken).get(name)
+            every = gathered(returned, names, taken)
+        _small_enough(every.values(), max(a.size for a in given.values()))
+        found = every.get(name)
         found = found.tensor if isinstance(found, AsArray) else found
         if not isinstance(found, Tensor) or not found.requires_grad:
             raise WrongAnswer(f"on tensors its {symbol} is no tensor that was computed from them")
@@ -171,6 +174,17 @@ def _function(trial: Trial, name: str, symbol: str, inputs: Sequence[str]) -> An
     wanted = [*inputs, "dy"]
     function.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in wanted])  # type: ignore[attr-defined]
     return function
+
+
+def _small_enough(gradients: Iterable[Any], entries: int) -> None:
+    """Equality is asked at long axes, too, where a row's Jacobian is as large as its square."""
+    held = (g.tensor if isinstance(g, AsArray) else g for g in gradients)
+    largest = max((t.size for g in held if isinstance(g, Tensor) for t in history(g)), default=0)
+    if largest > _TIMES * entries:
+        raise WrongAnswer(
+            f"gave up: an array of {largest:,} entries is on its record, where the input has {entries:,}; "
+            f"a proof is tried up to {_TIMES} times as many"
+        )
 
 
 def _saved(trial: Trial, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
