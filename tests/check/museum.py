@@ -296,6 +296,7 @@ def training_in_inference(dy, x, weight, running_mean, running_var, eps):
     "Inference's backward reads running statistics that a later step in training has changed",
     "pytorch#13402",
     "batch_norm",
+    "as it is after a step of training, where v belongs",
     training=False,
     shape=(2, 4, 3, 5),
 )
@@ -470,7 +471,12 @@ def last_rows_lost(dy, x, weight, bias, eps):
     return dx, (dy * h)[:rows].sum(lead(x)), dy[:rows].sum(lead(x))
 
 
-@exhibit("x̂ is rebuilt with the γ and β of other columns", "DeepSpeed PR#692", "layer_norm")
+@exhibit(
+    "x̂ is rebuilt with the γ and β of other columns",
+    "DeepSpeed PR#692",
+    "layer_norm",
+    "(y − β)/γ with γ and β of [i − 1] where x̂ belongs",
+)
 def other_columns(dy, y, weight, bias, rstd):
     h, g = (y - bias) / weight, dy * weight
     other = (y - np.roll(bias, 1)) / np.roll(weight, 1)
@@ -613,7 +619,7 @@ def said(verdict: Verdict) -> list[str]:
             kept = [
                 line
                 for line in j.lines
-                if not line.startswith(("your ", "look:", "gave up")) and not re.search(r"\blines? \d", line)
+                if not line.startswith(("look:", "gave up")) and not re.search(r"\blines? \d|^your \S+ = ", line)
             ]
             lines += [f"{j.symbol} {j.status}: {line}" for line in kept[:3]]
     return lines or [verdict.summary]
@@ -626,7 +632,12 @@ def page() -> str:
         "# Museum of wrong backwards",
         "",
         f"{len(EXHIBITS)} public mistakes from {len(threads)} threads, each written again in a few lines and judged by `tn.check`: "
-        f"{named} are named, {len(EXHIBITS) - named} are rejected without a name, none is accepted.",
+        + (
+            f"{named} are named, {len(EXHIBITS) - named} are rejected without a name"
+            if named < len(EXHIBITS)
+            else "all are named"
+        )
+        + ", none is accepted.",
         "The code is in [tests/check/museum.py](../tests/check/museum.py), which makes this page.",
         "",
     ]

@@ -499,7 +499,7 @@ def test_as_candidate_leaves_plain_ones_as_they_are():
         as_candidate(right, "tensorflow")
 
 
-def test_an_answer_in_half_precision_is_right_to_that():
+def test_a_gradient_in_half_precision_beside_one_in_double_lost_its_digits():
     def half(dy, x, weight, bias, eps):
         c = x - x.mean(-1, keepdims=True)
         r = 1 / np.sqrt((c * c).mean(-1, keepdims=True) + eps)
@@ -509,5 +509,13 @@ def test_an_answer_in_half_precision_is_right_to_that():
         return dx, (dy * h).astype(np.float16).sum(rows), dy.sum(rows)
 
     verdict = tn.check(half, "layer_norm")
-    assert verdict.ok
-    assert str(verdict).endswith("verdict: right, dγ to float16's rounding only")
+    assert verdict.summary == "not right: dγ (1 of 3)"
+    assert "given in float16 beside dx in float64: right to three digits only" in verdict.text()
+
+    def all_in_half(dy, x, weight, bias, eps):
+        return tuple(g.astype(np.float16) for g in half(dy, x, weight, bias, eps))
+
+    every = tn.check(all_in_half, "layer_norm")
+    assert str(every).endswith(
+        "verdict: right, dx to float16's rounding only, dγ to float16's rounding only, dβ to float16's rounding only"
+    )

@@ -156,3 +156,44 @@ def test_a_number_that_depends_on_the_size_is_no_proof():
 def test_of_a_forward_of_ones_own():
     verdict = tn.check(lambda dy, x: 2 * x * dy, lambda x: x * x, inputs={"x": ("B", "N")}, prove=True)
     assert verdict.summary == "right, proved for every input"
+
+
+def soft(z):
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def test_targets_that_are_integers_are_no_letters_and_their_rows_are():
+    def of_indices(dy, logits, target):
+        return dy * (soft(logits) - np.eye(logits.shape[1])[target]) / len(logits)
+
+    def of_rows(dy, logits, target):
+        return dy * (soft(logits) * target.sum(1, keepdims=True) - target) / len(logits)
+
+    by_index = tn.check(of_indices, "cross_entropy", prove=True)
+    assert by_index.ok
+    assert by_index.proofs["input"].kind == "not recorded"
+    assert "an index is no letter of a formula" in by_index.text()
+    by_rows = tn.check(of_rows, "cross_entropy", soft=True, wrt="input", prove=True)
+    assert by_rows.ok
+    assert by_rows.proofs["input"].proved
+
+
+def test_what_holds_under_an_assumption_only_is_not_proved_beside_wrong():
+    def rows_that_add_up_to_one(dy, logits, target):
+        return dy * (soft(logits) - target) / len(logits)
+
+    verdict = tn.check(rows_that_add_up_to_one, "cross_entropy", soft=True, wrt="input", prove=True)
+    assert not verdict.ok  # the probe's rows do not
+    assert verdict.proofs["input"].kind == "equal under"
+    assert "proved only under: Σ_N(q) = 1" in verdict.text()
+
+
+def test_a_jacobian_that_is_written_out_is_too_large_for_a_proof():
+    def softmax_by_rows(dy, x):
+        p = soft(x)
+        return np.einsum("bi,bij->bj", dy, p[:, :, None] * np.eye(x.shape[1]) - p[:, :, None] * p[:, None, :])
+
+    verdict = tn.check(softmax_by_rows, "softmax", dim=-1, prove=True)
+    assert verdict.ok
+    assert "gave up: an array of 847 entries is on its record, where the input has 77" in verdict.text()

@@ -160,7 +160,7 @@ def check(
     looked: Sequence[str] = ()
     limits: Sequence[str] = ()
     if error is None:
-        judgements = trial.judge(case, answer, notes)
+        judgements = _halved(trial.judge(case, answer, notes), answer)
     if error is None and answer.guessed and not all(j.ok for j in judgements.values()):
         judgements, error = {}, f"{'; '.join(answer.guessed)}, and with that it is not right. {_SAY}"
     if error is None:
@@ -182,7 +182,14 @@ def check(
         coarser = {n: g.dtype for n, g in answer.gradients.items() if g is not None and g.dtype.kind == "f"}
         coarser = {n: t for n, t in coarser.items() if unit_roundoff(t) > unit_roundoff(precise)}
         limits = [*limits, f"to {precise}'s rounding"] if precise != np.float64 else limits
-        limits = [*limits, *(f"{judgements[n].symbol} to {t}'s rounding only" for n, t in coarser.items() if n in judgements)]
+        limits = [
+            *limits,
+            *(
+                f"{judgements[n].symbol} to {t}'s rounding only"
+                for n, t in coarser.items()
+                if n in judgements and judgements[n].ok
+            ),
+        ]
         if any(n.startswith("gives another answer for") for n in notes):
             limits = [*limits, "for contiguous arrays only: copy first what is not"]
         limits = [f"without {' and '.join(map(subject.symbol, subject.plain))}", *limits] if subject.plain else limits
@@ -230,6 +237,18 @@ def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] |
         ):
             return of_object(owner)
     return as_candidate(candidate, "torch" if device is not None and framework is None else framework, device)
+
+
+def _halved(judgements: dict[str, Judgement], answer: Answer) -> dict[str, Judgement]:
+    """A gradient in half precision beside one in double: its digits were thrown away, though it is right to those that are left."""
+    dtypes = {n: g.dtype for n, g in answer.gradients.items() if g is not None and g.dtype.kind == "f"}
+    whole = [judgements[n].symbol for n, t in dtypes.items() if t == np.float64 and n in judgements]
+    found = dict(judgements)
+    for n, t in dtypes.items() if whole else ():
+        if t == np.float16 and n in found and found[n].status == "right":
+            said = f"given in float16 beside {whole[0]} in float64: right to three digits only. Add up in the wider one"
+            found[n] = replace(found[n], status="imprecise", lines=(*found[n].lines, said))
+    return found
 
 
 def _mixed(dtype: Any) -> Mapping[str, Any] | None:

@@ -45,7 +45,7 @@ def is_it(case: Case, given: Given, found: Fused, mine: Array, other: Array | No
     if other is None:
         return False
     off = float(np.max(np.abs(mine - other), initial=0))
-    return off <= case.gate(given.name, given.dtype, given.array)
+    return off <= given.gate(case)
 
 
 def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator[str]:

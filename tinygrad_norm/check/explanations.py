@@ -21,6 +21,7 @@ from .known import clamped, pair, rule
 from .line import in_the_line, line, two_in_the_line
 from .neighbours import neighbour
 from .places import moved, none_there, reshaped
+from .replaced import replaced
 from .sanity import (
     changes_from_call_to_call,
     in_another_order,
@@ -31,6 +32,9 @@ from .sanity import (
     transposed,
     zero_everywhere,
 )
+from .scales import another_scale
+from .targets import of_a_loss
+from .variants import in_less
 from .weights import unequal
 
 _FAR = 0.25  # an explanation that leaves more than this unexplained is none
@@ -144,6 +148,22 @@ def coarse(case: Case, given: Given) -> Explanation | None:
     return Explanation((text, *where), status="imprecise")
 
 
+def in_half(case: Case, given: Given) -> Explanation | None:
+    """Every entry is a number of half precision, and near the right one: that is what it was added up or kept in."""
+    truth = case.truth[given.name]
+    if not given.has_shape(case) or given.array.size < 3 or not np.all(np.isfinite(given.array)):
+        return None
+    if np.max(np.abs(given.array - truth), initial=0) > 0.05 * np.max(np.abs(truth), initial=0):
+        return None
+    for (words, mine), (_, right) in zip(in_less("", given.array), in_less("", truth)):
+        if np.array_equal(mine, given.array) and not np.array_equal(right, truth):
+            name = words.split()[-1]
+            return Explanation(
+                (f"every entry is a number that {name} holds: it is added up, or kept, in {name}",), status="imprecise"
+            )
+    return None
+
+
 def residual(case: Case, given: Given) -> Explanation | None:
     """What comes nearest, what that leaves, and where the difference is."""
     truth = case.truth[given.name]
@@ -160,6 +180,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     transposed,
     overwritten,
     none_there,
+    of_a_loss,
     with_routes(in_the_line(rule)),
     neighbour,
     reshaped,
@@ -167,13 +188,16 @@ EXPLANATIONS: tuple[Explain, ...] = (
     clamped,
     line,
     block,
+    replaced,
     in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
     unequal,
+    another_scale,
     two_in_the_line,
     by_index,
     coarse,
+    in_half,
     residual,
 )
 

@@ -107,6 +107,22 @@ class Fused:
         """Letters of arrays; numbers such as ε are none."""
         return [a for n, a in self.letters.items() if n in self.known and a.axes]
 
+    def statistics(self) -> list[Line]:
+        """Lines that give less than the whole array."""
+        return [x for x in self.formula.lines if x.letter.axes and set(x.letter.axes) < set(self.axes) and x.kind == "statistic"]
+
+    def resized(self, sizes: Mapping[str, int], values: Mapping[str, Array]) -> Fused:
+        """The lines alone, where axes have other lengths."""
+        other = self.with_lines(())
+        other.sizes = {**self.sizes, **sizes}
+        other.at = Evaluation(other.known, other.sizes, self.axes)
+        other.known.update(values)
+        with np.errstate(all="ignore"):
+            for line in self.formula.lines:
+                if line.kind == "statistic":
+                    other.known[line.letter.name] = other.at(line.expression)
+        return other
+
     def with_lines(self, lines: Sequence[Line], fixed: Mapping[str, Array] | None = None) -> Fused:
         """The same terms, of statistics that were computed otherwise, or are something else: ``fixed``, by the letter's name."""
         other = object.__new__(Fused)

@@ -82,6 +82,13 @@ class Given:
     changed: Mapping[str, Array] = field(default_factory=dict)
     gave_up: list[str] = field(default_factory=list)
     _fit: Fit | None = None
+    _gate: float | None = None
+
+    def gate(self, case: Case) -> float:
+        """How far rounding may take what is as large as this."""
+        if self._gate is None:
+            self._gate = case.gate(self.name, self.dtype, self.array)
+        return self._gate
 
     def is_it(self, case: Case, other: Array) -> bool:
         """Whether these are the other's numbers, to rounding."""

@@ -15,7 +15,7 @@ from .judgement import Explain, Explanation, Given
 from .slips import everywhere, foreign, slips
 
 TRIED = 6_000  # altered formulas, at most
-_ENTRIES = 8_000_000  # and entries computed for them
+_ENTRIES = 4_000_000  # and entries computed for them
 _FIRST, _SECOND = 60, 70  # slips in one term, tried together
 _TOLD = 3  # causes that no number tells apart, at most
 
@@ -23,9 +23,11 @@ _TOLD = 3  # causes that no number tells apart, at most
 def line(case: Case, given: Given) -> Explanation | None:
     """The derived formula with one mistake in it."""
     causes, _ = _causes(case, given)
-    if not causes:
-        return None
-    found = case.formulas[given.name]
+    return explained(case.formulas[given.name], given, causes) if causes else None
+
+
+def explained(found: Fused, given: Given, causes: list[str]) -> Explanation:
+    """One of these causes, and the formula as it is right."""
     return Explanation((*_told(causes), *_right(found, given)), (causes[0],), tuple(causes[1:_TOLD]))
 
 
@@ -107,7 +109,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     if len(shifts) > 1:
         order = np.argsort([s[1] for s in shifts], kind="stable")
         sorted_shifts = np.array([shifts[i][1] for i in order])
-        scale = 4 * case.gate(given.name, given.dtype, given.array) * float(np.sum(np.abs(weights)))
+        scale = 4 * given.gate(case) * float(np.sum(np.abs(weights)))
         best: tuple[int, list[str]] | None = None
         for i, (k, shift, words, node) in enumerate(shifts):
             low, high = np.searchsorted(sorted_shifts, [aim - shift - scale, aim - shift + scale])

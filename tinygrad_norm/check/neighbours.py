@@ -148,6 +148,11 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
     for axes in every:
         if axes != own:
             yield f"{norm.title} with its statistics over axes {axes}, not {own}", made(axes)
+    last = (1,) * (x.ndim - 1) + (x.shape[-1],)
+    for axes in every:
+        if x.ndim > 2 and x.ndim - 1 not in axes and case.inputs.get("weight", x).shape == (x.shape[-1],):
+            words = f"{norm.title} with its statistics over axes {axes}, not {own}, and γ and β along the last axis"
+            yield f"{words}: channels last", made(axes, along=last)
     told = {"correction": "N − 1 in the variance", "std": "ε outside the root: σ + ε", "gain": "1 + γ for γ", "centred": ""}
     yield f"{norm.title} with {told['correction']}" + _option(norm, "correction", 1), made(own, correction=1)
     yield f"{norm.title} with {told['std']}" + _option(norm, "eps_mode", "std" if centred else "rms"), made(own, std=True)
@@ -158,6 +163,8 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
     for power, words in ((-1.0, "1/(σ² + ε)"), (-2.0, "1/(σ² + ε)²")):
         yield f"{norm.title} with {words} where 1/√(σ² + ε) belongs", made(own, power=power)
     yield f"{norm.title} with ε in the count: Σ/(N + ε)", made(own, counted=True)
+    if "weight" in case.inputs:
+        yield f"{norm.title} of x·γ: γ is multiplied in before, not after", made(own, before=True)
     groups = case.options.get("num_groups")
     if isinstance(groups, int) and groups > 1 and x.shape[1] % groups == 0:
         yield f"{norm.title} with channel c in group c % G, where c // (C/G) belongs", made(own, interleaved=groups)
@@ -190,10 +197,14 @@ def _normalized(
     interleaved: int = 0,
     power: float = -0.5,
     counted: bool = False,
+    before: bool = False,
+    along: tuple[int, ...] = (),
 ) -> dict[str, Array]:
     leaves = {n: tensor(t.numpy(), requires_grad=True, name=n) for n, t in case.inputs.items()}
     x = leaves["input"]
     shape = x.shape
+    if before:
+        x = x * leaves["weight"].reshape(_spread(case, "weight", len(shape)))
     if interleaved:
         x = x.reshape(shape[0], shape[1] // interleaved, interleaved, *shape[2:])
         axes = (1, *range(3, x.ndim))
@@ -204,9 +215,9 @@ def _normalized(
     r = 1 / (v.sqrt() + eps) if std else v.rsqrt() if power == -0.5 else v**power
     y = (c * r).reshape(shape)
     for name in ("weight", "bias"):
-        if name in leaves:
+        if name in leaves and not (before and name == "weight"):
             p = leaves[name]
-            p = p.reshape(_spread(case, name, len(shape)))
+            p = p.reshape(along or _spread(case, name, len(shape)))
             y = y * (1 + p if gain else p) if name == "weight" else y + p
     found = grad(y, list(leaves.values()), case.dy)
     return {n: g.numpy() for n, g in zip(leaves, found)}

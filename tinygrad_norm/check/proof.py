@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,11 @@ from .trial import Trial
 
 _SECONDS = 600.0  # none in practice: the candidate has answered before, and algebra always ends
 _PRIMES = (7, 11, 13, 3, 5)
+_TIMES = 5  # the input's entries: of a record with a larger array, such as a Jacobian that is written out, no proof is tried
+_TARGETS = (
+    "its targets are integers, which pick entries by index, and an index is no letter of a formula. Written with the target's rows, "
+    "q, it can be: check it with soft=True"
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ def _compare(trial: Trial, name: str, judgement: Judgement, shape: tuple[int, ..
                 sizes[1] = groups * 3
             derivation = derive(subject.norm, wrt=name, shape=tuple(sizes), **subject.options)
     except (DerivationError, NotSymbolicError) as error:
+        if subject.registered and subject.norm.as_derived is not None and not subject.options.get("soft"):
+            return Proof("not recorded", _TARGETS, axes=len(shape))
         return Proof(
             "not recorded",
             f"there is no derived formula to hold it against ({str(error).removeprefix('derive: ')})",
@@ -121,6 +128,8 @@ def _compare(trial: Trial, name: str, judgement: Judgement, shape: tuple[int, ..
             "not proved",
             "run on tensors of other sizes it gives something else: it holds a number that depends on them",
         )
+    if kind == "proved" and not right:  # where what is assumed does not hold, it is another
+        kind = "equal under"
     return Proof(
         kind, reason or f"they differ by {theirs.off:.2g} of the largest entry", theirs.assumptions, theirs.residual, len(shape)
     )
@@ -153,7 +162,9 @@ def _function(trial: Trial, name: str, symbol: str, inputs: Sequence[str]) -> An
                 returned, taken = call(*bound.args, **bound.kwargs), bound.taken
                 if "dy" not in taken and dy.size == 1:
                     returned = dy.reshape(()) * returned
-            found = gathered(returned, names, taken).get(name)
+            every = gathered(returned, names, taken)
+        _small_enough(every.values(), max(a.size for a in given.values()))
+        found = every.get(name)
         found = found.tensor if isinstance(found, AsArray) else found
         if not isinstance(found, Tensor) or not found.requires_grad:
             raise WrongAnswer(f"on tensors its {symbol} is no tensor that was computed from them")
@@ -163,6 +174,17 @@ def _function(trial: Trial, name: str, symbol: str, inputs: Sequence[str]) -> An
     wanted = [*inputs, "dy"]
     function.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in wanted])  # type: ignore[attr-defined]
     return function
+
+
+def _small_enough(gradients: Iterable[Any], entries: int) -> None:
+    """Equality is asked at long axes, too, where a row's Jacobian is as large as its square."""
+    held = (g.tensor if isinstance(g, AsArray) else g for g in gradients)
+    largest = max((t.size for g in held if isinstance(g, Tensor) for t in history(g)), default=0)
+    if largest > _TIMES * entries:
+        raise WrongAnswer(
+            f"gave up: an array of {largest:,} entries is on its record, where the input has {entries:,}; "
+            f"a proof is tried up to {_TIMES} times as many"
+        )
 
 
 def _saved(trial: Trial, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -200,7 +222,9 @@ def _reason(error: BaseException, candidate: Any) -> str:
 
 def summary(proofs: Mapping[str, Proof], judgements: Mapping[str, Judgement]) -> str:
     """``proved for every input``, of which gradients."""
-    done = [judgements[n].symbol for n, p in proofs.items() if p.proved]
+    done = [judgements[n].symbol for n, p in proofs.items() if p.proved and judgements[n].ok]
     if not done:
         return ""
-    return "proved for every input" + ("" if len(done) == len(proofs) else f": {', '.join(done)}")
+    assumed = dict.fromkeys(a for p in proofs.values() if p.proved for a in p.assumptions)
+    words = f"proved for every input where {'; '.join(assumed)}" if assumed else "proved for every input"
+    return words + ("" if len(done) == len(proofs) else f": {', '.join(done)}")

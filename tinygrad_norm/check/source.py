@@ -83,15 +83,20 @@ def operands_of(code: CodeType, instruction: int) -> tuple[str, ...]:
     return tuple(ast.unparse(n) for n in found)
 
 
+@functools.lru_cache(maxsize=8)
+def _functions(text: str) -> tuple[ast.AST, ...]:
+    """All that a file defines."""
+    try:
+        return tuple(n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.Lambda)))
+    except (SyntaxError, ValueError, RecursionError):
+        return ()
+
+
 @functools.lru_cache(maxsize=256)
 def definition(code: CodeType, name: str) -> tuple[int, str] | None:
     """Line and text of the one statement that gives a name its value in a function; None where it is none, or not the only one."""
     text = "".join(linecache.getlines(code.co_filename))
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    scopes = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
+    scopes = [n for n in _functions(text) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     inside = [n for n in scopes if n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
     inside += [
         n
@@ -109,11 +114,7 @@ def definition(code: CodeType, name: str) -> tuple[int, str] | None:
 def the_return(code: CodeType) -> tuple[int, str] | None:
     """Line and text of a function's only ``return``."""
     text = "".join(linecache.getlines(code.co_filename))
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    for n in ast.walk(tree):
+    for n in _functions(text):
         if isinstance(n, ast.FunctionDef) and n.name == code.co_name and n.lineno <= code.co_firstlineno + len(n.decorator_list):
             if code.co_firstlineno > (n.end_lineno or n.lineno) or code.co_firstlineno + len(n.decorator_list) < n.lineno:
                 continue

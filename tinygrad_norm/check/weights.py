@@ -34,7 +34,7 @@ def unequal(case: Case, given: Given) -> Explanation | None:
         matrix = np.stack([np.ravel(b) for b in basis], axis=1)  # type: ignore[arg-type]
         weights, _, rank, _ = np.linalg.lstsq(matrix, np.ravel(mine - rest), rcond=None)
         off = np.max(np.abs(matrix @ weights - np.ravel(mine - rest)), initial=0)
-        if rank < n or off > 2 * case.gate(given.name, given.dtype, given.array) or np.max(np.abs(weights - 1)) < 1e-6:
+        if rank < n or off > 2 * given.gate(case) or np.max(np.abs(weights - 1)) < 1e-6:
             continue
         said = []
         for w in sorted({round(float(w), 6) for w in weights}):

@@ -1,0 +1,120 @@
+"""What stands where a statistic belongs: that of a part, of another index, another measure of how large the entries are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from ..derive.formula import Power, Total
+from ..engine.arrays import Array
+from .case import Case
+from .fused import Fused
+from .variants import MOST, maps, placed
+
+
+def of_part(case: Case, found: Fused) -> Iterator[tuple[str, dict[str, Array]]]:
+    """All statistics, of a part of what they belong to."""
+    main = next((a for a in found.arrays() if a.kind == "input"), None)
+    lines = found.statistics()
+    if main is None or not lines:
+        return
+    x = placed(found, found.known[main.name])
+    for axis in dict.fromkeys(a for line in lines for a in found.axes if a not in line.letter.axes):
+        at, n = found.axes.index(axis), found.sizes[axis]
+        parts = {
+            "the first half": np.arange(n // 2),
+            "the second half": np.arange(n // 2, n),
+            "every second index": np.arange(0, n, 2),
+        }
+        parts |= {"all but the last index": np.arange(n - 1), "all but the first index": np.arange(1, n)}
+        parts |= {"all but the first and the last index": np.arange(1, n - 1)}
+        parts |= {"the first index": np.arange(1), "the last index": np.arange(n - 1, n)}
+        for words, part in parts.items():
+            if not 0 < len(part) < n:
+                continue
+            other = found.resized({axis: len(part)}, {main.name: np.take(x, part, axis=at)})
+            made = {line.letter.name: placed(found, other.known[line.letter.name]) for line in lines}
+            if all(a.shape[at] == 1 and np.all(np.isfinite(a)) for a in made.values()):
+                yield f"of {words} of {found.over((axis,))}", made
+
+
+def of_one_index(found: Fused) -> Iterator[tuple[str, dict[str, Array]]]:
+    """All statistics of another index of one axis, or averaged over it."""
+    lines = found.statistics()
+    own = {x.letter.name: placed(found, found.known[x.letter.name]) for x in lines}
+    for axis in dict.fromkeys(a for x in lines for a in x.letter.axes):
+        at, n = found.axes.index(axis), found.sizes[axis]
+        have = {name: a for name, a in own.items() if a.shape[at] > 1}
+        for words, index in maps(found, (axis,), n) if 1 < n <= MOST and have else ():
+            if not np.array_equal(index, np.arange(n)):
+                yield (
+                    f"of [{words}] of {found.over((axis,))} where those of [i] belong",
+                    {m: np.take(a, index, axis=at) for m, a in have.items()},
+                )
+        yield (
+            f"averaged over {found.over((axis,))}",
+            {m: np.broadcast_to(a.mean(at, keepdims=True), a.shape) for m, a in have.items()},
+        )
+
+
+def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]]:
+    """Another measure of how large the entries are: a letter, what it is in words, and its numbers."""
+    for line in found.formula.lines:
+        e = line.expression
+        if not (isinstance(e, Total) and isinstance(e.inside, Power)):
+            continue
+        a = found.known_as(e.inside.base)
+        along = tuple(found.axes.index(k) for k in e.axes)
+        inside = found.hand(e.inside.base)
+        size = np.abs(a)
+        once = [(f"mean|{inside}|", size.mean(along, keepdims=True)), (f"max|{inside}|", size.max(along, keepdims=True))]
+        once += [(f"Σ|{inside}|", size.sum(along, keepdims=True)), (f"median|{inside}|", np.median(size, along, keepdims=True))]
+        once += [(f"max {inside} − min {inside}", a.max(along, keepdims=True) - a.min(along, keepdims=True))]
+        for words, u in once:
+            yield line.letter.name, f"({words})²", u**2
+            yield line.letter.name, words, u
+            if case.eps:
+                yield line.letter.name, f"({words})², and no ε,", u**2 - case.eps
+                yield line.letter.name, f"({words} + ε)², with ε outside of the root,", (u + case.eps) ** 2 - case.eps
+        main = next((m for m in found.arrays() if m.kind == "input"), None)
+        x = found.known_as(main) if main is not None else a
+        centred = not np.array_equal(x, a)
+        n = int(np.prod([found.sizes[k] for k in e.axes]))
+        f = 1 if e.function == "mean" else n
+        if main is not None:
+            name = main.name
+            yield (
+                line.letter.name,
+                f"mean({name}²), not centred," if centred else f"the variance of {name}, with the mean subtracted,",
+                f * ((x * x).mean(along, keepdims=True) if centred else x.var(along, keepdims=True)),
+            )
+            yield (
+                line.letter.name,
+                f"mean({name}²) + mean({name})²",
+                f * ((x * x).mean(along, keepdims=True) + x.mean(along, keepdims=True) ** 2),
+            )
+            for k in range(1, len(along)):
+                for some in combinations(range(len(along)), k):
+                    own, rest = tuple(along[j] for j in some), tuple(along[j] for j in range(len(along)) if j not in some)
+                    words = f"the mean over {found.over([e.axes[j] for j in range(len(along)) if j not in some])} of the variances over {found.over([e.axes[j] for j in some])}"
+                    yield line.letter.name, words, f * x.var(own, keepdims=True).mean(rest, keepdims=True)
+                    words = f"the variance over {found.over([e.axes[j] for j in some])} of the means over the rest"
+                    yield line.letter.name, words, f * x.mean(rest, keepdims=True).var(own, keepdims=True)
+        right = placed(found, found.known[line.letter.name])
+        if n > 1:
+            words, other = ("Σ for the mean", right * n) if e.function == "mean" else ("the mean for Σ", right / n)
+            yield line.letter.name, f"{line.letter.name} with {words}", other
+        if n > 1 and e.function == "mean":
+            yield line.letter.name, f"{line.letter.name} with N − 1", right * n / (n - 1)
+        if case.eps:
+            yield line.letter.name, f"{line.letter.name} + ε, so that ε is added twice,", right + case.eps
+            twice = (np.sqrt(right + case.eps) + case.eps) ** 2 - case.eps
+            yield (
+                line.letter.name,
+                f"{line.letter.name} with ε a second time, outside of the root, √({line.letter.name} + ε) + ε,",
+                twice,
+            )
+            if e.function == "mean":
+                yield line.letter.name, "ε divided by N, (Σ + ε)/N for Σ/N + ε, in what", right + case.eps / n - case.eps

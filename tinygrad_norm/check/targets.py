@@ -1,0 +1,133 @@
+"""Explanations of a loss of logits: what it is divided by, and the target that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import Array
+from ..graph.table import number
+from .case import Case
+from .judgement import Explanation, Given
+
+
+def of_a_loss(case: Case, given: Given) -> Explanation | None:
+    """Cross-entropy with another divisor, other weights of its rows, or another target."""
+    told = _parts(case, given)
+    if told is None:
+        return None
+    p, q, counted, scale = told
+    for attempt in (_divisor, _weights, _target):
+        words = attempt(case, given, p, q, counted, scale)
+        if words:
+            return Explanation((words,), (words,))
+    return None
+
+
+def _parts(case: Case, given: Given) -> tuple[Array, Array, Array, float] | None:
+    """The softmax, the target as rows, which rows count, and the number before p − q."""
+    target = case.inputs.get("target")
+    if case.norm is None or case.norm.name != "cross_entropy" or target is None or target.dtype.kind not in "iu":
+        return None
+    truth = case.truth.get("input")
+    if given.name != "input" or truth is None or truth.ndim != 2 or not given.has_shape(case) or case.dy.size != 1:
+        return None
+    if not np.all(np.isfinite(given.array)):
+        return None
+    z, t, n = case.inputs["input"].numpy(), target.numpy(), truth.shape[1]
+    e = np.exp(z - z.max(1, keepdims=True))
+    smooth = float(case.options.get("label_smoothing") or 0)
+    counted = t != case.options.get("ignore_index", -100)
+    p, q = e / e.sum(1, keepdims=True), (1 - smooth) * np.eye(n)[np.where(counted, t, 0)] + smooth / n
+    rest = (p - q) * counted[:, None]
+    scale = float(np.sum(truth * rest) / np.sum(rest * rest)) if np.any(rest) else 0.0
+    if not scale or np.max(np.abs(scale * rest - truth)) > case.gate(
+        "input", np.float64
+    ):  # weights of classes, or another option
+        return None
+    return p, q, counted, scale
+
+
+def _divisor(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    truth, mine = case.truth["input"], given.array
+    times = float(np.sum(mine * truth) / np.sum(truth * truth))
+    if case.options.get("reduction") != "mean" or not times or not given.is_it(case, times * truth):
+        return ""
+    rows, of = len(counted), int(np.sum(counted))
+    belongs = f"the {of} rows that count" if of < rows else f"B = {rows}"
+    found = [
+        words
+        for words, n in _divisors(rows, of, q.shape[1])
+        if abs(of / n - times) <= 1e-9 * abs(times) and abs(times - 1) > 1e-9
+    ]
+    return f"divided by {' or '.join(found)} where {belongs} belongs: {number(times)} times what it should be" if found else ""
+
+
+def _divisors(rows: int, of: int, classes: int) -> Iterator[tuple[str, float]]:
+    if of < rows:
+        yield f"all {rows} rows, also those that are ignored,", rows
+        yield f"the {rows - of} rows that are ignored", rows - of
+        yield f"all {rows}·{classes} entries", rows * classes
+    else:
+        yield f"B² = {rows * rows}", rows * rows
+    if of > 1:
+        yield f"{of} − 1", of - 1
+    yield f"{of} + 1", of + 1
+
+
+def _weights(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """A number of its own for each row, that depends on the row's target."""
+    truth, mine, t = case.truth["input"], given.array, case.inputs["target"].numpy()
+    size = np.sum(truth * truth, axis=1)
+    times = np.where(size > 0, np.sum(mine * truth, axis=1) / np.where(size > 0, size, 1), 1.0)
+    if not given.is_it(case, times[:, None] * truth) or np.ptp(times[counted]) <= 1e-9:
+        return ""
+    by_class: dict[int, float] = {}
+    for row in np.flatnonzero(counted):
+        if abs(by_class.setdefault(int(t[row]), float(times[row])) - times[row]) > 1e-9:
+            return ""
+    if len(by_class) < 2 or len(by_class) == int(np.sum(counted)) > 3:
+        return ""
+    said = ", ".join(f"{number(w)} times where the target is {c}" for c, w in sorted(by_class.items()))
+    return f"each row is multiplied by a weight of its class, which was not asked for: {said}"
+
+
+def _target(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """What stands in the target's place, if it is two numbers, or one column."""
+    t, n = case.inputs["target"].numpy(), q.shape[1]
+    mine, near = p - given.array / scale, 1e-9 + given.gate(case) / abs(scale)
+    if np.any(np.abs(given.array[~counted]) > given.gate(case)):
+        return ""
+    mine, right, t = mine[counted], q[counted], t[counted]
+    there = np.eye(n, dtype=bool)[t]
+    on, off = mine[there], mine[~there]
+    if np.ptp(on) <= near and np.ptp(off) <= near and n > 1:
+        a, b = float(on[0]), float(off[0])
+        ra, rb = float(right[there][0]), float(right[~there][0])
+        plain = abs(a - 1) <= near and abs(b) <= near  # smoothing that is left out: the neighbour without it
+        if (abs(a) > near or abs(b) > near) and not plain:
+            said = f"the target is {_number(a)} at the right class where {_number(ra)} belongs, and {_number(b)} elsewhere where {_number(rb)} belongs"
+            return f"{said}; they add up to {_number(a + (n - 1) * b)}"
+    column = mine.argmax(1)
+    if np.all(np.abs(mine - np.eye(n)[column]) <= near) and not np.array_equal(column, t):
+        rule = next((w for w, c in _columns(case, counted, t, n) if np.array_equal(np.asarray(c), column)), "")
+        said = ", ".join(f"{a} for {b}" for a, b in zip(column, t) if a != b)
+        return f"the one of the target's row stands in another column{rule}: {said}"
+    return ""
+
+
+def _columns(case: Case, counted: Array, t: Array, n: int) -> Iterator[tuple[str, Any]]:
+    z = case.inputs["input"].numpy()[counted]
+    yield ", t − 1", (t - 1) % n
+    yield ", t + 1", (t + 1) % n
+    yield ", the largest logit's", z.argmax(1)
+    yield ", the smallest logit's", z.argmin(1)
+    yield ", that of the row before", np.roll(t, 1)
+    yield ", that of the next row", np.roll(t, -1)
+    yield ", counted from the end", n - 1 - t
+
+
+def _number(a: float) -> str:
+    return f"{a:.4g}".replace("-", "−")
