@@ -51,6 +51,7 @@ class Proof:
         self.conditions: list[dict[Any, str]] = []
         self.domains: list[dict[Any, str]] = []
         self._safe: set[Any] = set()
+        self._forms: dict[Any, Any] = {}
         known = {m.total: m.value for m in d.given}
         self.normal = normal = Normal(known)
         try:
@@ -69,17 +70,13 @@ class Proof:
             return
         one, other = self.conditions[:2]
         assumed = [*theirs.renamed, *self.asked]
-        is_own = self._is_own(expr, own, held)
-        if not is_own:
-            assumed += [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
+        assumed += [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
         zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
         ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
-        if is_own:
-            their_zero = zero
         more = {
             k: text for k, text in their_zero.items() if k not in zero and (k[0], "> 0") not in zero and not _implied(k, ours)
         }
-        self.holds = is_own or normal.is_zero(difference, d.letters)
+        self.holds = self._is_own(expr, own, held) or normal.is_zero(difference, d.letters)
         if not self.holds and ours:
             normal = Normal(known, ours)
             self.holds = normal.is_zero(difference, d.letters)
@@ -260,10 +257,13 @@ class Proof:
 
     def _normal(self, form: Callable[..., Any], e: Any) -> Any:
         """Its form, or itself where that is too long: it may then seem another than one that it equals."""
-        try:
-            return form(e, self.d.letters)
-        except TooLong:
-            return e
+        key = (form.__name__, e)
+        if key not in self._forms:
+            try:
+                self._forms[key] = form(e, self.d.letters)
+            except TooLong:
+                self._forms[key] = e
+        return self._forms[key]
 
     def _conditions(self, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
         """What is answered the same by every entry of the record, by normal form, in words."""
