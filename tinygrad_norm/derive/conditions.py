@@ -46,6 +46,8 @@ class AtLeast(_Indicator):
 
 def _by_branches(kind: Any, d: Any) -> Any:
     """Of a branch within: each of the two. Of a multiple: the same."""
+    if asked_in(d) > MANY:
+        return None
     inner = next(iter(sorted(d.atoms(Positive, AtLeast), key=sp.default_sort_key)), None)
     if inner is not None:
         other = complement(inner)
@@ -57,6 +59,18 @@ def _by_branches(kind: Any, d: Any) -> Any:
         return inner * yes + other * no
     number = abs(d.as_coeff_Mul()[0])
     return kind(d / number) if number != 1 else None
+
+
+MANY = 2  # branches within a branch; of more, what is asked is left as it is
+
+
+def asked_in(e: Any) -> int:
+    """How many conditions an expression has, each with its complement."""
+    found: set[Any] = set()
+    for c in e.atoms(Positive, AtLeast, Zero):
+        if -c.args[0] not in found:
+            found.add(c.args[0])
+    return len(found)
 
 
 def complement(c: Any) -> Any:

@@ -135,6 +135,7 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
     return Equality("not proved", largest, proof.assumptions, records=finite, reason=reason)
 
 
+_GROSS = 0.5  # of the largest entry
 _FAILS = (TinygradNormError, ValueError, TypeError, IndexError, ArithmeticError)
 
 
@@ -162,10 +163,11 @@ class _Extremes:
                 if not place.single:
                     needed.append(f"not {words}: there it fails ({type(error).__name__})")
                 continue
-            gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
             dtype = min((record.output.dtype, record.inputs[d.of].dtype), key=lambda t: t.itemsize)
-            # in units of the record's own rounding; in float16 only the operations tell
-            gap *= tolerance(d.record.output.dtype) / tolerance(dtype) if dtype.itemsize > 2 else 0
+            floor = floor if dtype.itemsize > 2 else 0.0
+            gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
+            # in units of the record's own rounding; in float16 what is no rounding is gross
+            gap *= tolerance(d.record.output.dtype) / (tolerance(dtype) if dtype.itemsize > 2 else _GROSS)
             self.seen += bool(np.isfinite(gap))
             if gap > self.worst:
                 self.worst, self.where = gap, words

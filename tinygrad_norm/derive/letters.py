@@ -15,7 +15,7 @@ from ..engine.bell import erf
 from ..graph import REDUCTIONS, Record
 from .axes import Axes
 from .branches import is_every
-from .conditions import AtLeast, Positive, Zero, complement, condition, strict
+from .conditions import MANY, AtLeast, Positive, Zero, asked_in, complement, condition, strict
 from .errors import NotSymbolicError
 from .finding import Finding
 from .marks import Place, Size
@@ -39,6 +39,7 @@ _FUNCTIONS: dict[Any, Any] = {
 }
 
 
+_ASKING = ("maximum", "minimum", "relu", "clip", "abs", "where", "masked_fill")
 _MOST = 32  # named axes: in the common layout each is an axis of an array
 
 
@@ -187,6 +188,13 @@ class Letters(Home):
         several = len(set(map(id, users))) > 1
         if (expr.is_Add or expr.is_Mul) and any(u.op is not None and u.op.name == "max" for u in users):
             return True  # [t = max(t)] is asked of t as it was rounded
+        asking = [u for u in users if u.op is not None and u.op.name in _ASKING]
+        against = max(
+            (sum(isinstance(x, Tensor) and x.size > 1 and x.dtype.kind != "b" for x in u.inputs) for u in asking), default=0
+        )
+        apart = against > 1 or (any(u.op is not None and u.op.name == "relu" for u in users) and bool(Positive(expr).is_Add))
+        if against and asked_in(expr) > (0 if apart else MANY - 1):  # held against a number, it is simplified
+            return True  # a branch of branches has its own line
         return node.op in REDUCTIONS or (several and bool(expr.is_Add) and node.op not in ("reshape", "broadcast_to", "astype"))
 
     def _usual_name(self, node: Any, expr: Any) -> str:

@@ -29,10 +29,11 @@ from .symbols import Letter, Mean, Sigma, varies
 
 _ROUNDS = 40  # of rewriting; more would be a circle
 _TERMS, _FEW = 400, 40  # of a sum: a proof that needs more is not tried; nor is more shown
+BUDGET = 4_000  # terms that one proof multiplies out
 
 
-class _TooLong(Exception):
-    """A normal form of very many terms."""
+class TooLong(Exception):
+    """A normal form of very many terms, or the last of a budget."""
 
 
 class Normal:
@@ -55,6 +56,7 @@ class Normal:
         self._free: set[Letter] = set()  # roots by which a Σ was put away
         self._rules: dict[Any, Any] = dict(self.known)  # a Σ, in terms of a root, or as it is known
         self._changed, self._most = False, 0
+        self.left = BUDGET
 
     def form(self, expr: Any, letters: Letters) -> Any:
         expr = letters.inlined(expr)
@@ -86,7 +88,7 @@ class Normal:
                 if self._opens_to_zero(expr, letters):
                     self.nonzero |= set(involved) if mode == "signs" else set()
                     return True
-            except _TooLong:
+            except TooLong:
                 return False
             finally:
                 self._mode, self._most = "", 0
@@ -97,7 +99,7 @@ class Normal:
         self._most = _FEW
         try:
             return self.form(expr, letters)
-        except _TooLong:
+        except TooLong:
             return None
         finally:
             self._most = 0
@@ -253,17 +255,25 @@ class Normal:
         return n * self._name(sp.log(base if base.is_Add else self._absolute(base, sp.Integer(1))))
 
     def _polynomial(self, e: Any) -> Any:
+        self._spend(e)
         e = sp.expand_mul(sp.expand_multinomial(e))
         for _ in range(_ROUNDS):
             if 0 < self._most < len(sp.Add.make_args(e)):
-                raise _TooLong
+                raise TooLong
             found = {p: self._power(p.base, p.exp) for p in e.atoms(sp.Pow) if p.base.is_Add and p.base is not sp.E}
             new = e.xreplace(found) if found else e
             new = self._reduced(new)
             if new == e:
                 return e
+            self._spend(new)
             e = sp.expand_mul(sp.expand_multinomial(new))
         return e
+
+    def _spend(self, e: Any) -> None:
+        """Takes what e has for terms, multiplied out, from what is left; raises where it is too much."""
+        self.left -= sum(math.prod(map(_terms, sp.Mul.make_args(t))) for t in sp.Add.make_args(e))
+        if self.left < 0:
+            raise TooLong
 
     # The letters' relations ---------------------------------------------------------------------------------
 
@@ -427,3 +437,11 @@ class Normal:
 
     def _sum(self, e: Any, axes: Any) -> Any:
         return sp.Add(*(part_sum(t, axes) for t in sp.Add.make_args(self._polynomial(e))))
+
+
+def _terms(factor: Any) -> int:
+    """How many terms a factor has when it is multiplied out."""
+    base, n = factor.as_base_exp()
+    if base.is_Add and n.is_Integer and n > 0:
+        return math.comb(len(base.args) + int(n) - 1, int(n))
+    return 1

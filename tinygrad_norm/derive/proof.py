@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from .errors import NotSymbolicError
 from .extremes import BRANCHES
 from .letters import Letters
 from .marks import Place, Size, marks
-from .normal import Normal
+from .normal import BUDGET, Normal, TooLong
 from .other import Leaves, Other
 from .questions import ASKED, hearing
 from .recording import Record, sizes_of
@@ -51,6 +51,7 @@ class Proof:
         self.conditions: list[dict[Any, str]] = []
         self.domains: list[dict[Any, str]] = []
         self._safe: set[Any] = set()
+        self._forms: dict[Any, Any] = {}
         known = {m.total: m.value for m in d.given}
         self.normal = normal = Normal(known)
         try:
@@ -75,7 +76,7 @@ class Proof:
         more = {
             k: text for k, text in their_zero.items() if k not in zero and (k[0], "> 0") not in zero and not _implied(k, ours)
         }
-        self.holds = normal.is_zero(difference, d.letters) or self._is_own(expr, own, held)
+        self.holds = self._is_own(expr, own, held) or normal.is_zero(difference, d.letters)
         if not self.holds and ours:
             normal = Normal(known, ours)
             self.holds = normal.is_zero(difference, d.letters)
@@ -85,6 +86,8 @@ class Proof:
                 self.holds = True
                 used = [a for a in signs if not Normal(known, frozenset(signs) - {a}).is_zero(difference, d.letters)]
                 assumed += [f"{self.write(a)} > 0" for a in used or signs]
+        if not self.holds and normal.left < 0:
+            self.why = f"gave up after {BUDGET:,} terms"
         once = [note for note in d.letters.notes if "occurs once" in note]  # which the formula takes for granted, its record not
         if once and not normal.is_zero((own - expr).xreplace(held), d.letters):
             assumed += once
@@ -245,12 +248,22 @@ class Proof:
 
         found = {}
         for e, sign in asked(graph, read):
-            form = self.normal.sign_of(e, self.d.letters)
+            form = self._normal(self.normal.sign_of, e)
             if holds(e, sign) or (form.is_number and form > 0):
                 self._safe |= {(form, s) for s in (("≥ 0",) if sign == "≥ 0" else ("> 0", "≥ 0", "≠ 0"))}
             else:
                 found[form, sign] = f"{self.write(e)} {sign}"
         return found
+
+    def _normal(self, form: Callable[..., Any], e: Any) -> Any:
+        """Its form, or itself where that is too long: it may then seem another than one that it equals."""
+        key = (form.__name__, e)
+        if key not in self._forms:
+            try:
+                self._forms[key] = form(e, self.d.letters)
+            except TooLong:
+                self._forms[key] = e
+        return self._forms[key]
 
     def _conditions(self, letters: Letters, change: Mapping[Any, Any]) -> dict[Any, str]:
         """What is answered the same by every entry of the record, by normal form, in words."""
@@ -260,7 +273,7 @@ class Proof:
         ]
         found: dict[Any, str] = {}
         for a, sign, b in questions:
-            form = self.normal.form((a - b).xreplace(self.options), self.d.letters)
+            form = self._normal(self.normal.form, (a - b).xreplace(self.options))
             if form.is_number:
                 continue
             if sign in ("<", "≤"):

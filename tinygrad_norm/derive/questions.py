@@ -32,6 +32,7 @@ _HIDDEN = tuple(
 """Whose lines are nobody's function."""
 
 _asking_for: set[CodeType] = set()
+_ROUGHLY = "a size that was rounded or taken by its bits is a number of the formula"
 _heard: list[Heard] = []
 
 
@@ -103,7 +104,7 @@ def _bare(value: Any) -> Any:
     if isinstance(value, _Size):
         return int(value)
     if isinstance(value, _Ratio):
-        return float(value)
+        return float.__float__(value)
     return tuple(map(_bare, value)) if type(value) is tuple else value
 
 
@@ -126,7 +127,7 @@ def _computing(name: str, rough: bool) -> Callable[..., Any]:
             return NotImplemented
         found = getattr(_bare(self), name)(*map(_bare, others))
         if found is NotImplemented:  # an int asks a float
-            found = getattr(float(self), name)(*map(_bare, others))
+            found = getattr(float(_bare(self)), name)(*map(_bare, others))
         if name == "__floordiv__" and self.plain and getattr(others[0], "plain", False) and _bare(self) % _bare(others[0]) == 0:
             return _size(found)  # one of the axes out of several
         return _made(found, rough or self.rough or any(getattr(x, "rough", False) for x in others))
@@ -163,6 +164,12 @@ def _truth(self: Any) -> bool:
     return bool(_bare(self))
 
 
+def _leaving(self: Any) -> float:
+    if self.rough and _heard:
+        _asks(_ROUGHLY, sys._getframe(1))
+    return float.__float__(self) if isinstance(self, float) else int.__float__(self)
+
+
 def _key(self: Any) -> int:
     frame = sys._getframe(1)
     if _listens(frame):
@@ -178,7 +185,7 @@ for _kind in (_Size, _Ratio):
         setattr(_kind, f"__{_name}__", _computing(f"__{_name}__", _name not in _EXACT))
     for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(_kind, f"__{_name}__", _comparing(_name))
-    for _name, _method in (("bool", _truth), ("hash", _key)):
+    for _name, _method in (("bool", _truth), ("hash", _key), ("float", _leaving)):
         setattr(_kind, f"__{_name}__", _method)
 
 
@@ -252,7 +259,7 @@ def _applying(plain: Any) -> Any:
         if not _heard or threading.get_ident() != _heard[-1].owner:
             return plain(self, op, inputs, params)  # type: ignore[no-any-return]
         if any(getattr(x, "rough", False) for x in (*inputs, *params.values())):
-            _asks("a size that was rounded or taken by its bits is a number of the formula", sys._getframe(1))
+            _asks(_ROUGHLY, sys._getframe(1))
         out: Tensor = plain(self, op, tuple(map(_bare, inputs)), {k: _bare(v) for k, v in params.items()})
         if out.op is None and any(isinstance(x, Tensor) and _heard[-1].follows(x) for x in inputs):
             _heard[-1].made[id(out)] = out

@@ -357,6 +357,8 @@ def lift(value: Any, op: Op) -> Any:
         return value
     if isinstance(value, np.generic):  # NumPy scalars too: np.sqrt(2) must not turn float32 into float64
         return value.item()
+    if isinstance(value, (int, float)):  # of a kind of its own, such as an IntEnum
+        return float(value) if isinstance(value, float) else int(value)
     if isinstance(value, np.ndarray):
         return Tensor(_as_array(op.name, value))
     raise DTypeError(
