@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import tinygrad_norm
@@ -20,14 +19,17 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def imports(path: Path) -> frozenset[tuple[int, str]]:
     """(level, first name) of every import in a file, however deep it stands."""
+    found: set[tuple[int, str]] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from ((0, a.name.split(".")[0]) for a in node.names)
+            found |= {(0, a.name.split(".")[0]) for a in node.names}
         elif isinstance(node, ast.ImportFrom):
             names = [node.module.split(".")[0]] if node.module else [a.name for a in node.names]
-            yield from ((node.level, name) for name in names)
+            found |= {(node.level, name) for name in names}
+    return frozenset(found)
 
 
 def files(room: str) -> list[Path]:
