@@ -63,9 +63,7 @@ def main() -> int:
         parser.error("the book needs Sphinx and what it takes: pip install '.[book]'")
     source = out.with_name(out.name + ".sources")
     write(source)
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-    )  # the lessons run by this package
+    _kernel(source / "jupyter")
     if (out / ".buildinfo").exists():  # an older book, of which nothing may stay
         shutil.rmtree(out)
     code: int = build_main(["-q", "-W", "--keep-going", "-j", "auto", "-d", str(source / "doctrees"), str(source), str(out)])
