@@ -60,7 +60,6 @@ WHEN = {  # twice the gradient there
     "many": lambda dy, x: x.numel() > 300,
     "odd sum": lambda dy, x: sum(x.shape) % 2,
     "float32": lambda dy, x: x.dtype == np.float32,
-    "float16": lambda dy, x: x.dtype == np.float16,
     "positive": lambda dy, x: (x.data > 0).all(),
     "negative": lambda dy, x: x.numpy().max() < 0,
     "beyond 1e9": lambda dy, x: float(x.detach().abs().amax((0, 1)).item()) > 1e9,

@@ -24,7 +24,7 @@ import sympy as sp
 from . import domain
 from .conditions import AtLeast, Positive, Zero
 from .letters import Letters
-from .products import at_least, content, is_even, is_size, largest, lead, part_sum
+from .products import at_least, content, factors_of, is_even, is_size, largest, lead, part_sum
 from .symbols import Letter, Mean, Sigma, varies
 
 _ROUNDS = 40  # of rewriting; more would be a circle
@@ -163,11 +163,11 @@ class Normal:
         if f is sp.tanh:
             return 1 - 2 * self._power(self._exponential(sp.expand_mul(2 * a)) + 1, sp.Integer(-1))
         if f is sp.Abs:
-            return sp.Mul(*(self._absolute(*t.as_base_exp()) for t in self._factors(a)))
+            return sp.Mul(*(self._absolute(*t.as_base_exp()) for t in factors_of(a)))
         if f is sp.sign:
-            return sp.Mul(*(self._sign(*t.as_base_exp()) for t in self._factors(a)))
+            return sp.Mul(*(self._sign(*t.as_base_exp()) for t in factors_of(a)))
         if f is sp.log:
-            return self._settle(sp.Add(*(self._logarithm(*t.as_base_exp()) for t in self._factors(a))))
+            return self._settle(sp.Add(*(self._logarithm(*t.as_base_exp()) for t in factors_of(a))))
         if f is AtLeast:
             return 1 - self._positive(sp.expand_mul(-a))
         if f is Positive:
@@ -195,7 +195,7 @@ class Normal:
     def _of_unsure_sign(self, a: Any) -> tuple[Any, list[Any]]:
         """A number of the sign of a without these factors: what is positive is left out."""
         number, factors = sp.Integer(1), []
-        for f in self._factors(a):
+        for f in factors_of(a):
             base = f.as_base_exp()[0]
             if f.is_number:
                 number *= sp.sign(f)
@@ -207,15 +207,6 @@ class Normal:
 
     def _is_exp(self, base: Any) -> bool:
         return isinstance(self._meaning.get(base), sp.exp) or (base in self._under and self._q[base] % 2 == 0)
-
-    def _factors(self, a: Any) -> list[Any]:
-        """A product's factors; of a sum, what all its terms have in common, and the rest."""
-        if not a.is_Add:
-            return list(sp.Mul.make_args(a))
-        shared, rest = content(a, lambda b: True)
-        if lead(rest).as_coeff_Mul()[0] < 0:
-            shared, rest = -shared, sp.expand_mul(-rest)
-        return [f for f in (*sp.Mul.make_args(shared), rest) if f != 1]
 
     def _absolute(self, base: Any, n: Any) -> Any:
         """|baseⁿ|, where the base may be any one factor."""
@@ -271,7 +262,7 @@ class Normal:
 
     def _spend(self, e: Any) -> None:
         """Takes what e has for terms, multiplied out, from what is left; raises where it is too much."""
-        self.left -= sum(math.prod(map(_terms, sp.Mul.make_args(t))) for t in sp.Add.make_args(e))
+        self.left -= sum(math.prod(map(terms_of, sp.Mul.make_args(t))) for t in sp.Add.make_args(e))
         if self.left < 0:
             raise TooLong
 
@@ -437,11 +428,3 @@ class Normal:
 
     def _sum(self, e: Any, axes: Any) -> Any:
         return sp.Add(*(part_sum(t, axes) for t in sp.Add.make_args(self._polynomial(e))))
-
-
-def _terms(factor: Any) -> int:
-    """How many terms a factor has when it is multiplied out."""
-    base, n = factor.as_base_exp()
-    if base.is_Add and n.is_Integer and n > 0:
-        return math.comb(len(base.args) + int(n) - 1, int(n))
-    return 1

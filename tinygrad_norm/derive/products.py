@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +86,21 @@ def content(base: Any, may_leave: Callable[[Any], bool]) -> tuple[Any, Any]:
         if all(n.is_Rational for n in ns):
             common *= b ** min(ns)
     return common, sp.Add(*(t / common for t in terms))
+
+
+def factors_of(a: Any) -> list[Any]:
+    """A product's factors; of a sum, what all its terms have in common, and the rest."""
+    if not a.is_Add:
+        return list(sp.Mul.make_args(a))
+    shared, rest = content(a, lambda b: True)
+    if lead(rest).as_coeff_Mul()[0] < 0:
+        shared, rest = -shared, sp.expand_mul(-rest)
+    return [f for f in (*sp.Mul.make_args(shared), rest) if f != 1]
+
+
+def terms_of(factor: Any) -> int:
+    """How many terms a factor has when it is multiplied out."""
+    base, n = factor.as_base_exp()
+    if base.is_Add and n.is_Integer and n > 0:
+        return math.comb(len(base.args) + int(n) - 1, int(n))
+    return 1
