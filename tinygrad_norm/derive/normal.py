@@ -24,7 +24,7 @@ import sympy as sp
 from . import domain
 from .conditions import AtLeast, Positive, Zero
 from .letters import Letters
-from .products import at_least, content, factors_of, is_even, is_size, largest, lead, part_sum
+from .products import at_least, content, factors_of, is_even, is_size, largest, lead, part_sum, terms_of
 from .symbols import Letter, Mean, Sigma, varies
 
 _ROUNDS = 40  # of rewriting; more would be a circle
