@@ -25,7 +25,7 @@ LIMIT = 60.0  # seconds for a second derivative
 Inputs = Mapping[str, Array]
 
 
-def as_candidate(obj: Any, framework: str | None = None, device: str | None = None) -> Candidate:
+def as_candidate(obj: Any, framework: str | None = None, device: str | None = None, backward: bool = False) -> Candidate:
     """Anything whose backward can be judged, as a candidate for ``ask``.
 
     obj:        a function of arrays that computes gradients; or, recognized without being told: a ``torch.autograd.Function``
@@ -34,6 +34,7 @@ def as_candidate(obj: Any, framework: str | None = None, device: str | None = No
     framework:  "torch" or "jax" for a plain function on that library's tensors. It computes the forward, unless its first
                 parameter is named as a cotangent (dy, grad_output, …): then it is itself the backward
     device:     of PyTorch, such as "cuda": the tensors go there, the answer comes back
+    backward:   of PyTorch: it is itself the backward, whatever its first parameter is called
 
     Tensors are on the CPU unless ``device`` says otherwise, in the arrays' dtype; for float64, JAX computes with x64 enabled.
     Raises ``CheckInputError`` for what is not callable, a class that should be an instance, and a library not installed.
@@ -55,7 +56,7 @@ def as_candidate(obj: Any, framework: str | None = None, device: str | None = No
         raise CheckInputError(f"check: a candidate is a function, not {type(obj).__name__}.")
     if found is None:
         return Candidate(obj)
-    return _torch(obj, device) if found == "torch" else _jax(obj)
+    return _torch(obj, device, backward) if found == "torch" else _jax(obj)
 
 
 def order2_by_tensors(
@@ -142,7 +143,7 @@ def is_of_a_framework(obj: Any) -> bool:
 # PyTorch --------------------------------------------------------------------------------------------------------------
 
 
-def _torch(obj: Any, device: str | None = None) -> Candidate:
+def _torch(obj: Any, device: str | None = None, backward: bool = False) -> Candidate:
     import torch
 
     def put(array: Any, watched: bool = False) -> Any:
@@ -186,7 +187,7 @@ def _torch(obj: Any, device: str | None = None) -> Candidate:
 
         return _guarded(work, obj)
 
-    backward = not isinstance(obj, (type, torch.nn.Module)) and is_backward(obj)
+    backward = backward or (not isinstance(obj, (type, torch.nn.Module)) and is_backward(obj))
     buffers = isinstance(obj, torch.nn.Module) or str(getattr(obj, "__module__", "")).startswith("torch.")  # no gradients there
     return Candidate(obj, gradients, second)
 

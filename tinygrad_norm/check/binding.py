@@ -25,6 +25,10 @@ COTANGENT = (
     *("grad_w", "w_grad", "dw", "d_w", "gw", "grad_loss", "dloss", "d_loss", "grad_z", "grad_x_hat", "dl"),
 )
 _COTANGENT = re.compile(r"(d|grad|∂)", re.IGNORECASE)  # comes first, and is called the gradient of something
+_OF_THE_OUTPUT = re.compile(  # grad_y, dL_dy, y_grad, out_bar, …
+    r"(?:(?:d|g|grad|gradient|delta|∂)_?(?:(?:l|j|loss)_?(?:d|∂)?_?)?(?:y|z|out|outputs?)"
+    r"|(?:y|z|out|outputs?)_?(?:g|grads?|gradients?|bar|ct|cotangent)|delta|dydx)"
+)
 _INPUTS = (
     ("input", "x", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom", "weight_v"),
     ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g", "weight_g"),
@@ -121,10 +125,15 @@ def other_names(name: str, symbol: str | None) -> list[str]:
     return list(dict.fromkeys(same(n) for n in found))
 
 
+def is_cotangent(name: str) -> bool:
+    """Whether it is a usual name of the gradient of an output."""
+    return same(name) in COTANGENT or _OF_THE_OUTPUT.fullmatch(same(name)) is not None
+
+
 def is_backward(function: Any) -> bool:
     """Whether a function asks for a cotangent before anything else."""
     first = next(iter(_parameters(function) or ()), None)
-    return first is not None and same(first.name) in COTANGENT
+    return first is not None and is_cotangent(first.name)
 
 
 def bind_backward(
@@ -149,12 +158,12 @@ def bind_backward(
     exact = {same(n): n for n in (*saved, *options, *inputs)}
     shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}
     usual = _usual((_SAVED, saved), (_OPTIONS, options), (_INPUTS, inputs))
-    cotangent = dict.fromkeys(COTANGENT, "dy")
+    parameters = _parameters(function)
+    cotangent = dict.fromkeys((*COTANGENT, *(same(p.name) for p in parameters or () if is_cotangent(p.name))), "dy")
     claims: list[Mapping[str, str]] = [
         {word: n for word, n in EXACTLY.items() if n in options},
         *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache")),
     ]
-    parameters = _parameters(function)
     if parameters:
         _refuse_methods(parameters[0].name)
         asks = [p.name for p in parameters if same(p.name) in cotangent]

@@ -217,6 +217,8 @@ def _ask(
             answer = candidate.gradients(cotangent, given, options, kept, names)
             if isinstance(answer, Pairing):
                 calls.append(answer.bound)
+                if not np.ndim(dy) and "dy" not in answer.bound.taken:
+                    got.scale = float(dy)
                 got.taken, answer = answer.bound.taken, answer.returned
             got.read(answer)
             return

@@ -113,14 +113,14 @@ def check(
     answer = trial.ask(case, np.float64)
     trials = [trial]
     if answer.raised and framework is None and forward is None and speaks_torch(candidate):
-        other = replace(trial, call=as_candidate(candidate, "torch", device))
-        tensors = other.ask(case, np.float64)
-        trials.append(other)
-        if not tensors.raised:
-            trial, answer = (
-                other,
-                replace(tensors, notes=(*tensors.notes, f"with arrays it {answer.error}; it was given PyTorch's tensors")),
-            )
+        for backward in (False, True):  # a forward of tensors, or, if it is none, a backward without a cotangent
+            other = replace(trial, call=as_candidate(candidate, "torch", device, backward))
+            tensors = other.ask(case, np.float64)
+            trials.append(other)
+            if not tensors.raised:
+                said = f"with arrays it {answer.error}; it was given PyTorch's tensors"
+                trial, answer = other, replace(tensors, notes=(*tensors.notes, said))
+                break
     if inputs is None and wrt is None and trial.knows_no_parameters(case, answer):
         subject.plain, trial = ("weight", "bias"), replace(trial, wrt=("input",))
         strength = Strength(subject, main, seed, ("input",))

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ..norms import names as norms
-from .binding import COTANGENT, CheckInputError, is_backward, same
+from .binding import CheckInputError, is_backward, is_cotangent
 from .guard import explain, run
 from .paired import is_layer, needs_forward
 
@@ -200,7 +200,7 @@ def _backwards(module: ModuleType, name: str, value: Any, own: dict[str, Any]) -
 def is_backward_method(value: type) -> bool:
     """Whether its ``backward`` asks for a cotangent after the object."""
     parameters = list(inspect.signature(value.backward).parameters)  # type: ignore[attr-defined]
-    return len(parameters) > 1 and parameters[0] == "self" and same(parameters[1]) in COTANGENT
+    return len(parameters) > 1 and parameters[0] == "self" and is_cotangent(parameters[1])
 
 
 def _serves_another(value: Any, own: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from ..engine.arrays import Array
 from .answers import Names, to_array
 from .as_array import AsArray
-from .binding import COTANGENT, EXACTLY, Bound, CheckInputError, bind_backward, bind_forward, other_names, same
+from .binding import EXACTLY, Bound, CheckInputError, bind_backward, bind_forward, is_cotangent, other_names, same
 from .candidate import Candidate, Pairing
 
 _SETTINGS = ("param", "params", "config", "cfg", "conf")  # what assignments call the dict of options
@@ -130,7 +130,7 @@ def _bind_to_cache(
     parameters = [p for p in _parameters(backward) if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.default is p.empty]
     if len(parameters) == 2 and rest is not None and same(parameters[1].name) not in {same(n) for n in inputs}:
         first, second = (p.name for p in parameters)
-        if same(second) in COTANGENT and same(first) not in COTANGENT:
+        if is_cotangent(second) and not is_cotangent(first):
             return Bound((rest, dy), {}, frozenset({"dy", *inputs}), (), told=f"{first} = its forward's cache, {second} = dy")
         return Bound((dy, rest), {}, frozenset({"dy", *inputs}), (), told=f"{first} = dy, {second} = its forward's cache")
     if len(parameters) == 1:
