@@ -28,7 +28,7 @@ def another_scale(case: Case, given: Given) -> Explanation | None:
     for letter in _scales(found):
         right = placed(found, found.known[letter.name])
         times = _times(found, letter, mine)
-        if times is None or np.max(np.abs(times - 1)) < 1e-9 or not np.all(times):
+        if times is None or np.max(np.abs(times - 1)) < 1e-9 or not np.all(times > 0):  # a root is positive
             continue
         for value in (right * times, right / times):
             for lines, where in ((found.formula.lines, ", and in all that is computed from it"), ((), ", in every term")):

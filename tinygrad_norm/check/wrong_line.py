@@ -49,17 +49,23 @@ def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
 
 
 def _worlds(trial: Trial, wrong: Sequence[str], main: Case, places: Sequence[Site], seed: int) -> list[World]:
-    """The candidate's record at two places where it is wrong, the first to be searched."""
+    """The candidate's record at two places where it is wrong, the first to be searched, and at a third, where it may be right."""
     worlds: list[World] = []
+    beside = None
     symbols = {n: trial.subject.symbol(n) for n in main.inputs}
     for k, case in enumerate(_cases(trial, main, places, seed)):
-        if len(worlds) == 2 or k == _TRIED:
+        if len(worlds) == 3 or k == _TRIED:
             break
         trace = record(trial, case, trial.subject.case(_redrawn(case)))
         world = None if trace is None else World(case, trace, symbols)
-        if world is not None and set(world.wrong) & set(wrong) and (not worlds or set(world.wrong) >= set(worlds[0].wrong)):
+        if world is None:
+            continue
+        if set(world.wrong) & set(wrong) and (not worlds or set(world.wrong) >= set(worlds[0].wrong)):
             worlds.append(world)
-    return sorted(worlds, key=lambda w: len(w.trace.steps) > _LONG)
+        elif beside is None:
+            beside = world
+    worlds = sorted(worlds, key=lambda w: len(w.trace.steps) > _LONG)
+    return [*worlds, *([beside] if worlds and beside is not None and len(worlds) < 3 else [])]
 
 
 def _cases(trial: Trial, main: Case, places: Sequence[Site], seed: int) -> Iterator[Case]:
