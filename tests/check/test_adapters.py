@@ -273,6 +273,28 @@ def test_code_for_tensors_needs_no_word():
     assert tn.check(backward, "layer_norm", device="cpu").summary == "right"
 
 
+@pytest.mark.parametrize("name", ["grad_y", "y_grad", "ygrad", "dydx", "dL_dy", "g_out", "out_bar", "delta"])
+def test_code_for_tensors_by_the_name_of_its_cotangent(name):
+    torch = pytest.importorskip("torch")
+    code = f"""def backward({name}, y):
+    y = torch.softmax(y, -1)
+    return y * ({name} - ({name} * y).sum(-1, keepdim=True))"""
+    exec(code.replace(", y)", ", x)", 1).replace("softmax(y", "softmax(x"), {"torch": torch}, made := {})
+    assert tn.check(made["backward"], "softmax", shape=(4, 8)).ok
+
+
+def test_a_loss_of_tensors_without_a_cotangent():
+    torch = pytest.importorskip("torch")
+
+    def backward(logits, target, leave=1.0):
+        p = torch.softmax(logits, 1)
+        p[torch.arange(len(target)), target] -= leave
+        return p / len(target)
+
+    assert tn.check(backward, "cross_entropy", shape=(4, 8)).ok
+    assert not tn.check(lambda logits, target: backward(logits, target, 0.5), "cross_entropy", shape=(4, 8)).ok
+
+
 def test_bfloat16_and_mixed_dtypes():
     torch = pytest.importorskip("torch")
     seen = set()

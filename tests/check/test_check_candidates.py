@@ -331,3 +331,20 @@ def test_a_jax_function():
 
     verdict = tn.check(held, "layer_norm", framework="jax")
     assert "the μ term is missing: μ was treated as a constant" in verdict.text()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"shape": ("a",)}, r"shape='a'; it is a whole number"),
+        ({"shape": (1.5, 2)}, r"shape=1\.5; it is a whole number"),
+        ({"seed": -1}, "seed=-1; it must be at least 0|seed=-1; it must be"),
+        ({"seed": "x"}, "seed='x'; it is"),
+        ({"limit": "x"}, "limit='x'; it is"),
+        ({"saved": {"r": 1}}, "it names statistics by argument"),
+        ({"wrt": 3}, "wrt=3; the inputs of LayerNorm are"),
+    ],
+)
+def test_what_a_check_is_asked_for_is_looked_at(how, words):
+    with pytest.raises(tn.TinygradNormError, match=words):
+        tn.check(lambda dy, x: dy, "layer_norm", **how)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor, describe
+from ..engine.shapes import number, whole, wholes
 from ..engine.tensor import as_dtype
 from ..norms import InputError, Norm, get
 from .adapters import as_candidate, is_of_a_framework, speaks_torch
@@ -84,6 +85,8 @@ def check(
     """
     if type(order) is not int or order not in (1, 2):
         raise InputError(f"check: order={describe(order)}; it is 1 or 2.")
+    shape = None if shape is None else wholes("check", "shape", shape)
+    seed, limit = whole("check", "seed", seed, least=0), number("check", "limit", limit, 0)
     mixed = _mixed(dtype)
     narrow = np.dtype(np.float64) if mixed is not None else as_dtype("check", np.float64 if dtype is None else dtype)
     if narrow not in (np.float16, np.float32, np.float64):

@@ -65,8 +65,8 @@ class Subject:
         known = list(self.norm.parameters(self.norm.shape, **self.options)) if self.registered else list(self.arrays)[1:]
         names = ["input" if self.registered else next(iter(self.arrays)), *known]
         of = {word: n for n in names for word in (n, self.symbol(n))}
-        asked = [wrt] if isinstance(wrt, str) else list(wrt)
-        if not asked or set(asked) - set(of):
+        asked = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Sequence) else []
+        if not asked or any(not isinstance(w, str) or w not in of for w in asked):
             raise InputError(f"check: wrt={describe(wrt)}; the inputs of {self.title} are {', '.join(names)}.")
         return tuple(of[w] for w in asked)
 
@@ -118,7 +118,7 @@ def statistics(case: Case, saved: Mapping[str, str] | None, flat: bool = False) 
     named = {t.name: t.numpy() for t in case.graph.tensors if t.name is not None and t.op is not None}
     output = {"output": case.graph.output.numpy()}
     if saved is not None:
-        if not isinstance(saved, Mapping):
+        if not isinstance(saved, Mapping) or not all(isinstance(n, str) for pair in saved.items() for n in pair):
             raise InputError(f'check: saved={describe(saved)}; it names statistics by argument, such as {{"r": "rstd"}}.')
         if unknown := [label for label in saved.values() if label not in named]:
             raise InputError(f"check: nothing on the record is called {', '.join(unknown)}; there are {', '.join(named)}.")
