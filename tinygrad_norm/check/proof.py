@@ -56,7 +56,7 @@ class Proof:
     def __str__(self) -> str:
         under = f"; assumed: {'; '.join(self.assumptions)}" if self.assumptions else ""
         if self.proved:
-            return f"proved, for every input of {self.axes} ax{'i' if self.axes == 1 else 'e'}s{under}"
+            return f"proved, for every input of {_axes(self.axes)}{under}"
         if self.kind == "equal under":
             return f"proved only under: {'; '.join(self.assumptions)}"
         if self.kind == "not equal" and self.residual is not None:
@@ -221,10 +221,15 @@ def _reason(error: BaseException, candidate: Any) -> str:
 
 
 def summary(proofs: Mapping[str, Proof], judgements: Mapping[str, Judgement]) -> str:
-    """``proved for every input``, of which gradients."""
+    """``proved for every input of 2 axes``, of which gradients."""
     done = [judgements[n].symbol for n, p in proofs.items() if p.proved and judgements[n].ok]
     if not done:
         return ""
     assumed = dict.fromkeys(a for p in proofs.values() if p.proved for a in p.assumptions)
-    words = f"proved for every input where {'; '.join(assumed)}" if assumed else "proved for every input"
+    words = f"proved for every input of {_axes(next(p.axes for p in proofs.values() if p.proved))}"
+    words += f" where {'; '.join(assumed)}" if assumed else ""
     return words + ("" if len(done) == len(proofs) else f": {', '.join(done)}")
+
+
+def _axes(n: int) -> str:
+    return f"{n} ax{'i' if n == 1 else 'e'}s"
