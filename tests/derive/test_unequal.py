@@ -136,3 +136,10 @@ def test_a_proof_gives_up(monkeypatch):
     verdict = derive(norm, inputs=BN).equals(lambda dy, x: back(dy, x, x.shape[-1]))
     assert verdict.kind == "not proved"
     assert "gave up after" in str(verdict)
+
+
+def test_where_the_other_is_no_number():
+    one, other = (derive(f, inputs=BN) for f in (lambda x: tn.log(tn.abs(x)), lambda x: tn.log(x)))
+    assert one.equals(other).kind == "equal under"
+    assert "the inputs are positive" in str(one.equals(other))
+    assert "the inputs are positive" in str(other.equals(one))

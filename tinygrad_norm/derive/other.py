@@ -12,6 +12,8 @@ import numpy as np
 from ..engine import Tensor, TinygradNormError, grad, history, no_grad, pull_back, tensor
 from ..engine.arrays import Array
 from .errors import DerivationError
+from .extremes import BRANCHES
+from .questions import ASKED
 from .recording import Record, cotangent_of, second_of
 
 if TYPE_CHECKING:
@@ -39,11 +41,12 @@ class Other:
         self._other = other
         self._redrawn: Record | None = None
         self.forward: tuple[Tensor, Leaves] | None = None
-        self.renamed: list[str] = []
+        self.assumed: list[str] = []  # of theirs alone
         if not self.is_function:
             own, their = d.record.numbers, other.record.numbers
             different = [n for n in own if their.get(n, own[n]) != own[n]]
-            self.renamed = [f"{n} is the same number in both (it is {own[n]:g} here, {their[n]:g} there)" for n in different]
+            self.assumed = [n for n in other.record.notes if n not in d.record.notes and not n.startswith((BRANCHES, ASKED))]
+            self.assumed += [f"{n} is the same number in both (it is {own[n]:g} here, {their[n]:g} there)" for n in different]
         known = _known(d.record)
         for theirs, mine in self.pairing.items():
             if mine not in known:

@@ -69,7 +69,7 @@ class Proof:
         if not prove:
             return
         one, other = self.conditions[:2]
-        assumed = [*theirs.renamed, *self.asked]
+        assumed = [*theirs.assumed, *self.asked]
         assumed += [text for key, text in {**one, **other}.items() if (key in one) != (key in other)]
         zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
         ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
