@@ -143,3 +143,9 @@ def test_where_the_other_is_no_number():
     assert one.equals(other).kind == "equal under"
     assert "the inputs are positive" in str(one.equals(other))
     assert "the inputs are positive" in str(other.equals(one))
+
+
+def test_powers_that_are_tensors():
+    axes = {"x": ("B", "N"), "y": ("B", "N")}
+    one = derive(lambda x, y: tn.abs(x) ** y * tn.abs(x) ** -y, inputs=axes)
+    assert one.equals(derive(lambda x, y: x * y + 1, inputs=axes)).kind == "not equal"  # and no exception of the algebra

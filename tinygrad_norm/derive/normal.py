@@ -285,7 +285,7 @@ class Normal:
                     return term / letter**2
                 inside = meaning.args[0]
                 absolute = self._named.get(sp.Abs(inside, evaluate=False), self._named.get(sp.Abs(inside)))
-                if absolute is not None and absolute in powers and powers[absolute] >= 1:
+                if absolute is not None and absolute in powers and at_least(powers[absolute], sp.Integer(1)):
                     return term / letter / absolute * inside
                 if inside in powers and powers[inside].is_Integer and powers[inside] >= 1:
                     return term / letter / inside * self._absolute(inside, sp.Integer(1))
@@ -293,7 +293,7 @@ class Normal:
                 if n != 1:
                     return term / letter ** (n - 1)
                 if isinstance(meaning, Zero) and (
-                    self._named.get(Positive(meaning.args[0])) in powers or powers.get(meaning.args[0], sp.Integer(0)) > 0
+                    self._named.get(Positive(meaning.args[0])) in powers or powers.get(meaning.args[0], sp.Integer(0)).is_positive
                 ):
                     return sp.Integer(0)
             if self._mode == "branches" and isinstance(meaning, sp.Abs) and n == 1:
