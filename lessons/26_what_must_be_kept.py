@@ -34,6 +34,7 @@ print(graph.reads().note)
 # %%
 ladder = graph.to_svg(ladder=True, title="LayerNorm")
 print(f"{len(ladder)} characters; graph.save('ladder.svg', ladder=True) keeps them, tinygrad-norm graph --ladder draws them")
+ladder  # a notebook shows it
 
 # %% [markdown]
 # **Who asks decides.** x̂ is kept for γ's gradient alone. Let γ be a constant:

@@ -166,3 +166,9 @@ def test_every_result_shows_itself(name):
         assert 'style="color:#00664b;font-weight:bold">dγ' in bundle["text/html"]
     if name == "derivation":
         assert "<math" in bundle["text/html"]
+
+
+def test_a_picture_shows_itself():
+    picture = graph(leaf("x", 3) * 2.0).to_svg(title="twice")
+    assert picture._repr_svg_() == picture
+    assert picture.startswith("<svg")

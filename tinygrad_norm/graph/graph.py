@@ -11,7 +11,7 @@ from ..loans import open_lenders
 from .elements import Elements, of_whole_tensors
 from .files import Instead
 from .folding import Folded
-from .notebook import bundle
+from .notebook import Picture, bundle
 from .opening import fold
 from .part import Part
 from .reads import Reads, reads
@@ -82,9 +82,9 @@ class Graph(Record):
         """The graph in Graphviz's language."""
         return str(self._writer("dot")(self, **options))
 
-    def to_svg(self, **options: Any) -> str:
-        """The picture as SVG text."""
-        return str(self._writer("svg")(self, **options))
+    def to_svg(self, **options: Any) -> Picture:
+        """The picture as SVG text, which a notebook shows."""
+        return Picture(self._writer("svg")(self, **options))
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write the picture; the format is the path's suffix. Options as ``tn.draw`` has them (``engine``, ``values``, …).

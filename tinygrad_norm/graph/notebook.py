@@ -45,3 +45,10 @@ def _words(error: Exception) -> str:
     except Exception:  # its own message is broken, too
         said = type(error).__name__
     return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in said)
+
+
+class Picture(str):
+    """SVG text; a notebook shows it."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
