@@ -406,4 +406,4 @@ def test_rounding_of_single_precision_is_said_to_be_that():
 
     verdict = tn.check(partly, "layer_norm")
     assert verdict.judgements["input"].status == "imprecise"
-    assert "the size of single-precision rounding" in verdict.text()
+    assert "rstd rounded to float32 where rstd belongs" in verdict.text()
