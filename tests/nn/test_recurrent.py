@@ -38,12 +38,12 @@ def test_a_cell_is_pytorchs(kind, bias):
         dys = [rng.normal(size=t.shape) for t in y]
         total, whole = sum((t * d).sum() for t, d in zip(y, dys)), sum((t * torch.tensor(d)).sum() for t, d in zip(z, dys))
         for a, b in zip(y, z):
-            np.testing.assert_allclose(a.data, b.detach().numpy(), rtol=1e-12)
+            np.testing.assert_allclose(a.data, b.detach().numpy(), rtol=1e-12, atol=1e-14)
         wanted = [*mine, *ours.parameters()]
         expected = torch.autograd.grad(whole, [*his, *theirs.parameters()])
         for g, e in zip(tn.grad(total, wanted), expected):
             np.testing.assert_allclose(g.data, e.numpy(), rtol=1e-10, atol=1e-13)
-        np.testing.assert_allclose(flat(ours(mine[0]))[0].data, flat(theirs(his[0]))[0].detach().numpy(), rtol=1e-12)
+        np.testing.assert_allclose(flat(ours(mine[0]))[0].data, flat(theirs(his[0]))[0].detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(
