@@ -77,7 +77,9 @@ def test_a_sequence_is_pytorchs(kind, how):
     expected = torch.autograd.grad(whole, [*his, *theirs.parameters()])
     for g, e in zip(tn.grad(total, [*mine, *ours.parameters()]), expected):
         np.testing.assert_allclose(g.data, e.numpy(), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(flat(ours(arrays[0][0]))[0].data, flat(theirs(his[0][0]))[0].detach().numpy(), rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(
+        flat(ours(arrays[0][0]))[0].data, flat(theirs(his[0][0]))[0].detach().numpy(), rtol=1e-11, atol=1e-14
+    )
 
 
 def norm(x, g=1.0, b=0.0):
