@@ -152,10 +152,10 @@ def _torch_transformer() -> tuple[Any, Any]:
     return torch.nn.Sequential(*(Block() for _ in range(12))), torch.randn(2, 5, 16, requires_grad=True)
 
 
-def _resnet(tn: Any) -> Any:
-    nn, F = tn.nn, tn.functional
+def _resnet_of(nn: Any, F: Any) -> Any:
+    """Written once: the names are the same in both."""
 
-    class Basic(nn.Module):  # type: ignore[name-defined, misc]
+    class Basic(nn.Module):  # type: ignore[misc]
         def __init__(self, before: int, channels: int, stride: int) -> None:
             super().__init__()
             self.conv1, self.bn1 = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(channels)
@@ -166,7 +166,7 @@ def _resnet(tn: Any) -> Any:
             y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
             return F.relu(y + (x if self.down is None else self.down(x)))
 
-    class ResNet(nn.Module):  # type: ignore[name-defined, misc]
+    class ResNet(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
@@ -179,37 +179,15 @@ def _resnet(tn: Any) -> Any:
             x = F.relu(self.bn1(self.conv1(x)))
             return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
+    return ResNet()
+
+
+def _resnet(tn: Any) -> Any:
     x = tn.tensor(np.random.default_rng(0).normal(size=(2, 3, 8, 8)), requires_grad=True, name="x")
-    return ResNet()(x)
+    return _resnet_of(tn.nn, tn.functional)(x)
 
 
 def _torch_resnet() -> tuple[Any, Any]:
     import torch
 
-    nn, F = torch.nn, torch.nn.functional
-
-    class Basic(nn.Module):  # type: ignore[name-defined, misc]
-        def __init__(self, before: int, channels: int, stride: int) -> None:
-            super().__init__()
-            self.conv1, self.bn1 = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(channels)
-            self.conv2, self.bn2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-            self.down = nn.Conv2d(before, channels, 1, stride=stride, bias=False) if before != channels else None
-
-        def forward(self, x: Any) -> Any:
-            y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-            return F.relu(y + (x if self.down is None else self.down(x)))
-
-    class ResNet(nn.Module):  # type: ignore[name-defined, misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
-            self.layer1 = nn.Sequential(*(Basic(4, 4, 1) for _ in range(3)))
-            self.layer2 = nn.Sequential(Basic(4, 8, 2), Basic(8, 8, 1), Basic(8, 8, 1))
-            self.layer3 = nn.Sequential(Basic(8, 16, 2), Basic(16, 16, 1), Basic(16, 16, 1))
-            self.fc = nn.Linear(16, 10)
-
-        def forward(self, x: Any) -> Any:
-            x = F.relu(self.bn1(self.conv1(x)))
-            return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
-
-    return ResNet(), torch.randn(2, 3, 8, 8, requires_grad=True)
+    return _resnet_of(torch.nn, torch.nn.functional), torch.randn(2, 3, 8, 8, requires_grad=True)

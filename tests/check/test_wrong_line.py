@@ -345,3 +345,20 @@ def test_as_data():
     assert found["lines"][0]["number"] == marked(sum_for_mean)
     assert found["lines"][0]["words"] == "Σ where mean belongs"
     assert f"line {marked(sum_for_mean)}" in verdict.junit().find("testcase/failure").text
+
+
+def test_a_repair_leaves_right_what_was_right():
+    """Where the row is whole blocks the code is right: a line that is mended only for a tail would break it there."""
+
+    def backward(dy, x, block=4):
+        e = np.exp(x - np.max(x, -1, keepdims=True))
+        p = e / np.sum(e, -1, keepdims=True)
+        total = np.zeros((*x.shape[:-1], 1))
+        for k in range(0, x.shape[-1], block):
+            part = np.sum((dy * p)[..., k : k + block], -1, keepdims=True)
+            total = total + part if k + block <= x.shape[-1] else part
+        return p * (dy - total)
+
+    verdict = tn.check(backward, "softmax")
+    assert not verdict.ok
+    assert "the index is too much" not in verdict.text()
