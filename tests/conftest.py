@@ -13,6 +13,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests import selection
+from tests.browsing import browser as browser  # a fixture
 
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)  # "explain" runs a failing example a hundred times more, traced
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, phases=PHASES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 
 BOOK = Path(os.environ.get("BOOK", "")).resolve()
 pytestmark = pytest.mark.skipif("BOOK" not in os.environ, reason="BOOK names no built book: python -m docs build/book")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = ("index", "norms/layer_norm", "lessons/*four_routes", "claims/batch-of-two", "try", "gallery", "reference/tn")
 
 
@@ -79,17 +77,6 @@ def test_every_link_leads_somewhere():
 def test_nothing_is_loaded_from_elsewhere():
     found = {(p.relative_to(BOOK), url) for p in pages() for url in parsed(p).loaded if urlsplit(url).scheme not in ("", "data")}
     assert found == set()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not here: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not here: apt install chromium")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -17,10 +17,8 @@ pytest.importorskip("docs.prose", reason="the book's source is not beside the te
 from docs.__main__ import HERE
 from docs.norms import options
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not here: pip install playwright")
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here: apt install chromium"),
     pytest.mark.thorough,
 ]
 ELSEWHERE = "https://pyodide.test/full"
@@ -87,14 +85,6 @@ class Page:
         self.page.click("#try-share")
         self.page.wait_for_selector("#try-link:not([hidden])")
         return self.page.get_attribute("#try-link a", "href")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
