@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import claims, lessons, norms, reference
+from . import claims, lessons, norms, package, reference
 from .outside import ROOT, rewritten
 from .prose import title, toctree
 
@@ -24,6 +24,7 @@ def write(source: Path) -> None:
         part.write(source)
     shutil.copy(HERE / "conf.py", source)
     shutil.copytree(HERE / "static", source / "static")
+    package.write(source)
     for page in written():
         made = source / page.relative_to(HERE)
         made.parent.mkdir(exist_ok=True)

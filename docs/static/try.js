@@ -6,7 +6,6 @@
   let worker = null;
 
   at("pyodide").value = form.dataset.pyodide;
-  at("package").value = form.dataset.package;
 
   // A link: v1., then base64url of zlib of JSON, as tinygrad_norm.check.link writes it.
   const through = async (bytes, stream) => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
@@ -79,27 +78,34 @@
   // The worker: Pyodide, the package, and one function of it.
   const WORK = `
     let ready = null;
-    async function load(address, name) {
+    async function load(address, zip) {
       importScripts(address + "pyodide.js");
       const python = await loadPyodide({ indexURL: address });
       postMessage({ step: "NumPy and SymPy …" });
-      await python.loadPackage(["numpy", "sympy", "micropip"]);
-      postMessage({ step: "the package …" });
-      await python.pyimport("micropip").install(name);
+      await python.loadPackage(["numpy", "sympy"]);
+      python.unpackArchive(zip, "zip");
       return python;
     }
     onmessage = async ({ data }) => {
       try {
-        ready = ready || load(data.pyodide, data.package);
+        ready = ready || load(data.pyodide, data.zip);
         const python = await ready;
         postMessage({ step: "checking …" });
         python.globals.set("link", data.link);
         postMessage({ answer: await python.runPythonAsync("from tinygrad_norm.check.repeated import answer\\nanswer(link)") });
       } catch (error) {
-        ready = null;
-        postMessage({ failed: String(error.message || error) });
+        postMessage({ failed: String(error.message || error).trim().split("\\n").pop() });
       }
     };`;
+
+  // The package stands beside this page as a script: even a page that was opened from a file may load that.
+  const packed = () => new Promise((done, failed) => {
+    window.tinygradNorm = (text) => done(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+    const script = document.createElement("script");
+    script.onerror = () => failed(new Error("the package is not beside this page: package.js"));
+    script.src = form.dataset.package;
+    document.head.append(script);
+  });
 
   function stop(text) {
     if (worker) worker.terminate();
@@ -116,7 +122,10 @@
       if (data.step) return say(data.step);
       at("run").disabled = false;
       at("stop").hidden = true;
-      if (data.failed) return say(`Python could not be loaded, or the check not be run: ${data.failed}`, "wrong");
+      if (data.failed) {
+        stop();
+        return say(`Python could not be loaded, or the check not be run: ${data.failed}`, "wrong");
+      }
       const { ok, judged, text } = JSON.parse(data.answer);
       say(text, ok ? "right" : judged ? "wrong" : "");
     };
@@ -128,13 +137,16 @@
     event.preventDefault();
     let link;
     try { link = "#" + await pack(held()); } catch (error) { return say(error.message, "wrong"); }
-    worker = worker || started();
     at("run").disabled = true;
     at("run").textContent = "Check";
     at("stop").hidden = false;
     say("Python …");
     const folder = at("pyodide").value.trim().replace(/\/*$/, "/");
-    worker.postMessage({ link, pyodide: folder, package: at("package").value.trim() });
+    try {
+      const zip = worker ? null : await packed();
+      worker = worker || started();
+      worker.postMessage({ link, pyodide: folder, zip });
+    } catch (error) { stop(error.message); }
   });
   at("stop").addEventListener("click", () => stop("stopped"));
   at("share").addEventListener("click", async () => {

@@ -16,6 +16,7 @@ from tinygrad_norm.check.link import Carried, read
 pytest.importorskip("docs.prose", reason="the book's source is not beside the tests")
 from docs.__main__ import HERE
 from docs.norms import options
+from docs.package import packed, write
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not here: pip install playwright")
 pytestmark = [
@@ -27,7 +28,7 @@ self.loadPyodide = async ({ indexURL }) => {
   const given = {}, done = [];
   return {
     loadPackage: async (names) => { done.push(...names); },
-    pyimport: (name) => ({ install: async (what) => { done.push(name, what); } }),
+    unpackArchive: (zip, kind) => { done.push(kind, zip.byteLength); },
     globals: { set: (name, value) => { given[name] = value; } },
     runPythonAsync: async (code) => {
       const said = await (await fetch(indexURL + "run", { method: "POST", body: JSON.stringify({ code, given, done }) })).text();
@@ -92,6 +93,8 @@ def visit(browser, tmp_path):
     form = re.search(r"```{raw} html\n(.*?)```", (HERE / "try.md").read_text(encoding="utf-8"), re.S)[1]
     (tmp_path / "_static").mkdir()
     shutil.copy(HERE / "static" / "try.js", tmp_path / "_static")
+    write(tmp_path)
+    shutil.copy(tmp_path / "static" / "package.js", tmp_path / "_static")
     path = tmp_path / "try.html"
     path.write_text(f"<!doctype html><meta charset=utf-8><body>{form.replace('<!-- norms -->', options())}", encoding="utf-8")
     made = []
@@ -114,7 +117,7 @@ def test_nothing_is_loaded_before_the_click_and_then_only_from_where_it_was_told
     assert "σ² was treated as a constant" in said
     assert "verdict: not right: dx" in said
     assert {u for u in page.asked if not u.startswith(("file:", "blob:"))} == {f"{ELSEWHERE}/pyodide.js", f"{ELSEWHERE}/run"}
-    assert page.told[0]["done"] == ["numpy", "sympy", "micropip", "micropip", "tinygrad_norm"]
+    assert page.told[0]["done"] == ["numpy", "sympy", "zip", len(packed())]
     page.page.fill(
         "#try-source",
         page.page.input_value("#try-source").replace(
