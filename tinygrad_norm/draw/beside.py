@@ -13,10 +13,11 @@ from ..graph.aligned import Family, Member
 from ..graph.folding import plainly
 from .compose import card_size, label_size, line_widths
 from .geometry import Layout
+from .geometry import coordinate as n
 from .layout import lay_out
 from .legend import legend
 from .palette import palette_of
-from .pen import NOTE, PLAIN, Pen, n
+from .pen import NOTE, PLAIN, Pen
 from .svg import FONTS, MARGIN
 from .text import Card, cards, clean, edge_label, edge_words, text_width
 

@@ -13,8 +13,9 @@ from ..graph import Elements, Record
 from ..graph.folding import plainly
 from .compose import Picture, compose, line_widths
 from .geometry import Size
+from .geometry import coordinate as n
 from .palette import DARK, DrawingError, Palette, palette_of
-from .pen import PLAIN, Pen, n
+from .pen import PLAIN, Pen
 from .steps import Matrix, Step, steps_of
 from .svg import PALE, Look, elements, sheet
 from .text import text_width

@@ -8,6 +8,11 @@ Point = tuple[float, float]
 Size = tuple[float, float]
 
 
+def coordinate(value: float) -> str:
+    """With at most one decimal, and never −0. What lies on the middle goes up, whichever way its last bit fell."""
+    return f"{round(value + 1e-7, 1) + 0.0:.1f}".removesuffix(".0")
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle by its centre."""

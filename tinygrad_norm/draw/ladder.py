@@ -13,11 +13,11 @@ from typing import Any
 
 from ..graph import Record
 from .geometry import Box, Point
+from .geometry import coordinate as _n
 from .palette import DrawingError, Palette, palette_of
 from .rungs import Rung, Rungs, rungs_of
 from .text import clean, common_dtype, shorten, text_width
 from .wires import Wire, bus, head, in_order, lanes, path
-from .wires import coordinate as _n
 
 FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"
 LABEL, LINE, NOTE, HEADING = 15.0, 12.0, 11.5, 13.0  # font sizes

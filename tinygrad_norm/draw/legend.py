@@ -17,7 +17,8 @@ from ..graph.levels import Level
 from ..graph.routes import counted, named_paths
 from ..graph.through import on_edges
 from .geometry import Box, Layout, Line, Point, Size
-from .pen import NOTE, WIDTHS, Pen, n
+from .geometry import coordinate as n
+from .pen import NOTE, WIDTHS, Pen
 from .plan import Branch, plan_lanes
 from .text import clean, common_dtype, text_width
 

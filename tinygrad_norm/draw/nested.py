@@ -19,7 +19,8 @@ from ..graph.through import on_route
 from ..graph.tree import Tree
 from .compose import Picture, compose
 from .geometry import Box, Line, Point, Size
-from .pen import NOTE, PLAIN, Pen, n, width_of
+from .geometry import coordinate as n
+from .pen import NOTE, PLAIN, Pen, width_of
 from .text import edge_label, edge_words, norm, text_width
 
 PAD, HEAD = 14.0, 26.0  # inside a frame: at its sides, and above for its title

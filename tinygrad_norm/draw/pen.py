@@ -8,6 +8,7 @@ from html import escape
 from itertools import pairwise
 
 from .geometry import Box, Line, Point
+from .geometry import coordinate as n
 from .palette import DASHES, Palette
 from .text import Card
 
@@ -24,11 +25,6 @@ def width_of(size: float, largest: float) -> float:
     if not largest or not math.isfinite(size):
         return WIDTHS[0] if size else WIDTHS[-1]
     return next(w for w, least in zip(WIDTHS, LEAST) if size >= least * largest)
-
-
-def n(value: float) -> str:
-    """A coordinate with at most one decimal, and never −0."""
-    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
 
 
 @dataclass(frozen=True)

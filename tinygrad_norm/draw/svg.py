@@ -15,10 +15,11 @@ from ..graph.through import on_route
 from .compose import DIRECTIONS, Picture, compose
 from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
+from .geometry import coordinate as n
 from .legend import Mark, legend
 from .nested import Placed, draw, line_sizes
 from .palette import palette_of
-from .pen import NOTE, PLAIN, Pen, n
+from .pen import NOTE, PLAIN, Pen
 from .text import Card, clean, edge_label, edge_words, text_width
 
 FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .geometry import Point
+from .geometry import Point, coordinate
 
 CORNER, HEAD, HALF = 6.0, 8.0, 3.4
 
@@ -74,11 +74,6 @@ def in_order(tracks: Iterable[int], crossings: Callable[[int, int], float]) -> l
 
 
 # The pen ------------------------------------------------------------------------------------------------
-
-
-def coordinate(value: float) -> str:
-    """With at most one decimal, and never −0."""
-    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
 
 
 def _spot(x: float, y: float) -> str:
