@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import tinygrad_norm as tn
 from tinygrad_norm.engine.arrays import sum_to, total
-from tinygrad_norm.norms import kernels, known, rows
+from tinygrad_norm.norms import columns, kernels, known, rows
 from tinygrad_norm.norms.kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from tinygrad_norm.norms.moments import pull_standardize, standardize
 
@@ -172,3 +173,26 @@ def test_a_float32_sum_of_few_entries_is_right_in_each_layout():
             np.testing.assert_allclose(total(a, axis), exact, atol=1e-5)
             np.testing.assert_allclose(sum_to(a, exact.shape), exact, atol=1e-5)
             assert total(a, axis).dtype == sum_to(a, exact.shape).dtype == "float32"
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (600, 2)])
+def test_small_tables_by_columns(shape, center):
+    """The plainest BatchNorm, and every choice of gradients, as the definition and as the general way has it."""
+    rng = np.random.default_rng(3)
+    x, g = rng.normal(5, 2, shape), rng.normal(size=shape)
+    w, b = rng.normal(size=shape[1:]), rng.normal(size=shape[1:])
+    assert columns.few_columns(x, w, (0,))
+    y = affine_standardize(x, w, b, (0,), 0.1, center)
+    expected = by_definition(g, x, w, b, (0,), 0.1, center)
+    np.testing.assert_allclose(y, expected[0], rtol=1e-11, atol=1e-12)
+    for wanted in itertools.product([True, False], repeat=3):
+        found = affine_standardize_pullbacks(wanted, g, x, w, b, (0,), 0.1, center)
+        for share, e, want in zip(found, expected[1:], wanted):
+            assert (share is not None) == want
+            if want:
+                np.testing.assert_allclose(share, e, rtol=1e-9, atol=1e-11)
+    known._moments.clear()  # who has forgotten the moments computes them again
+    again = affine_standardize_pullbacks((True, True, True), g, x, w, b, (0,), 0.1, center)
+    for share, e in zip(again, expected[1:]):
+        np.testing.assert_allclose(share, e, rtol=1e-9, atol=1e-11)

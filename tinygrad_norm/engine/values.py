@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, total
+from .arrays import Array, number, total
 from .errors import DTypeError, describe
 
 PIECE = 1 << 15  # entries worked on at a time: 128 kB of float32
@@ -58,8 +58,18 @@ def away(x: Array) -> Any:
     return np.abs(x) if x.dtype.kind == "f" else np.where(x.real > 0, x, -x)
 
 
+_NO_OVERFLOW = {char: -float(np.log(np.finfo(char).max)) for char in "fd"}  # above, exp(−x) is a number
+
+
 @in_pieces
 def sigmoid(x: Array) -> Any:
+    """1/(1 + exp(−x)); where that would overflow, and for x ≤ 0, as exp(x)/(1 + exp(x))."""
+    least = _NO_OVERFLOW.get(x.dtype.char)
+    if least is not None and x.size and x.min() > least:
+        y = np.asarray(np.negative(x))
+        np.exp(y, out=y)
+        y += number(1.0, x.dtype.char)
+        return np.reciprocal(y, out=y)
     if x.dtype.kind not in "fc":
         x = x.astype(np.result_type(x.dtype, np.float16))  # as NumPy's exp does
     z = np.exp(-away(x))  # never overflows

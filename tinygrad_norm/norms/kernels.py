@@ -22,6 +22,7 @@ import numpy as np
 
 from ..engine.arrays import SLAB, Array, by_rows, sum_to, sums
 from ..engine.primitives import mean, rsqrt
+from .columns import columns_backward, columns_forward, few_columns
 from .known import recall, remember
 from .rows import (
     PIECE,
@@ -55,6 +56,12 @@ def affine_standardize(x: Array, weight: Any, bias: Any, axis: tuple[int, ...], 
             return None
         remember(x, (axis, eps, center, x.dtype), mu, rstd)
         return y if x.ndim == 2 else y.reshape(x.shape)
+    if few_columns(x, weight, axis) and type(bias) is np.ndarray and bias.shape == weight.shape and bias.dtype is x.dtype:
+        y, mu, rstd = columns_forward(x, weight, bias, eps, center)
+        if not _well(rstd, eps):
+            return None
+        remember(x, (axis, eps, center, x.dtype), mu, rstd)
+        return y
     dtype = x.dtype if x.dtype == np.float16 else _common(x, weight, bias)  # half in, half out, as PyTorch
     wide = np.dtype(np.float32) if dtype == np.float16 else dtype
     if dtype.kind == "c":  # complex step: the definition itself, in which no conjugate hides
@@ -89,6 +96,11 @@ def affine_standardize_pullbacks(
                 return rows_backward(wanted, g, x, weight, n, eps, center, *known)
             dx, dw, db = rows_backward(wanted, g.reshape(-1, n), x.reshape(-1, n), weight, n, eps, center, *known)
             return None if dx is None else dx.reshape(x.shape), dw, db
+    if few_columns(x, weight, axis) and g.dtype is x.dtype and type(bias) is np.ndarray and bias.shape == weight.shape:
+        known = recall(x, (axis, eps, center, x.dtype))
+        if known is not None:
+            mu, rstd = known
+            return columns_backward(wanted, g, x, weight, center, mu.reshape(-1), rstd.reshape(-1))
     wide = np.dtype(np.float32) if x.dtype == np.float16 else _common(x, g, weight)
     how = How(axis, eps, center, wide)
     known = recall(x, how)

@@ -155,14 +155,14 @@ def rows_backward(
 ) -> Gradients:
     """dx, dγ and dβ of some rows, of the dtype that is computed in; ``out``, ``spare``: where dx, and c, may stand."""
     dx = dw = None
-    db = _down(None, dy) if wanted[2] else None
+    db = down(None, dy) if wanted[2] else None
     if wanted[0] or wanted[1]:
         c = np.subtract(x, mu[:, None], spare) if center else x
         far = eps < TINY
         if far:
             c = np.multiply(c, rstd[:, None], c if center else spare)
         product = np.multiply(dy, c, out)
-        dw = _down(None if far else rstd, product) if wanted[1] else None
+        dw = down(None if far else rstd, product) if wanted[1] else None
         if wanted[0]:
             w_n = w / number(n, w.dtype.char)
             along = product.dot(w_n)
@@ -180,7 +180,7 @@ def rows_backward(
     return dx, dw, db
 
 
-def _down(r: Array | None, t: Array) -> Array:
+def down(r: Array | None, t: Array) -> Array:
     """Σ over the rows of t, each times its r; long columns in float64."""
     weights = ones(min(len(t), _COLUMN), t.dtype.char) if r is None else r
     if len(t) <= _COLUMN:
