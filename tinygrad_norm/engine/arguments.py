@@ -12,7 +12,7 @@ import numpy as np
 from . import primitives as op
 from .arrays import Array
 from .errors import DTypeError, ShapeError, TinygradNormError, describe
-from .op import Op
+from .op import NONE, Op
 from .shapes import canonical_axes, flag
 from .tensor import Tensor, tensor
 
@@ -34,8 +34,8 @@ def as_tensor(value: Any, name: str = "tensor", what: str = "input") -> Tensor:
 
 def floating(value: Any, name: str, what: str = "input") -> Tensor:
     """The operand as a tensor; ``DTypeError`` unless it is floating point (or complex)."""
-    x = as_tensor(value, name, what)
-    if x.dtype.kind not in "fc":
+    x = value if type(value) is Tensor else as_tensor(value, name, what)
+    if x._data.dtype.kind not in "fc":
         raise DTypeError(f"{name}: {what} {describe(x)} is not floating point. Cast first: {what}.astype('float64').")
     return x
 
@@ -199,7 +199,7 @@ def public(operation: Op, module: str, says: str, order: bool = False) -> Callab
         x = input if type(input) is Tensor else as_tensor(input, name)
         if order:
             ordered(name, x)
-        return x.apply_op(operation, (x,), {})
+        return x.apply_op(operation, (x,), NONE)
 
     def of_two(input: Any, other: Any) -> Tensor:
         if type(input) is not Tensor:
@@ -208,7 +208,7 @@ def public(operation: Op, module: str, says: str, order: bool = False) -> Callab
             other = operand(other, input, name, "other") if type(input) is Tensor else other
         if order:
             ordered(name, input, other)
-        return (input if type(input) is Tensor else other).apply_op(operation, (input, other), {})
+        return (input if type(input) is Tensor else other).apply_op(operation, (input, other), NONE)
 
     made: Callable[..., Tensor] = of_two if many else function
     made.__name__ = made.__qualname__ = name

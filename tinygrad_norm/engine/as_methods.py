@@ -13,7 +13,7 @@ from .arguments import as_tensor, drop, meeting, one_axis, ordered, over
 from .arrays import Array
 from .axes import amax, amin, argmax, argmin
 from .errors import DTypeError, HistoryLostWarning, OptionError, ShapeError, describe, speaking_as
-from .op import Op
+from .op import NONE, Op
 from .places import take_along_dim
 from .shapes import canonical_axes, flag
 from .tensor import Tensor, not_real
@@ -28,14 +28,14 @@ def described(method: Method, operation: Op) -> Method:
 
 def unary(operation: Op) -> Callable[[Any], Tensor]:
     def method(self: Tensor) -> Tensor:
-        return self.apply_op(operation, (self,), {})
+        return self.apply_op(operation, (self,), NONE)
 
     return described(method, operation)
 
 
 def binary(operation: Op) -> Callable[[Any, Any], Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
-        return self.apply_op(operation, (self, other), {})
+        return self.apply_op(operation, (self, other), NONE)
 
     return described(method, operation)
 
@@ -43,7 +43,7 @@ def binary(operation: Op) -> Callable[[Any, Any], Tensor]:
 def ordering(operation: Op) -> Callable[[Any, Any], Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
         ordered(operation.name, self, other)
-        return self.apply_op(operation, (self, other), {})
+        return self.apply_op(operation, (self, other), NONE)
 
     return described(method, operation)
 
@@ -52,7 +52,7 @@ def equality(operation: Op) -> Callable[[Any, Any], Any]:
     """``x == y`` compares values; with what holds none (None, text, a module) it is Python's: another object."""
 
     def method(self: Tensor, other: Any) -> Any:
-        return self.apply_op(operation, (self, other), {}) if isinstance(other, _VALUES) else NotImplemented
+        return self.apply_op(operation, (self, other), NONE) if isinstance(other, _VALUES) else NotImplemented
 
     return described(method, operation)
 
@@ -62,7 +62,7 @@ _VALUES = (Tensor, int, float, np.ndarray, np.generic, complex, list, tuple)
 
 def reflected(operation: Op) -> Callable[[Any, Any], Tensor]:
     def method(self: Tensor, other: Any) -> Tensor:
-        return self.apply_op(operation, (other, self), {})
+        return self.apply_op(operation, (other, self), NONE)
 
     return described(method, operation)
 

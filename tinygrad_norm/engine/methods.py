@@ -41,6 +41,9 @@ from .tensor import Tensor, as_dtype
 from .walk import backward
 
 
+_PLAIN = {slice, int, type(None), type(Ellipsis)}  # of which an index mostly is
+
+
 class Methods:
     """See ``Tensor``, whose methods these are."""
 
@@ -207,9 +210,10 @@ class Methods:
 
     def __getitem__(self: Any, index: Any) -> Tensor:
         parts = index if isinstance(index, tuple) else (index,)
-        parts = tuple(
-            [p.data if isinstance(p, Tensor) else np.array(p) if isinstance(p, (list, np.ndarray)) else p for p in parts]
-        )
+        if not _PLAIN.issuperset(map(type, parts)):
+            parts = tuple(
+                [p.data if isinstance(p, Tensor) else np.array(p) if isinstance(p, (list, np.ndarray)) else p for p in parts]
+            )
         return self.apply_op(ops.getitem, (self,), {"index": parts})  # type: ignore[no-any-return]
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:

@@ -42,6 +42,7 @@ class Together(Every):
         return lambda g, out, *inputs, **params: self.rule(g, out, *inputs, wanted=(position,), **params)[0]
 
 
+NONE: dict[str, Any] = {}  # the params of what has none: one for all, and nobody writes into it
 _OPERANDS = (np.ndarray, np.generic, int, float, complex)
 
 
@@ -103,7 +104,7 @@ class Op:
             raise DTypeError(f"{self.name}: {len(inputs)} operands; it takes {self._count}.")
         for value in inputs:
             if hasattr(value, "apply_op") and not isinstance(value, type):
-                return value.apply_op(self, inputs, params)
+                return value.apply_op(self, inputs, params or NONE)
         try:
             return self.forward(*inputs, **params)
         except TinygradNormError:

@@ -92,27 +92,26 @@ class ArrayReading(Reading):
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
         operation, out, params = node.op, node._data, node.params
-        assert operation is not None
         operands: list[Any] = []
         for x in node.inputs:
             operands.append(x._data if type(x) is Tensor else x)
         if type(g) is Placed:
             g = g.whole()
-        full, elementwise, rules = out.shape, operation.elementwise, operation.pullbacks
+        full, elementwise, rules = out.shape, operation.elementwise, operation.pullbacks  # type: ignore[union-attr]
         if not elementwise or out.size > SMALL:
             found = self.shortcut(node, positions, g, out, operands)
             if found is not None:
                 return found
-        read, shares, small = (g, out, *operands), [], g.shape != full
+        shares, small = [], g.shape != full
         for i in positions:
             x = operands[i]
             shape = x.shape
             if small and (shape != full or not elementwise):
-                read, small = (np.broadcast_to(g, full), *read[1:]), False
-            share = rules[i](*read, **params)  # type: ignore[misc]
+                g, small = np.broadcast_to(g, full), False
+            share = rules[i](g, out, *operands, **params)  # type: ignore[misc]
             if share.shape != shape:
                 share = sum_to(share, shape)
-            shares.append(share if share.dtype == x.dtype else share.astype(x.dtype))
+            shares.append(share if share.dtype is x.dtype or share.dtype == x.dtype else share.astype(x.dtype))
         return shares
 
     def shortcut(self, node: Tensor, positions: Sequence[int], g: Any, out: Any, operands: Sequence[Any]) -> Sequence[Any] | None:

@@ -103,8 +103,9 @@ def number(
 
     Raises ``DTypeError`` for what is no number (None, a word, a tensor), ``OptionError`` for one out of bounds and for NaN.
     """
-    if (type(value) is float or type(value) is int) and least is most is above is None and not whole and value == value:
-        return value  # as nearly always, and this is asked often
+    if type(value) is int or (type(value) is float and not whole and value == value):  # as nearly always, and this is asked often
+        if (least is None or value >= least) and (most is None or value <= most) and (above is None or value > above):
+            return value
     kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kinds):
         raise DTypeError(f"{name}: {what}={describe(value)}; it is {_range(least, most, above, whole)}.")

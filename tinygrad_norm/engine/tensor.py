@@ -20,8 +20,9 @@ from numpy.typing import DTypeLike
 from .arrays import SLAB, Array, by_rows
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
 from .frozen import Values
-from .op import Op
+from .op import NONE, Op
 from .shapes import explain, flag
+from . import state as state_of
 from .state import state
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Tensor(Methods):
         if type(data) is not np.ndarray and not isinstance(data, (np.ndarray, np.generic)):
             raise DTypeError(f"tensor: {describe(data)} is no array. Wrap it: tn.tensor(...).")
         self._data = data
-        self.op, self.inputs, self.params = None, (), {}
+        self.op, self.inputs, self.params = None, (), NONE
         self.scope = state.scope
         if name is None or type(name) is str:  # as nearly always, and this is done often
             self._name = name
@@ -249,11 +250,13 @@ class Tensor(Methods):
             out.params = params
             out._requires_grad = True
         else:
-            out.op, out.inputs, out.params, out._requires_grad, out.written = None, (), {}, False, birth
+            out.op, out.inputs, out.params, out._requires_grad, out.written = None, (), NONE, False, birth
             if record and state.recording:
                 out._asked = (op, inputs, params)
         return out
 
+
+state_of.nodes.add(Tensor)
 
 # Leaves -------------------------------------------------------------------------------------------------
 

@@ -231,9 +231,12 @@ def pad(x: Array, width: Sequence[tuple[int, int]], value: float) -> Array:
     return out
 
 
+_BASIC = {slice, int, type(None), type(Ellipsis)}
+
+
 def is_basic(index: tuple[Any, ...]) -> bool:
     """Whether an index picks nothing twice."""
-    return all(i is None or i is Ellipsis or isinstance(i, (slice, int, np.integer)) for i in index)
+    return _BASIC.issuperset(map(type, index)) or all(type(i) in _BASIC or isinstance(i, (int, np.integer)) for i in index)
 
 
 class Placed:

@@ -63,8 +63,8 @@ def parameter(name: str, what: str, value: Any, shape: tuple[int, ...], of: str,
     """
     if value is None:
         return None
-    p = as_parameter(name, what, value, like)
-    if p.shape != shape:
+    p = value if type(value) is Tensor and value._data.dtype.kind == "f" else as_parameter(name, what, value, like)
+    if p._data.shape != shape:
         raise ShapeError(f"{name}: {what} {describe(p)} with {of.replace('{}', str(shape))}: its shape must be {shape}.")
     return p
 
@@ -148,9 +148,15 @@ def sizes(normalized_shape: int | Sequence[int], name: str = "normalized_shape")
     return tuple(int(n) for n in given)
 
 
+_INTS = {int}
+
+
 def trailing(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """``normalized_shape`` as a tuple, and the last axes of x that it names."""
-    shape = (normalized_shape,) if type(normalized_shape) is int else sizes(normalized_shape, name)
+    if type(normalized_shape) is tuple and _INTS.issuperset(map(type, normalized_shape)):
+        shape: tuple[int, ...] = normalized_shape
+    else:
+        shape = (normalized_shape,) if type(normalized_shape) is int else sizes(normalized_shape, name)
     axis = _last(x.shape, shape)
     if not axis:
         raise ShapeError(

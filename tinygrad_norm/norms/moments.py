@@ -116,6 +116,8 @@ def normalization(name: str, text: str) -> Op:
     return Op(name, text, _forward, (_dx, pull_gain, pull_shift), kernel=_kernel)
 
 
+_MEAN, _VARIANCE, _MEAN_SQUARE, _NORMALIZE, _AFFINE = map(scope, ("mean", "variance", "mean square", "normalize", "affine"))
+
 # The recorded form ----------------------------------------------------------------------------------------
 
 
@@ -130,10 +132,10 @@ def record(
         return x * 1.0
     centred, square = x, "ms"
     if center:
-        with scope("mean"):
+        with _MEAN:
             mu = mean(x.detach() if hold_mean else x, axis=axis).named("μ")
             centred, square = (x - mu).named("c"), "σ²"
-    with scope("variance" if center else "mean square"):
+    with _VARIANCE if center else _MEAN_SQUARE:
         variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)
         shifted = variance + eps
         scale = power_of_two(shifted, centred, axis, least=eps)
@@ -142,14 +144,14 @@ def record(
             variance = mean((centred.detach() if hold_std else centred) ** 2, axis=axis).named(square)
             shifted = variance + eps
         rstd = rsqrt(shifted).named("rstd")
-    with scope("normalize"):
+    with _NORMALIZE:
         xhat: Tensor = (centred * rstd).named("x̂")
     return xhat
 
 
 def affine(xhat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """γ·x̂ + β, recorded; either may be None."""
-    with scope("affine"):
+    with _AFFINE:
         y = xhat if weight is None else xhat * weight
         return y if bias is None else y + bias
 
