@@ -11,7 +11,7 @@ from .arguments import as_tensor
 from .creation import full_like, zeros_like
 from .elementwise import clamp
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, describe, speaking_as
-from .op import Op
+from .op import NONE, Op
 from .shapes import flag, number
 from .state import state
 from .tensor import Tensor, renew
@@ -21,13 +21,13 @@ def in_place(operation: Op) -> Callable[[Any, Any], Tensor]:
     """``x += y``. A leaf is given new data, where PyTorch would change it in place; a computed tensor is computed anew."""
 
     def method(self: Tensor, other: Any) -> Tensor:
-        mine = self.requires_grad
-        recorded = state.recording and (mine or (isinstance(other, Tensor) and other.requires_grad))
+        mine = self._requires_grad
+        recorded = state.recording and (mine or (isinstance(other, Tensor) and other._requires_grad))
         looks_on = self._data.base is not None and not mine
         if self.op is not None or looks_on or (recorded and not mine):
-            return self.apply_op(operation, (self, other), {})  # x = x + y: the name moves on to the result
+            return self.apply_op(operation, (self, other), NONE)  # x = x + y: the name moves on to the result
         _may_change(self, operation.name)
-        return _changed(self, operation.name, operation(self, other))  # of which nothing is recorded
+        return _changed(self, operation.name, self.apply_op(operation, (self, other), NONE))  # of which nothing is recorded
 
     method.__name__, method.__doc__ = operation.name, f"In place: {operation.text.format('self', 'other')}"
     return method
@@ -80,7 +80,9 @@ def _changed(x: Tensor, name: str, new: Tensor) -> Tensor:
     data, dtype = new._data, x._data.dtype
     if data.shape != x._data.shape or (data.dtype is not dtype and not np.can_cast(data.dtype, dtype, "same_kind")):
         raise ShapeError(f"{name}: {describe(x)} cannot hold {describe(new)}; shape and kind stay. Compute a new tensor instead.")
-    renew(x, np.array(data, dtype, order="C", copy=None if data.base is None else True))
+    if data.base is not None or data.dtype is not dtype or not data.flags.c_contiguous:
+        data = np.array(data, dtype, order="C")
+    renew(x, data)
     return x
 
 

@@ -37,7 +37,8 @@ def _reduced(name: str, losses: Tensor, counts: Any, reduction: str) -> Tensor:
         return total
     if state.general and counts is not None:
         return total / as_tensor(counts).sum().astype(total.dtype)
-    weight = 0.0 if counts is None else float(np.sum(getattr(counts, "data", counts), dtype=np.float64))
+    numbers = counts._data if isinstance(counts, Tensor) else counts
+    weight = 0.0 if numbers is None else float(np.add.reduce(numbers, None, np.float64))
     if weight == 0:
         raise ShapeError(
             f"{name}: the mean over {describe(losses)} losses of which none counts: no samples, every target ignored, or weights "
@@ -242,8 +243,11 @@ def _targets(name: str, t: Tensor, input: Tensor, axis: int, ignore_index: int) 
             f"{name}: target {describe(t)} for input {describe(input)}: class indices have the input's shape without its "
             f"{classes} classes, {shape}."
         )
-    counts = t.data != ignore_index
-    index = integers(np.where(counts, t.data, 0), name, "target", classes)
+    data = t._data
+    counts = data != ignore_index
+    index = integers(t if sure(counts.all()) else np.where(counts, data, 0), name, "target", classes)
+    if len(shape) == 1 == axis:  # as nearly always
+        return (np.arange(shape[0]), index), counts
     places = list(np.indices(shape, sparse=True))
     places.insert(axis, index)
     return tuple(places), counts

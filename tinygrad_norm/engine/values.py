@@ -137,7 +137,7 @@ def whole_division(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 
 def _largest(x: Array, axis: Axes) -> Any:
-    return np.max(x.real, axis, keepdims=True, initial=-np.inf)
+    return np.maximum.reduce(x.real if x.dtype.kind == "c" else x, axis, keepdims=True, initial=-np.inf)
 
 
 def softmax(x: Array, axis: Axes) -> Any:
