@@ -40,8 +40,16 @@ def matmul(wanted: Sequence[int], g: Array, out: Array, a: Array, b: Array) -> l
     """(g·bᵀ, aᵀ·g): for one matrix b and a batch of a as one product, which sums over the batch."""
     if b.ndim == 2 < a.ndim and a.size > SMALL and g.size:
         g, rows = g.reshape(-1, g.shape[-1]), a.reshape(-1, a.shape[-1])
-        return [rows.T @ g if position else (g @ b.T).reshape(a.shape) for position in wanted]
-    return [a.swapaxes(-1, -2) @ g if position else g @ b.swapaxes(-1, -2) for position in wanted]
+        return [_laid_out_as(b, rows, g) if position else (g @ b.T).reshape(a.shape) for position in wanted]
+    return [_laid_out_as(b, a, g) if position else g @ b.swapaxes(-1, -2) for position in wanted]
+
+
+def _laid_out_as(b: Array, a: Array, g: Array) -> Array:
+    """aᵀ·g in memory as b is: what a weight's gradient is added up and subtracted with then lies in the same order."""
+    if b.ndim == 2 == g.ndim == a.ndim and b.flags.fnc:
+        product: Array = (g.T @ a).T
+        return product
+    return a.swapaxes(-1, -2) @ g
 
 
 def _fit(g: Array, x: Array) -> Array:
