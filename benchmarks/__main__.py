@@ -43,7 +43,8 @@ def about(name: str) -> str:
 def measured(name: str, environment: Mapping[str, str], options: Options) -> Iterator[str | Row]:
     """What the benchmark finds in a process of its own, as it comes: the machine in words, then its rows."""
     child = [sys.executable, "-m", "benchmarks.child", name, *map(str, options)]
-    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True, env={**os.environ, **ONE_THREAD, **environment}) as process:
+    around = {**machine.outside(os.environ), **ONE_THREAD, **environment}
+    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True, env=around) as process:
         assert process.stdout is not None
         for line in process.stdout:
             value = json.loads(line)

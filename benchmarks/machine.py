@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,13 @@ def without_avx512() -> dict[str, str]:
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
     }
+
+
+def outside(found: Mapping[str, str]) -> dict[str, str]:
+    """The environment as it was found, without what holds NumPy's products of matrices to an older processor while PyTorch is not
+    held: where only one contender may use all of it, no ratio says anything."""
+    held = "ATEN_CPU_CAPABILITY" in found or "ONEDNN_MAX_CPU_ISA" in found
+    return {name: value for name, value in found.items() if held or name != "OPENBLAS_CORETYPE"}
 
 
 def described() -> str:

@@ -100,6 +100,13 @@ def test_without_avx512_nothing_of_it_is_left(monkeypatch):
     assert machine.without_avx512() == {}
 
 
+def test_nobody_alone_is_held_back_by_what_stands_in_the_environment():
+    found = {"PATH": "/bin", "OPENBLAS_CORETYPE": "Haswell"}
+    assert machine.outside(found) == {"PATH": "/bin"}
+    both = {**found, "ATEN_CPU_CAPABILITY": "avx2"}
+    assert machine.outside(both) == both
+
+
 @pytest.mark.skipif(not machine.without_avx512(), reason="the processor has no AVX-512")
 @pytest.mark.thorough
 def test_a_child_does_without(capfd):
