@@ -49,7 +49,7 @@ def _laid_out_as(b: Array, a: Array, g: Array) -> Array:
     if b.ndim == 2 == g.ndim == a.ndim and b.flags.fnc:
         product: Array = (g.T @ a).T
         return product
-    return a.swapaxes(-1, -2) @ g
+    return np.asarray(a.swapaxes(-1, -2) @ g)
 
 
 def _fit(g: Array, x: Array) -> Array:

@@ -40,7 +40,6 @@ from .shapes import canonical_axes, sizes_of
 from .tensor import Tensor, as_dtype
 from .walk import backward
 
-
 _PLAIN = {slice, int, type(None), type(Ellipsis)}  # of which an index mostly is
 
 

@@ -267,7 +267,7 @@ conv2d_weight = Op("conv2d_weight", "conv_weight({0}, {1})", sliding.conv2d_weig
 # Form
 reshape      = Op("reshape", "reshape({0})", lambda x, shape: x.reshape(shape),
                                               (lambda g, out, x, shape: reshape(g, shape=x.shape),))
-transpose    = Op("transpose", "transpose({0})", np.transpose,
+transpose    = Op("transpose", "transpose({0})", lambda x, axes: x.transpose(axes),
                                               (lambda g, out, x, axes: transpose(g, axes=_inverse(axes)),))
 broadcast_to = Op("broadcast_to", "spread({0})", np.broadcast_to, (lambda g, out, x, shape: g,))
 getitem      = Op("getitem", "{0}[…]", lambda x, index: x[index],

@@ -10,6 +10,7 @@ import numpy as np
 from . import primitives as op
 from .arguments import as_tensor, beside, floating, in_float32
 from .errors import DTypeError, ShapeError, describe
+from .op import NONE
 from .state import scope
 from .tensor import Tensor, lift
 
@@ -30,6 +31,9 @@ def matmul(a: Any, b: Any) -> Any:
     return out
 
 
+_TURNED = {"axes": (1, 0)}
+
+
 @scope("linear")
 @in_float32
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
@@ -44,7 +48,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ShapeError(
             f"linear: input {describe(input)} and weight {describe(w)}: their last axes must be equal. Transpose one?"
         )
-    y: Tensor = op.matmul(input, op.transpose(w, axes=(1, 0))) if w.ndim == 2 <= input.ndim else matmul(input, w.transpose())
+    if w.ndim == 2 <= input.ndim:
+        y: Tensor = input.apply_op(op.matmul, (input, w.apply_op(op.transpose, (w,), _TURNED)), NONE)
+    else:
+        y = matmul(input, w.transpose())
     if bias is None:
         return y
     b = floating(beside(bias, y, "linear", "bias"), "linear", "bias")

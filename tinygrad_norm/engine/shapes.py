@@ -103,9 +103,13 @@ def number(
 
     Raises ``DTypeError`` for what is no number (None, a word, a tensor), ``OptionError`` for one out of bounds and for NaN.
     """
-    if type(value) is int or (type(value) is float and not whole and value == value):  # as nearly always, and this is asked often
-        if (least is None or value >= least) and (most is None or value <= most) and (above is None or value > above):
-            return value
+    if (
+        (type(value) is int or (type(value) is float and not whole and value == value))
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+    ):
+        return value  # as nearly always, and this is asked often
     kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kinds):
         raise DTypeError(f"{name}: {what}={describe(value)}; it is {_range(least, most, above, whole)}.")

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from . import state as state_of
 from .arrays import SLAB, Array, by_rows
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
 from .frozen import Values
 from .op import NONE, Op
 from .shapes import explain, flag
-from . import state as state_of
 from .state import state
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import compress
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -31,7 +32,7 @@ from .tensor import Tensor, renewed
 
 _BIRTH = operator.attrgetter("birth")
 _cotangents: WeakValueDictionary[int, Tensor] = WeakValueDictionary()  # that a recorded pass started from
-_FIRST = (0,)
+_FIRST, _PLACES = (0,), range(1 << 30)
 
 # The record ---------------------------------------------------------------------------------------------
 
@@ -59,13 +60,13 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor] | None) -> 
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
     needed: dict[Tensor, Sequence[int]] = {}
-    nothing_from, newest = needed.keys().isdisjoint, renewed[0]
+    nothing_from, known, newest = needed.keys().isdisjoint, needed.__contains__, renewed[0]
     for node in history(*outputs):
         inputs = node.inputs
         if not nothing_from(inputs):
             if node.birth < newest:
                 _check_data(node)
-            positions = _FIRST if len(inputs) == 1 else [i for i, x in enumerate(inputs) if x in needed]
+            positions = _FIRST if len(inputs) == 1 else list(compress(_PLACES, map(known, inputs)))
             needed[node] = positions if node.op.everywhere else _with_rules(node, positions)  # type: ignore[union-attr]
         elif node in targets if targets is not None else node.op is None and node._requires_grad:
             needed[node] = ()
