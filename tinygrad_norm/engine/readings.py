@@ -20,7 +20,7 @@ from .tensor import Tensor
 from .values import Placed, is_basic
 
 _NOTHING = nullcontext()
-FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing
+FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing, nor does a new array
 
 
 class Reading:
@@ -149,14 +149,14 @@ class ArrayReading(Reading):
         return g if g.dtype == x.dtype else g.astype(x.dtype)
 
     def add(self, a: Any, b: Any) -> Any:
-        if type(a) is np.ndarray and a.size <= SLAB and type(b) is np.ndarray:
+        if type(a) is np.ndarray and a.size <= FEW and type(b) is np.ndarray:
             return a + b
         alone = sys.getrefcount(a) <= _ALONE and type(a) is np.ndarray and a.base is None  # then a may be overwritten
         if type(b) is Placed:
             return b.onto(a, alone)
         if type(a) is Placed:
             return a.onto(b, False)
-        if not alone or a.dtype != b.dtype or a.shape != np.broadcast_shapes(a.shape, b.shape):
+        if not alone or a.dtype != b.dtype or (a.shape != b.shape and a.shape != np.broadcast_shapes(a.shape, b.shape)):
             return a + b
         return np.add(a, b, out=a)
 

@@ -258,7 +258,11 @@ class Placed:
             a = a.whole()
         elif not mine or a.shape != self.shape or a.dtype != self.dtype:
             a = np.array(np.broadcast_to(a, self.shape))
-        a[self.index] += self.g
+        part = a[self.index]
+        if type(part) is np.ndarray:  # a view, which need not be written back
+            part += self.g
+        else:
+            a[self.index] += self.g
         return a  # type: ignore[no-any-return]
 
 
