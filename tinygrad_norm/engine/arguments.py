@@ -82,7 +82,7 @@ def boolean(value: Any, x: Tensor, name: str, what: str = "mask") -> Array:
 
 def integers(value: Any, name: str, what: str, below: int) -> Array:
     """Indices as an array, each of them 0 … below − 1."""
-    index = as_tensor(value, name, what)._data
+    index = as_tensor(value, name, what).data
     if index.size == 0 and not hasattr(value, "dtype"):
         index = index.astype(np.intp)  # an empty list has no dtype of its own
     if index.dtype.kind not in "iu":

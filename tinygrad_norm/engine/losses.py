@@ -37,7 +37,7 @@ def _reduced(name: str, losses: Tensor, counts: Any, reduction: str) -> Tensor:
         return total
     if state.general and counts is not None:
         return total / as_tensor(counts).sum().astype(total.dtype)
-    numbers = counts._data if isinstance(counts, Tensor) else counts
+    numbers = counts.data if isinstance(counts, Tensor) else counts
     weight = 0.0 if numbers is None else float(np.add.reduce(numbers, None, np.float64))
     if weight == 0:
         raise ShapeError(
@@ -243,7 +243,7 @@ def _targets(name: str, t: Tensor, input: Tensor, axis: int, ignore_index: int) 
             f"{name}: target {describe(t)} for input {describe(input)}: class indices have the input's shape without its "
             f"{classes} classes, {shape}."
         )
-    data = t._data
+    data = t.data
     counts = data != ignore_index
     index = integers(t if sure(counts.all()) else np.where(counts, data, 0), name, "target", classes)
     if len(shape) == 1 == axis:  # as nearly always

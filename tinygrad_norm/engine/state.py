@@ -149,7 +149,10 @@ nodes: set[type] = set()  # the one kind of node there is: the tensor, which is 
 
 def leaves_in(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[int | str, ref[Any]], ...]:
     """The leaves among the arguments of a call, held weakly: what is recorded must not hold what came later."""
-    found: list[tuple[int | str, ref[Any]]] = [(k, ref(a)) for k, a in enumerate(args) if type(a) in nodes and a.op is None]
+    found: list[tuple[int | str, ref[Any]]] = []
+    for k, a in enumerate(args):
+        if type(a) in nodes and a.op is None:
+            found.append((k, ref(a)))
     if named:
         found += [(k, ref(a)) for k, a in named.items() if type(a) in nodes and a.op is None]
     return tuple(found)

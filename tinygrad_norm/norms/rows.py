@@ -170,7 +170,7 @@ def rows_backward(
             if not far:
                 along *= rstd
                 along *= rstd
-            dx = np.dot(rstd[:, None], w[None], out)
+            dx = np.dot(rstd[:, None], w[None], product if product.flags.c_contiguous else None)
             dx *= dy
             dx -= np.multiply(c, along[:, None], c if center or far else spare)
             if center:
