@@ -22,6 +22,7 @@ from ..engine.arrays import Array as Numbers
 from .cache import say
 from .fused import Kernel
 from .indexed import by_index
+from .lowered import asked, lowering, products
 from .program import Program, program_of
 from .runners import language
 
@@ -29,6 +30,7 @@ _PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 _CLOSE = 1e-9
 _twins: dict[Op, Op] = {}
 _programs: dict[Any, Program | None] = {}
+_reasons: dict[Any, str] = {}
 _kernels: dict[Any, Kernel] = {}
 _seen: dict[Any, Kernel | None] = {}
 _NONE: dict[str, float] = {}
@@ -119,21 +121,33 @@ def _searched(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tup
     if any(x.dtype.char not in "efd" for k, x in enumerate(inputs) if not (by_index_ and k == at)):
         return None
     shapes = [inputs[0].shape if by_index_ and k == at else x.shape for k, x in enumerate(inputs)]
-    key = (op, pattern(shapes), tuple(params.items()), by_index_)
+    of = (op, tuple(params.items()), by_index_)
+    keys = [(labels, *of) for labels in dict.fromkeys((pattern(shapes), apart(shapes)))]
+    for key in keys:
+        if key not in _programs:
+            _programs[key] = _made(op, key, params, by_index_)
+        program = _programs[key]
+        if program is not None:
+            break
+    else:
+        say(f'backward="compiled": {op.name} has no kernel here, its analytic node computes: {_reasons[keys[0]]}')
+        return None
     kernel = _kernels.get((key, wanted))
     if kernel is None:
-        if key not in _programs:
-            _programs[key] = _made(op, key[1], params, by_index_)
-        program = _programs[key]
-        if program is None:
-            return None
         names = list(program.record_names)
-        of = None if wanted is None else [names[k] for k in wanted]
-        if of is not None and any(n not in program.gradients for n in of):
+        asked_for = None if wanted is None else [names[k] for k in wanted]
+        if asked_for is not None and any(n not in program.gradients for n in asked_for):
             return None
         reference = partial(_ask, op, params, tuple(range(len(inputs))) if wanted is None else wanted)
-        kernel = _kernels[key, wanted] = Kernel(program, reference, of)
+        kernel = _kernels[key, wanted] = Kernel(program, reference, asked_for)
+    if products(program, kernel.sizes(inputs)) > MOST_PRODUCTS:
+        say(f'backward="compiled": {op.name}: its analytic node computes matrix products as large as these, with BLAS')
+        return None
     return kernel
+
+
+MOST_PRODUCTS = 2**18
+"""How many terms of a matrix product loops are not slower with than BLAS."""
 
 
 def _ask(op: Op, params: dict[str, Any], wanted: tuple[int, ...], inputs: Sequence[Any], numbers: Any, dy: Any = None) -> Any:
@@ -149,11 +163,10 @@ def _ask(op: Op, params: dict[str, Any], wanted: tuple[int, ...], inputs: Sequen
 
 def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     """For each axis of each input a label: its own number in the largest input, counted from the end, that of the axis it lies on,
-    0 for a size of 1 that is spread, or one that no other has."""
+    0 for a size of 1 that is spread; for any other its size, below 0."""
     main = max(range(len(shapes)), key=lambda k: (len(shapes[k]), -k))
     whole = shapes[main]
     made = []
-    fresh = 100
     for k, shape in enumerate(shapes):
         labels = []
         for place, n in enumerate(shape):
@@ -163,26 +176,31 @@ def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
             elif n == 1:
                 labels.append(0)
             else:
-                labels.append(fresh)
-                fresh += 1
+                labels.append(-n)
         made.append(tuple(labels))
     return tuple(made)
 
 
-def _made(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any], by_index_: bool = False) -> Program | None:
+def apart(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """The same, where what has one axis lies on none of the largest input's, though it may be as long."""
+    return tuple(tuple(-n for n in s) if len(s) == 1 else own for s, own in zip(shapes, pattern(shapes)))
+
+
+def _made(op: Op, key: Any, params: dict[str, Any], by_index_: bool = False) -> Program | None:
+    labels = key[0]
     try:
         if by_index_:
             made = _derived(op, labels, {**params, "ignore_index": -100, "label_smoothing": 0.0})
             return by_index(made, made.record_names[INDEXED[op.name]], params["label_smoothing"], params["ignore_index"])
         return _derived(op, labels, params)
     except (TinygradNormError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError) as error:
-        reason = str(error).removeprefix("derive: ").split("\n")[0]
-        say(f'backward="compiled": {op.name} has no kernel here, its analytic node computes: {reason}')
+        _reasons[key] = str(error).removeprefix("derive: ").split("\n")[0]
         return None
 
 
 def _derived(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]) -> Program:
-    sizes = dict(zip(sorted({label for own in labels for label in own} - {0}), _PRIMES))
+    shared = sorted({label for own in labels for label in own if label > 0})
+    sizes = dict(zip(shared, _PRIMES)) | {label: -label for own in labels for label in own if label < 0}
     rng = np.random.default_rng(0)
     names = _names(op, len(labels))
     arrays = {}
@@ -199,8 +217,8 @@ def _derived(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]
     y = op.forward(*arrays.values(), **params)
     dy = rng.normal(size=np.shape(y))
     ruled = [k for k in range(len(names)) if op.pullbacks[k] is not None]
-    with every_branch():
-        made = program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled})
+    with lowering(), every_branch():
+        made = asked(program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled}))
     _check(op, made, list(arrays.values()), dy, y, params, ruled)
     return made
 
