@@ -20,7 +20,7 @@ from ..derive.branches import every_branch
 from ..engine import TABLE, Op, Tensor, TinygradNormError
 from ..engine.arrays import Array as Numbers
 from .cache import say
-from .fused import Kernel
+from .fused import Bound, Kernel
 from .indexed import by_index
 from .lowered import asked, lowering, products
 from .program import Program, program_of
@@ -32,9 +32,8 @@ _twins: dict[Op, Op] = {}
 _programs: dict[Any, Program | None] = {}
 _reasons: dict[Any, str] = {}
 _kernels: dict[Any, Kernel] = {}
-_seen: dict[Any, Kernel | None] = {}
-_NONE: dict[str, float] = {}
-_saved: dict[int, tuple[Any, Any, Any]] = {}
+_seen: dict[Any, Bound | None] = {}
+_NEW: Any = object()
 
 
 def twin(op: Op) -> Op:
@@ -57,55 +56,58 @@ def twin(op: Op) -> Op:
 
 
 def _forward(op: Op, *inputs: Any, **params: Any) -> Any:
-    kernel = kernel_of(op, inputs, params)
-    if kernel is None:
+    bound = kernel_of(op, inputs, params)
+    if bound is None:
         return op.forward(*inputs, **params)
-    y, saved = kernel.run_forward(inputs, _NONE)
+    y, saved = bound.forward(inputs)
     if saved is not None:
-        _remember(inputs[0], (op, *map(id, inputs)), (y, saved))
+        key = id(y)
+        _saved[key] = (weakref.ref(y, lambda _: _saved.pop(key, None)), bound, saved)
     return y
 
 
 def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **params: Any) -> Sequence[Any]:
-    kernel = kernel_of(op, inputs, params, tuple(wanted)) if isinstance(g, np.ndarray) else None
-    if kernel is not None:
-        known = _recall(inputs[0], (op, *map(id, inputs)))
-        y, saved = kernel.run_forward(inputs, _NONE) if known is None else known
-        if saved is not None:
-            return kernel.run_backward(g, inputs, y, saved, _NONE)
+    known = _saved.get(id(out))
+    if known is None or known[0]() is not out:  # its value was computed elsewhere
+        ahead = kernel_of(op, inputs, params)
+        known = None if ahead is None else (None, ahead, ahead.forward(inputs)[1])
+    if known is not None and known[2] is not None and type(g) is np.ndarray:
+        back = _way_back(op, known[1], inputs, params, tuple(wanted))
+        if back is not None:
+            return back.backward(g, inputs, out, known[2])
     if op.kernel is not None:
         return list(op.kernel(wanted, g, out, *inputs, **params))
     return [op.pullbacks[k](g, out, *inputs, **params) for k in wanted]  # type: ignore[misc]
 
 
-def _remember(x: Numbers, how: Any, found: Any) -> None:
-    """What the forward saved, for as long as its input lives. Recorded data never changes, so it stays true."""
-    key = id(x)
-    _saved[key] = (weakref.ref(x, lambda _: _saved.pop(key, None)), how, found)
+_saved: dict[int, tuple[Any, Bound, Any]] = {}
+"""What the forward saved, for as long as its value lives. Recorded data never changes, so it stays true."""
 
 
-def _recall(x: Numbers, how: Any) -> Any:
-    known = _saved.get(id(x))
-    return known[2] if known is not None and known[0]() is x and known[1] == how else None
+def _way_back(op: Op, ahead: Bound, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...]) -> Bound | None:
+    if wanted not in ahead.ways:
+        ahead.ways[wanted] = kernel_of(op, inputs, params, wanted)
+    return ahead.ways[wanted]
 
 
 # Which kernel -----------------------------------------------------------------------------------------------------
 
 
-def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Kernel | None:
+def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Bound | None:
     """The kernel for arrays of these shapes; None where the node's own numbers are to come."""
     try:
         seen = (op, wanted, *params.values(), *[(x.__class__, x.shape, x.dtype) for x in inputs])
-        if seen in _seen:
-            return _seen[seen]
+        found: Bound | None = _seen.get(seen, _NEW)
     except AttributeError:
         return None  # numbers or symbols among the inputs
     except TypeError:
         say(f'backward="compiled": {op.name} has no kernel with an array among its settings, its analytic node computes')
         return None
-    if len(_seen) > 1000:
-        _seen.clear()
-    found = _seen[seen] = _searched(op, inputs, params, wanted)
+    if found is _NEW:
+        if len(_seen) > 1000:
+            _seen.clear()
+        kernel = _searched(op, inputs, params, wanted)
+        found = _seen[seen] = None if kernel is None else kernel.bound(inputs)
     return found
 
 
@@ -232,16 +234,12 @@ def _check(
 
     if [a.role for a in program.inputs].count("input") != len(arrays) or len(program.inputs) != len(arrays):
         raise ValueError("not all that it computes with is an input")
-    kernel = Kernel(program)
-    run = NumPyRunner(program, *schedules(program), "float64")
-    sizes = tuple(kernel.sizes(arrays).items())
-    given = {a.letter: v for a, v in zip(program.inputs, arrays)}
-    numbers = {letter: value for letter, _, value in program.numbers}
-    found = run.forward(given, sizes, numbers)
+    run, numbers = NumPyRunner(program, *schedules(program), "float64"), {letter: value for letter, _, value in program.numbers}
+    Kernel(program).sizes(arrays)
+    found = run.forward(arrays, numbers)
     if found is None:
         raise ValueError("its formula does not hold for ordinary numbers")
-    given |= {program.dy.letter: dy, program.y.array.letter: found[0]}
-    ours = [found[0], *run.backward(given, found[1], sizes, numbers)]
+    ours = [found[0], *run.backward(dy, arrays, *found, numbers)]
     theirs = [y]
     for k in ruled:
         share = np.asarray(op.pullbacks[k](dy, y, *arrays, **params))  # type: ignore[misc]
