@@ -13,11 +13,12 @@ import numpy as np
 from numpy import empty, zeros
 
 from ..engine.arrays import Array as Numbers
-from . import numba_writer, whole
+from . import numba_writer, threads, whole
 from .cache import module
 from .parts import Schedule
 from .program import Array, Program
 from .ranges import ENDS
+from .words import STEPS
 
 Sizes = tuple[tuple[str, int], ...]
 """Of each axis."""
@@ -125,20 +126,43 @@ class _Way:
         self.shaped = [(k, own(a)) for k, a in enumerate(s.writes) if own(a) != flat(a)]
         self.letters = [letter for letter, _, _ in s.numbers]
         self.stop = size[outer] if outer else 1
+        entries = max(math.prod(flat(a)) for a in (*s.reads, *s.writes))
+        more = sum(math.prod(shape) for shape, added in self.made if added) * threads.PIECES  # each piece adds up on its own
+        step = 1 if s.rows else STEPS["LANES"]
+        self.pieces = threads.cut(self.stop, entries if more < entries else 0, step)
 
     def __call__(self, given: Sequence[Numbers], numbers: Mapping[str, float]) -> tuple[Any, list[Numbers]]:
         dtype = self.dtype
         writes = [zeros(shape) if added else empty(shape, dtype) for shape, added in self.made]
         settings = [numbers[letter] for letter in self.letters]
         reads = [given[place] for place in self.places] if self.plain else self._read(given)
+        run = self.function if len(self.pieces) == 1 else self._in_pieces
         try:
-            odd = self.function(0, self.stop, *reads, *writes, *settings)
+            odd = run(0, self.stop, *reads, *writes, *settings)
         except TypeError:  # of another dtype, or entries that do not lie side by side
             self.plain = False
-            odd = self.function(0, self.stop, *self._read(given), *writes, *settings)
+            odd = run(0, self.stop, *self._read(given), *writes, *settings)
         for k, own in self.shaped:
             writes[k] = writes[k].reshape(own)
         return odd, writes
+
+    def _in_pieces(self, start: int, stop: int, *arguments: Any) -> bool:
+        first = len(self.reads)
+        added = [first + k for k, (_, added) in enumerate(self.made) if added]
+        own = [[np.zeros_like(arguments[k]) for k in added] for _ in self.pieces]
+        odd = [False] * len(self.pieces)
+
+        def work(piece: int) -> None:
+            given = list(arguments)
+            for k, array in zip(added, own[piece]):
+                given[k] = array
+            odd[piece] = self.function(*self.pieces[piece], *given)
+
+        threads.share(work, len(self.pieces))
+        for arrays in own:
+            for k, array in zip(added, arrays):
+                arguments[k].__iadd__(array)
+        return any(odd)
 
     def _read(self, given: Sequence[Numbers]) -> list[Numbers]:
         reads = []
