@@ -79,7 +79,7 @@ def test_one_odd_number_in_one_piece(monkeypatch):
     """The record is asked, whichever piece it is in."""
     monkeypatch.setattr(threads, "LARGE", 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    values, _, settings = numbers("layer_norm", (40, 6))
+    values, _, _ = numbers("layer_norm", (40, 6))
     values["input"][33, 2] = np.nan
     y = tn.kernel("layer_norm").forward(*values.values())
     assert np.isnan(y[33]).all()
