@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .growth import WARM
-from .kernels import FIRST
+from .kernel_cases import IMAGES
+from .kernels import FIRST, GAIN, SHARED, TWO
 from .layer_norm import SHAPES
 from .peers import Row
 from .training import NETWORKS
@@ -23,7 +24,7 @@ class Aim(NamedTuple):
     moonshot: float = 0.0
 
 
-def _sized(shape: tuple[int, int]) -> str:
+def _sized(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
@@ -38,19 +39,26 @@ AIMS = [
     ),
     *(
         Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", 1.0)
-        for name in ("softmax", "log_softmax")
+        for name in ("softmax", "log_softmax", "batch_norm")
         for shape in SHAPES
     ),
     *(
-        Aim("kernels", f"{name} {shape}", "compiled", "PyTorch", 1.0)
+        Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", 1.0)
         for name in ("batch_norm", "group_norm", "instance_norm")
-        for shape in ("32×64×7×7", "32×64×28×28", "64×64×56×56")
+        for shape in IMAGES
     ),
     *(
         Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", 0.4)
-        for name in ("dynamic_tanh", "ada_norm")
+        for name in ("dynamic_tanh", "ada_norm", "power_norm_v", "batch_renorm", "scale_norm", "conditional_layer_norm")
         for shape in SHAPES
     ),
+    *(
+        Aim("kernels", f"{name} {_sized(shape)}", "compiled", "PyTorch", 0.4)
+        for name in ("global_response_norm", "filter_response_norm")
+        for shape in IMAGES
+    ),
+    *(Aim("kernels", TWO.format(case), "two threads", "one thread", 1.0) for case in SHARED),
+    *(Aim("kernels", GAIN.format(case), "a plain stream", "compiled", 1.25) for case in SHARED),
     Aim("kernels", FIRST, "cached", "allowed", 1.0),
     Aim("functions", "conv2d (64, 16, 8, 8) → 32, 3×3, forward and backward", "ours", "PyTorch", 1.5),
     Aim("functions", "conv2d (8, 32, 32, 32) → 32, 3×3, forward and backward", "ours", "PyTorch", 1.5),
@@ -61,7 +69,7 @@ AIMS = [
     *(
         Aim("training", network.name, ours, "PyTorch", most)
         for network, most in zip(NETWORKS, (1.1, 1.5, 1.5, 1.5))
-        for ours in ("ours", "ours, analytic")
+        for ours in ("ours", "ours, analytic", "ours, compiled")
     ),
     Aim("scaling", "stack of 4,000 pieces beside 1,000, backward", "four times as much", "as much", 5.0),
     Aim("scaling", "concatenate of 4,000 pieces beside 1,000, backward", "four times as much", "as much", 5.0),

@@ -3,79 +3,25 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from .kernel_cases import EPS, Case, cases
 from .norms import standardized
 from .peers import Contender, Options, Row, available, microseconds, same
 
-EPS = 1e-5
-SHAPES = ((8, 64), (64, 256), (512, 768), (2048, 1024), (8192, 1024))
-IMAGES = ((32, 64, 7, 7), (32, 64, 28, 28), (64, 64, 56, 56))
-
-
-class Case(NamedTuple):
-    """One norm on one shape: here, and in PyTorch by its own kernel or from primitives."""
-
-    name: str
-    shape: tuple[int, ...]
-    parameters: tuple[tuple[int, ...], ...]
-    ours: Callable[..., Any]
-    torch: Callable[..., Any]
-
-
-def cases() -> list[Case]:
-    import tinygrad_norm as tn
-
-    F: Any = tn.functional
-    found: list[Case] = []
-
-    def add(name: str, shape: tuple[int, ...], parameters: Any, ours: Callable[..., Any], torch: Callable[..., Any]) -> None:
-        found.append(Case(name, shape, tuple(parameters), ours, torch))
-
-    for table in SHAPES:
-        s: tuple[int, ...] = table
-        n = s[-1]
-        add("layer_norm", s, [(n,)] * 2, partial(lambda n, b, x, *p: F.layer_norm(x, n, *p, EPS, b), n),
-            partial(lambda n, T, x, *p: T.layer_norm(x, (n,), *p, EPS), n))  # fmt: skip
-        add("rms_norm", s, [(n,)], partial(lambda n, b, x, w: F.rms_norm(x, n, w, EPS, b), n),
-            partial(lambda n, T, x, w: T.rms_norm(x, (n,), w, EPS), n))  # fmt: skip
-        add("normalize", s, [], lambda b, x: F.normalize(x, dim=-1, backward=b), lambda T, x: T.normalize(x, dim=-1))
-        add("softmax", s, [], lambda b, x: F.softmax(x, -1, b), lambda T, x: T.softmax(x, -1))
-        add("log_softmax", s, [], lambda b, x: F.log_softmax(x, -1, b), lambda T, x: T.log_softmax(x, -1))
-        add("batch_norm", s, [(n,)] * 2, lambda b, x, *p: F.batch_norm(x, None, None, *p, True, 0.1, EPS, b),
-            lambda T, x, *p: T.batch_norm(x, None, None, *p, True, 0.1, EPS))  # fmt: skip
-        add("dynamic_tanh", s, [(1,), (n,), (n,)], lambda b, x, *p: F.dynamic_tanh(x, *p, b),
-            lambda T, x, a, w, b: (a * x).tanh() * w + b)  # fmt: skip
-        add("ada_norm", s, [], partial(lambda n, b, x: F.ada_norm(x, n, eps=EPS, backward=b, detach=False), n),
-            lambda T, x: (lambda h: h * (1 - 0.1 * h))(T.layer_norm(x, x.shape[-1:], None, None, EPS)))  # fmt: skip
-    for s in IMAGES:
-        c = (s[1],)
-        add("batch_norm", s, [c] * 2, lambda b, x, *p: F.batch_norm(x, None, None, *p, True, 0.1, EPS, b),
-            lambda T, x, *p: T.batch_norm(x, None, None, *p, True, 0.1, EPS))  # fmt: skip
-        add(
-            "group_norm",
-            s,
-            [c] * 2,
-            lambda b, x, *p: F.group_norm(x, 8, *p, EPS, b),
-            lambda T, x, *p: T.group_norm(x, 8, *p, EPS),
-        )
-        add("instance_norm", s, [c] * 2, lambda b, x, *p: F.instance_norm(x, None, None, *p, True, 0.1, EPS, b),
-            lambda T, x, *p: T.instance_norm(x, None, None, *p, True, 0.1, EPS))  # fmt: skip
-        add("global_response_norm", s, [(s[-1],)] * 2, lambda b, x, *p: F.global_response_norm(x, *p, 1e-6, b), _grn)
-    return found
-
-
-def _grn(T: Any, x: Any, w: Any, b: Any) -> Any:
-    g = x.square().sum((1, 2), keepdim=True).sqrt()
-    return x * (g / (g.mean(-1, keepdim=True) + 1e-6)) * w + b + x
-
+INDUCTOR = ((512, 768), (2048, 1024), (32, 64, 28, 28))
+"""The shapes for which torch.compile is asked, too: each costs it seconds."""
 
 PLAIN: dict[str, Callable[..., Any]] = {
     "layer_norm": lambda x, w, b: standardized(x, (1,)) * w + b,
@@ -90,37 +36,37 @@ def contenders(case: Case, options: Options) -> dict[str, Contender]:
     """Everybody who can run here, on the same numbers."""
     import tinygrad_norm as tn
 
-    rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(s, np.float32) for s in (case.shape, *case.parameters)]
-    dy = rng.standard_normal(case.shape, np.float32)
+    arrays = case.arrays()
     leaves = [tn.tensor(a, requires_grad=True) for a in arrays]
+    dy = np.random.default_rng(1).standard_normal(case.ours("analytic", *leaves).shape, np.float32)
 
     def run(backward: str) -> Any:
         y = case.ours(backward, *leaves)
         return (*(g.numpy() for g in tn.grad(y, leaves, dy)), y.numpy())
 
     runs: dict[str, Contender] = {"compiled": partial(run, "compiled"), "analytic": partial(run, "analytic")}
-    if available("torch"):
+    if case.torch is not None and available("torch"):
         import torch
 
+        in_torch = case.torch
         theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
         seed = torch.tensor(dy)
 
         def native() -> Any:
-            y = case.torch(torch.nn.functional, *theirs)
+            y = in_torch(torch.nn.functional, *theirs)
             return (*torch.autograd.grad(y, theirs, seed), y.detach())
 
         runs["PyTorch"] = native
-        if options.seconds:  # each takes seconds to compile
+        if options.seconds and case.shape in INDUCTOR and (shutil.which("g++") or shutil.which("clang++")):
             torch._dynamo.reset()
-            made = torch.compile(partial(case.torch, torch.nn.functional), dynamic=False)
+            made = torch.compile(partial(in_torch, torch.nn.functional), dynamic=False)
 
             def compiled() -> Any:
                 y = made(*theirs)
                 return (*torch.autograd.grad(y, theirs, seed), y.detach())
 
             runs["torch.compile"] = compiled
-    if available("jax") and (options.seconds or np.prod(case.shape) < 10**5):
+    if case.torch is not None and available("jax") and (options.seconds or np.prod(case.shape) < 10**5):
         import jax
 
         wait: Any = jax.block_until_ready
@@ -140,15 +86,62 @@ def contenders(case: Case, options: Options) -> dict[str, Contender]:
 
 def rows(options: Options) -> Iterator[Row]:
     for case in cases():
-        name = f"{case.name} {'×'.join(map(str, case.shape))}"
-        if options.wants(name):
+        if options.wants(case.title):
             runs = contenders(case, options)
             same(runs)
             x = np.ones(case.shape, np.float32)
             runs["three copies"] = lambda x=x: (x.copy(), x.copy(), x.copy())  # type: ignore[misc]
-            yield microseconds(name, runs, options.seconds)
+            yield microseconds(case.title, runs, options.seconds)
+            del runs
+    for case in cases():
+        if case.title in SHARED and any(options.wants(words.format(case.title)) for words in (TWO, GAIN)):
+            yield from two_threads(case, options)
     if options.wants(FIRST):
         yield Row(FIRST, "s", {**first_use(), "allowed": 3.0})
+
+
+TWO, GAIN = "two threads, {}", "what two threads gain, {}"
+SHARED = ("layer_norm 2048×1024", "layer_norm 8192×1024", "softmax 2048×1024", "batch_norm 64×64×56×56")
+
+
+def two_threads(case: Case, options: Options) -> Iterator[Row]:
+    """By the clock on the wall, for two threads use up as much of a processor's time as one: the least of many turns."""
+    import tinygrad_norm as tn
+
+    leaves = [tn.tensor(a, requires_grad=True) for a in case.arrays()]
+    dy = np.ones(case.shape, np.float32)
+    old, new = np.ones((2, 1 << 22), np.float32), np.empty((2, 1 << 22), np.float32)
+    pool = ThreadPoolExecutor(2)
+
+    def norm(count: int) -> None:
+        os.environ["OMP_NUM_THREADS"] = str(count)
+        tn.grad(case.ours("compiled", *leaves), leaves, dy)
+
+    def stream(count: int) -> None:
+        if count == 1:
+            np.copyto(new, old)
+        else:
+            list(pool.map(np.copyto, new, old))
+
+    before = os.environ.get("OMP_NUM_THREADS")
+    least: dict[tuple[Any, int], float] = {}
+    turns = [(run, count) for run in (norm, stream) for count in (1, 2)]
+    shuffled, end = random.Random(0), time.perf_counter() + options.seconds
+    for turn in range(1000):
+        shuffled.shuffle(turns)
+        for run, count in turns:
+            start = time.perf_counter()
+            run(count)
+            least[run, count] = min(least.get((run, count), np.inf), time.perf_counter() - start)
+        if turn > 3 and time.perf_counter() > end:
+            break
+    pool.shutdown()
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if before is not None:
+        os.environ["OMP_NUM_THREADS"] = before
+    yield Row(TWO.format(case.title), "µs", {"two threads": least[norm, 2] * 1e6, "one thread": least[norm, 1] * 1e6})
+    gains = {"a plain stream": least[stream, 1] / least[stream, 2], "compiled": least[norm, 1] / least[norm, 2]}
+    yield Row(GAIN.format(case.title), "×", gains)
 
 
 FIRST = "first use of layer_norm, forward and backward"

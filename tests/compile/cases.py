@@ -7,13 +7,12 @@ import numpy as np
 import tinygrad_norm as tn
 from tinygrad_norm.norms import draw, get
 
-NOT_FUSED = {
-    "local_response_norm": "windows",
-    "qk_norm": "matmul",
-    "spectral_norm": "matmul",
-    "switchable_norm": "getitem",
-}
-HOLDS = {"batch_renorm": ("r", "d"), "power_norm": ("ψ",)}  # constants that no tape knows: they are given
+NOT_FUSED = {"local_response_norm": "windows: a sum over neighbouring places, and a formula over named axes has no neighbours"}
+HOLDS = {
+    "batch_renorm": ("r", "d"),
+    "power_norm": ("ψ",),
+    "spectral_norm": ("u", "v"),
+}  # constants that no tape knows: they are given
 
 
 def numbers(name, shape, seed=0, dtype=np.float64, **options):
@@ -28,11 +27,11 @@ def numbers(name, shape, seed=0, dtype=np.float64, **options):
     return values, rng.normal(size=y.shape).astype(dtype), settings
 
 
-def record(name, values, dy, settings, wanted):
+def record(name, values, dy, settings, wanted, dtype=np.float64):
     """y and the gradients, of the record over these numbers in float64."""
-    of = {n: tn.tensor(a.astype(np.float64), requires_grad=True, name=n) for n, a in values.items()}
+    of = {n: tn.tensor(a.astype(dtype), requires_grad=True, name=n) for n, a in values.items()}
     y = get(name).apply(of, backward="recorded", **settings)
-    return [y.numpy(), *(g.numpy() for g in tn.grad(y, [of[n] for n in wanted], dy.astype(np.float64)))]
+    return [y.numpy(), *(g.numpy() for g in tn.grad(y, [of[n] for n in wanted], dy.astype(dtype)))]
 
 
 def off(found, want):

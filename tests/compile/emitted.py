@@ -11,6 +11,7 @@ import subprocess
 import numpy as np
 
 import tinygrad_norm as tn
+from tinygrad_norm.compile.lowered import lowering
 from tinygrad_norm.engine import history
 from tinygrad_norm.norms import get
 
@@ -51,7 +52,10 @@ def backward_of(k, language, folder, change=lambda text: text, flags=FLAGS):
 def constants(k, inputs, letters):
     """What a forward makes of its inputs and holds constant: taken from its record."""
     norm = get(k.name)
-    y = norm.apply({n: tn.tensor(a, requires_grad=True, name=n) for n, a in zip(k.program.record_names, inputs)}, **norm.options)
+    with lowering():
+        y = norm.apply(
+            {n: tn.tensor(a, requires_grad=True, name=n) for n, a in zip(k.program.record_names, inputs)}, **norm.options
+        )
     found = {t.name: t.numpy() for t in history(y) if t.op is None}
     return [found[letter] for letter in letters]
 

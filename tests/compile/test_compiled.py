@@ -167,3 +167,36 @@ def test_a_compiler_that_fails(fails, monkeypatch):
     assert len(seen) == 1
     for a, b in zip(found, [x * w + residual, dy * w, (dy * x).sum(0), dy]):
         assert np.allclose(a, b)
+
+
+@numba
+@pytest.mark.thorough
+@pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 3, 5)], ids=str)
+def test_parameters_as_long_as_another_axis(shape):
+    """Three shares on images three wide, or of three channels: the sizes are equal, the axes are not."""
+    rng = np.random.default_rng(0)
+    c = shape[1]
+    values = [rng.normal(size=s) for s in (shape, (3,), (3,), (c,), (c,))]
+    found = []
+    for backward in ("recorded", "compiled"):
+        of = [tn.tensor(a, requires_grad=True) for a in values]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", KernelWarning)
+            y = F.switchable_norm(*of, backward=backward)
+            found.append([y, *tn.grad(y, of, np.random.default_rng(1).normal(size=shape))])
+    for a, b in zip(*found):
+        assert np.allclose(a.numpy(), b.numpy(), atol=1e-12)
+
+
+@numba
+@pytest.mark.thorough
+def test_a_large_matrix_product_is_left_to_blas(monkeypatch):
+    monkeypatch.setattr(cache, "_said", set())
+    monkeypatch.setattr(twins, "_seen", {})
+    for t, word in ((6, ""), (90, "its analytic node computes matrix products as large as these, with BLAS")):
+        q, k = leaves((t, 64), (t, 64))
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            s = F.qk_norm(q, k, 2.0, backward="compiled")
+        assert [word in str(w.message) for w in seen] == [True] * bool(word)
+        assert np.allclose(s.numpy(), F.qk_norm(q, k, 2.0).numpy(), atol=1e-13)

@@ -10,7 +10,7 @@ from .cases import NOT_FUSED
 from .emitted import FORMATS, backward_of, missing
 
 FUSED = [n for n in tn.norms.names() if n not in NOT_FUSED and not n.startswith("test_")]
-NOT_IN_TRITON = ["global_response_norm", "pair_norm"]
+NOT_IN_TRITON = ["global_response_norm", "pair_norm", "qk_norm", "spectral_norm", "switchable_norm"]
 HOW = {"cross_entropy": {"soft": True}, "cross_entropy by class": {"soft": False}}
 
 

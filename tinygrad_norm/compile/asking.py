@@ -18,6 +18,7 @@ from .errors import KernelError
 from .fused import Kernel
 from .held import holding
 from .indexed import by_index
+from .lowered import asked, lowering
 from .program import Program, program_of
 
 
@@ -60,7 +61,7 @@ def kernel(
     for candidate in shapes:
         try:
             program = _program(norm, inputs, candidate, options)
-        except (DerivationError, NotSymbolicError) as error:
+        except (DerivationError, NotSymbolicError, KernelError) as error:
             failure = failure or error
             continue
         if smoothing is not None:
@@ -71,7 +72,9 @@ def kernel(
         reference = None if constants else _reference(norm, program, settings, wrt)
         return Kernel(program, reference, wrt)
     assert failure is not None
-    raise KernelError(f"kernel: {str(failure).removeprefix('derive: ')}") from None
+    told = str(failure).removeprefix("kernel: ").removeprefix("derive: ")
+    name = norm.name if isinstance(norm, Norm) else getattr(norm, "__name__", "the forward")
+    raise KernelError(f"kernel: {told}" if told.startswith(name) else f"kernel: {name}: {told}") from None
 
 
 def _apart(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -79,7 +82,7 @@ def _apart(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _program(norm: Any, inputs: Any, shape: Any, options: Mapping[str, Any]) -> Program:
-    with holding(), every_branch():
+    with holding(), lowering(), every_branch():
         how: dict[str, Any] = {"shape": shape, **options}
         names = gradients_of(norm, inputs=inputs, **how)
         found: dict[str, Any] = {}
@@ -91,7 +94,7 @@ def _program(norm: Any, inputs: Any, shape: Any, options: Mapping[str, Any]) -> 
                 failure = failure or error
         if failure is not None:
             raise failure
-        return program_of(found)
+        return asked(program_of(found))
 
 
 def _reference(norm: Any, program: Program, settings: Mapping[str, Any], wrt: Sequence[str] | None) -> Callable[..., Any]:

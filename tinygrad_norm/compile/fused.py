@@ -17,11 +17,12 @@ from .lesson import lesson
 from .merged import merged
 from .parts import Schedule
 from .program import Array, Program
-from .runners import NumPyRunner, Runner, language, runner
+from .runners import NumPyRunner, Runner, Running, language, runner
 from .schedule import schedules
 from .texts import text
 
 Reference = Callable[..., Any]
+NONE: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,69 @@ class Both:
         return "\n\n".join(lesson(s) for s in (self.forward, self.backward) if s is not None)
 
 
-@dataclass(frozen=True)
-class _How:
-    """The dtype that is computed in, None where the record is asked; that of the result; the sizes of the axes."""
+class Bound:
+    """A kernel for arrays of known shapes and dtypes: what these decide is found out once.
 
-    dtype: Any
-    result: Any
-    sizes: tuple[tuple[str, int], ...]
+    dtype:   what is computed in; None where the record is asked
+    ways:    what others know of the way back from here to some of the inputs
+    """
+
+    def __init__(self, kernel: Kernel, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> None:
+        p = kernel.program
+        kernel.check(inputs, numbers)
+        sizes = kernel.sizes(inputs)
+        floats = [a for a, of in zip(inputs, p.inputs) if of.role != "index"]
+        self.kernel, self.sizes = kernel, tuple(sizes.items())
+        self.dtype = None if 0 in sizes.values() or not kernel.fit(inputs, sizes) else computed_in(floats)
+        self.result = result_dtype(floats)
+        letters = [a.letter for a in p.inputs]
+        of = [inputs[letters.index(p.gradients[n].array.letter[1:])] for n in kernel.wanted]
+        self.like = [(a.shape, a.dtype) for a in of]
+        self.turned: list[int] | None = None  # which gradients come in another shape or dtype than they are wanted in
+        self.ways: dict[Any, Bound | None] = {}
+
+    @cached_property
+    def run(self) -> Running:
+        return self.kernel.runner(self.dtype).at(self.sizes)
+
+    def forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float] = NONE) -> tuple[Numbers, Any]:
+        """y, and what the way back needs: None where the record was asked."""
+        kernel = self.kernel
+        if self.dtype is None:
+            return kernel.ask(inputs, numbers), None
+        settings = kernel.numbers(numbers) if numbers else kernel.usual
+        try:
+            found = self.run.forward(inputs, settings)
+        except KernelError as error:
+            self.run = kernel.in_numpy(self.dtype, error)
+            found = self.run.forward(inputs, settings)
+        if found is None:
+            return kernel.ask(inputs, numbers), None
+        y = found[0]
+        return y if y.dtype is self.result else y.astype(self.result), found[1]
+
+    def backward(
+        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float] = NONE
+    ) -> Sequence[Numbers]:
+        """The gradients wanted."""
+        kernel = self.kernel
+        if saved is None or dy.dtype.char not in "efd":
+            return kernel.ask(inputs, numbers, dy)  # type: ignore[no-any-return]
+        settings = kernel.numbers(numbers) if numbers else kernel.usual
+        try:
+            found = self.run.backward(dy, inputs, y, saved, settings)
+        except KernelError as error:
+            self.run = kernel.in_numpy(self.dtype, error)
+            again = self.run.forward(inputs, settings)
+            if again is None:
+                return kernel.ask(inputs, numbers, dy)  # type: ignore[no-any-return]
+            found = self.run.backward(dy, inputs, y, again[1], settings)
+        if self.turned is None:
+            self.turned = [k for k, (g, how) in enumerate(zip(found, self.like)) if (g.shape, g.dtype) != how]
+        for k in self.turned:
+            shape, dtype = self.like[k]
+            found[k] = (found[k] if found[k].shape == shape else found[k].reshape(shape)).astype(dtype, copy=False)
+        return found
 
 
 class Kernel:
@@ -60,9 +117,9 @@ class Kernel:
     def __init__(self, program: Program, reference: Reference | None = None, wanted: Any = None) -> None:
         self.program, self.reference = program, reference
         self.wanted = tuple(n for n in program.gradients if wanted is None or n in wanted)
+        self.usual = {letter: value for letter, _, value in program.numbers}
         self._runners: dict[Any, Runner] = {}
-        self._known: dict[Any, _How] = {}
-        self._usual = {letter: value for letter, _, value in program.numbers}
+        self._bound: dict[Any, Bound] = {}
 
     @cached_property
     def schedule(self) -> Both:
@@ -94,107 +151,53 @@ class Kernel:
 
     def forward(self, *inputs: Any, **numbers: float) -> Any:
         """y. Inputs in order, constants that the forward holds after them; raises ``KernelError`` where a shape does not fit."""
-        return self.run_forward([np.asarray(a) for a in inputs], numbers)[0]
+        arrays = [np.asarray(a) for a in inputs]
+        return self.bound(arrays, numbers).forward(arrays, numbers)[0]
 
     def backward(self, dy: Any, *inputs: Any, **numbers: float) -> tuple[Any, ...]:
         """The gradient of every input that has one, for the cotangent dy of y."""
         arrays = [np.asarray(a) for a in inputs]
-        y, saved = self.run_forward(arrays, numbers)
-        return self.run_backward(np.asarray(dy), arrays, y, saved, numbers)
+        bound = self.bound(arrays, numbers)
+        return tuple(bound.backward(np.asarray(dy), arrays, *bound.forward(arrays, numbers), numbers))
 
-    def run_forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> tuple[Numbers, Any]:
-        """y, and what the way back needs: None where the record was asked."""
-        how = self._how(inputs, numbers)
-        if how.dtype is None:
-            return self._ask(inputs, numbers), None
-        given, settings = dict(zip(self._letters, inputs)), self._numbers(numbers)
-        try:
-            found = self._runner(how.dtype).forward(given, how.sizes, settings)
-        except KernelError as error:
-            found = self._in_numpy(how.dtype, error).forward(given, how.sizes, settings)
-        if found is None:
-            return self._ask(inputs, numbers), None
-        y, saved = found
-        return y if y.dtype is how.result else y.astype(how.result), saved
-
-    def run_backward(
-        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float]
-    ) -> tuple[Numbers, ...]:
-        """The gradients wanted."""
-        p = self.program
-        if saved is None or dy.dtype.char not in "efd":
-            return self._ask(inputs, numbers, dy)  # type: ignore[no-any-return]
-        how = self._how(inputs, numbers)
-        given = dict(zip(self._letters, inputs))
-        given[p.dy.letter], given[p.y.array.letter] = dy, y
-        settings = self._numbers(numbers)
-        try:
-            found = self._runner(how.dtype).backward(given, saved, how.sizes, settings)
-        except KernelError as error:
-            run = self._in_numpy(how.dtype, error)
-            again = run.forward(given, how.sizes, settings)
-            if again is None:
-                return self._ask(inputs, numbers, dy)  # type: ignore[no-any-return]
-            found = run.backward(given, again[1], how.sizes, settings)
-        for k, letter in enumerate(self._targets):
-            g, like = found[k], given[letter]
-            if g.dtype is not like.dtype or g.shape != like.shape:
-                found[k] = g.reshape(like.shape).astype(like.dtype, copy=False)
-        return tuple(found)
-
-    @cached_property
-    def _letters(self) -> list[str]:
-        return [a.letter for a in self.program.inputs]
-
-    @cached_property
-    def _targets(self) -> list[str]:
-        """The letter of each input whose gradient is wanted."""
-        return [self.program.gradients[n].array.letter[1:] for n in self.wanted]
-
-    def _how(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> _How:
-        """What shapes and dtypes decide, found out once."""
+    def bound(self, inputs: Sequence[Numbers], numbers: Mapping[str, float] = NONE) -> Bound:
+        """The kernel for arrays like these; ``KernelError`` where a shape does not fit."""
         key = (*[(a.shape, a.dtype.char) for a in inputs], *numbers)
-        found = self._known.get(key)
+        found = self._bound.get(key)
         if found is None:
-            self._check(inputs, numbers)
-            sizes = self.sizes(inputs)
-            numbers_ = [a for a, of in zip(inputs, self.program.inputs) if of.role != "index"]
-            dtype = None if 0 in sizes.values() or not self._fit(inputs, sizes) else computed_in(numbers_)
-            found = self._known[key] = _How(dtype, result_dtype(numbers_), tuple(sizes.items()))
-            if len(self._known) > 1000:
-                self._known.clear()
+            if len(self._bound) > 1000:
+                self._bound.clear()
+            found = self._bound[key] = Bound(self, inputs, numbers)
         return found
 
-    def _fit(self, inputs: Sequence[Numbers], sizes: Mapping[str, int]) -> bool:
+    def fit(self, inputs: Sequence[Numbers], sizes: Mapping[str, int]) -> bool:
         """Whether every index is a whole number that float32 holds."""
         return all(
             a.dtype.kind in "iu" and sizes[of.along] < 2**24 for a, of in zip(inputs, self.program.inputs) if of.role == "index"
         )
 
-    def _runner(self, dtype: Any) -> Runner:
+    def runner(self, dtype: Any) -> Runner:
         if dtype not in self._runners:
             both = self.schedule
             self._runners[dtype] = runner(self.program, both.forward, both.backward, dtype)
         return self._runners[dtype]
 
-    def _in_numpy(self, dtype: Any, error: KernelError) -> Runner:
+    def in_numpy(self, dtype: Any, error: KernelError) -> Running:
         """What computes where the compiler fails."""
         say(f"{self.name}: NumPy computes its formula: {error}")
         both = self.schedule
         self._runners[dtype] = found = NumPyRunner(self.program, both.forward, both.backward, dtype)
         return found
 
-    def _numbers(self, given: Mapping[str, float]) -> dict[str, float]:
-        if not given:
-            return self._usual
+    def numbers(self, given: Mapping[str, float]) -> dict[str, float]:
         return {letter: float(given.get(name, value)) for letter, name, value in self.program.numbers}
 
-    def _ask(self, inputs: Sequence[Numbers], numbers: Mapping[str, float], dy: Numbers | None = None) -> Any:
+    def ask(self, inputs: Sequence[Numbers], numbers: Mapping[str, float], dy: Numbers | None = None) -> Any:
         if self.reference is None:
             raise KernelError(f"kernel: {self.name}: for these numbers the formula does not hold, and there is no record to ask.")
         return self.reference(inputs, dict(numbers), dy)
 
-    def _check(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> None:
+    def check(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> None:
         p = self.program
         if len(inputs) != len(p.inputs):
             raise KernelError(f"kernel: {p.title} takes {', '.join(a.name for a in p.inputs)}; {len(inputs)} arrays were given.")

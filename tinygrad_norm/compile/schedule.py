@@ -203,7 +203,6 @@ class _Plan:
     def parts(self, conditions: Iterable[Indicator]) -> list[Loop | Between]:
         steps, level = self.steps, self.level
         definitions = [s for s in steps.values() if isinstance(s, Definition)]
-        between = {d.letter.name for d in definitions if self.is_between(d)}
         written = [t for t in self.targets if t.array.letter not in self.added]
         stores = [t for t in written if frozenset(self.free(t.array.axes)) in self.wide and self.free(t.array.axes)]
         ends = [t for t in written if t not in stores]
@@ -211,6 +210,11 @@ class _Plan:
         own_sum = {t.expression.name for t in added if isinstance(t.expression, Letter)}
         sums = [s for s in steps.values() if isinstance(s, Reduction) and s.letter.name not in own_sum]
         asked = list(conditions)
+        sum_letters = {n for n, s in steps.items() if isinstance(s, Reduction)}
+        roots = [d.expression for d in definitions if self.is_between(d)] + [t.expression for t in ends]
+        roots += [c for c in asked if frozenset(self.free(varies(c))) not in self.wide]
+        between = {d.letter.name for d in definitions if self.is_between(d)}
+        between |= closure(steps, roots, {*self.arrays, *sum_letters}) & {d.letter.name for d in definitions}
         top = max([level(s.inside) for s in sums] + [level(t.expression) for t in self.targets] + [level(c) for c in asked] + [0])
         top = max([top, *(level(n) for n in between)])
         loops: list[tuple[int, tuple[str, ...], dict[str, Any]]] = []
@@ -239,7 +243,6 @@ class _Plan:
             what = loop(level(t.expression), self.free(t.array.axes))
             what["stores"].append(t)
             what["roots"].append(t.expression)
-        sum_letters = {n for n, s in steps.items() if isinstance(s, Reduction)}
         small: list[tuple[int, Indicator]] = []
         for c in asked:
             if frozenset(axes := self.free(varies(c))) in self.wide:

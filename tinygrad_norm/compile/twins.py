@@ -20,8 +20,9 @@ from ..derive.branches import every_branch
 from ..engine import TABLE, Op, Tensor, TinygradNormError
 from ..engine.arrays import Array as Numbers
 from .cache import say
-from .fused import Kernel
+from .fused import Bound, Kernel
 from .indexed import by_index
+from .lowered import asked, lowering, products
 from .program import Program, program_of
 from .runners import language
 
@@ -29,10 +30,10 @@ _PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 _CLOSE = 1e-9
 _twins: dict[Op, Op] = {}
 _programs: dict[Any, Program | None] = {}
+_reasons: dict[Any, str] = {}
 _kernels: dict[Any, Kernel] = {}
-_seen: dict[Any, Kernel | None] = {}
-_NONE: dict[str, float] = {}
-_saved: dict[int, tuple[Any, Any, Any]] = {}
+_seen: dict[Any, Bound | None] = {}
+_NEW: Any = object()
 
 
 def twin(op: Op) -> Op:
@@ -55,55 +56,58 @@ def twin(op: Op) -> Op:
 
 
 def _forward(op: Op, *inputs: Any, **params: Any) -> Any:
-    kernel = kernel_of(op, inputs, params)
-    if kernel is None:
+    bound = kernel_of(op, inputs, params)
+    if bound is None:
         return op.forward(*inputs, **params)
-    y, saved = kernel.run_forward(inputs, _NONE)
+    y, saved = bound.forward(inputs)
     if saved is not None:
-        _remember(inputs[0], (op, *map(id, inputs)), (y, saved))
+        key = id(y)
+        _saved[key] = (weakref.ref(y, lambda _: _saved.pop(key, None)), bound, saved)
     return y
 
 
 def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **params: Any) -> Sequence[Any]:
-    kernel = kernel_of(op, inputs, params, tuple(wanted)) if isinstance(g, np.ndarray) else None
-    if kernel is not None:
-        known = _recall(inputs[0], (op, *map(id, inputs)))
-        y, saved = kernel.run_forward(inputs, _NONE) if known is None else known
-        if saved is not None:
-            return kernel.run_backward(g, inputs, y, saved, _NONE)
+    known = _saved.get(id(out))
+    if known is None or known[0]() is not out:  # its value was computed elsewhere
+        ahead = kernel_of(op, inputs, params)
+        known = None if ahead is None else (None, ahead, ahead.forward(inputs)[1])
+    if known is not None and known[2] is not None and type(g) is np.ndarray:
+        back = _way_back(op, known[1], inputs, params, tuple(wanted))
+        if back is not None:
+            return back.backward(g, inputs, out, known[2])
     if op.kernel is not None:
         return list(op.kernel(wanted, g, out, *inputs, **params))
     return [op.pullbacks[k](g, out, *inputs, **params) for k in wanted]  # type: ignore[misc]
 
 
-def _remember(x: Numbers, how: Any, found: Any) -> None:
-    """What the forward saved, for as long as its input lives. Recorded data never changes, so it stays true."""
-    key = id(x)
-    _saved[key] = (weakref.ref(x, lambda _: _saved.pop(key, None)), how, found)
+_saved: dict[int, tuple[Any, Bound, Any]] = {}
+"""What the forward saved, for as long as its value lives. Recorded data never changes, so it stays true."""
 
 
-def _recall(x: Numbers, how: Any) -> Any:
-    known = _saved.get(id(x))
-    return known[2] if known is not None and known[0]() is x and known[1] == how else None
+def _way_back(op: Op, ahead: Bound, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...]) -> Bound | None:
+    if wanted not in ahead.ways:
+        ahead.ways[wanted] = kernel_of(op, inputs, params, wanted)
+    return ahead.ways[wanted]
 
 
 # Which kernel -----------------------------------------------------------------------------------------------------
 
 
-def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Kernel | None:
+def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Bound | None:
     """The kernel for arrays of these shapes; None where the node's own numbers are to come."""
     try:
         seen = (op, wanted, *params.values(), *[(x.__class__, x.shape, x.dtype) for x in inputs])
-        if seen in _seen:
-            return _seen[seen]
+        found: Bound | None = _seen.get(seen, _NEW)
     except AttributeError:
         return None  # numbers or symbols among the inputs
     except TypeError:
         say(f'backward="compiled": {op.name} has no kernel with an array among its settings, its analytic node computes')
         return None
-    if len(_seen) > 1000:
-        _seen.clear()
-    found = _seen[seen] = _searched(op, inputs, params, wanted)
+    if found is _NEW:
+        if len(_seen) > 1000:
+            _seen.clear()
+        kernel = _searched(op, inputs, params, wanted)
+        found = _seen[seen] = None if kernel is None else kernel.bound(inputs)
     return found
 
 
@@ -119,21 +123,33 @@ def _searched(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tup
     if any(x.dtype.char not in "efd" for k, x in enumerate(inputs) if not (by_index_ and k == at)):
         return None
     shapes = [inputs[0].shape if by_index_ and k == at else x.shape for k, x in enumerate(inputs)]
-    key = (op, pattern(shapes), tuple(params.items()), by_index_)
+    of = (op, tuple(params.items()), by_index_)
+    keys = [(labels, *of) for labels in dict.fromkeys((pattern(shapes), apart(shapes)))]
+    for key in keys:
+        if key not in _programs:
+            _programs[key] = _made(op, key, params, by_index_)
+        program = _programs[key]
+        if program is not None:
+            break
+    else:
+        say(f'backward="compiled": {op.name} has no kernel here, its analytic node computes: {_reasons[keys[0]]}')
+        return None
     kernel = _kernels.get((key, wanted))
     if kernel is None:
-        if key not in _programs:
-            _programs[key] = _made(op, key[1], params, by_index_)
-        program = _programs[key]
-        if program is None:
-            return None
         names = list(program.record_names)
-        of = None if wanted is None else [names[k] for k in wanted]
-        if of is not None and any(n not in program.gradients for n in of):
+        asked_for = None if wanted is None else [names[k] for k in wanted]
+        if asked_for is not None and any(n not in program.gradients for n in asked_for):
             return None
         reference = partial(_ask, op, params, tuple(range(len(inputs))) if wanted is None else wanted)
-        kernel = _kernels[key, wanted] = Kernel(program, reference, of)
+        kernel = _kernels[key, wanted] = Kernel(program, reference, asked_for)
+    if products(program, kernel.sizes(inputs)) > MOST_PRODUCTS:
+        say(f'backward="compiled": {op.name}: its analytic node computes matrix products as large as these, with BLAS')
+        return None
     return kernel
+
+
+MOST_PRODUCTS = 2**18
+"""How many terms of a matrix product loops are not slower with than BLAS."""
 
 
 def _ask(op: Op, params: dict[str, Any], wanted: tuple[int, ...], inputs: Sequence[Any], numbers: Any, dy: Any = None) -> Any:
@@ -149,11 +165,10 @@ def _ask(op: Op, params: dict[str, Any], wanted: tuple[int, ...], inputs: Sequen
 
 def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     """For each axis of each input a label: its own number in the largest input, counted from the end, that of the axis it lies on,
-    0 for a size of 1 that is spread, or one that no other has."""
+    0 for a size of 1 that is spread; for any other its size, below 0."""
     main = max(range(len(shapes)), key=lambda k: (len(shapes[k]), -k))
     whole = shapes[main]
     made = []
-    fresh = 100
     for k, shape in enumerate(shapes):
         labels = []
         for place, n in enumerate(shape):
@@ -163,26 +178,31 @@ def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
             elif n == 1:
                 labels.append(0)
             else:
-                labels.append(fresh)
-                fresh += 1
+                labels.append(-n)
         made.append(tuple(labels))
     return tuple(made)
 
 
-def _made(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any], by_index_: bool = False) -> Program | None:
+def apart(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """The same, where what has one axis lies on none of the largest input's, though it may be as long."""
+    return tuple(tuple(-n for n in s) if len(s) == 1 else own for s, own in zip(shapes, pattern(shapes)))
+
+
+def _made(op: Op, key: Any, params: dict[str, Any], by_index_: bool = False) -> Program | None:
+    labels = key[0]
     try:
         if by_index_:
             made = _derived(op, labels, {**params, "ignore_index": -100, "label_smoothing": 0.0})
             return by_index(made, made.record_names[INDEXED[op.name]], params["label_smoothing"], params["ignore_index"])
         return _derived(op, labels, params)
     except (TinygradNormError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError) as error:
-        reason = str(error).removeprefix("derive: ").split("\n")[0]
-        say(f'backward="compiled": {op.name} has no kernel here, its analytic node computes: {reason}')
+        _reasons[key] = str(error).removeprefix("derive: ").split("\n")[0]
         return None
 
 
 def _derived(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]) -> Program:
-    sizes = dict(zip(sorted({label for own in labels for label in own} - {0}), _PRIMES))
+    shared = sorted({label for own in labels for label in own if label > 0})
+    sizes = dict(zip(shared, _PRIMES)) | {label: -label for own in labels for label in own if label < 0}
     rng = np.random.default_rng(0)
     names = _names(op, len(labels))
     arrays = {}
@@ -199,8 +219,8 @@ def _derived(op: Op, labels: tuple[tuple[int, ...], ...], params: dict[str, Any]
     y = op.forward(*arrays.values(), **params)
     dy = rng.normal(size=np.shape(y))
     ruled = [k for k in range(len(names)) if op.pullbacks[k] is not None]
-    with every_branch():
-        made = program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled})
+    with lowering(), every_branch():
+        made = asked(program_of({names[k]: derive(forward, names[k], inputs=arrays) for k in ruled}))
     _check(op, made, list(arrays.values()), dy, y, params, ruled)
     return made
 
@@ -214,16 +234,12 @@ def _check(
 
     if [a.role for a in program.inputs].count("input") != len(arrays) or len(program.inputs) != len(arrays):
         raise ValueError("not all that it computes with is an input")
-    kernel = Kernel(program)
-    run = NumPyRunner(program, *schedules(program), "float64")
-    sizes = tuple(kernel.sizes(arrays).items())
-    given = {a.letter: v for a, v in zip(program.inputs, arrays)}
-    numbers = {letter: value for letter, _, value in program.numbers}
-    found = run.forward(given, sizes, numbers)
+    run, numbers = NumPyRunner(program, *schedules(program), "float64"), {letter: value for letter, _, value in program.numbers}
+    Kernel(program).sizes(arrays)
+    found = run.forward(arrays, numbers)
     if found is None:
         raise ValueError("its formula does not hold for ordinary numbers")
-    given |= {program.dy.letter: dy, program.y.array.letter: found[0]}
-    ours = [found[0], *run.backward(given, found[1], sizes, numbers)]
+    ours = [found[0], *run.backward(dy, arrays, *found, numbers)]
     theirs = [y]
     for k in ruled:
         share = np.asarray(op.pullbacks[k](dy, y, *arrays, **params))  # type: ignore[misc]

@@ -26,7 +26,7 @@ def recorded_at(make: Callable[[], Any], message: str, place: int | None = None)
 
     def watch(frame: FrameType, event: str, _: Any) -> Any:
         path = frame.f_code.co_filename
-        if path.startswith(("<frozen", *_HIDDEN)):
+        if path.startswith(("<frozen", *_HIDDEN)) or "__tracebackhide__" in frame.f_code.co_varnames:
             return None
         if event == "line":
             sys.settrace(None)

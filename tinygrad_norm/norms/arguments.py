@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import Op, ShapeError, Tensor, describe
 from ..engine.arguments import as_tensor, floating
 from ..engine.arrays import Array
-from ..engine.primitives import astype
+from ..engine.primitives import astype, reshape
 from ..engine.shapes import choice as choice  # in the same voice as the engine
 from ..engine.shapes import flag as flag
 from ..engine.shapes import number as number
@@ -122,7 +122,7 @@ def channels(name: str, x: Tensor, least: int = 2) -> tuple[int, tuple[int, ...]
 
 def per_channel(p: Tensor | None, spread: tuple[int, ...]) -> Tensor | None:
     """(C,) as (C, 1, …), recorded where it changes anything."""
-    return p if p is None or p.shape == spread else p.reshape(spread)
+    return p if p is None or p.shape == spread else reshape(p, shape=spread)
 
 
 def several_values(x: Tensor, axis: tuple[int, ...], name: str, otherwise: str = "y would be β whatever x is") -> None:

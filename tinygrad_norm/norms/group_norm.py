@@ -29,6 +29,7 @@ import numpy as np
 
 from ..engine import ShapeError, Tensor, describe, scope
 from ..engine.arguments import floating
+from ..engine.primitives import reshape
 from .arguments import affine_pair, channels, is_analytic, number
 from .moments import normalization, normalize
 from .registry import Norm, by_name, register
@@ -58,7 +59,7 @@ def group_norm(
     x = floating(input, "group_norm")
     is_analytic("group_norm", backward)
     c, _ = channels("group_norm", x)
-    per_group = channels_per_group("group_norm", c, num_groups, f"input {describe(x)}")
+    per_group = channels_per_group("group_norm", c, num_groups, x)
     grouped, split = (x.shape[0], num_groups, per_group, *x.shape[2:]), (num_groups, per_group, *(1,) * (x.ndim - 2))
     w, b = affine_pair("group_norm", x, weight, bias, (c,), f"{c} channels")
     eps = number("group_norm", "eps", eps)
@@ -68,17 +69,18 @@ def group_norm(
             "One value is its own mean, so y would be β whatever x is. Take fewer groups."
         )
     with scope("group"):
-        in_groups = x.reshape(grouped)
-        w, b = (p if p is None else p.reshape(split) for p in (w, b))
+        in_groups = reshape(x, shape=grouped)
+        w, b = (p if p is None else reshape(p, shape=split) for p in (w, b))
     y = normalize(ANALYTIC, in_groups, w, b, tuple(range(2, len(grouped))), eps, backward)
     with scope("ungroup"):
-        return y.reshape(x.shape)
+        return reshape(y, shape=x.shape)  # type: ignore[no-any-return]
 
 
-def channels_per_group(name: str, c: int, num_groups: Any, what: str) -> int:
-    """C/G; ``ShapeError`` unless G is a whole number that divides C."""
+def channels_per_group(name: str, c: int, num_groups: Any, of: Tensor | str) -> int:
+    """C/G; ``ShapeError`` unless G is a whole number that divides C, which are the channels ``of`` this."""
     if isinstance(num_groups, bool) or not isinstance(num_groups, (int, np.integer)) or num_groups < 1 or c % num_groups:
         fits = ", ".join(str(d) for d in range(1, min(c, 10_000) + 1) if c % d == 0)
+        what = of if isinstance(of, str) else f"input {describe(of)}"
         raise ShapeError(
             f"{name}: {what} with num_groups={describe(num_groups)}: {c} channels cannot be split into so many equal groups. "
             f"num_groups must be one of {fits or 'any number from 1 on'}."
