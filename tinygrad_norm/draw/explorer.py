@@ -180,6 +180,7 @@ def _page(
     data["matrices"] = store.packed
     if packed:
         data["formula"], formula = formula, ""
+        data["views"] = [v | {"levels": _columns(v["levels"])} if "levels" in v else v for v in data["views"]]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     if packed:
         text = base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()
@@ -210,7 +211,7 @@ def _page(
     )
     return _template("explorer.html").format(
         title=escape(name), style=_style(), rules=_svg_rules(), levels=levels, pictures=pictures, phases=phases, tabs=tablist, panels=panels,
-        data=text, kind="text/plain" if packed else "application/json", script=_template("explorer.js").replace("/* nested */", _template("nested.js")),
+        data=text, kind="text/plain" if packed else "application/json", script=_script(),
     )  # fmt: skip
 
 
@@ -230,6 +231,12 @@ def _stage(name: str, v: Nested) -> str:
         f"<div class=stage><div class=tools>{tools}</div><svg role=group aria-label='{label}' tabindex=-1></svg>"
         "<svg class=map aria-hidden=true hidden></svg></div><p class=legend></p>"
     )
+
+
+def _columns(levels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What is of one kind side by side: it packs into a third."""
+    keys = list(dict.fromkeys(key for level in levels.values() for key in level))
+    return {"paths": list(levels), "keys": keys, "values": [[level.get(key) for level in levels.values()] for key in keys]}
 
 
 class _Store:
@@ -304,6 +311,12 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
     if label:
         picture = re.sub('aria-label="[^"]*"', lambda _: f'aria-label="{escape(label)}"', picture, count=1)
     return picture.replace("<svg ", f'<svg style="min-width:{round(READABLE * width)}px" ', 1)
+
+
+@cache
+def _script() -> str:
+    parts = (_template("explorer.js"), *(_template(f"{name}.js") for name in ("nested", "stage")))
+    return parts[0].replace("/* nested */", "".join(parts[1:]))
 
 
 @cache

@@ -148,7 +148,7 @@ def _moved(
         else:
             y = _at(points, 0, x) + label.y - _at(line.points, 0, label.x)
         label = replace(label, x=x, y=y)
-    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.05]
+    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.2]
     return Line(tuple(apart), line.smooth, label, line.lane, line.upright)
 
 
