@@ -170,9 +170,12 @@ def _page(
     packed: bool = False,
 ) -> str:
     store = _Store(most)
+    told = [store.view(v) for v in views]
+    if packed:
+        told = [v | {"levels": _columns(v["levels"])} if "levels" in v else v for v in told]
     data = {
         "name": name,
-        "views": [store.view(v) for v in views],
+        "views": told,
         "routes": _route_rows(routes, views),
         "why": routes if isinstance(routes, str) else "",
         "most": _most(routes),
@@ -180,7 +183,6 @@ def _page(
     data["matrices"] = store.packed
     if packed:
         data["formula"], formula = formula, ""
-        data["views"] = [v | {"levels": _columns(v["levels"])} if "levels" in v else v for v in data["views"]]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     if packed:
         text = base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()

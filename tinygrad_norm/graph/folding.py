@@ -257,7 +257,8 @@ def _units(tree: Tree, opened: Collection[Box], leaves_inside: bool) -> tuple[li
             continue
         mine = {id(u): u for u in users.get(i, [])}
         only = next(iter(mine.values())) if len(mine) == 1 else None
-        if only is not None and only.box is not None and t is not record.main_input and (leaves_inside or only.box.kind):
+        told = t is record.main_input or record.said.get(t) in ("input", "cotangent")  # what it is about is always seen
+        if only is not None and only.box is not None and not told and (leaves_inside or only.box.kind):
             of[i] = only
             only.members.append(i)
         else:
