@@ -352,9 +352,13 @@ def test_the_file_of_open_boxes_says_what_it_shows(visit, net, keys):
     words = " ".join(legend.itertext())
     assert {"input", "value", "output"} <= set(words.split())
     assert ("gradient: over" in words) == ("End" in keys), "widths are told when they are seen"
-    widths = set(re.findall(r"stroke-width: ([\d.]+)px", text))
+    lines = [e for g in root.iter("{http://www.w3.org/2000/svg}g") if g.get("class", "").startswith("edge") for e in g]
+    widths = {e.get("stroke-width") for e in lines if e.get("class") != "barrier" and e.tag.endswith("path")}
     assert (widths != {"2"}) == ("End" in keys)
-    assert ".frame rect{" in text
+    drawn = [e for e in root.iter() if e.tag.split("}")[1] in ("path", "rect", "circle", "polygon", "text")]
+    assert all(re.fullmatch(r"#[0-9a-f]{6}|none", e.get("fill")) for e in drawn), "no rule is needed to see it right"
+    assert not any(e.get("stroke") and e.tag.endswith("text") and not e.get("aria-hidden") for e in drawn)
+    assert "<style" not in text
 
 
 def test_routes_inside_boxes(visit, net):

@@ -268,18 +268,39 @@ function find() {
   get('hits').textContent = words ? `${hits.length} found` : '';
   return hits;
 }
-// What is seen, as a file: the rules that colour the page go with the picture.
+// What is seen, as a file for whatever draws SVG: what the page's rules say of each element stands at the element.
+const hex = colour => { const c = colour.match(/[\d.]+/g); return colour.startsWith('rgb(') ? '#' + c.map(x => (+x).toString(16).padStart(2, '0')).join('') : colour; };
+function plainly(svg) {
+  const drawn = all('path,rect,circle,polygon,text,g', svg).map(e => [e, getComputedStyle(e)]).map(([e, s]) => {
+    const own = {opacity: s.opacity === '1' ? null : s.opacity}, stroked = s.stroke !== 'none' && parseFloat(s.strokeWidth) > 0;
+    if (e.tagName !== 'g') Object.assign(own, {fill: hex(s.fill), 'fill-opacity': s.fillOpacity === '1' ? null : s.fillOpacity, stroke: stroked ? hex(s.stroke) : null, 'stroke-width': stroked ? parseFloat(s.strokeWidth) : null});
+    if (e.tagName === 'text') Object.assign(own, {'font-size': parseFloat(s.fontSize), 'font-weight': s.fontWeight === '400' ? null : s.fontWeight, 'text-anchor': s.textAnchor === 'start' ? null : s.textAnchor});
+    return [e, own, s.visibility === 'hidden' || s.display === 'none'];
+  });
+  for (const [e, own, hidden] of drawn) {
+    if (hidden) { e.remove(); continue; }
+    e.removeAttribute('style');
+    for (const name in own) if (own[name] === null) e.removeAttribute(name); else e.setAttribute(name, own[name]);
+    if (e.tagName !== 'text' || own.stroke === null) continue;
+    const halo = e.cloneNode(true);  // under it: not everybody can paint a stroke first
+    halo.setAttribute('fill', own.stroke);
+    halo.setAttribute('aria-hidden', 'true');
+    e.before(halo);
+    e.removeAttribute('stroke'); e.removeAttribute('stroke-width');
+  }
+}
 function picture() {
-  const own = box().querySelector('svg'), svg = own.cloneNode(true), style = document.createElementNS('http://www.w3.org/2000/svg', 'style');
-  const now = getComputedStyle(document.documentElement);
-  const used = get('rules').textContent;
-  style.textContent = used.replace(/var\((--[\w-]+)\)/g, (_, name) => now.getPropertyValue(name).trim());
-  svg.prepend(style);
-  svg.removeAttribute('style');
+  const own = box().querySelector('svg'), svg = own.cloneNode(true);
   svg.setAttribute('role', 'img');
-  const lines = all('.edge path', svg);
-  all('.edge path', own).forEach((e, k) => { lines[k].style.strokeWidth = getComputedStyle(e).strokeWidth; });  // a variable is known to browsers only
   if (isNested()) below(svg, own);
+  const look = svg.style.cssText;
+  svg.style.cssText = `${look};position:absolute;left:-200vw`;  // on the page for a moment, where its rules hold
+  own.after(svg);
+  const ink = hex(getComputedStyle(svg).fill);
+  plainly(svg);
+  svg.remove();
+  svg.removeAttribute('style');
+  svg.setAttribute('fill', ink);
   all('[tabindex]', svg).forEach(e => { e.removeAttribute('tabindex'); e.removeAttribute('role'); });
   return new XMLSerializer().serializeToString(svg);
 }

@@ -378,5 +378,6 @@ _MARKS = (  # what is looked at, what was seen before, and what is still to come
     ".frame rect{fill:var(--faint);fill-opacity:.06;stroke:var(--border)}.frame text{font-size:13px;font-weight:bold;fill:var(--faint)}"
     ".port:not([data-role=output]) rect{fill:var(--paper)!important}.port rect{stroke-width:1!important}.port text{font-size:12px!important;font-weight:bold}"
     ".node .opens{font-size:12px;fill:var(--faint);font-weight:bold}.box rect{stroke-width:1.8}"
+    ".edge .letter circle{fill:var(--paper);stroke-width:1.5}.edge .letter text:not(.on-sum){font-size:11px;stroke-width:0}"
     ".stepping .picked,.stepping .hit,.routed .picked,.routed .hit{opacity:1}"
 )

@@ -343,6 +343,7 @@ def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path
         drawn.append(pen.frame(f"{path}:{k}", placed.boxes[k], f"{title} ({note})" if note else title))
     for k, (e, line) in enumerate(zip(level.edges, placed.lines)):
         how: dict[str, Any] = {"summed": e.summed, "stopped": not level.passes(k), "width": widths.get((path, k), PLAIN)}
+        how["letters"] = picture.letters.get(k, "")
         extra = "" if k in edges else PALE
         drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), extra=extra, **how))
     for k, card in enumerate(picture.cards):

@@ -18,7 +18,7 @@ from ..graph.through import on_route, routes_inside
 from ..graph.words import without_automatic
 from .compose import Picture, compose
 from .geometry import Layout, Line
-from .legend import MOST_LETTERS, Item, legend_items
+from .legend import MOST_LETTERS, Item, legend_items, route_words, starts_of
 from .nested import place
 from .palette import LIGHT
 from .pen import NOTE, PLAIN, Pen, width_of
@@ -51,12 +51,21 @@ class Nested:
         sizes = {path: {k: norm(s) for k, s in some.items()} for path, some in shared.items()}
         largest = max((s for some in sizes.values() for s in some.values()), default=0.0)
         self.widths = {path: {k: width_of(s, largest) for k, s in some.items()} for path, some in sizes.items()}
-        self.pictures = {path: [compose(lv, direction=d) for d in self.directions] for path, lv in self.levels.items()}
         self.told = {path: told_of(lv, shared[path], gradients, self.with_numbers) for path, lv in self.levels.items()}
         self.facts = {path: facts(lv, lv.told(gradients), self.with_numbers) for path, lv in self.levels.items()}
         self.turn = steps_of_the_turn(graph, dy)
         few = whole.main_input.requires_grad and whole.count_routes(whole.main_input) <= MOST_TOLD
         self.routes = {} if few else {p: routes_inside(lv, shared[p], MOST_LETTERS, dy) for p, lv in self.levels.items()}
+        self.pictures = {
+            path: [compose(lv, direction=d, letters=self._letters(path)) for d in self.directions] for path, lv in self.levels.items()
+        }
+
+    def _letters(self, path: str) -> dict[int, str] | None:
+        """Those of the table of routes: of the box, where it tells those inside it."""
+        routes = self.routes.get(path)
+        if routes is None:
+            return None
+        return starts_of(self.levels[path], {r.letter: on_route(self.levels[path], r)[1] for r in routes} if isinstance(routes, list) else {})
 
     @property
     def first_open(self) -> list[str]:
@@ -67,7 +76,8 @@ class Nested:
         """What boxes, lines and signs mean, in whatever is open."""
         lines = tuple(line for some in self.pictures.values() for line in some[0].layout.lines)
         layout = Layout("nested", (), lines, 0.0, 0.0)
-        items, signs = legend_items(plainly(self.graph.whole), layout, Pen(LIGHT), [], widths=True, notes=[])
+        marks = [] if self.routes else route_words(self.graph.whole)
+        items, signs = legend_items(plainly(self.graph.whole), layout, Pen(LIGHT), marks, widths=True, notes=[])
         return [*items, *signs]
 
     def data(self, place: Callable[[Matrix], int], pack: Callable[[Step, bool], dict[str, Any]]) -> dict[str, Any]:
@@ -130,7 +140,9 @@ class Nested:
         width = self.widths[path].get(k, PLAIN)
         words, label = edge_words(level, e) if self.with_numbers else 0, edge_label(e)
         ends = [self._port(level, k, e.source, OUT), self._port(level, k, e.target, IN)]
-        return [e.source, e.target, words, label, int(e.summed), int(not level.passes(k)), line.lane or "side", width, *ends]
+        letters = self.pictures[path][0].letters.get(k, "")
+        told = [e.source, e.target, words, label, int(e.summed), int(not level.passes(k)), line.lane or "side", width, *ends]
+        return [*told, letters] if letters else told
 
     def _port(self, level: Level, k: int, node: int, way: str) -> int:
         item = level.items[node]

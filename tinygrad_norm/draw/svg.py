@@ -16,7 +16,7 @@ from .compose import DIRECTIONS, Picture, compose
 from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
 from .geometry import coordinate as n
-from .legend import Mark, legend
+from .legend import Mark, legend, route_words
 from .nested import Placed, draw, line_sizes
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen
@@ -107,7 +107,7 @@ def _nested(
     wanted = told["gradients"] is not None and told["gradients"] is not False
     widths = line_sizes(placed, None if told["gradients"] is True else told["gradients"]) if wanted else {}
     layout = Layout("nested", placed.boxes, tuple(_all_lines(placed)), placed.width, placed.height)
-    picture = Picture(graph, [], layout, [], {0: PLAIN} if widths else {})
+    picture = Picture(graph, [], layout, route_words(graph.whole), {0: PLAIN} if widths else {})
     drawn = draw(placed, pen, widths, route=route)
     return sheet(picture, pen, drawn, title, [] if route is None else [_lit(route)], limit=paper[0] - 2 * MARGIN)
 
