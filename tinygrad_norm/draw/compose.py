@@ -29,6 +29,7 @@ class Picture:
     marks: list[Mark]
     widths: Mapping[int, float]  # of lines, by place in the graph's edges; empty: all the same
     letters: Mapping[int, str] = field(default_factory=dict)  # of routes, before what stands on a line
+    words: Mapping[int, str] = field(default_factory=dict)  # on lines that stand for several edges
 
 
 def compose(

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph.boxes import Box as Drawn
+from ..graph.bundles import bundled
 from ..graph.levels import IN, OUT, Level
 from ..graph.through import on_route
 from ..graph.tree import Tree
@@ -53,7 +54,7 @@ def place(
     tree: Tree, box: Drawn, opened: Collection[Drawn], direction: str = "right", limit: float | None = None, **told: Any
 ) -> Placed:
     """Lay out a box and what is open in it, wrapped into rows that are no wider than ``limit``; ``told`` as for ``compose``."""
-    level = Level(tree, box)
+    level = bundled(Level(tree, box))
     picture = compose(level, direction=direction, **told)
     layout = picture.layout
     inner: dict[int, Placed] = {}

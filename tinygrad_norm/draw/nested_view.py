@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..engine.arrays import Array
 from ..graph import Folded, Record, fold
 from ..graph.boxes import Box as Drawn
+from ..graph.bundles import bundled, together
 from ..graph.folding import plainly
 from ..graph.levels import IN, OUT, Level, levels
 from ..graph.opening import MOST, closing
@@ -56,16 +58,26 @@ class Nested:
         self.turn = steps_of_the_turn(graph, dy)
         few = whole.main_input.requires_grad and whole.count_routes(whole.main_input) <= MOST_TOLD
         self.routes = {} if few else {p: routes_inside(lv, shared[p], MOST_LETTERS, dy) for p, lv in self.levels.items()}
-        self.pictures = {
-            path: [compose(lv, direction=d, letters=self._letters(path)) for d in self.directions] for path, lv in self.levels.items()
-        }
+        self.pictures = {path: [self._composed(path, d) for d in self.directions] for path in self.levels}
 
-    def _letters(self, path: str) -> dict[int, str] | None:
-        """Those of the table of routes: of the box, where it tells those inside it."""
-        routes = self.routes.get(path)
-        if routes is None:
-            return None
-        return starts_of(self.levels[path], {r.letter: on_route(self.levels[path], r)[1] for r in routes} if isinstance(routes, list) else {})
+    def _composed(self, path: str, direction: str) -> Picture:
+        """What is in a box, and where: with the letters of the table of routes, and a line for each edge, also where several are
+        drawn as one; the first of these has what stands on it."""
+        level = self.levels[path]
+        drawn, routes = bundled(level), self.routes.get(path)
+        told = routes if isinstance(routes, list) else []
+        letters = None if routes is None else starts_of(drawn, {r.letter: on_route(drawn, r)[1] for r in told})
+        picture = compose(drawn, direction=direction, letters=letters)
+        if drawn is level:
+            return picture
+        lines: dict[int, Line] = {}
+        first = {group[0]: j for j, group in enumerate(together(level))}
+        for j, group in enumerate(together(level)):
+            line = picture.layout.lines[j]
+            lines.update((k, line if k == group[0] else replace(line, label=None)) for k in group)
+        layout = replace(picture.layout, lines=tuple(lines[k] for k in range(len(lines))))
+        on = {k: picture.letters[j] for k, j in first.items() if j in picture.letters}
+        return replace(picture, layout=layout, letters=on, words={k: edge_label(drawn.edges[j]) for k, j in first.items()})
 
     @property
     def first_open(self) -> list[str]:
@@ -138,7 +150,7 @@ class Nested:
         """Ends, words, label, whether summed, whether stopped, lane, width; in an open box at its ends, the port there."""
         e = level.edges[k]
         width = self.widths[path].get(k, PLAIN)
-        words, label = edge_words(level, e) if self.with_numbers else 0, edge_label(e)
+        words, label = edge_words(level, e) if self.with_numbers else 0, self.pictures[path][0].words.get(k, edge_label(e))
         ends = [self._port(level, k, e.source, OUT), self._port(level, k, e.target, IN)]
         letters = self.pictures[path][0].letters.get(k, "")
         told = [e.source, e.target, words, label, int(e.summed), int(not level.passes(k)), line.lane or "side", width, *ends]

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Folded, Record
+from ..graph.bundles import bundled
 from ..graph.folding import plainly
 from ..graph.through import on_route
 from .compose import DIRECTIONS, Picture, compose
@@ -78,6 +79,7 @@ def svg(
     if isinstance(graph, Folded) and (graph.opened or graph.unasked):
         told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
         return _nested(graph, pen, told, direction, paper or PAPER, title, route)
+    graph = bundled(graph)
     told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
     picture = on_paper(graph, paper or PAPER, **told) if direction is None else compose(graph, direction=direction, **told)
     look, notes = Look(), []

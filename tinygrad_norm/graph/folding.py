@@ -222,8 +222,10 @@ def of_one_source(whole: Record, tree: Tree, edges: list[int]) -> list[int]:
 
 
 def added(parts: dict[int, Array], ways: Iterable[int]) -> Array | None:
-    """The sum of the shares of some edges, if any has one."""
+    """The sum of the shares of some edges, if any has one; of shares of several tensors, all their entries in a row."""
     mine = [parts[i] for i in ways if i in parts]
+    if len({p.shape for p in mine}) > 1:
+        return np.concatenate([p.ravel() for p in mine])
     return np.sum(mine, axis=0) if mine else None
 
 
