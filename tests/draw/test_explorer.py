@@ -27,7 +27,12 @@ from .samples import SAMPLES, UGLY_NAMES, chain, leaf, modules, normalized, tran
 
 def data_in(page):
     if packed := re.search(r'<script type="text/plain" id="story">(.*?)</script>', page, re.S):
-        return json.loads(gzip.decompress(base64.b64decode(packed.group(1))))
+        data = json.loads(gzip.decompress(base64.b64decode(packed.group(1))))
+        for view in data["views"]:
+            if columns := view.get("levels"):  # what is of one kind, side by side
+                rows = zip(*columns["values"], strict=True)
+                view["levels"] = {p: dict(zip(columns["keys"], row)) for p, row in zip(columns["paths"], rows, strict=True)}
+        return data
     return json.loads(re.search(r'<script type="application/json" id="story">(.*?)</script>', page, re.S).group(1))
 
 

@@ -10,6 +10,8 @@ import pytest
 
 import tinygrad_norm as tn
 from tinygrad_norm.draw.explorer import explorer
+from tinygrad_norm.draw.nested import place
+from tinygrad_norm.draw.nested_view import nested
 from tinygrad_norm.graph import graph
 
 from .samples import leaf
@@ -41,6 +43,15 @@ def net(tmp_path_factory):
     path = tmp_path_factory.mktemp("net") / "net.html"
     path.write_text(explorer(recorded, title="net"), encoding="utf-8")
     return path, recorded
+
+
+def until(page, holds):
+    """Waits for what the browser does in its next frames. (Playwright's own waiting evaluates text, which the page forbids.)"""
+    for _ in range(200):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"never: {holds}")
 
 
 CALM = {"reduced_motion": "reduce"}  # boxes are where they belong at once
@@ -143,7 +154,7 @@ def test_nearer_farther_and_fit(visit, net):
     whole = page.evaluate(width)
     page.mouse.move(300, 400)
     page.mouse.wheel(0, -200)
-    page.wait_for_function(f"{width} < {whole} - 1")
+    until(page, f"{width} < {whole} - 1")
 
 
 @pytest.mark.thorough
@@ -158,6 +169,77 @@ def test_nothing_overlaps_at_any_level(visit, net, width, scheme):
         closed.first.dispatch_event("click")
         assert boxes_apart(page) == []
     assert page.locator(".node").count() > 30
+
+
+# What is touched, and where it goes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Blocks and layers in turn, so that no row of equals is one box."""
+    layers = [_Block() if k % 2 else tn.nn.Linear(4, 4) for k in range(9)]
+    recorded = graph(tn.nn.Sequential(*layers)(leaf("x", 3, 4)))
+    path = tmp_path_factory.mktemp("mixed") / "mixed.html"
+    path.write_text(explorer(recorded, title="mixed"), encoding="utf-8")
+    return path, recorded
+
+
+WATCH = """() => {
+  window.touched = [new Map(), new Map()];  // what is made, what is moved: each element once, with the box it is in
+  const note = (kind, e) => { if (e) { const around = e.parentElement.closest('.open'); touched[kind].set(e, around ? around.querySelector('.frame').dataset.frame : ''); } };
+  new MutationObserver(records => records.forEach(r => {
+    if (r.type === 'childList') r.addedNodes.forEach(e => { if (e.closest && e.isConnected) note(0, e.closest('.node,.open,.edge')); });
+    else note(1, r.target.closest('.node,.open,.edge'));
+  })).observe(document.querySelector('.stage > svg'), {subtree: true, childList: true, attributes: true, attributeFilter: ['transform', 'd', 'points', 'x', 'y', 'width', 'height']});
+}"""
+
+
+def test_opening_a_box_touches_what_is_around_it_and_nothing_else(visit, mixed):
+    page = visit(mixed[0], "#open=1|3|5|7", **CALM)
+    page.evaluate(WATCH)
+    own = page.locator('.open:has(> .frame[data-frame="3"]) > .inside > *').count()
+    lines = page.locator('.open:has(> .frame[data-frame="3"]) > .inside > .edge').count()
+    beside = page.locator(".inside:not(.inside .inside) > *").count()
+    for target in ('.node[data-open="3.norm"]', '.frame[data-frame="3.norm"] text'):
+        page.evaluate("touched.forEach(found => found.clear())")
+        page.locator(target).dispatch_event("click")
+        made, moved = page.evaluate("touched.map(found => [...found.values()])")
+        assert moved
+        assert {*made, *moved} <= {"", "3", "3.norm"}, "nothing in the other open boxes"
+        assert len(moved) <= beside + own
+        assert made.count("") <= 2, "the arrows into the box that grew, and out of it"
+        assert made.count("3") <= 1 + lines, "the box itself, and the arrows that its growing bends"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("opened", [["1"], ["1", "3", "7"], ["3", "3.norm", "3.norm/variance", "5"]])
+@pytest.mark.parametrize("steps", [False, True])
+def test_what_the_page_shows_is_where_python_puts_it(visit, mixed, opened, steps):
+    """All at once or one after the other: the same picture, that of ``place``."""
+    path, recorded = mixed
+    page = visit(path, "#open=" + ("-" if steps else "|".join(opened)), **CALM)
+    for box in opened if steps else ():
+        page.locator(f'.node[data-open="{box}"]').dispatch_event("click")
+    tree = nested("boxes", recorded, recorded.cotangent()).graph.tree
+    placed = place(tree, tree.root, [tree.boxes[p] for p in opened])
+    found = {}
+
+    def walk(inside, path, dx, dy):
+        for k, b in enumerate(inside.boxes):
+            found[f"{path}:{k}"] = [b.left + dx, b.top + dy, b.w, b.h]
+        for (x, y), child in inside.children.values():
+            walk(child, child.level.inside_of.path, x + dx, y + dy)
+
+    walk(placed, "", 0.0, 0.0)
+    shown = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll('.stage .node,.stage .frame')].map(e => {
+  const r = e.querySelector('rect'), b = r.getBBox(), m = document.querySelector('.stage > svg').getScreenCTM().inverse().multiply(r.getScreenCTM());
+  return [e.dataset.key, [b.x + m.e, b.y + m.f, b.width, b.height]];
+}))"""
+    )
+    assert shown.keys() == found.keys()
+    for key, box in shown.items():
+        np.testing.assert_allclose(box, found[key], atol=0.7, err_msg=key)
 
 
 # Fingers, paper, files ------------------------------------------------------------------------------------------
@@ -247,11 +329,11 @@ def test_an_open_box_on_paper(visit, net):
     inside = """() => { const f = document.querySelector('.stage > svg').getBoundingClientRect();
       return [...document.querySelectorAll('.stage .node rect')].every(e => { const r = e.getBoundingClientRect();
         return r.left >= f.left - 1 && r.right <= f.right + 1 && r.top >= f.top - 1 && r.bottom <= f.bottom + 1; }); }"""
-    page.wait_for_function(inside)
+    until(page, inside)
     assert page.locator(".stage .tools").is_hidden()
     assert page.locator(".view .legend").is_visible()
     page.emulate_media(media="screen")
-    page.wait_for_function(f"Math.abs({SEEN}[2] - {before[2]}) < 1")
+    until(page, f"Math.abs({SEEN}[2] - {before[2]}) < 1")
     assert page.pdf()[:5] == b"%PDF-"
 
 
@@ -270,9 +352,13 @@ def test_the_file_of_open_boxes_says_what_it_shows(visit, net, keys):
     words = " ".join(legend.itertext())
     assert {"input", "value", "output"} <= set(words.split())
     assert ("gradient: over" in words) == ("End" in keys), "widths are told when they are seen"
-    widths = set(re.findall(r"stroke-width: ([\d.]+)px", text))
+    lines = [e for g in root.iter("{http://www.w3.org/2000/svg}g") if g.get("class", "").startswith("edge") for e in g]
+    widths = {e.get("stroke-width") for e in lines if e.get("class") != "barrier" and e.tag.endswith("path")}
     assert (widths != {"2"}) == ("End" in keys)
-    assert ".frame rect{" in text
+    drawn = [e for e in root.iter() if e.tag.split("}")[1] in ("path", "rect", "circle", "polygon", "text")]
+    assert all(re.fullmatch(r"#[0-9a-f]{6}|none", e.get("fill")) for e in drawn), "no rule is needed to see it right"
+    assert not any(e.get("stroke") and e.tag.endswith("text") and not e.get("aria-hidden") for e in drawn)
+    assert "<style" not in text
 
 
 def test_routes_inside_boxes(visit, net):

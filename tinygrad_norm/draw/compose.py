@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..graph import Edge, Record
+from ..graph.levels import Level
 from .geometry import Layout, Size
 from .layout import lay_out
-from .legend import Mark, route_marks
+from .legend import Mark, letters_inside, route_marks
 from .palette import DrawingError
-from .pen import BADGE, LABEL, LEADING, LINE, RULE, width_of
+from .pen import BADGE, LABEL, LEADING, LETTER, LINE, RULE, width_of
 from .text import Card, cards, edge_label, norm, text_width
 
 DIRECTIONS = ("right", "down")
@@ -27,6 +28,8 @@ class Picture:
     layout: Layout
     marks: list[Mark]
     widths: Mapping[int, float]  # of lines, by place in the graph's edges; empty: all the same
+    letters: Mapping[int, str] = field(default_factory=dict)  # of routes, before what stands on a line
+    words: Mapping[int, str] = field(default_factory=dict)  # on lines that stand for several edges
 
 
 def compose(
@@ -36,15 +39,22 @@ def compose(
     dtypes: bool = False,
     scopes: bool = False,
     direction: str = "right",
+    letters: Mapping[int, str] | None = None,
 ) -> Picture:
-    """What stands in each box and on each line, and where they go; options as for ``svg``."""
+    """What stands in each box and on each line, and where they go; options as for ``svg``.
+
+    letters:  of the routes that begin on an edge, inside a box; by default those of the whole record
+    """
     if direction not in DIRECTIONS:
         raise DrawingError(f"draw: direction={direction!r} is none of {', '.join(DIRECTIONS)}.")
     made = cards(graph, values, gradients, dtypes, scopes)
-    layout = lay_out(graph, [card_size(card) for card in made], [label_size(e) for e in graph.edges], direction)
+    if letters is None:
+        letters = letters_inside(graph) if isinstance(graph, Level) else {}
+    labels = [label_size(e, letters.get(k, "")) for k, e in enumerate(graph.edges)]
+    layout = lay_out(graph, [card_size(card) for card in made], labels, direction)
     wanted = gradients is not None and gradients is not False
     widths = line_widths(graph, None if gradients is True else gradients) if wanted else {}
-    return Picture(graph, made, layout, route_marks(graph, layout), widths)
+    return Picture(graph, made, layout, route_marks(graph, layout), widths, letters)
 
 
 def line_widths(graph: Record, cotangent: Any) -> dict[int, float]:
@@ -62,9 +72,9 @@ def card_size(card: Card) -> Size:
     return (max(48.0, widest + 20), LABEL + 16 + len(card.lines) * LEADING)
 
 
-def label_size(edge: Edge) -> Size | None:
+def label_size(edge: Edge, letters: str = "") -> Size | None:
     """The room that what stands on an edge needs, if anything does."""
     text = edge_label(edge)
-    if not text and not edge.summed:
+    if not text and not edge.summed and not letters:
         return None
-    return (text_width(text, RULE) + (BADGE + 3 if edge.summed else 0), BADGE)
+    return (LETTER * len(letters) + text_width(text, RULE) + (BADGE + 3 if edge.summed else 0), LETTER if letters else BADGE)

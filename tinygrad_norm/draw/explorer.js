@@ -7,7 +7,7 @@ const tabs = all('[role=tab]').map(t => t.id.slice(4));
 let level = 0, at = 0, tab = 'step', picked = null, route = null, timer = null, guessed = false, drawn = '', shown = null, groupsTold = null;
 const view = () => data.views[level];
 const box = () => all('.view')[level];
-const part = (kind, k) => box().querySelector(`.${kind}[data-${kind}="${k}"]`);
+const part = (kind, k) => isNested() ? seenOf(view(), kind, k) : box().querySelector(`.${kind}[data-${kind}="${k}"]`);
 /* nested */
 function heat(k) {
   const m = data.matrices[k], t = make('table', undefined, {className: 'heat'});
@@ -43,13 +43,20 @@ function choices(where, options, answer, because, then) {
   where.replaceChildren(...buttons, said);
 }
 
+const MARKS = ['seen', 'now', 'on', 'picked'], marked = data.views.map(() => new Map());
+// Only what is marked otherwise than before is touched.
+function marking(wanted) {
+  const were = marked[level];
+  for (const e of were.keys()) if (!wanted.has(e)) e.classList.remove(...MARKS);
+  for (const [e, how] of wanted) if (were.get(e) !== how) MARKS.forEach((name, k) => e.classList.toggle(name, !!(how >> k & 1)));
+  marked[level] = wanted;
+}
 function paint() {
   const s = view().steps[at], turn = view().steps.findIndex(p => p.p === 'seed');
-  all('.view').forEach((v, k) => { v.hidden = k !== level; });
+  all('.view').forEach((v, k) => { if (v.hidden !== (k !== level)) v.hidden = k !== level; });
   const svg = box().querySelector('svg');
   all('[data-stage]').forEach(b => { b.disabled = !isNested(); });
-  all('.node,.edge,.letter', svg).forEach(e => e.classList.remove('seen', 'now', 'on', 'picked'));
-  const mark = (kind, k, how) => { const e = part(kind, k); if (e) e.classList.add(how); };
+  const wanted = new Map(), mark = (kind, k, how) => { const e = part(kind, k); if (e) wanted.set(e, wanted.get(e) | 1 << MARKS.indexOf(how)); };
   const way = route === null || !(view().whole || isNested()) ? null : wayOf(route);
   svg.classList.toggle('routed', !!way);
   svg.classList.toggle('stepping', !way && !(isNested() && !at));
@@ -58,7 +65,7 @@ function paint() {
   if (way) {
     light(way, (kind, k) => mark(kind, k, 'on'));
   } else {
-    if (s.options && at === turn + 1) all('.node,.edge', svg).forEach(e => e.classList.add('seen'));
+    if (s.options && at === turn + 1) all('.node,.edge', svg).forEach(e => wanted.set(e, 1));
     for (const p of view().steps.slice(at < turn ? 0 : turn, at + 1)) {
       mark('node', p.n, 'seen');
       p.e.forEach(k => mark('edge', k, 'seen'));
@@ -67,7 +74,8 @@ function paint() {
     s.e.forEach(k => mark('edge', k, 'now'));
   }
   if (picked !== null) mark('node', picked, 'picked');
-  if (way) all('.letter', svg).filter(e => e.dataset.route === route).forEach(e => e.classList.add('on'));
+  if (way) all('.letter', svg).filter(e => e.dataset.route === way.letter).forEach(e => wanted.set(e, 4));
+  marking(wanted);
   all('.routes td button').forEach(b => b.setAttribute('aria-pressed', b.dataset.route === route));
   all('[data-level]').forEach((b, k) => b.setAttribute('aria-pressed', k === level));
   get('changed').textContent = way ? `Shown: route ${way.letter}, ${way.title}. The next step, or Esc, shows the step again.` : s.c;
@@ -91,7 +99,7 @@ function paint() {
     b.setAttribute('aria-current', b.dataset.phase === ({sum: 'backward', guess: 'backward'}[s.p] || s.p));
   });
   const about = part('node', s.n), frame = document.querySelector('.picture');
-  if (about && isNested()) toSee(about);
+  if (about && isNested()) toSee(s.n);
   else if (about) {
     const a = about.getBoundingClientRect(), f = frame.getBoundingClientRect();
     if (a.left < f.left || a.right > f.right) frame.scrollLeft += a.left + a.width / 2 - f.left - f.width / 2;
@@ -127,11 +135,16 @@ const routeKey = (g, r) => g.path === null ? r.letter : `${g.path}:${r.letter}`;
 function light(way, mark) {
   const v = view();
   if (!isNested()) { way.nodes.forEach(k => mark('node', k)); way.edges.forEach(k => mark('edge', k)); return; }
-  const node = (path, k) => { const i = v.at.get(`n${path}:${k}`), child = v.levels[path].n[k][4]; if (i !== undefined) mark('node', i); else if (way.path !== null && child && v.opened.has(child)) inside(child); };
-  const edge = (path, j) => { mark('edge', v.at.get(`e${path}:${j}`)); node(path, v.levels[path].e[j][0]); node(path, v.levels[path].e[j][1]); };
+  const node = (path, k) => { const i = v.from[path] + k, child = v.levels[path].n[k][4]; if (seenOf(v, 'node', i)) mark('node', i); else if (way.path !== null && child && v.opened.has(child)) inside(child); };
+  const edge = (path, j) => { mark('edge', v.firstEdge[path] + j); node(path, v.levels[path].e[j][0]); node(path, v.levels[path].e[j][1]); };
   const inside = path => v.levels[path].e.forEach((e, j) => edge(path, j));
   const on = way.path === null ? way.on[level] : {[way.path]: way.edges};
   for (const path in on) if (!path || v.opened.has(path)) on[path].forEach(j => edge(path, j));
+}
+// The tables, once they are looked at.
+function routesTold() {
+  const of = routeGroups().map(g => g.path).join('|') + level;
+  if (tab === 'routes' && of !== groupsTold) { groupsTold = of; tellRoutes(); }
 }
 function tellRoutes() {
   const panel = get('panel-routes'), groups = routeGroups(), asks = !guessed;
@@ -158,6 +171,7 @@ function tableOf(g, panel) {
   g.rows.forEach(r => {
     const row = body.insertRow(), b = make('button', `show ${r.letter}`, {type: 'button'}), key = routeKey(g, r);
     b.dataset.route = key;
+    b.setAttribute('aria-pressed', key === route);
     b.addEventListener('click', () => {
       const whole = data.views.findIndex(v => v.whole), was = route;
       if (!isNested() && !view().whole && whole >= 0) see(whole);
@@ -182,6 +196,7 @@ function choose(name) {
     button.tabIndex = on ? 0 : -1;
     get(`panel-${t}`).hidden = !on;
   });
+  routesTold();
 }
 function remember() {
   const state = {step: at + 1, level, tab, node: picked, route, theme: document.documentElement.dataset.theme, guessed: guessed ? 1 : null, open: isNested() && [...view().opened].sort().join('|') !== [...view().open].sort().join('|') ? [...view().opened].sort().join('|') || '-' : null};
@@ -189,9 +204,7 @@ function remember() {
   history.replaceState(null, '', '#' + kept.map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&'));
 }
 function refresh(quiet) {
-  const of = routeGroups().map(g => g.path).join('|') + level;
-  if (of !== groupsTold) { groupsTold = of; tellRoutes(); }
-  paint(); tell();
+  routesTold(); paint(); tell();
   if (!quiet) remember();
 }
 function go(k) { at = Math.max(0, Math.min(view().steps.length - 1, k)); route = null; refresh(); }
@@ -200,7 +213,7 @@ function see(k) {
   const from = view(), s = from.steps[at], to = data.views[k].steps, name = f => f.lines[0].split(' = ')[0];
   const phase = s.p === 'sum' ? ['backward', 'sum'] : s.p === 'guess' ? ['guess', 'seed'] : [s.p];
   const same = to.map((t, i) => i).filter(i => phase.includes(to[i].p));
-  const about = same.filter(i => name(data.views[k].facts[to[i].n]) === name(from.facts[s.n]));
+  const about = same.filter(i => from.facts[s.n] && data.views[k].facts[to[i].n] && name(data.views[k].facts[to[i].n]) === name(from.facts[s.n]));
   const mine = from.steps.map((t, i) => i).filter(i => phase.includes(from.steps[i].p));
   const part = mine.length > 1 ? mine.indexOf(at) / (mine.length - 1) : 1;
   level = k; picked = null; route = null;
@@ -244,7 +257,8 @@ function find() {
   if (isNested()) {
     const found = words ? findNested(words, plain) : [], v = view();
     all('.view .node').forEach(e => e.classList.remove('hit'));
-    found.forEach(([path, k]) => { let p = [path, k]; while (p && !v.at.has(`n${p[0]}:${p[1]}`)) p = p[0] ? parentOf(v, p[0]) : null; if (p) part('node', v.at.get(`n${p[0]}:${p[1]}`)).classList.add('hit'); });
+    const hit = ([path, k]) => seenOf(v, 'node', v.from[path] + k);
+    found.forEach(p => { while (p && !hit(p)) p = v.parent[p[0]]; if (p) hit(p).classList.add('hit'); });
     get('hits').textContent = words ? `${found.length} found` : '';
     return found;
   }
@@ -254,18 +268,39 @@ function find() {
   get('hits').textContent = words ? `${hits.length} found` : '';
   return hits;
 }
-// What is seen, as a file: the rules that colour the page go with the picture.
+// What is seen, as a file for whatever draws SVG: what the page's rules say of each element stands at the element.
+const hex = colour => { const c = colour.match(/[\d.]+/g); return colour.startsWith('rgb(') ? '#' + c.map(x => (+x).toString(16).padStart(2, '0')).join('') : colour; };
+function plainly(svg) {
+  const drawn = all('path,rect,circle,polygon,text,g', svg).map(e => [e, getComputedStyle(e)]).map(([e, s]) => {
+    const own = {opacity: s.opacity === '1' ? null : s.opacity}, stroked = s.stroke !== 'none' && parseFloat(s.strokeWidth) > 0;
+    if (e.tagName !== 'g') Object.assign(own, {fill: hex(s.fill), 'fill-opacity': s.fillOpacity === '1' ? null : s.fillOpacity, stroke: stroked ? hex(s.stroke) : null, 'stroke-width': stroked ? parseFloat(s.strokeWidth) : null});
+    if (e.tagName === 'text') Object.assign(own, {'font-size': parseFloat(s.fontSize), 'font-weight': s.fontWeight === '400' ? null : s.fontWeight, 'text-anchor': s.textAnchor === 'start' ? null : s.textAnchor});
+    return [e, own, s.visibility === 'hidden' || s.display === 'none'];
+  });
+  for (const [e, own, hidden] of drawn) {
+    if (hidden) { e.remove(); continue; }
+    e.removeAttribute('style');
+    for (const name in own) if (own[name] === null) e.removeAttribute(name); else e.setAttribute(name, own[name]);
+    if (e.tagName !== 'text' || own.stroke === null) continue;
+    const halo = e.cloneNode(true);  // under it: not everybody can paint a stroke first
+    halo.setAttribute('fill', own.stroke);
+    halo.setAttribute('aria-hidden', 'true');
+    e.before(halo);
+    e.removeAttribute('stroke'); e.removeAttribute('stroke-width');
+  }
+}
 function picture() {
-  const own = box().querySelector('svg'), svg = own.cloneNode(true), style = document.createElementNS('http://www.w3.org/2000/svg', 'style');
-  const now = getComputedStyle(document.documentElement);
-  const used = get('rules').textContent;
-  style.textContent = used.replace(/var\((--[\w-]+)\)/g, (_, name) => now.getPropertyValue(name).trim());
-  svg.prepend(style);
-  svg.removeAttribute('style');
+  const own = box().querySelector('svg'), svg = own.cloneNode(true);
   svg.setAttribute('role', 'img');
-  const lines = all('.edge path', svg);
-  all('.edge path', own).forEach((e, k) => { lines[k].style.strokeWidth = getComputedStyle(e).strokeWidth; });  // a variable is known to browsers only
   if (isNested()) below(svg, own);
+  const look = svg.style.cssText;
+  svg.style.cssText = `${look};position:absolute;left:-200vw`;  // on the page for a moment, where its rules hold
+  own.after(svg);
+  const ink = hex(getComputedStyle(svg).fill);
+  plainly(svg);
+  svg.remove();
+  svg.removeAttribute('style');
+  svg.setAttribute('fill', ink);
   all('[tabindex]', svg).forEach(e => { e.removeAttribute('tabindex'); e.removeAttribute('role'); });
   return new XMLSerializer().serializeToString(svg);
 }
@@ -299,6 +334,7 @@ get('search').addEventListener('keydown', e => {
 all('[data-save]').forEach(b => b.addEventListener('click', () => save(b.dataset.save)));
 all('[data-phase]').forEach(b => b.addEventListener('click', () => { stop(); go(view().steps.findIndex(s => s.p === b.dataset.phase)); }));
 all('[data-level]').forEach(b => b.addEventListener('click', () => { stop(); see(+b.dataset.level); }));
+data.views.forEach((v, k) => { if (v.nested && v.levels.paths) v.levels = Object.fromEntries(v.levels.paths.map((p, i) => [p, Object.fromEntries(v.levels.keys.map((key, j) => [key, v.levels.values[j][i]]))])); });
 data.views.forEach((v, k) => { if (v.nested) { v.opened = new Set(v.open); build(k); stage(k); tellLegend(k); } });
 addEventListener('resize', () => { if (isNested()) { build(level); fit(); paint(); } });
 all('.view').forEach((v, k) => data.views[k].nested || all('.node', v).forEach(n => {
@@ -348,8 +384,8 @@ function restore() {
   guessed = from.guessed === '1';
   drawn = '';
   theme(['light', 'dark'].includes(from.theme) ? from.theme : undefined);
-  choose(from.tab);
   groupsTold = null;
+  choose(from.tab);
   refresh(true);
   if (isNested() && !view().seen) fit();
 }

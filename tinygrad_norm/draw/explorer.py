@@ -170,9 +170,12 @@ def _page(
     packed: bool = False,
 ) -> str:
     store = _Store(most)
+    told = [store.view(v) for v in views]
+    if packed:
+        told = [v | {"levels": _columns(v["levels"])} if "levels" in v else v for v in told]
     data = {
         "name": name,
-        "views": [store.view(v) for v in views],
+        "views": told,
         "routes": _route_rows(routes, views),
         "why": routes if isinstance(routes, str) else "",
         "most": _most(routes),
@@ -210,7 +213,7 @@ def _page(
     )
     return _template("explorer.html").format(
         title=escape(name), style=_style(), rules=_svg_rules(), levels=levels, pictures=pictures, phases=phases, tabs=tablist, panels=panels,
-        data=text, kind="text/plain" if packed else "application/json", script=_template("explorer.js").replace("/* nested */", _template("nested.js")),
+        data=text, kind="text/plain" if packed else "application/json", script=_script(),
     )  # fmt: skip
 
 
@@ -230,6 +233,12 @@ def _stage(name: str, v: Nested) -> str:
         f"<div class=stage><div class=tools>{tools}</div><svg role=group aria-label='{label}' tabindex=-1></svg>"
         "<svg class=map aria-hidden=true hidden></svg></div><p class=legend></p>"
     )
+
+
+def _columns(levels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What is of one kind side by side: it packs into a third."""
+    keys = list(dict.fromkeys(key for level in levels.values() for key in level))
+    return {"paths": list(levels), "keys": keys, "values": [[level.get(key) for level in levels.values()] for key in keys]}
 
 
 class _Store:
@@ -307,6 +316,12 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
 
 
 @cache
+def _script() -> str:
+    parts = (_template("explorer.js"), *(_template(f"{name}.js") for name in ("nested", "stage")))
+    return parts[0].replace("/* nested */", "".join(parts[1:]))
+
+
+@cache
 def _template(name: str) -> str:
     return re.sub("\n +", "\n", files("tinygrad_norm.draw").joinpath(name).read_text(encoding="utf-8"))
 
@@ -363,5 +378,6 @@ _MARKS = (  # what is looked at, what was seen before, and what is still to come
     ".frame rect{fill:var(--faint);fill-opacity:.06;stroke:var(--border)}.frame text{font-size:13px;font-weight:bold;fill:var(--faint)}"
     ".port:not([data-role=output]) rect{fill:var(--paper)!important}.port rect{stroke-width:1!important}.port text{font-size:12px!important;font-weight:bold}"
     ".node .opens{font-size:12px;fill:var(--faint);font-weight:bold}.box rect{stroke-width:1.8}"
+    ".edge .letter circle{fill:var(--paper);stroke-width:1.5}.edge .letter text:not(.on-sum){font-size:11px;stroke-width:0}"
     ".stepping .picked,.stepping .hit,.routed .picked,.routed .hit{opacity:1}"
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -92,13 +93,35 @@ def few_routes(graph: Record) -> list[Named]:
 
 def first_letters(graph: Record) -> dict[int, str]:
     """The letters of the routes on each edge with which a stretch of theirs begins, but where all go together."""
-    routes = few_routes(graph)
-    on_it = [on_edges(graph, edges)[1] for _, _, edges in routes]
-    letters = {k: "".join(r[0] for r, on in zip(routes, on_it) if k in on) for k in range(len(graph.edges))}
+    return starts_of(graph, {letter: on_edges(graph, edges)[1] for letter, _, edges in few_routes(graph)})
+
+
+def letters_inside(level: Level) -> dict[int, str]:
+    """The same of one box, for the routes of the whole record."""
+    if level.whole not in _FEW:
+        _FEW[level.whole] = few_routes(level.whole)
+    return starts_of(level, {letter: on_edges(level, edges)[1] for letter, _, edges in _FEW[level.whole]})
+
+
+_FEW: WeakKeyDictionary[Record, list[Named]] = WeakKeyDictionary()  # they are asked for at every level
+
+
+def starts_of(graph: Record, routes: Mapping[str, Collection[int]]) -> dict[int, str]:
+    """Where stretches of routes begin, given the edges that each goes along: the letters of all that go there."""
+    if not routes:
+        return {}
+    letters = {k: "".join(r for r, on in routes.items() if k in on) for k in range(len(graph.edges))}
     before: dict[int, set[str]] = {}
     for k, e in enumerate(graph.edges):
         before.setdefault(e.target, set()).add(letters[k])
     return {k: s for k, s in letters.items() if 0 < len(s) < len(routes) and s not in before.get(graph.edges[k].source, ())}
+
+
+def route_words(graph: Record) -> list[Mark]:
+    """What each letter means, for a legend without lanes."""
+    routes = few_routes(graph)
+    zero = [": sums to zero" if _is_zero(graph, edges, routes) else "" for _, _, edges in routes]
+    return [Mark(letter, "", "", letter, None, f"{letter} {clean(title)}{z}") for (letter, title, _), z in zip(routes, zero)]
 
 
 def _stretches(

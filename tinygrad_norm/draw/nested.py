@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph.boxes import Box as Drawn
+from ..graph.bundles import bundled
 from ..graph.levels import IN, OUT, Level
 from ..graph.through import on_route
 from ..graph.tree import Tree
@@ -53,7 +54,7 @@ def place(
     tree: Tree, box: Drawn, opened: Collection[Drawn], direction: str = "right", limit: float | None = None, **told: Any
 ) -> Placed:
     """Lay out a box and what is open in it, wrapped into rows that are no wider than ``limit``; ``told`` as for ``compose``."""
-    level = Level(tree, box)
+    level = bundled(Level(tree, box))
     picture = compose(level, direction=direction, **told)
     layout = picture.layout
     inner: dict[int, Placed] = {}
@@ -148,7 +149,7 @@ def _moved(
         else:
             y = _at(points, 0, x) + label.y - _at(line.points, 0, label.x)
         label = replace(label, x=x, y=y)
-    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.05]
+    apart = points[:1] + [b for a, b in pairwise(points) if math.dist(a, b) > 0.2]
     return Line(tuple(apart), line.smooth, label, line.lane, line.upright)
 
 
@@ -343,6 +344,7 @@ def draw(placed: Placed, pen: Pen, widths: Mapping[tuple[str, int], float], path
         drawn.append(pen.frame(f"{path}:{k}", placed.boxes[k], f"{title} ({note})" if note else title))
     for k, (e, line) in enumerate(zip(level.edges, placed.lines)):
         how: dict[str, Any] = {"summed": e.summed, "stopped": not level.passes(k), "width": widths.get((path, k), PLAIN)}
+        how["letters"] = picture.letters.get(k, "")
         extra = "" if k in edges else PALE
         drawn.append(pen.line(f"{path}:{k}", line, edge_words(level, e), edge_label(e), extra=extra, **how))
     for k, card in enumerate(picture.cards):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..engine.arrays import Array
 from ..graph import Folded, Record, fold
 from ..graph.boxes import Box as Drawn
+from ..graph.bundles import bundled, together
 from ..graph.folding import plainly
 from ..graph.levels import IN, OUT, Level, levels
 from ..graph.opening import MOST, closing
@@ -18,7 +20,7 @@ from ..graph.through import on_route, routes_inside
 from ..graph.words import without_automatic
 from .compose import Picture, compose
 from .geometry import Layout, Line
-from .legend import MOST_LETTERS, Item, legend_items
+from .legend import MOST_LETTERS, Item, legend_items, route_words, starts_of
 from .nested import place
 from .palette import LIGHT
 from .pen import NOTE, PLAIN, Pen, width_of
@@ -51,12 +53,31 @@ class Nested:
         sizes = {path: {k: norm(s) for k, s in some.items()} for path, some in shared.items()}
         largest = max((s for some in sizes.values() for s in some.values()), default=0.0)
         self.widths = {path: {k: width_of(s, largest) for k, s in some.items()} for path, some in sizes.items()}
-        self.pictures = {path: [compose(lv, direction=d) for d in self.directions] for path, lv in self.levels.items()}
         self.told = {path: told_of(lv, shared[path], gradients, self.with_numbers) for path, lv in self.levels.items()}
         self.facts = {path: facts(lv, lv.told(gradients), self.with_numbers) for path, lv in self.levels.items()}
         self.turn = steps_of_the_turn(graph, dy)
         few = whole.main_input.requires_grad and whole.count_routes(whole.main_input) <= MOST_TOLD
         self.routes = {} if few else {p: routes_inside(lv, shared[p], MOST_LETTERS, dy) for p, lv in self.levels.items()}
+        self.pictures = {path: [self._composed(path, d) for d in self.directions] for path in self.levels}
+
+    def _composed(self, path: str, direction: str) -> Picture:
+        """What is in a box, and where: with the letters of the table of routes, and a line for each edge, also where several are
+        drawn as one; the first of these has what stands on it."""
+        level = self.levels[path]
+        drawn, routes = bundled(level), self.routes.get(path)
+        told = routes if isinstance(routes, list) else []
+        letters = None if routes is None else starts_of(drawn, {r.letter: on_route(drawn, r)[1] for r in told})
+        picture = compose(drawn, direction=direction, letters=letters)
+        if drawn is level:
+            return picture
+        lines: dict[int, Line] = {}
+        first = {group[0]: j for j, group in enumerate(together(level))}
+        for j, group in enumerate(together(level)):
+            line = picture.layout.lines[j]
+            lines.update((k, line if k == group[0] else replace(line, label=None)) for k in group)
+        layout = replace(picture.layout, lines=tuple(lines[k] for k in range(len(lines))))
+        on = {k: picture.letters[j] for k, j in first.items() if j in picture.letters}
+        return replace(picture, layout=layout, letters=on, words={k: edge_label(drawn.edges[j]) for k, j in first.items()})
 
     @property
     def first_open(self) -> list[str]:
@@ -67,7 +88,8 @@ class Nested:
         """What boxes, lines and signs mean, in whatever is open."""
         lines = tuple(line for some in self.pictures.values() for line in some[0].layout.lines)
         layout = Layout("nested", (), lines, 0.0, 0.0)
-        items, signs = legend_items(plainly(self.graph.whole), layout, Pen(LIGHT), [], widths=True, notes=[])
+        marks = [] if self.routes else route_words(self.graph.whole)
+        items, signs = legend_items(plainly(self.graph.whole), layout, Pen(LIGHT), marks, widths=True, notes=[])
         return [*items, *signs]
 
     def data(self, place: Callable[[Matrix], int], pack: Callable[[Step, bool], dict[str, Any]]) -> dict[str, Any]:
@@ -128,9 +150,11 @@ class Nested:
         """Ends, words, label, whether summed, whether stopped, lane, width; in an open box at its ends, the port there."""
         e = level.edges[k]
         width = self.widths[path].get(k, PLAIN)
-        words, label = edge_words(level, e) if self.with_numbers else 0, edge_label(e)
+        words, label = edge_words(level, e) if self.with_numbers else 0, self.pictures[path][0].words.get(k, edge_label(e))
         ends = [self._port(level, k, e.source, OUT), self._port(level, k, e.target, IN)]
-        return [e.source, e.target, words, label, int(e.summed), int(not level.passes(k)), line.lane or "side", width, *ends]
+        letters = self.pictures[path][0].letters.get(k, "")
+        told = [e.source, e.target, words, label, int(e.summed), int(not level.passes(k)), line.lane or "side", width, *ends]
+        return [*told, letters] if letters else told
 
     def _port(self, level: Level, k: int, node: int, way: str) -> int:
         item = level.items[node]

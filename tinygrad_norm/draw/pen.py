@@ -14,7 +14,7 @@ from .text import Card
 
 LABEL, LINE, RULE, NOTE = 16.0, 12.0, 12.5, 11.0  # font sizes
 LEADING = LINE + 4.5
-BADGE, CORNER = 15.0, 8.0
+BADGE, CORNER, LETTER = 15.0, 8.0, 18.0
 PLAIN = 2.0
 WIDTHS = (5.0, 3.4, 2.0, 1.0)  # of lines, by the size of the gradient they carry
 LEAST = (1 / 2, 1 / 10, 1 / 100, 0.0)  # of the largest in the picture, for each width
@@ -82,8 +82,10 @@ class Pen:
         extra: str = "",
         way: int = 1,
         tails: bool = False,
+        letters: str = "",
     ) -> str:
-        """One edge: ``words`` for its title, ``label`` on it, a badge if ``summed``, a barrier if nothing flows back.
+        """One edge: ``words`` for its title, ``label`` on it after the ``letters`` of routes, a badge if ``summed``, a barrier if
+        nothing flows back.
 
         A ``way`` of −1 puts its head at the other end; with ``tails`` it has one there, too, to be shown on the way back.
         """
@@ -102,15 +104,18 @@ class Pen:
         if stopped:
             parts.append(_barrier(line, color, width))
         if line.label:
-            parts.append(self.edge_label(label, summed, line.label, color))
+            at = line.label
+            spots = [(c, at.left + LETTER * k + LETTER / 2 - 1) for k, c in enumerate(letters)]
+            parts += [self.letter(x, at.y, c, line.lane) for c, x in spots]
+            parts.append(self.edge_label(label, summed, at, color, LETTER * len(letters)))
         return (
             f'<g class="edge" data-edge="{k}" data-lane="{line.lane or "side"}"{extra}>'
             f"<title>{escape(words)}</title>{''.join(parts)}</g>"
         )
 
-    def edge_label(self, text: str, summed: bool, box: Box, color: str) -> str:
+    def edge_label(self, text: str, summed: bool, box: Box, color: str, after: float = 0.0) -> str:
         halo = f' fill="{color}" stroke="{self.ink.paper}" stroke-width="3" paint-order="stroke"'
-        drawn = self.text(box.left, box.y + 4.5, RULE, text, halo) if text else ""
+        drawn = self.text(box.left + after, box.y + 4.5, RULE, text, halo) if text else ""
         return drawn + (self.sum_badge(box.right - BADGE / 2, box.y, color) if summed else "")
 
     def sum_badge(self, x: float, y: float, color: str) -> str:

@@ -10,13 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 from ..graph import Folded, Record
+from ..graph.bundles import bundled
 from ..graph.folding import plainly
 from ..graph.through import on_route
 from .compose import DIRECTIONS, Picture, compose
 from .fitting import PAPER, fitted, on_paper
 from .geometry import Layout, Line, Size
 from .geometry import coordinate as n
-from .legend import Mark, legend
+from .legend import Mark, legend, route_words
 from .nested import Placed, draw, line_sizes
 from .palette import palette_of
 from .pen import NOTE, PLAIN, Pen
@@ -78,6 +79,7 @@ def svg(
     if isinstance(graph, Folded) and (graph.opened or graph.unasked):
         told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
         return _nested(graph, pen, told, direction, paper or PAPER, title, route)
+    graph = bundled(graph)
     told = {"values": values, "gradients": gradients, "dtypes": dtypes, "scopes": scopes}
     picture = on_paper(graph, paper or PAPER, **told) if direction is None else compose(graph, direction=direction, **told)
     look, notes = Look(), []
@@ -107,7 +109,7 @@ def _nested(
     wanted = told["gradients"] is not None and told["gradients"] is not False
     widths = line_sizes(placed, None if told["gradients"] is True else told["gradients"]) if wanted else {}
     layout = Layout("nested", placed.boxes, tuple(_all_lines(placed)), placed.width, placed.height)
-    picture = Picture(graph, [], layout, [], {0: PLAIN} if widths else {})
+    picture = Picture(graph, [], layout, route_words(graph.whole), {0: PLAIN} if widths else {})
     drawn = draw(placed, pen, widths, route=route)
     return sheet(picture, pen, drawn, title, [] if route is None else [_lit(route)], limit=paper[0] - 2 * MARGIN)
 

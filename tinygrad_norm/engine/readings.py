@@ -16,6 +16,7 @@ import numpy as np
 from . import primitives as op
 from .arrays import SLAB, SMALL, by_rows, fitted, sum_in_slabs, sum_to
 from .op import Together
+from .state import going_back, state
 from .tensor import Tensor
 from .values import Placed, is_basic
 
@@ -25,6 +26,8 @@ FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing, nor doe
 
 class Reading:
     """What flows through the backward pass: ``value`` says what stands for a recorded tensor."""
+
+    records = False  # what the rules compute
 
     def __init__(self, value: Callable[[Tensor], Any]) -> None:
         self.value = value
@@ -53,6 +56,8 @@ class Reading:
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Sequence[Any]:
         """What each of these inputs gets of the node's cotangent."""
+        if self.records and (back := state.back).last is not node.scope:
+            back.enter(node.scope)
         out, operands, operation = self.value(node), self.operands(node), node.op
         if operation is not None and type(operation.pullbacks) is Together:
             g = g if g.shape == out.shape else op.broadcast_to(g, shape=out.shape)
@@ -70,6 +75,19 @@ class Reading:
 
     def settle(self, g: Any) -> Any:
         """A cotangent as it leaves the pass."""
+        return g
+
+
+class TensorReading(Reading):
+    """The tensors themselves: what the rules compute is recorded, in scopes that say for which operation."""
+
+    records = True
+
+    def around(self, seeds: Mapping[Tensor, Any]) -> AbstractContextManager[None]:
+        return going_back()
+
+    def settle(self, g: Any) -> Any:
+        state.back.enter(())  # what a hook computes is for none of them
         return g
 
 
@@ -171,7 +189,7 @@ class _Count:
 
 _ALONE = _Count().add({0: np.empty(1)}.pop(0), None)  # the count of what only the call itself holds
 
-TENSORS = Reading(lambda tensor: tensor)
+TENSORS = TensorReading(lambda tensor: tensor)
 """The gradient as one more graph: the rules record, and can be differentiated again."""
 
 ARRAYS = ArrayReading()

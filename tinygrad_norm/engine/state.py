@@ -20,6 +20,7 @@ R = TypeVar("R")
 class _State(threading.local):
     recording = True
     scope: tuple[str, ...] = ()
+    back: Any = None  # the backward pass that is being recorded, if one is
     repeated = False  # inside a checkpointed function, which runs again for the gradient
     general = False  # what is recorded must hold for other numbers, too
 
@@ -145,6 +146,40 @@ class Function(Entered):
 
 
 nodes: set[type] = set()  # the one kind of node there is: the tensor, which is made of what stands here
+
+
+class Back(Entered):
+    """Stands before the scopes of an operation, in those of what a recorded backward pass computes for it."""
+
+    __slots__ = ()
+
+
+class going_back:
+    """While a backward pass is recorded: what it computes for an operation is in a scope of its own, ∇ and the operation's, inside
+    that in which the pass was asked for."""
+
+    __slots__ = ("around", "before", "known", "last")
+
+    def __enter__(self) -> None:
+        self.around, self.before, state.back = state.scope, state.back, self
+        self.last: object = None
+        self.known: dict[int, tuple[str, ...]] = {0: (*self.around, Back("∇"))}  # by the scope of an operation
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        state.scope, state.back = self.around, self.before
+
+    def enter(self, scope: tuple[str, ...]) -> None:
+        """What is recorded from here on is for an operation of that scope."""
+        self.last = scope
+        found = self.known.get(id(scope))
+        if found is None:
+            shared = 0
+            for mine, theirs in zip(self.around, scope):
+                if mine is not theirs:
+                    break
+                shared += 1
+            found = self.known[id(scope)] = self.known[0] + scope[shared:]
+        state.scope = found
 
 
 def leaves_in(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[int | str, ref[Any]], ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from .record import Record
+from .scopes import sign_of_gradient
 
 FORMS = ("reshape", "transpose", "broadcast_to", "astype")  # entries move, no more
 _NUMBERED = re.compile(r"[ _-]?[0-9]+$")
@@ -82,6 +83,8 @@ class Box:
         """``blocks.3.attn.q · Linear``; inside another box, without what that one's name says."""
         start = f"{within.first or within.name}." if within is not None else ""
         name = self.name.removeprefix(start)
+        if name != self.name:
+            name = f"{sign_of_gradient(start)}{name}"
         if start and f"{name}." == start and self.first.startswith(start):
             name = f"{self.first.removeprefix(start)}–{self.last.removeprefix(start)}"
         named = f"{name} · {self.kind}" if name and self.kind and self.kind != name else name or self.kind

@@ -222,8 +222,10 @@ def of_one_source(whole: Record, tree: Tree, edges: list[int]) -> list[int]:
 
 
 def added(parts: dict[int, Array], ways: Iterable[int]) -> Array | None:
-    """The sum of the shares of some edges, if any has one."""
+    """The sum of the shares of some edges, if any has one; of shares of several tensors, all their entries in a row."""
     mine = [parts[i] for i in ways if i in parts]
+    if len({p.shape for p in mine}) > 1:
+        return np.concatenate([p.ravel() for p in mine])
     return np.sum(mine, axis=0) if mine else None
 
 
@@ -257,7 +259,8 @@ def _units(tree: Tree, opened: Collection[Box], leaves_inside: bool) -> tuple[li
             continue
         mine = {id(u): u for u in users.get(i, [])}
         only = next(iter(mine.values())) if len(mine) == 1 else None
-        if only is not None and only.box is not None and t is not record.main_input and (leaves_inside or only.box.kind):
+        told = t is record.main_input or record.said.get(t) in ("input", "cotangent")  # what it is about is always seen
+        if only is not None and only.box is not None and not told and (leaves_inside or only.box.kind):
             of[i] = only
             only.members.append(i)
         else:

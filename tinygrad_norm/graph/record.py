@@ -14,6 +14,7 @@ from ..engine import ARRAYS, DTypeError, Function, GradientError, ShapeError, Te
 from ..engine.arrays import Array
 from ..engine.shapes import number
 from .roles import said_roles
+from .scopes import Gradient, gradients_in, is_call_of
 from .table import harmless
 from .terms import POWER, Term
 from .words import NO_GRADIENT, is_summed, local_rule, pad, shape_text, width, word_of
@@ -118,8 +119,13 @@ class Record:
 
     def _scope(self, t: Tensor) -> tuple[str, ...]:
         """Without what says nothing: the call that is all there is, and in a module's call that of the function it is named after."""
-        inside = [getattr(s, "kind", "") for s in ("", *t.scope)]
-        return tuple([s for s, of in zip(t.scope, inside) if s is not self._call and not (isinstance(s, Function) and s == of)])
+        scopes = gradients_in(t.scope, self._gradients)
+        inside = [getattr(s, "kind", "") for s in ("", *scopes)]
+        return tuple([s for s, of in zip(scopes, inside) if s is not self._call and not is_call_of(s, of)])
+
+    @cached_property
+    def _gradients(self) -> dict[tuple[int, ...], Gradient]:
+        return {}
 
     @cached_property
     def _texts(self) -> tuple[dict[Tensor, Term], dict[Tensor, Term]]:
