@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "kernels": tuple(SETTINGS),
     "functions": tuple(SETTINGS),
     "training": tuple(SETTINGS),
+    "floors": ("keeps pages",),
     "engine": tuple(SETTINGS),
     "scaling": tuple(SETTINGS),
     "memory": ("default",),  # of an allocator that keeps its pages the peak is its own matter

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 
+import numpy as np
 import pytest
 
 pytest.importorskip("benchmarks", reason="the benchmarks are not beside the tests")
 
-from benchmarks import aims, machine, report
+from benchmarks import aims, floors, machine, report, training
 from benchmarks.__main__ import BENCHMARKS, about, main
-from benchmarks.peers import SETTINGS, Options, Row, available, same, turns
+from benchmarks.peers import SETTINGS, Options, Row, available, ours, same, turns
 
 SMALL = {
     "layer_norm": "8×64",
@@ -19,6 +20,7 @@ SMALL = {
     "kernels": "rms_norm 8×64",
     "functions": "softmax",
     "training": "MLP",
+    "floors": "MLP",
     "engine": "a * b",
     "scaling": "split",
     "memory": "node",
@@ -33,7 +35,9 @@ def measured(name: str, only: str) -> list[Row]:
     return list(importlib.import_module(f"benchmarks.{name}").rows(Options(seconds=0, steps=20, only=only)))
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.thorough) if n == "kernels" else n for n in BENCHMARKS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.thorough) if n in ("kernels", "floors") else n for n in BENCHMARKS]
+)
 @pytest.mark.costly(4)
 def test_every_benchmark_runs(name):
     rows = measured(name, SMALL[name])
@@ -43,6 +47,16 @@ def test_every_benchmark_runs(name):
 
 
 @pytest.mark.thorough
+def test_what_is_replayed_without_the_engine_is_the_step():
+    network = training.NETWORKS[0]
+    lib, rng = ours(), np.random.default_rng(0)
+    weights = {name: lib.leaf(a) for name, a in network.weights(rng).items()}
+    x, labels = (lib.constant(a) for a in network.data(rng))
+    network.loss(lib.functional, weights, x, labels, {}).backward()
+    for p, new in zip(weights.values(), floors.replay(network, {})()):
+        np.testing.assert_array_equal(new, p.data - np.float32(training.RATE) * p.grad.data)
+
+
 @pytest.mark.parametrize("aim", aims.AIMS, ids=aims.told)
 def test_every_aim_is_measured(aim):
     if aim.ours == "ours, compiled" and not available("numba"):

@@ -92,17 +92,23 @@ def erf(x: Array) -> Any:
 def _tail(t: Array) -> Any:
     """Φ(−t) for t ≥ 0, relative to itself."""
     if t.dtype == np.float32:
-        t = np.clip(t, 0, _NO_TAIL)
-        tail = _quotient(t, *_TAIL_SINGLE)
-        tail *= _exp_of_square(t)
-        return tail
+        return _tail_single(np.clip(t, 0, _NO_TAIL))
     t = np.where(t.real > 39, 39, t)
     return np.exp(t * t * -0.5) * _chebyshev((180 / (t + 6) - 17) / 13, _TAIL)
 
 
+def _tail_single(t: Array) -> Array:
+    """Φ(−t) in float32, for 0 ≤ t ≤ _NO_TAIL."""
+    tail = _quotient(t, *_TAIL_SINGLE)
+    tail *= _exp_of_square(t)
+    return tail
+
+
 def _exp_of_square(x: Array) -> Array:
     """exp(−x²/2), of floats."""
-    return np.asarray(np.exp(x * x * -0.5))
+    y = np.asarray(x * x)
+    y *= -0.5
+    return np.asarray(np.exp(y, out=y))
 
 
 @in_pieces
@@ -120,7 +126,7 @@ def gelu(x: Array) -> Any:
         return x * ndtr(x)
     z = wide(x)
     t = np.clip(np.abs(z), 0, _NO_TAIL)
-    t *= _tail(t)
+    t *= _tail_single(t)
     y = np.clip(z, 0, np.inf)
     y -= t
     return narrow(y, x)
