@@ -103,7 +103,7 @@ def where(c: Any, a: Any, b: Any) -> Any:
         return np.where(c, a, b)
     bits = np.dtype(f"i{dtype.itemsize}")
     x, y = (np.asarray(v, dtype).view(bits) for v in (a, b))
-    if any(v.ndim and (v.shape != c.shape or not v.flags.c_contiguous) for v in (c, x, y)):
+    if c.size <= PIECE or any(v.ndim and (v.shape != c.shape or not v.flags.c_contiguous) for v in (c, x, y)):
         return _of_two(c.astype(bits), x, y).view(dtype)
     out, flat = np.empty(c.shape, bits), c.reshape(-1)
     for start in range(0, flat.size, PIECE):
@@ -114,12 +114,13 @@ def where(c: Any, a: Any, b: Any) -> Any:
 
 
 def _of_two(kept: Array, x: Array, y: Array, out: Array | None = None) -> Array:
-    """x where ``kept`` is 1, else y: whole numbers, all bits of each or none."""
+    """x where ``kept`` is 1, else y: whole numbers, all bits of each or none. ``kept`` is overwritten."""
     if not x.ndim and not x:
-        return np.asarray(np.bitwise_and(kept - 1, y, out))
-    kept = -kept
+        kept -= 1
+        return np.asarray(np.bitwise_and(kept, y, kept if out is None and y.shape == kept.shape else out))
+    np.negative(kept, out=kept)
     if not y.ndim and not y:
-        return np.asarray(np.bitwise_and(kept, x, out))
+        return np.asarray(np.bitwise_and(kept, x, kept if out is None and x.shape == kept.shape else out))
     return np.asarray(np.bitwise_xor(kept & (x ^ y), y, out))
 
 
