@@ -14,6 +14,7 @@ import tinygrad_norm as tn
 from tinygrad_norm import functional as F
 from tinygrad_norm.compile import KernelWarning, cache, twins
 from tinygrad_norm.norms import draw, get, names
+from tinygrad_norm.norms.spectral_norm import power_iteration
 
 numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
 
@@ -200,3 +201,23 @@ def test_a_large_matrix_product_is_left_to_blas(monkeypatch):
             s = F.qk_norm(q, k, 2.0, backward="compiled")
         assert [word in str(w.message) for w in seen] == [True] * bool(word)
         assert np.allclose(s.numpy(), F.qk_norm(q, k, 2.0).numpy(), atol=1e-13)
+
+
+@numba
+@pytest.mark.thorough
+@pytest.mark.parametrize("shape", [(4, 6), (5, 5)], ids=str)
+def test_vectors_along_other_axes(shape, monkeypatch):
+    """u of spectral norm lies along the first axis, v along the last, also where these are equally long."""
+    (w,) = leaves(shape)
+    u, v = power_iteration(w, np.ones(shape[0]), 5)
+    dy = np.random.default_rng(1).normal(size=shape)
+    found = []
+    monkeypatch.setattr(cache, "_said", set())
+    for backward in ("recorded", "compiled"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", KernelWarning)
+            y = F.spectral_norm(w, u, v, backward=backward)
+            found.append([y, *tn.grad(y, [w], dy)])
+    for a, b in zip(*found):
+        assert np.allclose(a.numpy(), b.numpy(), atol=1e-12)
+    assert any(bound is not None for seen, bound in twins._seen.items() if seen[0].name == "spectral_norm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,10 +35,10 @@ print("right", "by a kernel" if any(twins._programs.values()) else "by the node"
 """
 
 
-def start(folder, before="", **environment):
+def start(folder, before="", through=(), **environment):
     how = {**os.environ, "TINYGRAD_NORM_CACHE": str(folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", before + PROGRAM], env=how, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*through, sys.executable, "-c", before + PROGRAM], env=how, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -78,18 +79,55 @@ def test_a_cache_that_is_no_folder(tmp_path):
     assert f"kernels are compiled for this process only: {place} cannot be used" in lines[0]
 
 
+def without_privilege():
+    """What runs a command as somebody whom permissions of files bind: root may write anywhere, unless it gives that up."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("files have no permissions here")
+    if os.geteuid():
+        return ()
+    found = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--")
+    if shutil.which("setpriv") is None or subprocess.run([*found, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("root may write anywhere")
+    return found
+
+
 @numba
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="whoever may do everything can write anywhere")
 def test_a_cache_that_is_read_only(tmp_path):
     tmp_path.chmod(0o500)
     try:
-        found, lines = ended(start(tmp_path))
+        found, lines = ended(start(tmp_path, through=without_privilege()))
     finally:
         tmp_path.chmod(0o700)
     assert found == "right by a kernel"
     assert len(lines) == 1
+    assert lines[0].startswith("<string>:")  # the line outside that asked
+    assert f"kernels are compiled for this process only: {tmp_path} cannot be used (Permission denied)" in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+@numba
+def test_a_full_cache_that_is_read_only(tmp_path):
+    """Made by an administrator, say: it is used as it is, or what cannot be is compiled; never a wrong number."""
+    ended(start(tmp_path))
+    folders = [tmp_path, *(p for p in tmp_path.rglob("*") if p.is_dir())]
+    for folder in folders:
+        folder.chmod(0o500)
+    try:
+        found, lines = ended(start(tmp_path, through=without_privilege()))
+    finally:
+        for folder in folders:
+            folder.chmod(0o700)
+    assert found == "right by a kernel"
+    assert len(lines) <= 1
+
+
+@numba
+def test_a_cache_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    found, lines = ended(start(tmp_path / "file" / "below"))
+    assert found == "right by a kernel"
+    assert len(lines) == 1
     assert "kernels are compiled for this process only" in lines[0]
-    assert not compiled(tmp_path)
 
 
 @numba

@@ -54,6 +54,8 @@ def module(text: str) -> dict[str, Any]:
 
 
 def _said_by(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the name of a file that is another each time
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -98,6 +100,6 @@ def say(line: str) -> None:
     if line not in _said:
         _said.add(line)
         level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tinygrad_norm."):
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("tinygrad_norm.", "functools")):
             level, frame = level + 1, frame.f_back  # the line outside that asked
         warnings.warn(line, KernelWarning, stacklevel=level)

@@ -11,6 +11,7 @@ import inspect
 import weakref
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def _searched(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tup
         return None
     shapes = [inputs[0].shape if by_index_ and k == at else x.shape for k, x in enumerate(inputs)]
     of = (op, tuple(params.items()), by_index_)
-    keys = [(labels, *of) for labels in dict.fromkeys((pattern(shapes), apart(shapes)))]
+    keys = [(labels, *of) for labels in patterns(shapes)]
     for key in keys:
         if key not in _programs:
             _programs[key] = _made(op, key, params, by_index_)
@@ -183,9 +184,17 @@ def pattern(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     return tuple(made)
 
 
-def apart(shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
-    """The same, where what has one axis lies on none of the largest input's, though it may be as long."""
-    return tuple(tuple(-n for n in s) if len(s) == 1 else own for s, own in zip(shapes, pattern(shapes)))
+def patterns(shapes: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]:
+    """The same, and what else it may be: what has one axis lies on any of the largest input's that is as long, or on none."""
+    usual = pattern(shapes)
+    whole = max(shapes, key=len)
+    options = [
+        [own]
+        if len(shape) != 1 or len(whole) == 1
+        else [*dict.fromkeys([own, *((len(whole) - k,) for k, n in enumerate(whole) if n == shape[0]), (-shape[0],)])]
+        for shape, own in zip(shapes, usual)
+    ]
+    return list(islice(product(*options), 16))
 
 
 def _made(op: Op, key: Any, params: dict[str, Any], by_index_: bool = False) -> Program | None:
