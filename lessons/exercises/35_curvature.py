@@ -3,7 +3,7 @@
 #
 # How does the gradient of f change when x moves along v? That is the Hessian times v, without the
 # Hessian: take the gradient *on the record* (`create_graph=True`), multiply by v, sum, and take the
-# gradient of that.
+# gradient of that. (`tn.hvp` does just this.)
 
 # %%
 import tinygrad_norm as tn
