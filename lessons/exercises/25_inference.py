@@ -96,6 +96,12 @@ exercise = Exercise(
             numbers=True,
         ),
         Wrong("dx = dy * weight * rstd", "dx = dy * rstd", "the factor weight is missing in what flows to x̂"),
+        Wrong(
+            "(x - M) * rstd).sum(0)",
+            "(x - x.mean(0)) * rstd).sum(0)",
+            "dγ: the batch's own mean is in it, and in use it is M",
+            numbers=True,
+        ),
         Wrong("* n / (n - 1)", "", "divided by N − 1 here, not by N"),
         Wrong(
             "(1 - momentum) * mean + momentum * batch.mean(0)",

@@ -13,7 +13,7 @@ import tinygrad_norm as tn
 
 
 def rms(x):
-    """x/√(mean(x²) + ε), with ε = 1e-5. Of v there are v.sqrt(), v.rsqrt(), v**0.5, 1 / v, …"""
+    """x/√(mean(x²) + ε), with ε = 1e-5."""
     v = ((x * x).mean(-1, keepdims=True) + 1e-5).named("v")
     # >>> yours: the same values, and no more than two numbers a row kept
     return x * v.rsqrt()

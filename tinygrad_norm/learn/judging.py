@@ -258,13 +258,13 @@ def judge(exercise: Exercise, names: Answers, others: Callable[[Wrong | None], A
 
 
 def _unexplained(lines: Iterable[str], known: set[int]) -> Iterator[str]:
-    """A verdict without what it guesses about the gradients that have a name here, but for the line of the file it points to."""
+    """A verdict without what it guesses about the gradients that have a name here, but for the line of the file that it points to."""
     at = -1
     for line in lines:
         at += bool(re.match(r"\S+ +(right|wrong) ", line))
         if at not in known or not line.startswith(" "):
             yield line
-        elif found := re.match(r" +(line \d+(: `.*?`)?)", line):
+        elif found := re.match(r" +(line \d+)", line):
             yield f"    look at {found[1]}"
 
 
