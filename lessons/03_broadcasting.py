@@ -45,7 +45,22 @@ d_bias, d_scale = tn.grad(y, [bias, scale], dy)
 print("d bias  =", d_bias)
 print("d scale =", d_scale)
 
+# %% [markdown]
+# ## Three that are nothing else
+#
+# A *matrix product* is a broadcast product and a sum, y(b, j) = Σᵢ x(b, i)·w(i, j): on the way back what was summed is copied, what
+# was copied is summed, and that is a matrix product again. A *quotient* e/Σe reaches its e twice: straight, with the slope
+# 1/Σe, and through Σe, with the slope −e/(Σe)²; Σe was copied along the row, so there its share is a sum over the row. And −log of
+# the share at one place is logΣeˣ less x there. The slope of logΣeˣ is that share itself, at every place.
+
 # %%
+logits = tn.tensor(rng.normal(size=5), requires_grad=True)
+(slope,) = tn.grad(tn.functional.logsumexp(logits, dim=-1), logits)
+print("slope of logΣeˣ =", slope)
+print("eˣ/Σeˣ          =", np.exp(logits.data) / np.exp(logits.data).sum())
+
+# %%
+assert np.allclose(slope.data, np.exp(logits.data) / np.exp(logits.data).sum())
 assert np.isclose(np.vdot(u, np.broadcast_to(v, (4, 3))), np.vdot(u.sum(axis=0), v))
 assert np.allclose(d_bias.data, dy.sum(axis=0)), "the bias was copied along the rows"
 assert np.allclose(d_scale.data, (dy * x.data).sum(axis=1, keepdims=True)), "the scale along the columns"

@@ -5,6 +5,9 @@
 #
 #     dx = rstd·(g − mean(g) − x̂·mean(g·x̂)),   g = dy·γ
 #
+# (γ and β were copied to every row, as the bias of lesson 3 was: what reaches them is a sum over all axes but the last, of dy times
+# the slope of each.)
+#
 # A library writes that into one *analytic* node. Is it the same gradient? Four ways are asked, and all pairs of them compared. Of the
 # words that come: *complex step*: f(x + i·h) has the derivative in its imaginary part, with no difference taken, so to rounding. *ULP*:
 # the distance between two neighbouring floating-point numbers there; 1 is as near as rounding lets be.
@@ -19,7 +22,7 @@ from tinygrad_norm.engine.primitives import mean
 print(tn.compare("layer_norm", shape=(4, 8)))
 
 # %% [markdown]
-# Same to the last place. Now count: the recorded layer against the fused one.
+# Same to the last place. Now count: the recorded layer against the fused one. Forward and backward together are the twenty.
 
 # %%
 rng = np.random.default_rng(0)
@@ -44,7 +47,7 @@ print("forward and backward recorded together:", operations(backward), "operatio
 #
 # Fused kernels save the mean and rstd of the forward pass and treat them as constants in the
 # backward pass. That is exact for the first derivative, and wrong for the second: rstd depends on x, too.
-# Here is that node, as an exhibit. Ours recomputes its statistics from x, in recorded operations.
+# Here is that node, as an exhibit: `Op(name, how it prints, its values, a pullback for each input)`. Ours recomputes its statistics from x, in recorded operations.
 
 
 # %%

@@ -61,8 +61,9 @@ for name, backward in wrong.items():
 
 # %% [markdown]
 # All four pass the first test. The numbers that a test asks with are its *probe*. `tn.check` counts how many of *all* the mistakes it
-# knows would pass with a probe of yours. (It judges by one of its own, which it makes sure is strong.) What the sum does notice is a
-# mistake in the mean's own term: drop that, and zero does not come out.
+# knows would pass with a probe of yours. (It judges by one of its own, which it makes sure is strong; *at this shape only*, as it
+# cannot know other shapes of a function it is given.) What the sum does notice is a mistake in the mean's own term: drop that, and
+# zero does not come out.
 
 # %%
 verdict = tn.check(right, forward, inputs=[x], grad_output=ones)
@@ -90,8 +91,7 @@ for loss, dy in probes.items():
     print(f"{loss:<20} {passing[loss]:>2} of {yours.known} known mistakes would pass")
 
 # %% [markdown]
-# A random cotangent costs one line, and leaves none. γ = 1 and β = 0, as every layer starts, are a weak probe as well: whoever
-# forgets γ multiplies by one.
+# A random cotangent costs one line, and leaves none. γ = 1, as every layer starts, is a weak probe, too: who forgets it multiplies by 1.
 #
 # ## The inputs are a probe, too
 #

@@ -92,8 +92,9 @@ print(third)
 # %% [markdown]
 # ## Beyond the library
 #
-# (Two known mistakes at once are found, too: when no single one gives these numbers, pairs are tried.) Nobody has made this one yet. Then nothing is named; what comes nearest is said to be only that, with the share it
-# leaves unexplained.
+# (Two known mistakes at once are found, too: when no single one gives these numbers, pairs are tried.) Nobody has made this one yet:
+# the formula is altered in thousands of ways, none of them gives these numbers, and no mistake is named. What can still be said is
+# *where*: the file is read line by line beside the formula, and the line is shown that departs from it, with what belongs there.
 
 
 # %%

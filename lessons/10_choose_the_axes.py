@@ -75,6 +75,8 @@ for n in range(N):
 # The column is BatchNorm: what one sample's gradient is depends on the others. That is why it wants large batches, and
 # why it needs running statistics to judge a single sample. In the other three, rows keep to themselves.
 #
+# RMSNorm leaves one thing away, c = x − mean(x), and takes mean(x²): no route leads through a μ then, and dx loses the term −rstd·mean(g).
+#
 # ## One backward pass, too
 #
 # Nothing in the derivation of lesson 7 asked which axes they were:

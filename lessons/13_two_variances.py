@@ -91,6 +91,9 @@ print(f"one pass:   straight {c1.norm:8.3f}   through μ {d1.norm:8.3f}   togeth
 # Same sum, by other means. Differentiate mean(x²) − μ² and you get 2x/N − 2μ/N: not a small number, but the difference of two
 # large ones. By definition it was 2(x − μ)/N, subtracted *before* anything was multiplied. So in one pass the backward pass
 # cancels, too: two routes of size μ/σ that must agree to leave something of size 1.
+#
+# There is a third variance: `torch.std` divides by N − 1. Then dσ²/dc = 2c/(N − 1): a divisor of the forward pass turns up again on
+# the route through σ², and on no other. The mean still divides by N.
 
 # %%
 largest = {name: float(np.abs(y.data).max()) for name, y in values.items()}

@@ -32,7 +32,7 @@ print(report)
 # backward passes for almost the same values:
 
 # %%
-phi = (x.data**2).mean(0) * np.array([0.8, 1.0, 1.3])  # a running mean square that is not quite this batch's
+phi = (x.data**2).mean(0) * np.array([0.8, 1.0, 1.3])  # ψ²: a running mean square that is not quite this batch's
 nu = np.array([0.1, -0.2, 0.05])
 
 

@@ -43,7 +43,7 @@ for name, (stream, lengths) in shown.items():
 # %% [markdown]
 # ## Deeper
 #
-# The last LayerNorm of pre-LN divides by the σ of the stream, and what comes back is smaller the more blocks there are.
+# The last LayerNorm of pre-LN divides by the σ of the stream, and behind many blocks less comes back (of 2 and of 8 it is still alike).
 # In post-LN nothing makes up for the depth. Xiong et al. 2020 (arXiv:2002.04745, theorem 1) prove it for the last layer:
 # of order 1/√L in pre-LN, and no smaller with L in post-LN. That is why post-LN needs a *warm-up*, a rate that
 # begins small and rises: its first steps are too long.

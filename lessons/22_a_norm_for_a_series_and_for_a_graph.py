@@ -71,6 +71,12 @@ for norm in ("graph_norm", "pair_norm"):
     print(f"{norm:10} {run.running:.1%} of the 32 others; {given.says}: {given.baseline:.0%}")
     assert run.running > given.baseline + 0.25
 
+# %% [markdown]
+# ## A sentence, put to the test
+#
+# "The level does not matter" was a sentence about data, and each cell above held it against an experiment. Sentences about norms can
+# be treated alike: `tinygrad-norm claims` has some fifty of them, each with an experiment, a rule that judges it, and a verdict.
+
 # %%
 assert runs[1].running < runs[0].running / 2, "the level drifts away from what was learned, unless it does not matter"
 assert runs[1].running < data.baseline / 2

@@ -75,7 +75,9 @@ if jax:
 # ## Whose mean is it?
 #
 # Many a library normalizes by each device's own part of the batch, and calls the other thing SyncBatchNorm. Here there is one batch:
-# its mean is the mean, and a part's is another.
+# its mean is the mean, and a part's is another. What have the parts to tell each other? A part counts once for each sample: its mean
+# in the mean, and beside its own squared deviations also how far its mean lies from that of *all*, squared. On the way back two sums
+# are enough, of dy and of dy·x̂.
 
 # %%
 first = tn.nn.functional_call(
@@ -83,7 +85,9 @@ first = tn.nn.functional_call(
 )
 whole = first.data.mean((0, 2, 3))
 parts = np.array([p.mean((0, 2, 3)) for p in np.split(first.data, 8)])
-print("mean of one channel over the batch", f"{whole[0]:.4f}", "· over the eight parts", *(f"{p:.4f}" for p in parts[:, 0]))
+at = np.abs(parts - whole).max(0).argmax()  # where they differ most
+print("mean of one channel over the batch", f"{whole[at]:.3f}", "· over the eight parts", *(f"{p:.3f}" for p in parts[:, at]))
+squares = sum(len(p) * (p.var((0, 2, 3)) + (m - whole) ** 2) for p, m in zip(np.split(first.data, 8), parts)) / len(first.data)
 if jax:
     _, after_one_step = train(many, 1)
     running = np.asarray(after_one_step["2.running_mean"])
@@ -91,8 +95,7 @@ if jax:
 # %% [markdown]
 # ## What does not leave
 #
-# A record holds one course of things. What depends on the values in another way is refused by name; nothing of the numbers it was
-# recorded on is left in it.
+# A record holds one course of things, and none of the numbers it was recorded on. What depends on values otherwise is refused by name.
 
 
 # %%
@@ -108,6 +111,7 @@ except tn.TinygradNormError as error:
 
 # %%
 assert np.abs(parts - whole).max() > 0.05, "a part's mean is another than the batch's"
+assert np.allclose(squares, first.data.var((0, 2, 3)), rtol=1e-4), "the parts' own deviations, and those of their means"
 if jax:
     assert np.allclose(one, spread, rtol=1e-3), "on as many devices as you like: the same losses, to rounding"
     assert all(np.allclose(statistics[k], same[k], rtol=1e-3, atol=1e-5) for k in statistics)

@@ -75,6 +75,7 @@ exercise = Exercise(
         "Shape: (f(…) − f(…)) / (2·h), and an h in the middle between the curve's error h² and rounding's 1e-16/h.",
         "return (f(x + h) - f(x - h)) / (2 * h), with h = 1e-5",
     ),
+    found="x² at 3 with a nudge of 0.001 gives 6.001, and the slope is 6",
     wrong=(
         Wrong("", "", "a nudge to one side only is off by h"),
         Wrong("/ (2 * h)", "/ h", "twice the slope: the two points are 2h apart"),

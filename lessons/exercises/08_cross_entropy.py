@@ -42,6 +42,7 @@ exercise = Exercise(
         "Shape: (shares − 1 at the right class), over the number of samples, times dy",
         "return dy * (p - onehot) / len(x)",
     ),
+    found="one formula for every class: it does not ask which of them is the right one",
     wrong=(
         Wrong("", "", "1 − p for every class: only the right class is pushed up, and it alone has the 1", numbers=True),
         Wrong("/ len(x)", "* 1", "4 = B times what it should be"),

@@ -34,6 +34,7 @@ exercise = Exercise(
         "Shape: 2 · (deviation from the mean) · dy / N",
         "return 2 * c * dy / x.shape[-1]",
     ),
+    found="when all of a row moves by 1, this dx changes, and the variance does not",
     wrong=(
         Wrong("", "", "x where c = x − mean(x) belongs: a variance does not change when all of a row moves", numbers=True),
         Wrong("/ x.shape[-1]", "/ (x.shape[-1] - 1)", "1.143 = N/(N − 1) times"),

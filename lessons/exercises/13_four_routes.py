@@ -8,7 +8,7 @@
 
 # %%
 def backward(dy, x, weight, bias, eps):
-    n = x.shape[-1]
+    n, rows = x.shape[-1], tuple(range(x.ndim - 1))  # rows: all axes but the last, along which γ and β are used
     c = x - x.mean(-1, keepdims=True)
     rstd = ((c * c).mean(-1, keepdims=True) + eps) ** -0.5
     g = dy * weight
@@ -20,7 +20,7 @@ def backward(dy, x, weight, bias, eps):
     # dc = g * rstd + dvar  # the straight way only
     # <<<
     dx = dc - dc.mean(-1, keepdims=True)
-    return dx, (dy * c * rstd).sum(0), dy.sum(0)
+    return dx, (dy * c * rstd).sum(rows), dy.sum(rows)
 
 
 # === for the teacher
@@ -36,12 +36,19 @@ exercise = Exercise(
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}),
     hints=(
         "x̂ = c·rstd is a product: what arrives at rstd, which is one number for each row?",
-        "Way: x̂ ← rstd ← σ² ← c. At rstd: Σ g·c over the row; then exercise 12 (−½·rstd³), then exercise 11 (2c/N).",
+        "Way: x̂ ← rstd ← σ² ← c. At rstd: Σ g·c over the row; then the slope of exercise 12, then that of exercise 11.",
         "Shape: dvar = Σ(g·c) · (slope of rstd); dc = g·rstd + dvar · (slope of σ² with respect to c)",
         "dvar = (g * c).sum(-1, keepdims=True) * -0.5 * rstd**3;  dc = g * rstd + dvar * 2 * c / n",
     ),
     wrong=(
-        Wrong("", "", "σ² was treated as a constant"),
+        Wrong("", "", "what comes through σ² has no share in dx"),
+        Wrong(
+            "dvar * 2 * c / n",
+            "dvar",
+            "what comes through σ² has no share in dx. dvar is one number for a row: added to all its entries, it is centred away in "
+            "the last line. From σ² to c it takes the slope of mean(c²), exercise 11",
+            numbers=True,
+        ),
         Wrong("* -0.5", "* 0.5", "the σ² term has the wrong sign"),
         Wrong(" / n", "", "a sum where the formula has a mean"),
         Wrong("* -0.5 *", "* -1.0 *", "the σ² term is 2 times too big"),

@@ -2,7 +2,8 @@
 # # 14 · LayerNorm in three terms
 #
 # The row of steps from exercise 13 becomes one line when everything is put in and what is zero is
-# left away: rstd·(… − … − …). Write it, with g = dy·γ and means over the row.
+# left away: rstd·(… − … − …). Write it, with g = dy·γ and means over the row. (Lesson 6 begins with
+# the answer: read it afterwards.)
 
 # %%
 def mean(a):
@@ -13,14 +14,15 @@ def backward(dy, x, weight, bias, eps):
     c = x - mean(x)
     rstd = (mean(c * c) + eps) ** -0.5
     x_hat = c * rstd
-    # >>> yours
+    rows = tuple(range(x.ndim - 1))  # all axes but the last: γ and β are used there
+    # >>> yours: g, and dx in three terms
     g = dy * weight
     dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat))
     # --- stub
     # g = dy
     # dx = rstd * (g - mean(g))
     # <<<
-    return dx, (dy * x_hat).sum(0), dy.sum(0)
+    return dx, (dy * x_hat).sum(rows), dy.sum(rows)
 
 
 # === for the teacher
@@ -31,7 +33,7 @@ from tinygrad_norm.learn import Backward, Exercise, Question, Wrong
 
 exercise = Exercise(
     goal="write LayerNorm's dx in three terms, and say where each comes from",
-    lesson="the_analytic_node",
+    lesson="four_routes",
     claims=("three-terms",),
     minutes=15,
     judge=Backward("layer_norm", {"x": (4, 8), "weight": (8,), "bias": (8,)}),
@@ -51,7 +53,13 @@ exercise = Exercise(
             "multiplied by γ at the end",
         ),
         Wrong("rstd * (g", "1.0 * (g", "the factor rstd in front of all terms of dx is missing"),
-        Wrong("x_hat * mean(g * x_hat)", "c * mean(g * x_hat)", "has c where x̂ belongs"),
+        Wrong("x_hat * mean(g * x_hat)", "c * mean(g * x_hat)", "c where x̂ belongs"),
+        Wrong(
+            "x_hat * mean(g * x_hat)",
+            "mean(g * x_hat)",
+            "x̂ is missing in front of the last mean: mean(g·x̂) says how much of g lies along x̂, and x̂ times that is taken away",
+            numbers=True,
+        ),
         Wrong("- x_hat * mean(g * x_hat)", "", "σ² was treated as a constant"),
         Wrong(
             "x_hat * mean(g * x_hat)",

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 15 · Gain and shift
 #
-# γ and β are used in every row (exercise 5). Their gradients are sums over all of them; here x has
-# the shape (2, 3, 8), so there are two axes to sum over.
+# γ and β are used in every row (exercise 5). Their gradients are sums over all of them, for x of
+# any number of axes. Here x has the shape (2, 3, 8), so there are two axes to sum over: a verdict
+# calls them B and T, and their sum Σ_BT.
 
 # %%
 def mean(a):
@@ -38,7 +39,7 @@ exercise = Exercise(
     lesson="the_analytic_node",
     claims=("beta-knows-no-xhat", "sums-over-the-batch"),
     minutes=8,
-    judge=Backward("layer_norm", {"x": (2, 3, 8), "weight": (8,), "bias": (8,)}, options={"shape": (2, 3, 8)}),
+    judge=Backward("layer_norm", {"x": (2, 3, 8), "weight": (8,), "bias": (8,)}, any_axes=True, options={"shape": (2, 3, 8)}),
     hints=(
         "y = γ·x̂ + β. What is the slope with respect to γ, what with respect to β?",
         "Way: from γ into every row, with slope x̂; from β into every row, with slope 1.",
@@ -49,9 +50,26 @@ exercise = Exercise(
         Wrong("", "", "x was used where x̂ belongs"),
         Wrong("(dy * x_hat).sum(rows)", "(dy * x_hat).mean(rows)", "averaged over the samples where a sum belongs"),
         Wrong("(dy * x_hat).sum(rows)", "(dy * x).sum(rows)", "x was used where x̂ belongs"),
-        Wrong("(dy * x_hat).sum(rows)", "(g * x_hat).sum(rows)", "your dγ has γ as a factor too much"),
+        Wrong(
+            "(dy * x_hat).sum(rows)",
+            "(g * x_hat).sum(rows)",
+            "your dγ has γ as a factor too much: the slope of γ·x̂ + β with respect to γ is x̂",
+            numbers=True,
+        ),
         Wrong("dbias = dy.sum(rows)", "dbias = (dy * x_hat).sum(rows)", "dβ knows no x̂: its slope is 1", numbers=True),
-        Wrong("rows = tuple(range(x.ndim - 1))", "rows = 0", "dγ has shape (3, 8), not (8,)"),
+        Wrong(
+            "rows = tuple(range(x.ndim - 1))",
+            "rows = 0",
+            "the sum over axis 1 is still to be taken: γ and β are used there, too",
+            numbers=True,
+        ),
+        Wrong(
+            "rows = tuple(range(x.ndim - 1))",
+            "rows = -1",
+            "summed over the features, and γ and β have a number for each of those",
+            numbers=True,
+        ),
+        Wrong("rows = tuple(range(x.ndim - 1))", "rows = (0, 1)", "asked for is any number of axes"),
     ),
     predict=Question(
         "Another x of the same shape, the same dy. What changes?",

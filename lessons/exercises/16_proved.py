@@ -4,13 +4,14 @@
 # Numbers agree or not; a formula can be *proved*. `formula` is run over tensors, `tn.derive`
 # derives dx from the record, and both are brought into one normal form. Now for RMSNorm:
 # y = γ·x·rstd, rstd = 1/√(mean(x²) + ε), ε = 1e-5. There is no mean to subtract. How many terms are
-# left?
+# left? (Tensors take NumPy's words, `keepdims`, as here, and PyTorch's, `dim` and `keepdim`, as in
+# lesson 7.)
 
 # %%
 def formula(dy, x, weight):
     rstd = ((x * x).mean(-1, keepdims=True) + 1e-5) ** -0.5
     x_hat = x * rstd
-    # >>> yours
+    # >>> yours: dx
     g = dy * weight
     return rstd * (g - x_hat * (g * x_hat).mean(-1, keepdims=True))
     # --- stub
@@ -36,6 +37,7 @@ exercise = Exercise(
         "Shape: rstd · (g − x̂ · a mean)",
         "return rstd * (g - x_hat * (g * x_hat).mean(-1, keepdims=True))",
     ),
+    found="not equal to dx: straight from y to x there is rstd·g, and that is not the only way",
     wrong=(
         Wrong("", "", "yours − dx = rstd·x̂·mean(g·x̂)"),
         Wrong(

@@ -72,7 +72,8 @@ def truth():
     for name, formula in FORMULAS.items():
         dx = tn.check(planted(formula), "layer_norm").judgements["input"]
         word = "right" if dx.ok else next((w for w, m in WORDS.items() if m in dx.mistakes), "?")
-        found[name] = (word, next((line for line in dx.lines if not line.startswith("your dx =")), ""))
+        told = next((line for line in dx.lines if not line.startswith("your dx =")), "")
+        found[name] = (word, "Multiplied out it is the formula." if dx.ok else told)
     return found
 
 

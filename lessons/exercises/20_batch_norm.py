@@ -3,12 +3,12 @@
 #
 # For images (N, C, H, W), BatchNorm takes mean and variance of each channel over N, H and W. γ and
 # β have one number for each channel. The formula is LayerNorm's, its means are over other axes.
-# Write it for (N, C), and with any further axes behind.
+# Write it for (N, C), and with any further axes behind. (Verdicts say B for N, the batch.)
 
 # %%
 def backward(dy, x, weight, bias, eps):
     channel = (1, -1) + (1,) * (x.ndim - 2)  # the shape in which γ meets x
-    # >>> yours: the axes over which one channel's numbers lie, dx, dγ, dβ
+    # >>> yours: the axes over which one channel's numbers lie, and dx
     axes = (0, *range(2, x.ndim))
     c = x - x.mean(axes, keepdims=True)
     rstd = ((c * c).mean(axes, keepdims=True) + eps) ** -0.5
@@ -36,7 +36,9 @@ exercise = Exercise(
     lesson="choose_the_axes",
     claims=("what-m-counts",),
     minutes=12,
-    judge=Backward("batch_norm", {"x": (3, 4, 2, 2), "weight": (4,), "bias": (4,)}, options={"shape": (3, 4, 2, 2)}),
+    judge=Backward(
+        "batch_norm", {"x": (3, 4, 2, 2), "weight": (4,), "bias": (4,)}, any_axes=True, options={"shape": (3, 4, 2, 2)}
+    ),
     hints=(
         "Which numbers of x act on one number of y?",
         "Way: as in LayerNorm, three terms; both means are over the numbers of a channel.",

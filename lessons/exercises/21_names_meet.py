@@ -2,12 +2,12 @@
 # # 21 · Which names meet
 #
 # Four norms are one function over other axes. For some shapes two of them are the same one (γ and β
-# left out). Say for each pair `"the same"` or `"different"`; nothing is run before you have said
-# all.
+# left out). Lesson 11 has three pairs; here are five others. Say for each `"the same"` or
+# `"different"`; nothing is run before you have said all.
 #
-#     one    GroupNorm with as many groups as channels, and InstanceNorm
-#     two    GroupNorm with one group, and LayerNorm over (C, H, W)
-#     three  LayerNorm over the features, and BatchNorm of the transposed table, for a table (N, D)
+#     one    GroupNorm with one group, and LayerNorm over the features, for a table (N, D)
+#     two    BatchNorm of images (N, C, H, W), and BatchNorm of the table (N·H·W, C) of their pixels
+#     three  RMSNorm and LayerNorm, for rows that have mean 0 already
 #     four   LayerNorm of each token, and GroupNorm with one group over (features, tokens)
 #     five   BatchNorm of a batch of one image, and InstanceNorm of it
 
@@ -45,10 +45,11 @@ def truth():
     rng = np.random.default_rng(0)
     x = tn.tensor(rng.normal(size=(3, 4, 2, 5)) * rng.uniform(0.5, 4, (3, 4, 1, 1)))
     table, tokens = tn.tensor(rng.normal(2, 3, (6, 5))), tn.tensor(rng.normal(size=(2, 7, 8)) * rng.uniform(0.3, 3, (2, 7, 1)))
+    pixels, centred = x.transpose(0, 2, 3, 1).reshape(-1, 4), table - table.mean(-1, keepdims=True)
     pairs = {
-        "one": (F.group_norm(x, 4), F.instance_norm(x)),
-        "two": (F.group_norm(x, 1), F.layer_norm(x, (4, 2, 5))),
-        "three": (F.layer_norm(table, 5), F.batch_norm(table.T, training=True).T),
+        "one": (F.group_norm(table, 1), F.layer_norm(table, 5)),
+        "two": (F.batch_norm(x, training=True).transpose(0, 2, 3, 1).reshape(-1, 4), F.batch_norm(pixels, training=True)),
+        "three": (F.rms_norm(centred, 5, eps=1e-5), F.layer_norm(centred, 5)),
         "four": (F.layer_norm(tokens, 8), F.group_norm(tokens.transpose(0, 2, 1), 1).transpose(0, 2, 1)),
         "five": (F.batch_norm(x[:1], training=True), F.instance_norm(x[:1])),
     }
@@ -65,9 +66,9 @@ exercise = Exercise(
         truth,
         dict.fromkeys(("one", "two", "three", "four", "five"), ("the same", "different")),
         {
-            "one": "How many channels are in a group then?",
-            "two": "Over which axes does one group take its mean?",
-            "three": "What is a row of the table is a column of the other.",
+            "one": "Which numbers of a table share a mean, if all its features are one group?",
+            "two": "Which numbers share a mean in each: those of a channel, or of a column?",
+            "three": "What does LayerNorm do that RMSNorm does not, and what is left of it where the mean is 0?",
             "four": "Does one token see another?",
             "five": "Over which axes is a channel's mean taken, and what is left of N?",
         },

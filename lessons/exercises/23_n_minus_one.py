@@ -16,12 +16,13 @@ def backward(dy, x, weight, bias, eps):
     rstd = ((c * c).sum(-1, keepdims=True) / (n - 1) + eps) ** -0.5
     x_hat = c * rstd
     g = dy * weight
-    # >>> yours
+    rows = tuple(range(x.ndim - 1))  # all axes but the last: γ and β are used there
+    # >>> yours: dx
     dx = rstd * (g - mean(g) - x_hat * (g * x_hat).sum(-1, keepdims=True) / (n - 1))
     # --- stub
     # dx = rstd * (g - mean(g) - x_hat * mean(g * x_hat))  # as with N
     # <<<
-    return dx, (dy * x_hat).sum(0), dy.sum(0)
+    return dx, (dy * x_hat).sum(rows), dy.sum(rows)
 
 
 # === for the teacher
@@ -41,12 +42,19 @@ exercise = Exercise(
         "Shape: rstd · (g − mean(g) − x̂ · Σ(g·x̂) over another number)",
         "dx = rstd * (g - mean(g) - x_hat * (g * x_hat).sum(-1, keepdims=True) / (n - 1))",
     ),
+    found="dx as with N: one of its terms knows nothing of N − 1 yet",
     wrong=(
         Wrong("", "", "the variance's term still divides by N: its slope is 2c/(N − 1) here", numbers=True),
         Wrong(
             "g - mean(g)",
             "g - mean(g) * n / (n - 1)",
             "the mean's term has got N − 1, too: the mean itself divides by N",
+            numbers=True,
+        ),
+        Wrong(
+            "(g * x_hat).sum(-1, keepdims=True) / (n - 1)",
+            "mean(g * x_hat) * (n - 1) / n",
+            "the factor is the wrong way round: Σ(c²)/(N − 1) is more than the mean, and so is its slope",
             numbers=True,
         ),
         Wrong(" - x_hat * (g * x_hat).sum(-1, keepdims=True) / (n - 1)", "", "was treated as a constant"),

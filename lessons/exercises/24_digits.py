@@ -40,6 +40,13 @@ def rule(names):
         given.dtype == np.float32,
         f"the dtype: {given.dtype}: float32 in, float32 out; a wider one costs twice the memory, and hides what is asked here",
     )
+    many = rng.normal(3.0, 1.0, size=(200, 50)).astype("float32")
+    exact = many.astype(float).var(-1, keepdims=True).astype("float32")
+    yield (
+        not np.array_equal(names["variance"](many), exact),
+        "float32 throughout: 200 rows, and each rounded only once: it was computed in a wider dtype and cast back, which on a large "
+        "array costs twice the memory",
+    )
     far = (near + np.float32(4096)).astype("float32")
     truth = far.astype(float).var(-1, keepdims=True)
     error = float(np.abs(np.asarray(names["variance"](far)) / truth - 1).max())
@@ -65,6 +72,11 @@ exercise = Exercise(
         ),
         Wrong(
             "(c * c).mean(-1, keepdims=True)", "x.var(-1, keepdims=True, ddof=1)", "divided by N − 1, where a norm divides by N"
+        ),
+        Wrong(
+            "return (c * c).mean(-1, keepdims=True)",
+            'return x.astype("float64").var(-1, keepdims=True).astype(x.dtype)',
+            "computed in a wider dtype and cast back",
         ),
         Wrong("(c * c).mean(-1, keepdims=True)", "(c * c).mean(-1)", "(3, 1), a number for each row"),
         Wrong("(c * c).mean(-1, keepdims=True)", "np.abs(c).mean(-1, keepdims=True)", "the mean of the squared deviations"),

@@ -82,7 +82,26 @@ exercise = Exercise(
     ),
     wrong=(
         Wrong("", "", "the batch's own mean and variance: in use those kept from training stand there", numbers=True),
+        Wrong(
+            "dx = dy * weight * rstd",
+            "g, x_hat = dy * weight, (x - M) * rstd\n    dx = rstd * (g - g.mean(0) - x_hat * (g * x_hat).mean(0))",
+            "the terms through mean and variance are in it: M and V do not move when x does, so only the straight way is left",
+            numbers=True,
+        ),
+        Wrong(
+            "dx = dy * weight * rstd",
+            "g, r = dy * weight, (x.var(0) + 1e-5) ** -0.5\n    h = (x - x.mean(0)) * r\n"
+            "    dx = r * (g - g.mean(0) - h * (g * h).mean(0))",
+            "that is the backward of training, with the batch's own mean and variance; in use M and V stand there, and do not move",
+            numbers=True,
+        ),
         Wrong("dx = dy * weight * rstd", "dx = dy * rstd", "the factor weight is missing in what flows to x̂"),
+        Wrong(
+            "(x - M) * rstd).sum(0)",
+            "(x - x.mean(0)) * rstd).sum(0)",
+            "dγ: the batch's own mean is in it, and in use it is M",
+            numbers=True,
+        ),
         Wrong("* n / (n - 1)", "", "divided by N − 1 here, not by N"),
         Wrong(
             "(1 - momentum) * mean + momentum * batch.mean(0)",

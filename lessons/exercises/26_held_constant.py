@@ -12,7 +12,7 @@ import tinygrad_norm as tn
 def half_held(x):
     c = x - x.mean(-1, keepdims=True)
     variance = (c * c).mean(-1, keepdims=True).detach()
-    return c * (variance + 1e-5) ** -0.5
+    return c * ((variance + 1e-5) ** -0.5).named("rstd")
 
 
 def mean(a):
@@ -22,7 +22,7 @@ def mean(a):
 def backward(dy, x):
     c = x - mean(x)
     rstd = (mean(c * c) + 1e-5) ** -0.5
-    # >>> yours
+    # >>> yours: dx
     return rstd * (dy - mean(dy))
     # --- stub
     # return rstd * (dy - mean(dy) - c * rstd * mean(dy * c * rstd))  # the gradient, if nothing were held
@@ -46,6 +46,7 @@ exercise = Exercise(
         "Shape: rstd · (two terms)",
         "return rstd * (dy - mean(dy))",
     ),
+    found="the gradient of LayerNorm, where nothing is held: that of another function",
     wrong=(
         Wrong("", "", "the term through σ² is in it, and σ² is held constant here", numbers=True),
         Wrong("dy - mean(dy)", "dy", "mean(x) was treated as a constant: the mean is not held, only σ²", numbers=True),

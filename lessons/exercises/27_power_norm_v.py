@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 27 · The exact one
 #
-# PowerNorm publishes a backward that is no gradient (its lesson). Of PN-V, where the mean square is
+# PowerNorm publishes a backward that is no gradient (lesson 17). Of PN-V, where the mean square is
 # that of the batch itself, there is one: y = γ·x/√(mean(x²) + ε) + β, the mean over the *batch*,
 # for each channel by itself. Write it, for x of the shape (N, C).
 
@@ -10,7 +10,7 @@ def backward(dy, x, weight, bias, eps):
     rstd = ((x * x).mean(0) + eps) ** -0.5
     x_hat = x * rstd
     g = dy * weight
-    # >>> yours
+    # >>> yours: dx
     dx = rstd * (g - x_hat * (g * x_hat).mean(0))
     # --- stub
     # dx = rstd * g  # as with a running mean square, which is constant
@@ -35,6 +35,7 @@ exercise = Exercise(
         "Shape: rstd · (g − x̂ · a mean over axis 0)",
         "dx = rstd * (g - x_hat * (g * x_hat).mean(0))",
     ),
+    found="as with a running mean square, which is a constant. Here it is the batch's, and moves with x",
     wrong=(
         Wrong("", "", "the mean square was held constant: that is PowerNorm's true gradient, not PN-V's", numbers=True),
         Wrong(

@@ -15,7 +15,7 @@ def step(net, optimizer, x, t):
     """One step on a batch; returns the loss."""
     net.train()
     loss = tn.functional.cross_entropy(net(tn.tensor(x)), t)
-    # >>> yours
+    # >>> yours: what is left of the step
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -27,7 +27,7 @@ def step(net, optimizer, x, t):
 
 
 def accuracy(net, x, t):
-    """The share of x whose largest output is at t."""
+    """The share of x whose largest output is at t. (The net may stay in the mode of use: ``step`` switches it.)"""
     # >>> yours: in which of its two functions, and recorded or not?
     net.eval()
     with tn.no_grad():
@@ -54,10 +54,32 @@ def network():
     )
 
 
+class Seen(nn.Module):
+    """Hands on what it gets, and knows whether that was on a record."""
+
+    def forward(self, x):
+        self.recorded = x.requires_grad
+        return x
+
+
+class Watched(tn.optim.SGD):
+    """lost: a gradient was there and was forgotten before the first step."""
+
+    lost, stepped = False, False
+
+    def zero_grad(self, *args, **options):
+        self.lost |= not self.stepped and any(p.grad is not None for group in self.param_groups for p in group["params"])
+        super().zero_grad(*args, **options)
+
+    def step(self, *args, **options):
+        self.stepped = True
+        return super().step(*args, **options)
+
+
 def trained(one_step, count):
     net = network()
-    optimizer = tn.optim.SGD(net.parameters(), lr=0.1)
-    return net, [one_step(net, optimizer, X, T) for _ in range(count)]
+    optimizer = Watched(net.parameters(), lr=0.1)
+    return net, [one_step(net, optimizer, X, T) for _ in range(count)], optimizer
 
 
 def values(net):
@@ -65,19 +87,21 @@ def values(net):
 
 
 def rule(names):
-    net, losses = trained(names["step"], 1)
-    reference, truth = trained(step, 1)
+    net, losses, optimizer = trained(names["step"], 1)
+    reference, truth, _ = trained(step, 1)
+    yield not optimizer.lost, "zero_grad stands between backward and step: the gradients are gone before the step sees them"
     yield not np.allclose(values(net), values(network())), "nothing moved: after backward the optimizer is to take its step"
     yield np.allclose(losses, truth), "the loss: return the one of this batch, before the step"
     yield np.allclose(values(net), values(reference)), "the first step: backward first, then the optimizer's step, once each"
-    net, losses = trained(names["step"], 3)
-    reference, truth = trained(step, 3)
+    net, losses, _ = trained(names["step"], 3)
+    reference, truth, _ = trained(step, 3)
     yield (
         np.allclose(values(net), values(reference)),
         "the second step: gradients add up until they are forgotten, so the last batch's is still in it: zero_grad",
     )
     before = {k: np.array(v) for k, v in net.state_dict().items()}
-    said = names["accuracy"](net, X, T)
+    seen = Seen()
+    said = names["accuracy"](nn.Sequential(net, seen), X, T)
     after = net.state_dict()
     yield (
         all(np.array_equal(before[k], np.asarray(after[k])) for k in before),
@@ -87,6 +111,7 @@ def rule(names):
         abs(float(said) - float(accuracy(net, X, T))) < 1e-12,
         "the share: of samples whose largest output is at t, in the mode of use",
     )
+    yield not seen.recorded, "measuring is recorded: without tn.no_grad() all of it is kept for a way back that nobody goes"
 
 
 exercise = Exercise(
@@ -105,6 +130,12 @@ exercise = Exercise(
         Wrong("", "", "gradients add up until they are forgotten"),
         Wrong("optimizer.step()", "", "nothing moved"),
         Wrong("net.eval()", "", "measuring has changed the network"),
+        Wrong("    with tn.no_grad():\n        return", "    if True:\n        return", "measuring is recorded"),
+        Wrong(
+            "optimizer.zero_grad()\n    loss.backward()",
+            "loss.backward()\n    optimizer.zero_grad()",
+            "zero_grad stands between backward and step",
+        ),
         Wrong("loss.backward()\n    optimizer.step()", "optimizer.step()\n    loss.backward()", "nothing moved"),
     ),
     predict=Question(

@@ -14,7 +14,7 @@ import tinygrad_norm as tn
 def folded(w, b, mean, variance, gamma, beta, eps):
     """A weight and a bias with which x·Wᵀ + b gives what linear and BatchNorm gave. ``w``: (channels out, channels in)."""
     rstd = (variance + eps) ** -0.5
-    # >>> yours
+    # >>> yours: the new w, and the new b
     w = w * (gamma * rstd)[:, None]
     b = (b - mean) * gamma * rstd + beta
     # --- stub
@@ -75,6 +75,7 @@ exercise = Exercise(
         Wrong("", "", "the weight: rstd is missing"),
         Wrong("(gamma * rstd)[:, None]", "rstd[:, None]", "the weight: γ is missing"),
         Wrong("(b - mean) * gamma", "b * gamma", "the bias: the running mean is missing"),
+        Wrong("(gamma * rstd)[:, None]", "(gamma * rstd)", "a number for each row of a matrix: s[:, None]"),
         Wrong(" + beta", "", "the bias: β is missing"),
         Wrong("w = w * (gamma * rstd)[:, None]", "w *= (gamma * rstd)[:, None]", "changed in place"),
     ),

@@ -54,6 +54,7 @@ exercise = Exercise(
         "Shape: da = dh·(slope of tanh, from its value); dx[t] = da; dw grows by da·h[t]; dh = da·w",
         "da = dh * (1 - h[t + 1] ** 2); dw = dw + da * h[t]",
     ),
+    found="tanh lets all through, as if it had no slope, and dw is written anew at every step",
     wrong=(
         Wrong("", "", "the slope of tanh is missing at every step, and dw has one step's share only", numbers=True),
         Wrong(
@@ -66,6 +67,12 @@ exercise = Exercise(
             "dh * (1 - h[t + 1] ** 2)",
             "dh * (1 - h[t] ** 2)",
             "the slope of tanh was taken a step too early: h[t + 1] is its value here",
+            numbers=True,
+        ),
+        Wrong(
+            "dh = da * w",
+            "dh = dh * w",
+            "the slope of tanh is missing on the way to h[t]: what goes on comes through tanh, too, as da does",
             numbers=True,
         ),
         Wrong("dh = da * w", "dh = da", "on the way to h[t] the factor w is missing", numbers=True),

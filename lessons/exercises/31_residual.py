@@ -29,7 +29,7 @@ def ln_backward(g, x):
 
 def backward(dy, x, w):
     x_hat, _ = statistics(x)
-    # >>> yours
+    # >>> yours: dx and dW
     dx = dy + ln_backward(dy @ w.T, x)
     dw = x_hat.T @ dy
     # --- stub
@@ -56,9 +56,12 @@ exercise = Exercise(
         "Shape: dx = dy + (LayerNorm's backward of what comes back through W)",
         "dx = dy + ln_backward(dy @ w.T, x);  dw = x_hat.T @ dy",
     ),
+    found="one way from y to x is in dx: through the block",
     wrong=(
         Wrong("", "", "the way around is missing: y = x + …, so dy itself comes back to x, too", numbers=True),
-        Wrong("dy @ w.T", "dy @ w", "w was not transposed on the way back"),
+        Wrong(
+            "dy @ w.T", "dy @ w", "w was not transposed on the way back: there it was x̂ @ w, so back it is dy @ wᵀ", numbers=True
+        ),
         Wrong("ln_backward(dy @ w.T, x)", "ln_backward(dy, x)", "W was left out: what arrives at LN(x) is dy·Wᵀ", numbers=True),
         Wrong(
             "ln_backward(dy @ w.T, x)",
@@ -67,6 +70,13 @@ exercise = Exercise(
             numbers=True,
         ),
         Wrong("ln_backward(dy @ w.T, x)", "dy @ w.T", "LayerNorm was left out on the way back", numbers=True),
+        Wrong(
+            "dy + ln_backward",
+            "dy * ln_backward",
+            "two ways lead to x, and what comes by them is added, not multiplied",
+            numbers=True,
+        ),
+        Wrong("dw = x_hat.T @ dy", "dw = dy.T @ x_hat", "dw is transposed: x̂ᵀ·dy has w's rows and columns", numbers=True),
         Wrong(
             "dw = x_hat.T @ dy", "dw = x.T @ dy", "x was used where x̂ belongs: W multiplies what LayerNorm gives", numbers=True
         ),

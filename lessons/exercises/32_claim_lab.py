@@ -2,8 +2,9 @@
 # # 32 · Claims, put to the test
 #
 # Five sentences that are told about normalization. Say for each what an experiment will show:
-# `"confirmed"`, `"bounded"` (true under a condition, shown false outside it) or `"corrected"` (not
-# as it stands). Nothing is run before you have said all.
+# `"confirmed"`; `"bounded"`: true under a condition that you can name, and shown false outside it;
+# or `"corrected"`: not true, no condition saves it, and another sentence is. Nothing is run before
+# you have said all. What decides them stands in lessons 5, 10, 12, 14 and 15.
 #
 #     one-law-of-scale      Weights times 10 and a learning rate times 100: a normalized network trains in just the same way.
 #     which-mean            In LayerNorm's dx, the means are taken over the batch.
@@ -38,6 +39,8 @@ from tinygrad_norm.learn import Exercise, Predictions, Wrong, claim, run
 
 NAMES = ("one-law-of-scale", "which-mean", "mean-zero-std-one", "no-batch-no-mode", "the-term-that-vanishes")
 
+ALSO = {"the-term-that-vanishes": ". (And in lesson 5: cut from the record, it makes second derivatives wrong)"}
+
 
 @cache
 def truth():
@@ -45,7 +48,7 @@ def truth():
     found = {}
     for name in NAMES:
         verdict = run(name, claim(name), quick=True).verdict
-        found[name] = (verdict.word, verdict.figure)
+        found[name] = (verdict.word, f"{verdict.figure}{ALSO.get(name, '')}")
     return found
 
 
@@ -59,9 +62,9 @@ exercise = Exercise(
         {
             "one-law-of-scale": "A gradient with respect to a weight that is ten times as large is a tenth: how far does lr·100 then carry it?",
             "which-mean": "Which numbers act on one number of y (exercise 20)?",
-            "mean-zero-std-one": "What does ε do where σ is as small as √ε?",
+            "mean-zero-std-one": "What does ε do where σ is as small as √ε, and can you name when it does not matter?",
             "no-batch-no-mode": "Is there anything in LayerNorm that two samples share?",
-            "the-term-that-vanishes": "On paper Σc = 0. And in 16 digits, when x is a million and σ is 1?",
+            "the-term-that-vanishes": "On paper Σc = 0. And when it is differentiated once more (lesson 5), or in 16 digits, where x is a million and σ is 1?",
         },
     ),
     hints=(
@@ -73,7 +76,7 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "say all 5 before anything is run"),
         Wrong('"which-mean": "corrected"', '"which-mean": "confirmed"', "which-mean: not confirmed"),
-        Wrong('"mean-zero-std-one": "bounded"', '"mean-zero-std-one": "confirmed"', "What does ε do where σ is as small as √ε?"),
+        Wrong('"mean-zero-std-one": "bounded"', '"mean-zero-std-one": "confirmed"', "can you name when it does not matter?"),
         Wrong('"one-law-of-scale": "confirmed"', '"one-law-of-scale": "bounded"', "a tenth"),
     ),
 )

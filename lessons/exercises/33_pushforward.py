@@ -2,8 +2,8 @@
 # # 33 · The other direction
 #
 # A backward asks what the loss does per unit of x. A *pushforward* asks what y does when x moves
-# along v. For x̂ = (x − μ)·rstd: write how x̂ moves. `tn.jvp` knows the truth. Then look at what
-# you wrote: where have you seen it before?
+# along v. For x̂ = (x − μ)·rstd: write how x̂ moves. `tn.jvp` knows the truth. While you write:
+# where have you seen it before?
 
 # %%
 def mean(a):
@@ -15,7 +15,7 @@ def pushforward(x, v):
     c = x - mean(x)
     rstd = (mean(c * c) + 1e-5) ** -0.5
     x_hat = c * rstd
-    # >>> yours
+    # >>> yours: how c moves, and then x̂
     dc = v - mean(v)
     return rstd * (dc - x_hat * mean(x_hat * v))
     # --- stub
@@ -45,9 +45,15 @@ def rule(names):
         not np.allclose(theirs, rstd * (v - mean(v) + c * rstd * mean(c * rstd * v))),
         "the sign: where the variance grows, rstd shrinks",
     )
+    part = rstd * c * rstd * mean(c * rstd * v)
+    yield not np.allclose(theirs, rstd * (v - mean(v)) - 8 * part), "drstd: N = 8 times too much, a sum where a mean belongs"
+    yield (
+        not np.allclose(theirs, rstd * (v - mean(v)) - rstd**2 * mean(c * rstd * v)),
+        "drstd stands alone: in (c·rstd) moving, dc is multiplied by rstd, and drstd by c",
+    )
     yield (
         np.allclose(theirs, truth, rtol=1e-10, atol=1e-12),
-        f"off by {np.abs(theirs - truth).max():.2g}: x̂ = c·rstd is a product, both factors move",
+        f"off by {np.abs(theirs - truth).max():.2g}: hold both parts, dc·rstd and c·drstd, against what you wrote",
     )
 
 
@@ -66,8 +72,12 @@ exercise = Exercise(
         Wrong("", "", "rstd was held still"),
         Wrong("dc - x_hat", "v - x_hat", "the mean was held still"),
         Wrong("dc - x_hat", "dc + x_hat", "the sign: where the variance grows, rstd shrinks"),
-        Wrong("mean(x_hat * v)", "mean(c * v)", "off by"),
+        Wrong("mean(x_hat * v)", "mean(c * v)", "hold both parts"),
+        Wrong("mean(x_hat * v)", "(x_hat * v).sum(-1, keepdims=True)", "a sum where a mean belongs"),
+        Wrong("(dc - x_hat * mean(x_hat * v))", "dc - rstd**2 * mean(x_hat * v)", "drstd stands alone"),
+        Wrong("return rstd * (dc", "rstd * (dc", "does a function end without its return?"),
     ),
+    solved="rstd·(v − mean(v) − x̂·mean(x̂·v)): it is the backward of exercise 14, with v for g. x̂'s Jacobian is symmetric",
     predict=Question(
         "The Jacobian of x̂ with respect to a row of x is",
         ("symmetric", "triangular", "neither"),

@@ -2,12 +2,12 @@
 # # 34 · Fool the adjoint test
 #
 # ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ compares forward and backward. In this library Jv is *made of* the pullbacks
-# (the lesson on forward mode), so they share an ancestor. Write two pullbacks of tanh: `unseen`,
+# (lesson 23), so they share an ancestor. Write two pullbacks of tanh: `unseen`,
 # wrong, and yet the adjoint test passes; and `seen`, wrong in a way that it does notice.
 
 # %%
 def unseen(g, out, x):
-    # >>> yours
+    # >>> yours: wrong, and it passes
     return 2 * g * (1 - out**2)
     # --- stub
     # return g * (1 - out**2)  # this is right
@@ -15,7 +15,7 @@ def unseen(g, out, x):
 
 
 def seen(g, out, x):
-    # >>> yours
+    # >>> yours: wrong, and noticed
     return g * g * (1 - out**2)
     # --- stub
     # return g * (1 + out**2)

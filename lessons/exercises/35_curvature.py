@@ -3,7 +3,7 @@
 #
 # How does the gradient of f change when x moves along v? That is the Hessian times v, without the
 # Hessian: take the gradient *on the record* (`create_graph=True`), multiply by v, sum, and take the
-# gradient of that.
+# gradient of that. (`tn.hvp` does just this.)
 
 # %%
 import tinygrad_norm as tn
@@ -12,7 +12,7 @@ import tinygrad_norm as tn
 def hessian_times(f, x, v):
     """Of f, tensor -> number, at the array x, along the array v."""
     x = tn.tensor(x, requires_grad=True)
-    # >>> yours
+    # >>> yours: the gradient, on the record; then that of its sum with v
     (first,) = tn.grad(f(x), x, create_graph=True)
     (second,) = tn.grad((first * tn.tensor(v)).sum(), x)
     return second.data
@@ -75,6 +75,9 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "that is one derivative"),
         Wrong("(first * tn.tensor(v)).sum()", "first.sum()", "v is missing"),
+        Wrong(", create_graph=True", "", "on the record only with create_graph=True"),
+        Wrong("(first * tn.tensor(v)).sum()", "first * tn.tensor(v)", "what is to be differentiated is a sum"),
+        Wrong("return second.data", "second.data", "does a function end without its return?"),
         Wrong("second.data", "second.data * v", "for Σx³ it is 6x·v"),
         Wrong(
             "(second,) = tn.grad((first * tn.tensor(v)).sum(), x)\n    return second.data",

@@ -14,8 +14,8 @@ import tinygrad_norm as tn
 
 def rms(x):
     """x/√(mean(x²) + ε), with ε = 1e-5."""
-    v = (x * x).mean(-1, keepdims=True) + 1e-5
-    # >>> yours
+    v = ((x * x).mean(-1, keepdims=True) + 1e-5).named("v")
+    # >>> yours: the same values, and no more than two numbers a row kept
     return x * v.rsqrt()
     # --- stub
     # return x / v.sqrt()
@@ -23,11 +23,11 @@ def rms(x):
 
 
 def softmax(x):
-    """eˣ/Σeˣ along a row. `tn.functional.logsumexp` is log Σeˣ: e^(x − that) is the same share."""
-    # >>> yours
+    """eˣ/Σeˣ along a row. `tn.functional.logsumexp` (x, dim=-1, keepdim=True) is log Σeˣ: e^(x − that) is the same share."""
+    # >>> yours: the same values; its result and one number a row kept
     return (x - tn.functional.logsumexp(x, -1, keepdim=True)).exp()
     # --- stub
-    # e = (x - x.max(-1, keepdims=True)).exp()
+    # e = (x - x.max(-1, keepdims=True)).exp().named("e")
     # return e / e.sum(-1, keepdims=True)
     # <<<
 
@@ -88,6 +88,9 @@ exercise = Exercise(
     wrong=(
         Wrong("", "", "rms keeps too much: 102 numbers"),
         Wrong("x * v.rsqrt()", "x * (1 / v.sqrt()) * (x / x)", "rms keeps too much"),
+        Wrong("(x - tn", "tn.functional.exp(x - tn", "are methods of a tensor"),
+        Wrong("keepdim=True", "keepdims=True", "tn.functional has PyTorch's names"),
+        Wrong("x, -1, keepdim=True", "x", "dim=-1 is along the rows"),
         Wrong("x * v.rsqrt()", "x * v", "rms is another function now"),
         Wrong("x * v.rsqrt()", "x * v.rsqrt().detach()", "rms: its gradient is another one now"),
         Wrong(

@@ -53,23 +53,34 @@ class Counted:
     """A row of numbers that counts how often it is read, and what is written into it."""
 
     def __init__(self, numbers):
-        self.numbers, self.reads, self.written = array("d", numbers), 0, 0
+        self.numbers, self.reads, self.written, self.passes, self.last = array("d", numbers), 0, 0, 0, len(numbers)
 
     def __len__(self):
         return len(self.numbers)
 
     def __getitem__(self, i):
         if not isinstance(i, int):
-            raise TypeError("row: entry by entry, x[i]: a kernel has no arrays in between")
+            self._whole()
         found = self.numbers[i]  # one too far ends a loop over the row, and is no reading
         self.reads += 1
+        at = i % len(self.numbers)
+        self.passes += at < self.last
+        self.last = at
         return found
 
     def __setitem__(self, i, value):
         if not isinstance(i, int):
-            raise TypeError("row: entry by entry, dx[i] = …: a kernel has no arrays in between")
+            self._whole()
         self.written += 1
         self.numbers[i] = value
+
+    def _whole(self, *others, **options):
+        raise TypeError("row: a kernel has no arrays in between: entry by entry, x[i], in a loop over i")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __neg__ = __iadd__ = (
+        _whole
+    )
+    __array__ = __array_ufunc__ = __array_function__ = __lt__ = __gt__ = _whole
 
 
 LONG = 3000
@@ -110,10 +121,12 @@ def rule(names):
             f"dx is off by {off.max():.2g} at entry {int(off.argmax())} of row {b}: rstd·(g − mean(g) − x̂·mean(g·x̂))",
         )
         yield mine["dy"].written == mine["x"].written == 0, "what was given is written over: another operation may still need it"
-        passes = max(-(-a.reads // 7) for a in mine.values())
+        passes = max(a.passes for a in mine.values())
+        yield passes <= 2, f"{passes} passes over the row. Does the one sum wait for the other?"
+        often = max(mine, key=lambda n: mine[n].reads)
         yield (
-            passes <= 2,
-            f"{passes} passes: x is read {mine['x'].reads / 7:g} times an entry and dy {mine['dy'].reads / 7:g} times. Both sums fit into one pass, and in a pass an entry is read once",
+            mine[often].reads <= 14,
+            f"2 passes, but {often} is read {mine[often].reads / 7:g} times an entry: read it once in a pass, into a number of its own",
         )
     kept = in_between(names["row"])
     yield (
@@ -136,7 +149,7 @@ exercise = Exercise(
         "in the first loop: d, x_hat = dy[i], (x[i] - mu) * rstd; g = d * weight[i]; sum_g += g; sum_gx += g * x_hat; dweight[i] += d * x_hat",
     ),
     wrong=(
-        Wrong("", "", "3 passes: x is read"),
+        Wrong("", "", "3 passes over the row"),
         Wrong("dweight[i] += d * x_hat", "dweight[i] = d * x_hat", "dγ: the rows share γ"),
         Wrong("- sum_g / n - x_hat * sum_gx / n", "- sum_g / n - x_hat * sum_gx", "dx is off by"),
         Wrong(
@@ -145,7 +158,16 @@ exercise = Exercise(
             "something as long as the row is kept",
         ),
         Wrong("dx[i] = rstd", "dy[i] = dx[i] = rstd", "what was given is written over"),
-        Wrong("d, x_hat = dy[i], (x[i] - mu) * rstd", "d, x_hat = dy[i] + 0 * dy[i] + 0 * dy[i], (x[i] - mu) * rstd", "4 passes"),
+        Wrong(
+            "d, x_hat = dy[i], (x[i] - mu) * rstd",
+            "d, x_hat = dy[i] + 0 * dy[i] + 0 * dy[i], (x[i] - mu) * rstd",
+            "2 passes, but dy is read 4 times",
+        ),
+        Wrong("sum_g += g\n", "sum_g += g + 0 * dy[i]\n", "2 passes, but dy is read 3 times"),
+        Wrong("sum_g = sum_gx = 0.0", "sum_g = sum_gx = 0 * (dy * weight)", "entry by entry, x[i], in a loop"),
+        Wrong(
+            "sum_g = sum_gx = 0.0", "import numpy as np\n    sum_g = sum_gx = 0 * np.sum(dy)", "entry by entry, x[i], in a loop"
+        ),
     ),
     predict=Question(
         "And the forward, from x alone, by the two-pass variance: how many passes?",

@@ -16,7 +16,7 @@ def share(x):
 
 def together(shares):
     """(how many, mean, variance) of the whole batch."""
-    # >>> yours
+    # >>> yours: mean and variance of the whole batch
     count = sum(n for n, _, _ in shares)
     mean = sum(n * m for n, m, _ in shares) / count
     var = sum(q + n * (m - mean) ** 2 for n, m, q in shares) / count
@@ -35,7 +35,7 @@ def sums(dy, x_hat):
 
 def backward(dy, x_hat, rstd, count, total):
     """dx of a part."""
-    # >>> yours
+    # >>> yours: with what all machines sent
     return rstd * (dy - total[0] / count - x_hat * total[1] / count)
     # --- stub
     # return rstd * (dy - dy.mean(0) - x_hat * (dy * x_hat).mean(0))  # as if the part were all
@@ -58,6 +58,11 @@ def rule(names):
     yield (
         np.allclose(mean, x.mean(0), rtol=1e-12),
         "the mean: the parts are not equally large; a part of 7 counts more than one of 2",
+    )
+    apart = sum((p.mean(0) - x.mean(0)) ** 2 for p in parts)
+    yield (
+        not np.allclose(var, sum(((p - p.mean(0)) ** 2).sum(0) for p in parts) / 12 + apart / 12),
+        "the variance: how far a part's mean lies from that of all counts for each sample of the part, n times, and not once",
     )
     yield (
         np.allclose(var, x.var(0), rtol=1e-10),
@@ -102,7 +107,7 @@ exercise = Exercise(
         Wrong("", "", "the parts are not equally large"),
         Wrong("q + n * (m - mean) ** 2", "q", "A part's own leave out how far its mean lies"),
         Wrong("q + n * (m - mean) ** 2", "q + n * m**2 - n * mean**2", "has lost its digits"),
-        Wrong("q + n * (m - mean) ** 2", "q + (m - mean) ** 2", "the variance: deviations are to be those from the mean of all"),
+        Wrong("q + n * (m - mean) ** 2", "q + (m - mean) ** 2", "n times, and not once"),
         Wrong("total[0] / count - x_hat * total[1] / count", "dy.mean(0) - x_hat * (dy * x_hat).mean(0)", "the part's own sums"),
         Wrong(
             "total[0] / count - x_hat * total[1] / count",

@@ -202,7 +202,7 @@ def test_in_a_terminal(tmp_path, terminals):
     t.until("Put the file back")
     t.press("y")
     t.until("yours is kept as backup/")
-    t.until("a nudge to one side only")
+    t.until("nudge of 0.001 gives")
     t.until("q quit")
     t.press("n")  # it was passed once
     t.until("2 · A backward of your own")

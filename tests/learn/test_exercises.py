@@ -10,7 +10,7 @@ import pytest
 import tinygrad_norm as tn
 from tinygrad_norm import OptionError
 from tinygrad_norm.learn import claim_names, course
-from tinygrad_norm.learn.exercise import TEACHER, Wrong, learners_part, regions, solution, stub, with_mistake
+from tinygrad_norm.learn.exercise import TEACHER, Wrong, learners_part, own_lines, regions, solution, stub, with_mistake
 from tinygrad_norm.learn.judging import Facts
 from tinygrad_norm.learn.lessons import lesson_called, lesson_text
 
@@ -22,6 +22,10 @@ each = pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
 @pytest.fixture
 def name(number):
     return NAMES[number]
+
+
+PRODUCT = re.compile(r"[^\s(),;]+·[^\s(),;]+")
+TRIED = "\n# tried\n"  # a file that was touched is diagnosed, one as it is found is not
 
 
 def said(name, text):
@@ -42,7 +46,14 @@ def test_what_is_found_fails_in_the_words_of_its_subject(name):
     assert not judged.ok
     assert judged.checks > 0
     assert not re.search(r"\w+Error|Traceback|raised", text), text
-    assert not re.search(r"^ *right: ", text, re.M), "a verdict names what is wrong, and not the whole answer"
+    found, exercise = judged.lines, course.exercise(name)
+    if len(found) > 1:
+        assert found[0].startswith("nothing is written yet: ")
+        assert found[1].startswith("as it is found: ")
+        assert len(found) == 2, "no diagnosis: of what nobody has tried yet it would be the answer"
+    else:
+        assert found[0].startswith("not yet: ")
+    assert not [h for h in exercise.hints[2:] for part in PRODUCT.findall(h) if part in text], "nor a hint"
     assert course.exercise(name).wrong[0].was == "", "the first wrong answer is the file as it is found, with its sentence"
 
 
@@ -52,11 +63,16 @@ def test_every_known_wrong_answer_gets_its_sentence(name):
     wrongs = course.exercise(name).wrong
     assert len(wrongs) > 1
     for wrong in wrongs:
-        judged, text = said(name, with_mistake(course.source(name), wrong))
+        whole = with_mistake(course.source(name), wrong) + TRIED
+        judged, text = said(name, whole)
         assert not judged.ok, wrong
         assert wrong.says in text, f"{wrong}\n{text}"
         assert judged.terms, "for the teacher's list"
         assert not re.search(r"^ *right: ", text, re.M), "it names what is wrong, and not the whole answer"
+        assert "with the same numbers" not in text, "one reading of it"
+        assert {int(n) for n in re.findall(r"^ +[a-z, ]*line (\d+)", text, re.M)} <= own_lines(whole), (
+            "none of the course's is blamed"
+        )
 
 
 @each

@@ -12,7 +12,7 @@ from tinygrad_norm import OptionError
 from tinygrad_norm.engine import FileError
 from tinygrad_norm.learn import Judged, Row, Worker, begin, course, junit, listing, open_desk, screen
 from tinygrad_norm.learn.exercise import solution, stub
-from tinygrad_norm.learn.screen import Shown
+from tinygrad_norm.learn.screen import Shown, done
 from tinygrad_norm.learn.state import FILE, VERSION, Progress, State, read_state
 
 FIRST, SECOND = course.exercise_names()[:2]
@@ -80,12 +80,23 @@ def test_a_newer_version_loses_nothing(tmp_path):
 
 def test_an_older_version_with_less_in_it(tmp_path):
     (tmp_path / FILE).write_text(
-        json.dumps({"current": 3, "exercises": {"nudge": {"passed": True}, "square": "yes", "gate": {"hints": "2"}}})
+        json.dumps(
+            {
+                "current": 3,
+                "exercises": {
+                    "nudge": {"passed": True},
+                    "square": "yes",
+                    "gate": {"hints": "2"},
+                    "kept": {"steps": {"a": "x", "b": 2}},
+                },
+            }
+        )
     )
     state, note = read_state(tmp_path)
     assert not note
     assert state.of(FIRST) == Progress(passed=True)
     assert state.exercises["gate"] == Progress()
+    assert state.exercises["kept"].steps == {"b": 2}
 
 
 def test_a_state_that_cannot_be_written(tmp_path):
@@ -175,6 +186,36 @@ def test_a_way_through(session):
     status = session.status()
     assert (status["counts"], status["exercises"][1]["state"]) == (1, "skipped")
     assert "solved" in listing(session)[-3]
+
+
+def test_hints_of_the_step_one_is_at(session):
+    name = course.exercise_names()[-1]
+    taught = course.exercise(name)
+    session.go(name)
+    assert session.hint() == [f"hint 1 of 4: {taught.hints[0]}"]
+    for step, term in (("fused", "fused"), ("l4_norm", "l4_norm is registered nowhere")):
+        session.progress.terms = [term]
+        with pytest.raises(OptionError, match="0 of 4 hints are read"):
+            session.solution()
+        for count in (1, 2, 3, 4, 4):
+            assert session.hint() == [f"hint {i} of 4 on {step}: {h}" for i, h in enumerate(taught.later[step][:count], 1)]
+    assert session.solution()
+    assert (session.progress.hints, session.progress.all_hints) == (1, 9)
+    again, _ = read_state(session.desk.folder)
+    assert again.of(name).steps == {"fused": 4, "l4_norm": 4}
+    assert all(len(hints) == 4 and hints[0].endswith("?") for hints in taught.later.values())
+
+
+def test_what_is_open_after_the_last_one(session):
+    names = course.exercise_names()
+    for n in names[2:]:
+        session.state.of(n).passed = True
+    assert done(session) == f"That was the last one; {len(names) - 2} of {len(names)} count, and open are 1, 2."
+    for n in names[:2]:
+        session.state.of(n).passed = True
+    assert done(session) == f"That was the last one, and all {len(names)} are solved: the course is done."
+    session.state.of(names[3]).seen = True
+    assert "and open are 4." in done(session)
 
 
 def test_a_list_fits_where_one_is(session):

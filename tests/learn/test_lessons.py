@@ -118,6 +118,24 @@ def test_a_notebook_shows_the_graph_and_a_script_prints_it(capsys):
     assert str(graph) in capsys.readouterr().out
 
 
+def test_a_line_of_a_lesson_is_one_of_its_file(capsys):
+    """What a verdict says of a line, and quotes, of a function in a cell."""
+    name = NAMES[9]
+    run_lesson(name)
+    lines = lesson_text(name).splitlines()
+    found = re.findall(r"line (\d+): `(.+?)`", capsys.readouterr().out)
+    assert found
+    assert not [(n, quoted) for n, quoted in found if quoted not in lines[int(n) - 1]]
+
+
+@pytest.mark.parametrize("number", NAMES)
+def test_a_cell_knows_its_line(number):
+    text = lesson_text(NAMES[number])
+    for cell in cells(text):
+        first = text.splitlines()[cell.line - 1]
+        assert first.removeprefix("# " * (cell.kind == "markdown")) == cell.text.splitlines()[0]
+
+
 def test_a_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -143,7 +161,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert main(["lesson"]) == 0
     out = capsys.readouterr().out
-    assert "  5  The four routes of LayerNorm, and the one that vanishes *   (exercise 13)" in out
+    assert "  5  The four routes of LayerNorm, and the one that vanishes *   (exercises 13, 14)" in out
     assert main(["lesson", "1", "--open", "--out", "pictures"]) == 0
     out = capsys.readouterr().out
     assert "# 1 · A tensor remembers where it came from" in out

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..engine import OptionError
 from ..engine.files import write_whole
 from ..learn import Judged, Row, Runner, Session, Worker, begin, course, junit, listing, open_desk
-from ..learn.screen import LAST, afterwards, before
+from ..learn.screen import LAST, afterwards, before, done
 from ..learn.sheet import sheet
 from .common import FAILS, HOLDS, INTERRUPTED, MISUSED, has_unicode, in_columns, show
 
@@ -128,11 +128,13 @@ def _once(session: Session) -> int:
     show("\n".join(judged.lines))
     following = session.after(name)
     if judged.ok:
-        onward = "" if following is None else f" Next: tinygrad-norm learn run {int(following[:2])}"
+        onward = f" {done(session)}" if following is None else f" Next: tinygrad-norm learn run {int(following[:2])}"
         show(f"solved ({judged.counted}).{onward}", "bold green")
         for line in afterwards(name):
             show(line, "dim")
     else:
+        if session.desk.untouched(name):
+            show("so it stands in the file as you find it; the task is at its top")
         show(f"not yet ({judged.counted}). A hint: tinygrad-norm learn hint {int(name[:2])}")
     return HOLDS if judged.ok else FAILS
 
@@ -174,8 +176,10 @@ def _all(session: Session, report: Path | None) -> int:
             if row.progress.word in ("", "skipped")
             else f"not yet: {'; '.join(judged.terms)}"
         )
+        read = row.progress.all_hints
+        hinted = f", {read} hint{'s' * (read != 1)}" if read else ""
         seen = ", solution seen" if row.progress.seen else ""
-        show(f"{name:<24} {said or 'not begun'}{seen}{f', {row.progress.hints} hints' if row.progress.hints else ''}")
+        show(f"{name:<24} {said or 'not begun'}{seen}{hinted}")
     checks = sum(r.judged.checks for r in rows)
     count = sum(r.judged.ok and not r.progress.seen for r in rows)
     show(f"{count} of {len(rows)} solved; {checks} checks were run")

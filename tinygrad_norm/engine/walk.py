@@ -182,7 +182,8 @@ def grad(
             missing = ", ".join([describe(x) for x in xs if x not in found])
             raise UnreachableError(
                 f"grad: {describe(ys[0]) if ys else 'nothing'} does not depend on {missing}. Was it recorded with requires_grad=True, "
-                "outside no_grad, and not detached? allow_unused=True gives None instead."
+                "outside no_grad, and not detached? (A gradient is on the record only with create_graph=True.) allow_unused=True gives "
+                "None instead."
             )
     return tuple(gradients)
 

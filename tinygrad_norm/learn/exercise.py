@@ -15,8 +15,8 @@ what the learner finds there; the teacher's part follows the last mark:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..engine import OptionError
@@ -88,9 +88,12 @@ class Exercise:
     minutes:  about
     judge:    names of the learner's file -> verdict. One with ``numbers``, names -> arrays, can have wrong answers known by those
     hints:    four: a question, the route, the shape of the term, the line
+    later:    hints of the steps behind the first, by the word with which what is wrong there begins: "fused"
     wrong:    what is often answered instead; the first is the file as it is found
+    found:    said of the file as it is found, where the sentence of its mistake would be the answer
     predict:  asked with the key p
     picture:  gives the output whose record is drawn
+    solved:   said when it is: what is to be seen in the solution
     claims:   what is said about it, by name: sentences to predict the verdict on, afterwards
     """
 
@@ -100,8 +103,16 @@ class Exercise:
     judge: Judge
     hints: tuple[str, str, str, str]
     wrong: tuple[Wrong, ...]
+    found: str = ""
+    later: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
     predict: Question | None = None
     picture: Callable[[], Any] | None = None
+    solved: str = ""
+
+    def step(self, terms: Iterable[str]) -> str:
+        """The word of the step at which these terms are what is wrong; none for the first."""
+        return next((word for word in self.later for term in terms if term.startswith(word)), "")
+
     claims: tuple[str, ...] = ()
 
 
@@ -149,6 +160,22 @@ def regions(source: str) -> list[tuple[str, str]]:
         elif side >= 0:
             found[-1][side].append(_uncommented(line) if side else line)
     return [("\n".join(a), "\n".join(b)) for a, b in found]
+
+
+def asked(source: str) -> str:
+    """What is to be written, in the words of the marks: "dγ and dβ"."""
+    marks = [line.strip().removeprefix(BEGIN).lstrip(": ") for line in learners_part(source).splitlines() if BEGIN in line]
+    return "; ".join(filter(None, marks)) or f"what stands between {BEGIN} and {END} is yours"
+
+
+def own_lines(text: str) -> set[int]:
+    """The numbers of the lines of a learner's file that are the learner's."""
+    found: set[int] = set()
+    inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        inside = line.strip().startswith(BEGIN) or (inside and line.strip() != END)
+        found |= {number} if inside else set()
+    return found
 
 
 def _with(source: str, filled: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,9 @@ from .exercise import Answers, Exercise, Judged, Wrong
 
 _HERE = "at this shape only"  # a limit of ``tn.check``, lifted by looking elsewhere
 _UNNAMED, _ANSWER = "no known mistake", "right: "  # the whole formula is what a learner is to find
+_AGAIN = "or, with the same numbers"  # one reading of a mistake is enough to go on
+_AXES = re.compile(r"(not|(but )?wrong) for [\d or]+ axes")
+_PICTURE = re.compile(r"; route [A-Z] of the picture")  # said where there is one
 _OTHER_SIZES = ((3, 5), (5, 2), (2, 9))
 Fact = tuple[bool, str]
 """Whether it holds, and what is to be said where it does not."""
@@ -46,6 +49,7 @@ class Backward:
     options:   of ``tn.check``
     also:      facts besides
     anywhere:  a forward of one's own is asked for at other sizes, too; without it, at this one
+    any_axes:  the task is for any number of axes; without it, for that of ``shapes``, and no other is spoken of
     """
 
     against: Any
@@ -54,6 +58,7 @@ class Backward:
     options: Mapping[str, Any] = field(default_factory=dict)
     also: Callable[[Answers], Iterable[Fact]] | None = None
     anywhere: bool = True
+    any_axes: bool = False
 
     def __call__(self, names: Answers) -> Judged:
         function = _function(names, self.function)
@@ -63,11 +68,23 @@ class Backward:
         verdict = check(function, self.against, limit=3.0, **{**own, **self.options})
         if verdict.ok and own and self.anywhere:
             verdict = self._elsewhere(function, verdict)
-        judged = from_verdict(verdict)
+        judged = self._asked(verdict)
         if self.also is None or not judged.ok:
             return judged
         more = Facts(self.also)(names)
         return Judged(more.ok, (*judged.lines, *more.lines), judged.checks + more.checks, more.terms)
+
+    def _asked(self, verdict: Verdict) -> Judged:
+        """A verdict, for as many axes as were asked for."""
+        limits = [li for li in verdict.limits if _AXES.match(li)]
+        if not (verdict.ok and limits):
+            return from_verdict(verdict)
+        if self.any_axes:
+            judged = from_verdict(verdict)
+            told = f"not yet: asked for is any number of axes, and it is {', '.join(limits)}"
+            return replace(judged, ok=False, lines=(*judged.lines, told), terms=("any number of axes",))
+        others = [[li for li in of if not _AXES.match(li)] for of in (verdict.limits, verdict.notes)]
+        return from_verdict(replace(verdict, limits=tuple(others[0]), notes=tuple(others[1])))
 
     def _elsewhere(self, function: Callable[..., Any], verdict: Verdict) -> Verdict:
         """The verdict at other sizes, each size of ``shapes`` in place of another; the first that is not right."""
@@ -109,7 +126,7 @@ def from_verdict(verdict: Verdict) -> Judged:
     said = "\n".join(line for j in wrong for line in j.lines)
     route = re.search(r"route ([A-Z]) of the picture", said)
     checks = len(verdict.judgements) * max(1, len(verdict.looked))
-    told = [line for line in verdict.text().splitlines() if not line.strip().startswith(_ANSWER)]
+    told = [_PICTURE.sub("", li) for li in verdict.text().splitlines() if not li.strip().startswith((_ANSWER, _AGAIN))]
     return Judged(verdict.ok, tuple(told), max(1, checks), terms, route and route[1])
 
 
@@ -236,8 +253,19 @@ def judge(exercise: Exercise, names: Answers, others: Callable[[Wrong | None], A
                 open_ -= at
     if not known:
         return judged
-    told = [line for line in judged.lines if open_ or _UNNAMED not in line]  # it has a name here
+    told = _unexplained(judged.lines, set(range(len(right))) - open_)
     return replace(judged, lines=(*(f"this is a known one: {says}" for says in known), *told), terms=tuple(known))
+
+
+def _unexplained(lines: Iterable[str], known: set[int]) -> Iterator[str]:
+    """A verdict without what it guesses about the gradients that have a name here, but for the line of the file that it points to."""
+    at = -1
+    for line in lines:
+        at += bool(re.match(r"\S+ +(right|wrong) ", line))
+        if at not in known or not line.startswith(" "):
+            yield line
+        elif found := re.match(r" +(line \d+)", line):
+            yield f"    look at {found[1]}"
 
 
 def _same(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> bool:

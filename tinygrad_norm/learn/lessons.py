@@ -24,10 +24,11 @@ MINUTES_30 = (
 
 
 class Cell(NamedTuple):
-    """kind: "markdown" or "code"."""
+    """kind: "markdown" or "code"; line: the number of its first one in the file."""
 
     kind: str
     text: str
+    line: int
 
 
 def lesson_names() -> dict[int, str]:
@@ -64,12 +65,17 @@ def heading(name: str) -> str:
 
 def cells(text: str) -> Iterator[Cell]:
     """Of a file in ``# %%`` cells."""
-    for part in re.split(r"^# %%", text, flags=re.M)[1:]:
+    before, *parts = re.split(r"^# %%", text, flags=re.M)
+    line = before.count("\n") + 1  # of the mark
+    for part in parts:
         mark, _, body = part.partition("\n")
+        first = line + 1 + len(body) - len(body.lstrip("\n"))
         if "[markdown]" in mark:
-            yield Cell("markdown", "\n".join(line.removeprefix("#").removeprefix(" ") for line in body.strip().splitlines()))
+            shown = "\n".join(li.removeprefix("#").removeprefix(" ") for li in body.strip().splitlines())
+            yield Cell("markdown", shown, first)
         elif body.strip():
-            yield Cell("code", body.strip())
+            yield Cell("code", body.strip(), first)
+        line += part.count("\n")
 
 
 def notebook(text: str) -> str:
@@ -114,7 +120,7 @@ def run_lesson(name: str, seen: Callable[[Cell], None] | None = None) -> list[An
             seen(cell)
         if cell.kind == "markdown":
             continue
-        body = ast.parse(cell.text, place)
+        body = ast.increment_lineno(ast.parse(cell.text, place), cell.line - 1)  # who names a line of it names one of the file
         drawn = _drawn(body.body[-1])
         if drawn is None:
             exec(compile(body, place, "exec"), names)

@@ -32,7 +32,7 @@ def junit(rows: Sequence[Row]) -> bytes:
         for key, value in {
             "passed": r.judged.ok,
             "counts": r.judged.ok and not r.progress.seen,
-            "hints": r.progress.hints,
+            "hints": r.progress.all_hints,
             "solution seen": r.progress.seen,
             "attempts": r.progress.attempts,
             "checks": r.judged.checks,

@@ -17,7 +17,7 @@ KEYS = "  ".join(
         "n next", "h hint", "p predict", "g picture", "d details", "r run", "v solution", "s skip", "x reset", "l list", "q quit"
     )
 )  # fmt: skip
-LAST = "That was the last hint: the solution is open now, and the exercise then does not count."
+LAST = "That was the last hint: the solution is open now. An exercise whose solution was opened does not count."
 
 
 @dataclass
@@ -76,14 +76,26 @@ def _verdict(session: Session, shown: Shown) -> list[tuple[str, str]]:
         told.append(("bold green", f"Solved ({judged.counted}). {_onward(session)}"))
         told += [("dim", line) for line in afterwards(session.name)]
     elif session.desk.untouched(session.name):
-        told.append(("dim", "So it stands in the file as you find it. The rest is yours."))
+        told.append(("dim", "So it stands in the file as you find it; the task is at its top."))
+    elif judged.route is not None and session.exercise.picture is not None:
+        told.append(("dim", f"g draws route {judged.route}, the way back that is meant."))
     return told
 
 
 def _onward(session: Session) -> str:
     if session.progress.seen:
         return "It does not count, as the solution was seen. n goes on."
-    return "n goes on." if session.after(session.name) else "That was the last one."
+    return "n goes on." if session.after(session.name) else done(session)
+
+
+def done(session: Session) -> str:
+    """After the last exercise: what is done, and what is open."""
+    names = course.exercise_names()
+    left = [n for n in names if not session.state.of(n).counts]
+    if not left:
+        return f"That was the last one, and all {len(names)} are solved: the course is done."
+    some = ", ".join(str(int(n[:2])) for n in left[:8]) + (", …" if len(left) > 8 else "")
+    return f"That was the last one; {len(names) - len(left)} of {len(names)} count, and open are {some}."
 
 
 def progress_bar(session: Session, wide: int = 80) -> str:

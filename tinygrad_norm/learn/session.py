@@ -57,19 +57,29 @@ class Session:
     def hint(self, name: str | None = None) -> list[str]:
         """One more hint than were read; all that are read."""
         name = self.name if name is None else name
-        progress, hints = self.state.of(name), course.exercise(name).hints
-        progress.hints = min(progress.hints + 1, len(hints))
+        progress, (step, hints) = self.state.of(name), self._hints(name)
+        read = min(progress.read(step) + 1, len(hints))
+        if step:
+            progress.steps[step] = read
+        else:
+            progress.hints = read
         self.state.write(self.desk.folder)
-        return [f"hint {i} of {len(hints)}: {h}" for i, h in enumerate(hints[: progress.hints], 1)]
+        return [f"hint {i} of {len(hints)}{step and f' on {step}'}: {h}" for i, h in enumerate(hints[:read], 1)]
+
+    def _hints(self, name: str) -> tuple[str, tuple[str, ...]]:
+        """Those of the step at which the last verdict was, and its word."""
+        exercise = course.exercise(name)
+        step = exercise.step(self.state.of(name).terms)
+        return step, exercise.later[step] if step else exercise.hints
 
     def solution(self, name: str | None = None) -> tuple[str, str]:
         """The solution, and where it was written. Before it has been earned, ``OptionError``."""
         name = self.name if name is None else name
-        progress, hints = self.state.of(name), course.exercise(name).hints
+        progress, (step, hints) = self.state.of(name), self._hints(name)
         if not progress.passed:
-            if progress.hints < len(hints):
+            if progress.read(step) < len(hints):
                 raise OptionError(
-                    f"learn: the solution of {name} comes after passing, or after the last hint; {progress.hints} of {len(hints)} hints are read."
+                    f"learn: the solution of {name} comes after passing, or after the last hint; {progress.read(step)} of {len(hints)} hints are read."
                 )
             progress.seen = True
             self.state.write(self.desk.folder)
@@ -109,7 +119,7 @@ class Session:
             rows.append(
                 {
                     "exercise": name, "title": course.title(name), "goal": exercise.goal, "lesson": lesson_called(exercise.lesson), "state": p.word,
-                    "passed": p.passed, "counts": p.counts, "hints": p.hints, "attempts": p.attempts, "wrong": p.terms,
+                    "passed": p.passed, "counts": p.counts, "hints": p.all_hints, "attempts": p.attempts, "wrong": p.terms,
                     "predicted": p.predicted, "claims": exercise.claims,
                 }
             )  # fmt: skip

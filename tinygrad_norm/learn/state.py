@@ -19,7 +19,7 @@ class Progress:
     """Of one exercise.
 
     passed:     it was solved; seen: after its solution was looked at, so that it does not count; skipped: neither
-    hints:      how many were read; attempts: verdicts on a changed file
+    hints:      how many were read; steps: of those of a later step, by its word; attempts: verdicts on a changed file
     terms:      what was wrong at last, by name; first: what was predicted before any verdict
     """
 
@@ -27,6 +27,7 @@ class Progress:
     seen: bool = False
     skipped: bool = False
     hints: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
     attempts: int = 0
     terms: list[str] = field(default_factory=list)
     predicted: str = ""
@@ -36,11 +37,19 @@ class Progress:
         return self.passed and not self.seen
 
     @property
+    def all_hints(self) -> int:
+        return self.hints + sum(self.steps.values())
+
+    def read(self, step: str) -> int:
+        """How many hints of a step were."""
+        return self.steps.get(step, 0) if step else self.hints
+
+    @property
     def word(self) -> str:
         """In one word, for lists."""
         if self.passed:
             return "solution seen" if self.seen else "passed"
-        return "skipped" if self.skipped else "begun" if self.attempts or self.hints else ""
+        return "skipped" if self.skipped else "begun" if self.attempts or self.all_hints else ""
 
 
 @dataclass
@@ -101,6 +110,8 @@ def read_state(folder: Path) -> tuple[State, str]:
     for word, entry in found.get("exercises", {}).items():
         if isinstance(entry, dict):
             state.exercises[word] = Progress(**{k: v for k, v in entry.items() if k in kinds and type(v) is kinds[k]})
+            steps = state.exercises[word].steps
+            state.exercises[word].steps = {k: v for k, v in steps.items() if _is_count(v)}
             state.others["exercises"][word] = {k: v for k, v in entry.items() if k not in kinds}
     newer = "" if version <= VERSION else f"{FILE} was written by a newer version; what is not known here is kept as it is."
     return state, newer
