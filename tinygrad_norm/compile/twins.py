@@ -62,8 +62,9 @@ def _forward(op: Op, *inputs: Any, **params: Any) -> Any:
         return op.forward(*inputs, **params)
     y, saved = bound.forward(inputs)
     if saved is not None:
-        key = id(y)
-        _saved[key] = (weakref.ref(y, lambda _: _saved.pop(key, None)), bound, saved)
+        held = _Value(y, _forget)
+        held.key = key = id(y)
+        _saved[key] = (held, bound, saved)
     return y
 
 
@@ -79,6 +80,17 @@ def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **p
     if op.kernel is not None:
         return list(op.kernel(wanted, g, out, *inputs, **params))
     return [op.pullbacks[k](g, out, *inputs, **params) for k in wanted]  # type: ignore[misc]
+
+
+class _Value(weakref.ref["Numbers"]):
+    """A value, and by which key it is known what the forward saved."""
+
+    __slots__ = ("key",)
+    key: int
+
+
+def _forget(gone: Any) -> None:
+    _saved.pop(gone.key, None)
 
 
 _saved: dict[int, tuple[Any, Bound, Any]] = {}

@@ -66,7 +66,7 @@ def dynamic_tanh(
     else:
         c, spread = channels("dynamic_tanh", x)
         shape = (c,)
-    of = f"input {describe(x)} and channels_last={channels_last}"
+    of = f"an input of shape {x.shape} and channels_last={channels_last}"
     w, b = affine_pair("dynamic_tanh", x, weight, bias, shape, of, spread)
     if is_analytic("dynamic_tanh", backward):
         return node_for(ANALYTIC, backward)(x, a, *affine_inputs(w, b))  # type: ignore[no-any-return]
