@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import state as state_of
 from .arrays import SLAB, Array, by_rows
 from .errors import DTypeError, GradientError, InPlaceError, ShapeError, TinygradNormError, describe
 from .frozen import Values
 from .op import NONE, Op
 from .shapes import explain, flag
-from .state import state
+from .state import nodes, state
 
 if TYPE_CHECKING:
     from .methods import Methods
@@ -256,7 +255,7 @@ class Tensor(Methods):
         return out
 
 
-state_of.nodes.add(Tensor)
+nodes.add(Tensor)
 
 # Leaves -------------------------------------------------------------------------------------------------
 
