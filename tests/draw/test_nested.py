@@ -17,6 +17,7 @@ from tinygrad_norm.draw.geometry import Box
 from tinygrad_norm.draw.nested import HEAD, PAD, SPARE, close, place, rising
 from tinygrad_norm.draw.nested_view import nested
 from tinygrad_norm.graph import graph
+from tinygrad_norm.graph.bundles import bundled, together
 from tinygrad_norm.graph.levels import IN, OUT, levels
 from tinygrad_norm.graph.repeats import repeats
 from tinygrad_norm.graph.tree import Tree
@@ -234,10 +235,10 @@ def test_the_page_holds_the_layout_that_is_drawn(g):
         return
     data = view.data(lambda m: 0, lambda s, numbers: {})
     for path, lv in view.levels.items():
-        layout = compose(lv).layout
+        layout, groups = compose(bundled(lv)).layout, together(lv)
         told = data["levels"][path]["l"][0]
         np.testing.assert_allclose(told["b"], [[b.x, b.y, b.w, b.h] for b in layout.boxes], atol=0.051)
-        for points, line in zip(told["p"], layout.lines):
+        for points, line in ((told["p"][k], line) for group, line in zip(groups, layout.lines, strict=True) for k in group):
             np.testing.assert_allclose(np.reshape(points, (-1, 2)), line.points, atol=0.051)
 
 

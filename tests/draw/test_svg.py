@@ -68,7 +68,7 @@ def test_every_node_and_edge_has_a_title():
 
 def test_repeated_edges_are_drawn_twice():
     picture = svg(square())
-    assert texts(picture).count("×a") == 2
+    assert texts(picture).count("×a") == 4, "each with its halo"
     paths = re.findall(r'data-edge="\d+".*?d="([^"]*)"', picture)
     assert len(set(paths)) == 2
 

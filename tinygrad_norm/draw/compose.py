@@ -39,17 +39,12 @@ def compose(
     dtypes: bool = False,
     scopes: bool = False,
     direction: str = "right",
-    letters: Mapping[int, str] | None = None,
 ) -> Picture:
-    """What stands in each box and on each line, and where they go; options as for ``svg``.
-
-    letters:  of the routes that begin on an edge, inside a box; by default those of the whole record
-    """
+    """What stands in each box and on each line, and where they go; options as for ``svg``."""
     if direction not in DIRECTIONS:
         raise DrawingError(f"draw: direction={direction!r} is none of {', '.join(DIRECTIONS)}.")
     made = cards(graph, values, gradients, dtypes, scopes)
-    if letters is None:
-        letters = letters_inside(graph) if isinstance(graph, Level) else {}
+    letters = letters_inside(graph) if isinstance(graph, Level) else {}
     labels = [label_size(e, letters.get(k, "")) for k, e in enumerate(graph.edges)]
     layout = lay_out(graph, [card_size(card) for card in made], labels, direction)
     wanted = gradients is not None and gradients is not False

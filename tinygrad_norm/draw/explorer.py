@@ -345,7 +345,7 @@ def _variables(ink: Palette) -> str:
 
 
 _RULED = re.compile(
-    ' (?:fill|stroke)="#[0-9a-f]{6}"| stroke-width="(?:1.2|2)"| text-anchor="middle"| fill="none"| paint-order="stroke"'
+    ' (?:fill|stroke)="#[0-9a-f]{6}"| stroke-width="(?:1.2|2)"| text-anchor="middle"| fill="none"'
     '| stroke-width="3"| font-size="1(?:2|2.5|6)"| font-weight="bold"'
 )
 

@@ -20,7 +20,7 @@ from ..graph.through import on_route, routes_inside
 from ..graph.words import without_automatic
 from .compose import Picture, compose
 from .geometry import Layout, Line
-from .legend import MOST_LETTERS, Item, legend_items, route_words, starts_of
+from .legend import MOST_LETTERS, Item, legend_items, route_words
 from .nested import place
 from .palette import LIGHT
 from .pen import NOTE, PLAIN, Pen, width_of
@@ -61,13 +61,11 @@ class Nested:
         self.pictures = {path: [self._composed(path, d) for d in self.directions] for path in self.levels}
 
     def _composed(self, path: str, direction: str) -> Picture:
-        """What is in a box, and where: with the letters of the table of routes, and a line for each edge, also where several are
-        drawn as one; the first of these has what stands on it."""
+        """What is in a box, and where: a line for each edge, also where several are drawn as one; the first of these has what
+        stands on it."""
         level = self.levels[path]
-        drawn, routes = bundled(level), self.routes.get(path)
-        told = routes if isinstance(routes, list) else []
-        letters = None if routes is None else starts_of(drawn, {r.letter: on_route(drawn, r)[1] for r in told})
-        picture = compose(drawn, direction=direction, letters=letters)
+        drawn = bundled(level)
+        picture = compose(drawn, direction=direction)
         if drawn is level:
             return picture
         lines: dict[int, Line] = {}

@@ -107,15 +107,18 @@ class Pen:
             at = line.label
             spots = [(c, at.left + LETTER * k + LETTER / 2 - 1) for k, c in enumerate(letters)]
             parts += [self.letter(x, at.y, c, line.lane) for c, x in spots]
-            parts.append(self.edge_label(label, summed, at, color, LETTER * len(letters)))
+            parts.append(self.edge_label(label, summed, at, color, LETTER * len(letters), not tails))
         return (
             f'<g class="edge" data-edge="{k}" data-lane="{line.lane or "side"}"{extra}>'
             f"<title>{escape(words)}</title>{''.join(parts)}</g>"
         )
 
-    def edge_label(self, text: str, summed: bool, box: Box, color: str, after: float = 0.0) -> str:
-        halo = f' fill="{color}" stroke="{self.ink.paper}" stroke-width="3" paint-order="stroke"'
-        drawn = self.text(box.left + after, box.y + 4.5, RULE, text, halo) if text else ""
+    def edge_label(self, text: str, summed: bool, box: Box, color: str, after: float = 0.0, halo: bool = True) -> str:
+        """With a halo under it, as a text of its own: not everybody can paint a stroke first. (A page's rules make one.)"""
+        x, y, paper = box.left + after, box.y + 4.5, self.ink.paper
+        under = f' class="halo" aria-hidden="true" fill="{paper}" stroke="{paper}" stroke-width="3"'
+        drawn = self.text(x, y, RULE, text, under) if text and halo else ""
+        drawn += self.text(x, y, RULE, text, f' fill="{color}"') if text else ""
         return drawn + (self.sum_badge(box.right - BADGE / 2, box.y, color) if summed else "")
 
     def sum_badge(self, x: float, y: float, color: str) -> str:

@@ -258,14 +258,14 @@ def _units(tree: Tree, opened: Collection[Box], leaves_inside: bool) -> tuple[li
         if t.op is not None or i in tree.twin:
             continue
         mine = {id(u): u for u in users.get(i, [])}
-        only = next(iter(mine.values())) if len(mine) == 1 else None
-        told = t is record.main_input or record.said.get(t) in ("input", "cotangent")  # what it is about is always seen
-        if only is not None and only.box is not None and not told and (leaves_inside or only.box.kind):
+        home = tree.home(i)
+        only = next((u for u in mine.values() if u.box is not None and (len(mine) == 1 or tree.is_inside(home, u.box))), None)
+        if only is not None and only.box is not None and not record.is_about(t) and (leaves_inside or only.box.kind):
             of[i] = only
             only.members.append(i)
         else:
-            home = tree.root if t is record.main_input else _around(tree, [u.frame for u in mine.values()])
-            of[i] = Unit(None, i, home, [i])
+            frame = tree.root if t is record.main_input else _around(tree, [u.frame for u in mine.values()])
+            of[i] = Unit(None, i, frame, [i])
             leaves.append(of[i])
     for i in tree.twin:
         if i not in of:  # a leaf of a sibling that is not drawn

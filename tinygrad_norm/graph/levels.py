@@ -52,6 +52,7 @@ class Level(Record):
             parts.update(dict.fromkeys(p.ids, p) if isinstance(p, Box) else {p: p})
         ins: dict[int, None] = {}
         leaves: dict[int, None] = {}
+        held: dict[int, Box] = {}
         links: dict[tuple[Any, Any, int], list[int]] = {}
         for i in own:
             for k in tree.entering(i):
@@ -65,8 +66,12 @@ class Level(Record):
                 elif tree.home(source) is box:
                     start, seen = source, source
                     leaves[source] = None
-                elif tree.is_inside(tree.home(source), box):
-                    continue  # it belongs to a box in here
+                elif tree.is_inside(tree.home(source), box):  # it belongs to a box in here, and is used in another
+                    holder = next((p for p in box.boxes if tree.is_inside(tree.home(source), p)), None)
+                    if holder is None or holder is target:
+                        continue
+                    start, seen = holder, source
+                    held[source] = holder
                 else:
                     start, seen = source, source
                     ins[source] = None
@@ -91,7 +96,7 @@ class Level(Record):
         self.place: dict[int, int] = dict(self.ports)
         inner = range(len(ins), len(self.items) - len(outs))
         where = {self._key(self.items[k]): k for k in inner}
-        self.place.update((i, where[self._key(p)]) for i, p in parts.items())
+        self.place.update((i, where[self._key(p)]) for i, p in {**parts, **held}.items())
         made: list[tuple[Edge, list[int]]] = []
         for (seen, key, _), ways in links.items():
             e = record.edges[ways[0]]

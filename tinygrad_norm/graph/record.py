@@ -123,6 +123,10 @@ class Record:
         inside = [getattr(s, "kind", "") for s in ("", *scopes)]
         return tuple([s for s, of in zip(scopes, inside) if s is not self._call and not is_call_of(s, of)])
 
+    def is_about(self, t: Tensor) -> bool:
+        """Whether a leaf is what the record is about, so that it is always seen: an input, or a cotangent."""
+        return t is self.main_input or self.said.get(t) in ("input", "cotangent")
+
     @cached_property
     def _gradients(self) -> dict[tuple[int, ...], Gradient]:
         return {}
@@ -173,6 +177,8 @@ class Record:
         found = self._first_operand(False)
         if self._said and not any(found is x for x in self._said):
             return self._said[0]
+        if not self._said and self.said.get(found, "input") != "input":  # of a recorded gradient: what the calls were about
+            found = next((x for x in self.tensors if self.said.get(x) == "input" and x.requires_grad), found)
         return found if found.requires_grad or found.name or self._said else self._first_operand(True)
 
     def _first_operand(self, of_gradients: bool) -> Tensor:

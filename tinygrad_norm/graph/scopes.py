@@ -42,6 +42,11 @@ def gradients_in(scopes: tuple[str, ...], known: dict[tuple[int, ...], Gradient]
     return tuple(found)
 
 
+def passes_in(scopes: tuple[str, ...]) -> int:
+    """How many backward passes what was recorded there is part of."""
+    return sum(type(s) is Back for s in scopes)
+
+
 def sign_of_gradient(name: str) -> str:
     """``∇`` of ``∇blocks.3``, ``∇²`` of ``∇²blocks.3``, and of any other name nothing."""
     found = _GRADIENT.match(name)

@@ -10,6 +10,7 @@ from ..engine import Tensor
 from .boxes import Box, family, grow, in_order, plain, stem
 from .record import Record
 from .repeats import repeats
+from .scopes import passes_in
 from .words import shape_text
 
 MOST_PARTS, MOST_STRETCHES = 400, 16  # of a box, before they are put into stretches, and how many of these
@@ -101,13 +102,16 @@ class Tree:
 
     @cached_property
     def _homes(self) -> dict[int, Box]:
-        """The innermost box around all uses of a leaf; the main input is at home in the root."""
+        """The innermost box around all uses of a leaf, but for those in the gradient of one of them; what the record is about is at
+        home in the root."""
         found: dict[int, Box] = {}
-        for i, t in enumerate(self.record.tensors):
+        tensors = self.record.tensors
+        for i, t in enumerate(tensors):
             if t.op is None:
-                ways = [self.lineage(u) for u, _ in self._uses.get(i, [])]
+                passes = {u: passes_in(tensors[u].scope) for u, _ in self._uses.get(i, [])}
+                ways = [self.lineage(u) for u, count in passes.items() if count == min(passes.values())]
                 found[i] = self.root
-                if t is not self.record.main_input:
+                if not self.record.is_about(t):
                     for level in zip(*ways):
                         if any(b is not level[0] for b in level):
                             break
