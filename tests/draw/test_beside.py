@@ -146,3 +146,21 @@ def test_colours_of_frames_are_those_of_the_page():
     assert "--base:97%;--span:-37%" in page
     assert "--base:15%;--span:22%" in page
     assert heat_colour(1.0, LIGHT)[0] == "#3da8f5"  # hsl(205 90% 60%)
+
+
+def test_lines_in_one_channel_are_apart():
+    """A normalization of somebody's own beside LayerNorm: no stroke on another, and every colour is told."""
+    x, w, b = leaf("x", 4, 8), leaf("γ", 8), leaf("β", 8)
+    m = (x * x).mean(-1, keepdim=True)
+    y = x * (m + 1e-5).rsqrt()
+    mine = (y - y.mean(-1, keepdim=True)) * w + b
+    picture = beside({"LayerNorm": graph(tn.functional.layer_norm(x, 8, w, b)), "mine": graph(mine)})
+    (panel, _) = (g for g in ET.fromstring(picture).iter(f"{SVG}g") if g.get("class") == "panel")
+    level = []
+    for k, g in enumerate(e for e in panel.iter(f"{SVG}g") if e.get("class") == "edge"):
+        points = [tuple(map(float, p)) for p in re.findall(r"([\d.]+) ([\d.]+)", g.find(f"{SVG}path").get("d"))]
+        level += [(k, a[1], *sorted((a[0], b[0]))) for a, b in zip(points, points[1:]) if a[1] == b[1] and abs(a[0] - b[0]) > 20]  # noqa: RUF007
+    assert len(level) > 10
+    for (i, y1, a1, b1), (j, y2, a2, b2) in combinations(level, 2):
+        assert i == j or abs(y1 - y2) > 5 or min(b1, b2) - max(a1, a2) < 1, (i, j)
+    assert {"leaf", "parameter"} <= set(texts(picture)), "of both"

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from ..graph import Edge, Record
 from .geometry import Box, Layout, Line, Point, Size, enclose
 from .plan import Plan
+from .wires import lanes
 
 COLUMN_GAP, ROW_GAP, LABEL_ROOM = 34.0, 46.0, 24.0
 OFF = 4.0  # from a line to its label
 PORT_STEP, BOW, BOW_ROOM = 15.0, 9.0, 22.0
+APART = 9.0  # lines in a channel
 
 
 @dataclass
@@ -42,12 +44,13 @@ def lay_lanes(graph: Record, plan: Plan, sizes: Sequence[Size], labels: Sequence
     if any(r is None for r in routes):
         return None
     chosen = [r for r in routes if r is not None]
-    boxes = _place_boxes(plan, sizes, labels, chosen)
+    tracks, deepest = _tracks(plan, chosen, labels)
+    boxes = _place_boxes(plan, sizes, labels, chosen, deepest)
     ports = _place_ports(plan, boxes, chosen)
     channels = _channel_heights(plan, boxes, chosen)
     lines = []
     for k, route in enumerate(chosen):
-        points, smooth = _path(k, route, boxes, ports, channels, len(chosen))
+        points, smooth = _path(k, route, boxes, ports, channels, tracks.get(k, 0.0))
         is_lower = points[-1][1] > boxes[route.edge.target].y + 1  # of two that arrive side by side
         lines.append(Line(points, smooth, _place_label(points, labels[k], route, is_lower), lane_of(plan, route.edge)))
     if _collides(boxes, lines, chosen):
@@ -78,7 +81,32 @@ def choose_route(e: Edge, plan: Plan, rows: Rows) -> Route | None:
     return Route(e, toward, against, near_target if r1 == 0 else near_source)
 
 
-def _place_boxes(plan: Plan, sizes: Sequence[Size], labels: Sequence[Size | None], routes: list[Route]) -> list[Box]:
+def _tracks(plan: Plan, routes: list[Route], labels: Sequence[Size | None]) -> tuple[dict[int, float], float]:
+    """How far from the middle of its channel each line goes, so that none is on another; and the height of the deepest channel.
+
+    The short ones are next to the boxes that they come to, or come from; there is room for what stands on a line, above it.
+    """
+    found: dict[int, float] = {}
+    deepest = 0.0
+    for channel in {route.channel for route in routes if route.channel is not None}:
+        mine = [k for k, route in enumerate(routes) if route.channel == channel]
+        columns = {k: sorted((plan.column[routes[k].edge.source], plan.column[routes[k].edge.target])) for k in mine}
+        track = lanes({k: (first, last) for k, (first, last) in columns.items()})
+        y = 0.0
+        for j in sorted(set(track.values()), reverse=channel > 0):
+            here = [k for k in mine if track[k] == j]
+            y += max([label[1] + OFF for k in here if (label := labels[k]) is not None], default=0.0)
+            found.update(dict.fromkeys(here, y))
+            y += APART
+        y -= APART
+        found.update((k, found[k] - y / 2) for k in mine)
+        deepest = max(deepest, y)
+    return found, deepest
+
+
+def _place_boxes(
+    plan: Plan, sizes: Sequence[Size], labels: Sequence[Size | None], routes: list[Route], deepest: float
+) -> list[Box]:
     columns, rows = 1 + max(plan.column.values()), sorted(set(plan.row.values()))
     wide = [max([sizes[i][0] for i, c in plan.column.items() if c == k], default=0.0) for k in range(columns)]
     high = {r: max(sizes[i][1] for i, row in plan.row.items() if row == r) for r in rows}
@@ -97,7 +125,7 @@ def _place_boxes(plan: Plan, sizes: Sequence[Size], labels: Sequence[Size | None
     for w, g in zip(wide, gap):
         xs.append(x + w / 2)
         x += w + g
-    between = max([ROW_GAP, *(label[1] + LABEL_ROOM for label in labels if label is not None)])
+    between = max([ROW_GAP, deepest + LABEL_ROOM, *(label[1] + LABEL_ROOM for label in labels if label is not None)])
     y, ys = 0.0, {}
     for r in rows:
         ys[r] = y + high[r] / 2
@@ -154,11 +182,11 @@ def _path(
     boxes: list[Box],
     ports: dict[tuple[int, str], Point],
     channels: dict[float, float],
-    count: int,
+    track: float,
 ) -> tuple[tuple[Point, ...], bool]:
     (x1, y1), (x2, y2) = ports[k, "out"], ports[k, "in"]
     if route.channel is not None:
-        y = channels[route.channel] + 8 * (k / count - 0.5)
+        y = channels[route.channel] + track
         return ((x1, y1), (x1, y), (x2, y), (x2, y2)), False
     across = route.leaves == "right", route.enters == "left"
     if across == (True, True):

@@ -225,10 +225,12 @@ def legend_items(
 ) -> tuple[list[Item], list[Item]]:
     """What it consists of: how wide a sign is, the sign, and what it means; first what boxes and lines are, then all else."""
     ink = pen.ink
+    drawn = [graph, *(m.graph for m in graph.members)] if isinstance(graph, Family) else [graph]
+    roles = {node.role for g in drawn for node in g.nodes}
     items = [
         (18.0, f'<rect class="role" data-role="{role}" y="-10" width="18" height="12" rx="3" fill="{fill}" stroke="{ink.border}"/>', role)
         for role, fill in ink.fills.items()
-        if any(node.role == role for node in graph.nodes) or (role == "output" and layout.kind == "nested")
+        if role in roles or (role == "output" and layout.kind == "nested")
     ]  # fmt: skip
     for lane, name in lane_names(graph, layout, marks).items():
         items.append((24.0, f'<g class="edge-sample" data-lane="{lane or "side"}">{pen.sample(lane)}</g>', name))
