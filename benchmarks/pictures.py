@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import opening
 from .peers import Options, Row, turns
 
 
@@ -46,6 +47,7 @@ def rows(options: Options) -> Iterator[Row]:
             yield Row(name, "ms", {"ours": turns({"ours": make}, options.seconds)["ours"] * 1e3})
     if options.wants(case := "LayerNorm, explorer, the first in a process (it imports SymPy)"):
         yield Row(case, "ms", {"ours": _first()})
+    yield from opening.rows(options)
 
 
 def _first() -> float:
