@@ -194,6 +194,22 @@ def test_a_second_derivative_can_be_read():
     width, height = map(int, re.search(r'width="(\d+)" height="(\d+)"', picture).groups())
     assert SMALLEST * min(1600 / width, 900 / height) >= LEAST - 0.3
     assert "cotangent" in re.findall(r'data-role="(\w+)"', picture)
+    for how in ({}, {"fold": False}):
+        for paper in ((1600, 900), (794, 1123), (390, 844)):
+            width = int(re.search(r'width="(\d+)"', graph(again).to_svg(paper=paper, **how))[1])
+            assert SMALLEST * min(1, paper[0] / width) >= LEAST - 0.05, (paper, how)
+
+
+def test_a_gradient_of_a_network_is_as_small_as_the_network():
+    net, x = tn.nn.Sequential(*(tn.nn.Linear(4, 4) if k % 2 else tn.nn.LayerNorm(4) for k in range(6))), leaf("x", 3, 4)
+    (dx,) = tn.grad(net(x).sum(), x, create_graph=True)
+    picture = graph(dx).to_svg(fold=1)
+    assert re.findall(r'font-weight="bold">([^<]*)<', picture) == ["x", "Sequential", "∇Sequential · Sequential"]
+    (many,) = re.findall(r"<title>Sequential to ∇Sequential · Sequential: (\d+) tensors</title>", picture)
+    assert int(many) > 4
+    assert picture.count('class="edge"') == 2
+    widths = re.findall(r'stroke-width="([\d.]+)"', graph(dx).to_svg(fold=1, gradients=True))
+    assert widths, "how much flows along a line of many is known, too"
 
 
 @pytest.mark.parametrize(

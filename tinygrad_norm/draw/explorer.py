@@ -307,6 +307,7 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
     A ``role`` of "group" lets a screen reader in, to the tensors; ``label`` is what it is called then.
     """
     width = int(picture.partition('width="')[2].partition('"')[0])
+    picture = re.sub('<text[^>]* class="halo"[^>]*>[^<]*</text>', "", picture)
     picture = re.sub(_RULED, "", picture)  # the page's rules say it
     picture = re.sub("<desc>.*?</desc>", "", picture, flags=re.DOTALL)  # each node and edge has its own title
     picture = picture.replace('role="img"', f'role="{role}"', 1)
@@ -318,7 +319,8 @@ def _sized(picture: str, role: str = "img", label: str = "") -> str:
 @cache
 def _script() -> str:
     parts = (_template("explorer.js"), *(_template(f"{name}.js") for name in ("nested", "stage")))
-    return parts[0].replace("/* nested */", "".join(parts[1:]))
+    whole = parts[0].replace("/* nested */", "".join(parts[1:]))
+    return re.sub(r"(?<=[;{,])\n", "", re.sub(r"\n//[^\n]*|  // [^\n]*", "", whole))  # what is for readers stays here
 
 
 @cache

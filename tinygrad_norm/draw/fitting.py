@@ -48,10 +48,10 @@ Fit = tuple[float, float, float]
 
 
 def fit_of(width: float, height: float, paper: tuple[float, float]) -> Fit:
-    """How well a picture fits: whether it can be read as a whole, whether at the paper's width, and how large it is."""
+    """How well a picture fits: whether it can be read as a whole, how far at the paper's width, and how large it is."""
     wide = min(paper[0] / (width + 48), 1.0)
     whole = round(min(wide, paper[1] / (height + 130)), 9)
-    return min(whole, READABLE), min(wide, READABLE), whole
+    return READABLE if whole >= READABLE else 0.0, min(wide, READABLE), whole
 
 
 def _candidates(graph: Folded) -> Iterator[Folded]:

@@ -25,7 +25,7 @@ from .pen import NOTE, PLAIN, Pen, width_of
 from .text import edge_label, edge_words, norm, text_width
 
 PAD, HEAD = 14.0, 26.0  # inside a frame: at its sides, and above for its title
-ROOM, TRACK = 60.0, 8.0  # what a row keeps free at its ends; between lines that go on to the next row
+ROOM, TRACK, TRACKS = 60.0, 8.0, (8.0, 4.0, 2.5)  # what a row keeps free at its ends; between lines that go on to the next row
 ALONE = 90.0  # what is no wider has no row of its own
 ROOM_BESIDE = 0.25  # of a row: what may stand beside an only open box
 SPARE = 18.0  # of empty height that stays in a row
@@ -206,18 +206,26 @@ def in_rows(
     boxes: Sequence[Box], lines: Sequence[Line], children: Mapping[int, tuple[Point, Placed]], width: float, limit: float
 ) -> Rows:
     """What goes to the right, cut where nothing stands, one row under the other; and the width and height of that."""
-    room = limit - ROOM
-    made = _in_rows(boxes, lines, children, width, room)
-    while made[3] > limit and room > limit / 2:  # many lines go on to the next row
-        room -= max((made[3] - limit) / 4, TRACK)
-        narrower = _in_rows(boxes, lines, children, width, room)
-        if narrower[3] < made[3]:
-            made = narrower
+    made: Rows | None = None
+    for track in TRACKS:  # many lines go on to the next row: then rows are shorter, or lines closer
+        room = limit - ROOM
+        while made is None or (made[3] > limit and room > limit / 2):
+            narrower = _in_rows(boxes, lines, children, width, room, track)
+            made = narrower if made is None or narrower[3] < made[3] else made
+            room -= max((made[3] - limit) / 4, TRACK)
+        if made[3] <= limit:
+            break
+    assert made is not None
     return made
 
 
 def _in_rows(
-    boxes: Sequence[Box], lines: Sequence[Line], children: Mapping[int, tuple[Point, Placed]], width: float, room: float
+    boxes: Sequence[Box],
+    lines: Sequence[Line],
+    children: Mapping[int, tuple[Point, Placed]],
+    width: float,
+    room: float,
+    track: float,
 ) -> Rows:
     """The same with rows as long as the room there is, without what goes on to the next."""
     cuts = _cuts(boxes, lines, width, room)
@@ -234,8 +242,8 @@ def _in_rows(
         ys = [p[1] for li in lines for p in _passed(li, cuts, r)]
         levels.append(close([(b.top, b.bottom) for b in inside] + [(y, y) for y in ys], SPARE))
         tops.append((y, y + levels[r].height))
-        y += levels[r].height + 24 + TRACK * (len(crossing[r]) if r < len(cuts) else 0) + 14
-    left = TRACK * (1 + max(len(c) for c in crossing))
+        y += levels[r].height + 24 + track * (len(crossing[r]) if r < len(cuts) else 0) + 14
+    left = track * (1 + max(len(c) for c in crossing))
     widths = [b - a for a, b in zip(starts, [*cuts, width])]
     labels = [line.label for line in lines if line.label]
     right = left + max(widths + [b.right + CLEAR - starts[sum(b.x > c for c in cuts)] for b in labels])
@@ -250,9 +258,9 @@ def _in_rows(
         r = sum(line.points[0][0] > c for c in cuts)
         for p, q in pairwise((line.points[0], *line.points)):
             while r < len(cuts) and q[0] > cuts[r]:
-                track = crossing[r].index(k)
-                gutter = tops[r][1] + 24 + TRACK * track
-                out, into = right + 4 + TRACK * track, left - 8 - TRACK * track
+                place = crossing[r].index(k)
+                gutter = tops[r][1] + 24 + track * place
+                out, into = right + 4 + track * place, left - 8 - track * place
                 points += [there(cuts[r], p[1], r), (out, there(0, p[1], r)[1]), (out, gutter), (into, gutter)]
                 r += 1
                 points += [(into, there(0, q[1], r)[1]), there(cuts[r - 1], q[1], r)]
@@ -263,7 +271,7 @@ def _in_rows(
             label = replace(label, x=x, y=y)
         drawn.append(replace(line, points=tuple(points), label=label))
     held = {k: ((moved[k].left + PAD, moved[k].top + HEAD), p) for k, (_, p) in children.items()}
-    most = TRACK * max(len(c) for c in crossing)
+    most = track * max(len(c) for c in crossing)
     height = max([b.bottom for b in moved] + [p[1] for line in drawn for p in line.points])
     return moved, tuple(drawn), held, right + 4 + most, height
 

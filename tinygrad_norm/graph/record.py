@@ -177,9 +177,11 @@ class Record:
         found = self._first_operand(False)
         if self._said and not any(found is x for x in self._said):
             return self._said[0]
+        if not (found.requires_grad or found.name or self._said):
+            found = self._first_operand(True)
         if not self._said and self.said.get(found, "input") != "input":  # of a recorded gradient: what the calls were about
             found = next((x for x in self.tensors if self.said.get(x) == "input" and x.requires_grad), found)
-        return found if found.requires_grad or found.name or self._said else self._first_operand(True)
+        return found
 
     def _first_operand(self, of_gradients: bool) -> Tensor:
         """The leaf at the start of the operands of full shape; on the way, only what gets a gradient, if so asked."""
