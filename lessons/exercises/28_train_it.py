@@ -57,6 +57,8 @@ def network():
 class Seen(nn.Module):
     """Hands on what it gets, and knows whether that was on a record."""
 
+    recorded = False
+
     def forward(self, x):
         self.recorded = x.requires_grad
         return x

@@ -118,6 +118,7 @@ def test_a_notebook_shows_the_graph_and_a_script_prints_it(capsys):
     assert str(graph) in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_line_of_a_lesson_is_one_of_its_file(capsys):
     """What a verdict says of a line, and quotes, of a function in a cell."""
     name = NAMES[9]
