@@ -38,5 +38,10 @@ class Change:
         return self.general or any(words in self.words for words in (" is missing", " is too much", "sign"))
 
     @property
+    def of_result(self) -> bool:
+        """Whether it says only what should come out of a call."""
+        return self.general or self.words.endswith(" belongs here")
+
+    @property
     def of_sign(self) -> bool:
         return "sign" in self.words or self.words in ("+ where − belongs", "− where + belongs")

@@ -14,6 +14,7 @@ from .guard import file_of
 from .judgement import Judgement
 from .probes import Site, case_at
 from .repair import Repair, repairs
+from .rewritten import rewritten
 from .trace import record
 from .trial import Trial
 from .world import World
@@ -28,15 +29,29 @@ def wrong_lines(
 ) -> tuple[dict[str, Judgement], list[Repair]]:
     """The judgements, with the line that is wrong, as far as the candidate can be recorded; and what makes it right."""
     wrong = [n for n, j in judgements.items() if j.status == "wrong" and n in main.leaves]
-    if not wrong or (isinstance(trial.call, Candidate) and trial.call.gradients is not None):
+    if not wrong:
         return dict(judgements), []
+    found: list[Repair] = []
     with np.errstate(all="ignore"):
         try:
-            worlds = _worlds(trial, wrong, main, places, seed)
+            worlds = [] if _of_a_framework(trial) else _worlds(trial, wrong, main, places, seed)
             found = repairs(worlds, file_of(trial.call)) if worlds else []
         except Exception:  # somebody's code may do to its arrays what no record is prepared for; the verdict stands without
-            found = []
+            pass
+        found = _with_edits(trial, wrong, found, _cases(trial, main, places, seed))
     return {n: _with(j, [r for r in found if n in r.gradients]) for n, j in judgements.items()}, found
+
+
+def _with_edits(trial: Trial, wrong: Sequence[str], found: list[Repair], places: Iterator[Case]) -> list[Repair]:
+    """Where no call was found that is wrong by itself: what an edit of the source makes right."""
+    sure = {n for r in found if r.sure for n in r.gradients}
+    if sure >= set(wrong) and any(set(r.gradients) >= set(wrong) for r in found):
+        return found
+    edited = rewritten(trial, places, wrong)
+    if any(set(r.gradients) >= set(wrong) for r in edited):
+        return edited
+    named = {n for r in edited for n in r.gradients} - sure
+    return [r for r in found if not named & set(r.gradients)] + [r for r in edited if named & set(r.gradients)]
 
 
 def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
@@ -46,6 +61,11 @@ def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
     named = [line for line in judgement.lines if not line.startswith("no known mistake")]
     kept = judgement.lines if all(r.general for r in found) else tuple(named)
     return replace(judgement, lines=(*kept, *(s for r in found for s in r.sentences())))
+
+
+def _of_a_framework(trial: Trial) -> bool:
+    """Whether it is called with another library's tensors, which are not recorded here."""
+    return isinstance(trial.call, Candidate) and trial.call.gradients is not None
 
 
 def _worlds(trial: Trial, wrong: Sequence[str], main: Case, places: Sequence[Site], seed: int) -> list[World]:
