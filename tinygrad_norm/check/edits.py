@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Place = tuple[Any, str, Any]
@@ -96,10 +96,27 @@ class _Edits:
             s.node.attr for s in self.spots if isinstance(s.node, ast.Attribute) and _is_self(s.node)
         )
 
+        self.numbers = set(self._numbers())
         used = [s.node.slice for s in self.spots if isinstance(s.node, ast.Subscript)]
         used += [part for i in used if isinstance(i, ast.Tuple) for part in i.elts]
         moving = [i for i in used if any(isinstance(n, ast.Name) for n in ast.walk(i))]
         self.indices: dict[str, Any] = {ast.unparse(i): i for i in moving}
+
+    def _numbers(self) -> Iterator[str]:
+        """Variables that hold sizes and settings, as far as their source says so."""
+        given = self.tree.args.args[len(self.tree.args.args) - len(self.tree.args.defaults) :]
+        yield from (a.arg for a in given)
+        found = {a.arg for a in given}
+        for s in self.spots:
+            if isinstance(s.node, ast.Assign):
+                value = s.node.value
+                shape = ast.unparse(value).endswith((".shape", ".size", ".ndim")) or ".shape[" in ast.unparse(value)
+                names = [n.id for n in ast.walk(value) if isinstance(n, ast.Name) and n.id in self.stored]
+                plain = not any(isinstance(n, (ast.Call, ast.Attribute)) for n in ast.walk(value)) and set(names) <= found
+                if shape or plain or (isinstance(value, ast.Call) and getattr(value.func, "id", "") in ("len", "int", "float")):
+                    mine = {n.id for t in s.node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+                    found |= mine
+                    yield from mine
 
     def all(self) -> Iterator[Edit]:
         for s in self.spots:
@@ -211,6 +228,8 @@ class _Edits:
             turning = node.id in self.turning
             if other == node.id or other == "self" or not known or (other in self.turning) != turning:
                 continue
+            if (other in self.numbers) != (node.id in self.numbers):
+                continue
             if turning and other not in inside:
                 continue
             new = ast.copy_location(ast.Name(other, ast.Load()), node)
@@ -239,7 +258,7 @@ class _Edits:
         for key, other in self.indices.items():
             if key != ast.unparse(node.slice):
                 words = f"[{ast.unparse(node.slice)}] where [{ast.unparse(other)}] belongs"
-                yield self._edit(1.2, s, _at(ast.Subscript(node.value, other, node.ctx), node), words)
+                yield self._edit(1.15, s, _at(ast.Subscript(node.value, other, node.ctx), node), words)
 
     def _indices(self, part: Any, inside: Sequence[str]) -> Iterator[Any]:
         if isinstance(part, ast.Constant) and isinstance(part.value, int):
@@ -274,7 +293,9 @@ class _Edits:
             if not (value or isinstance(s.owner, ast.Tuple)) or not isinstance(s.node, (ast.BinOp, ast.Call, ast.Name)):
                 continue
             for name, line in self.stored.items():
-                if line <= s.node.lineno and name not in self.turning and name != "self" and name != getattr(s.node, "id", ""):
+                if isinstance(s.node, ast.Name) and s.node.id in self.numbers:
+                    continue
+                if line <= s.node.lineno and "eps" not in name and name not in self.turning and name != "self" and name != getattr(s.node, "id", ""):
                     for op, words in ((ast.Mult(), "is missing"), (ast.Div(), "is too much")):
                         new = _at(ast.BinOp(s.node, op, ast.Name(name, ast.Load())), s.node)
                         yield self._edit(1.6, s, new, f"the factor {name} {words}")
@@ -357,7 +378,19 @@ class _Edits:
         for k in range(len(elements) - 1):
             new = [*elements[:k], elements[k + 1], elements[k], *elements[k + 2 :]]
             words = f"{ast.unparse(elements[k])} and {ast.unparse(elements[k + 1])} belong the other way round"
-            yield self._edit(1.2, s, _at(ast.Tuple(new, ast.Load()), s.node), words)
+            edit = self._edit(1.2, s, _at(ast.Tuple(new, ast.Load()), s.node), words)
+            yield edit
+            axes = tuple(self._axes_swapped(s.node, k))
+            for some in dict.fromkeys((axes, *((a,) for a in axes))) if axes else ():
+                yield replace(edit, cost=1.19, words=f"{words}, and the axes with them", places=(*edit.places, *some))
+
+    def _axes_swapped(self, shape: Any, k: int) -> Iterator[Place]:
+        """In tuples of axes, that one and the next the other way round."""
+        for t in (s.node for s in self.spots if isinstance(s.node, ast.Tuple) and s.node is not shape):
+            numbers = [e.value for e in t.elts if isinstance(e, ast.Constant) and type(e.value) is int]
+            if len(numbers) == len(t.elts) > 1 and numbers == sorted(set(numbers)) and {k, k + 1} & set(numbers):
+                other = {k: k + 1, k + 1: k}
+                yield t, "elts", tuple(ast.Constant(n) for n in sorted(other.get(n, n) for n in numbers))
 
 
 _FOR: dict[type, tuple[Any, ...]] = {

@@ -30,13 +30,14 @@ def of_factors(world: World, step: Step) -> Iterator[Change]:
         yield Change(1.5, f"{name} times too small: the factor {name} is missing", partial(_by_size, name, float))
         yield Change(1.7, f"divided by {name} − 1 where {name} belongs", partial(_by_size, name, lambda n: (n - 1) / n))
         yield Change(1.7, f"divided by {name} where {name} − 1 belongs", partial(_by_size, name, lambda n: n / (n - 1)))
-    for letter in world.named:
-        a = world.letters[letter]
+    for letter, a in world.letters.items():
+        if letter not in world.named and ("(" not in letter or a.size >= world.case.dy.size):
+            continue
         if world.beside(a, step.value.shape) is None or (a.size == 1 and letter != "dy"):
             continue
         full = a.size >= world.case.dy.size > 1
         for power in (1, -1, 2, -2, 3, -3):
-            cost = 1.55 + 0.15 * (abs(power) - 1) + 0.1 * full
+            cost = 1.55 + 0.15 * (abs(power) - 1) + 0.1 * full + 0.05 * (letter not in world.named)
             words = f"the factor {letter}{_POWERS[abs(power)]} is {'missing' if power > 0 else 'too much'}"
             yield Change(cost, words, partial(_by_letter, letter, power))
 

@@ -30,7 +30,7 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
         returned = _call_forward(forward, inputs, options)
         output, rest = _split(returned)
         bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
-        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound)
+        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output)
 
     return Candidate(backward, paired=paired)
 
@@ -59,10 +59,12 @@ def of_object(thing: Any) -> Candidate:
         if kept and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
             answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
             answer = {f"d_{n}": a for n, a in answer.items()}
-        return Pairing(to_array(output), answer, bound)
+        return Pairing(to_array(output), answer, bound, output)
 
     function = thing if isinstance(thing, type) else thing.backward
-    return Candidate(function, paired=paired)
+    candidate = Candidate(function, paired=paired)
+    candidate.kept = lambda: [vars(layer) for layer, _ in made.values() if hasattr(layer, "__dict__")]
+    return candidate
 
 
 def is_layer(thing: Any) -> bool:

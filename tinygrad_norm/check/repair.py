@@ -79,6 +79,8 @@ def repairs(worlds: Sequence[World], home: str | None) -> list[Repair]:
     found = search.run([n for n in worlds[0].wrong if not swapped or n not in swapped.gradients])
     whole = tuple(search.goal)
     goals = [whole] if whole in found else [(n,) for n in whole]
+    if len(goals) > 1 and any(g not in found for g in goals):  # what is wrong with the others came before that
+        found = {g: h for g, h in found.items() if not h[0].change.of_result}
     told = [
         Repair(g, tuple(said.lines(h)), all(x.change.general for x in h), sure=not h[0].change.of_result)
         for g, h in ((g, found[g]) for g in goals if g in found)

@@ -24,7 +24,7 @@ from .guard import file_of
 from .repair import Line, Repair
 from .trial import Trial
 
-BUDGET = 300  # edits run, at most
+BUDGET = 400  # edits run, at most
 _TOLD = 3  # lines that no number tells apart, at most
 _PLACES = 6  # where it is asked, at most
 _ALIKE = 0.02  # costs that are one
@@ -58,14 +58,16 @@ class Source:
         decorators, self.tree.decorator_list = self.tree.decorator_list, []
         try:
             for owner, field, new in edit.places:
+                new = list(new) if isinstance(new, tuple) else new
                 setattr(owner, field, new)
+                for node in new if isinstance(new, list) else [new]:
+                    ast.fix_missing_locations(node)
             body: list[ast.stmt] = [self.tree]
             if code.co_freevars:
                 outer = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass").body[0]
                 assert isinstance(outer, ast.FunctionDef)
                 outer.body, body = body, [outer]
-            module = ast.fix_missing_locations(ast.Module(body, []))
-            made = compile(module, code.co_filename, "exec", flags=code.co_flags & _FLAGS, dont_inherit=True)
+            made = compile(ast.Module(body, []), code.co_filename, "exec", flags=code.co_flags & _FLAGS, dont_inherit=True)
         finally:
             self.tree.decorator_list = decorators
             for owner, field, old in reversed(undo):

@@ -93,8 +93,11 @@ def _functions(text: str) -> tuple[ast.AST, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def definition(code: CodeType, name: str) -> tuple[int, str] | None:
-    """Line and text of the one statement that gives a name its value in a function; None where it is none, or not the only one."""
+def definition(code: CodeType, name: str, first: bool = False) -> tuple[int, str] | None:
+    """Line and text of the one statement that gives a name its value in a function; None where it is none, or not the only one.
+
+    first: or the first of several
+    """
     text = "".join(linecache.getlines(code.co_filename))
     scopes = [n for n in _functions(text) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     inside = [n for n in scopes if n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
@@ -106,6 +109,7 @@ def definition(code: CodeType, name: str) -> tuple[int, str] | None:
     if not inside:
         return None
     found = [s for s in ast.walk(max(inside, key=lambda n: n.lineno)) if name in _given(s)]
+    found = sorted(found, key=lambda s: s.lineno)[:1] if first else found
     if len(found) != 1 or not isinstance(found[0], ast.Assign) or not isinstance(found[0].targets[0], ast.Name):
         return None
     return found[0].lineno, " ".join((ast.get_source_segment(text, found[0]) or "").split())
