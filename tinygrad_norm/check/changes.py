@@ -193,7 +193,9 @@ def _other_operands(world: World, step: Step) -> Iterator[Change]:
             continue
         yield from _operand_times(world, step, k)
         name = said(world, step, k)
-        at = definition(step.place[0][0], name, first=True) if type(a) is not Step and step.place and name.isidentifier() else None
+        at = (
+            definition(step.place[0][0], name, first=True) if type(a) is not Step and step.place and name.isidentifier() else None
+        )
         for letter, other in world.letters.items():
             if world.fit(other, value.shape) is not None:
                 words = instead(name, letter) if at is None else f"{name} is made here, and {letter} belongs in its place"
@@ -247,8 +249,8 @@ def instead(name: str, letter: str) -> str:
 def said(world: World, step: Step, k: int) -> str:
     """What an operand is called: as it stands in the source, or a letter that it is."""
     names = operands_of(*step.place[0]) if step.place else ()
-    if k < len(names) and len(names[k]) <= 60:
-        return names[k]
+    if k < len(names):
+        return names[k] if len(names[k]) <= 60 else f"{names[k][:57]}…"
     a = step.args[k]
     if type(a) is not Step:
         return shown(float(a)) if is_number(a) else "an array"

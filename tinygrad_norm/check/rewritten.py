@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from .case import Case
-from .edits import Edit, edits
+from .edits import edits
 from .guard import file_of
 from .repair import Line, Repair
+from .spots import Edit
 from .trial import Trial
 
 BUDGET = 400  # edits run, at most
@@ -73,7 +74,7 @@ class Source:
             for owner, field, old in reversed(undo):
                 setattr(owner, field, old)
         found = next(_named(made, code.co_name))
-        return found.replace(co_qualname=code.co_qualname) if hasattr(code, "co_qualname") else found
+        return found
 
 
 def _named(code: CodeType, name: str) -> Iterator[CodeType]:
@@ -93,9 +94,7 @@ def sources(candidate: Any) -> list[Source]:
         if f not in found:
             found[f] = None
             others = (f.__globals__.get(n) for n in f.__code__.co_names)
-            waiting += [
-                g for g in others if isinstance(g, FunctionType) and g.__code__.co_filename == f.__code__.co_filename
-            ]
+            waiting += [g for g in others if isinstance(g, FunctionType) and g.__code__.co_filename == f.__code__.co_filename]
     return [s for s in map(_source, found) if s is not None]
 
 
@@ -192,7 +191,7 @@ class _Search:
             if edit.cost > best + _ALIKE:
                 break
             fixed = self._fixed(edit, source, goal)
-            for names in ([goal] if set(goal) <= fixed else [(n,) for n in goal if n in fixed]):
+            for names in [goal] if set(goal) <= fixed else [(n,) for n in goal if n in fixed]:
                 first = hits.setdefault(names, [])
                 if (not first or edit.cost <= first[0][0].cost + _ALIKE) and self._holds(edit, source, names):
                     first.append((edit, source))

@@ -183,4 +183,6 @@ def behind(steps: Sequence[Step], ends: Sequence[Step]) -> set[Step]:
 def _cheapest(hits: Sequence[Hit]) -> list[Hit]:
     best = min(h.cost for h in hits)
     near = [h for h in hits if h.cost <= best + _ALIKE]
-    return sorted(near, key=lambda h: (h.change.of_value or h.change.of_result, h.when))  # first what is written, then what comes out
+    return sorted(
+        near, key=lambda h: (h.change.of_value or h.change.of_result, h.when)
+    )  # first what is written, then what comes out

@@ -109,7 +109,7 @@ def definition(code: CodeType, name: str, first: bool = False) -> tuple[int, str
     if not inside:
         return None
     found = [s for s in ast.walk(max(inside, key=lambda n: n.lineno)) if name in _given(s)]
-    found = sorted(found, key=lambda s: s.lineno)[:1] if first else found
+    found = sorted(found, key=lambda s: getattr(s, "lineno", 0))[:1] if first else found
     if len(found) != 1 or not isinstance(found[0], ast.Assign) or not isinstance(found[0].targets[0], ast.Name):
         return None
     return found[0].lineno, " ".join((ast.get_source_segment(text, found[0]) or "").split())

@@ -12,12 +12,27 @@ import numpy as np
 from .change import Change, Make
 from .recorded import Step
 
+
 def _norm(a: Any, axis: Any, keepdims: bool) -> Any:
     return np.sqrt(np.sum(np.square(a), axis=axis, keepdims=keepdims))
 
 
-_REDUCE: dict[str, Callable[..., Any]] = {"norm": _norm, "sum": np.sum, "mean": np.mean, "var": np.var, "std": np.std, "max": np.max}
-_SAID = {"sum": "Σ", "mean": "mean", "var": "the variance", "std": "the standard deviation", "max": "the largest", "norm": "the length"}
+_REDUCE: dict[str, Callable[..., Any]] = {
+    "norm": _norm,
+    "sum": np.sum,
+    "mean": np.mean,
+    "var": np.var,
+    "std": np.std,
+    "max": np.max,
+}
+_SAID = {
+    "sum": "Σ",
+    "mean": "mean",
+    "var": "the variance",
+    "std": "the standard deviation",
+    "max": "the largest",
+    "norm": "the length",
+}
 _FUNCTIONS: dict[Any, str] = {
     **{getattr(np, n): n for n in _REDUCE if n != "norm"},
     **{getattr(np.ndarray, n): n for n in _REDUCE if n != "norm"},

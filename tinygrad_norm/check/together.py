@@ -193,7 +193,12 @@ def _moved(world: World, calls: Mapping[Key, Sequence[Step]]) -> Iterator[Attemp
                 continue
             for other, early in first.items():
                 value = early.value
-                if early.index < late.index and isinstance(value, np.ndarray) and value.size == world.case.dy.size and value.dtype.kind == "f":
+                if (
+                    early.index < late.index
+                    and isinstance(value, np.ndarray)
+                    and value.size == world.case.dy.size
+                    and value.dtype.kind == "f"
+                ):
                     at = _to_multiply(world, early, letter)
                     if at is not None:
                         said = f" on line {line_of(*early.place[0])}" if early.place else ""
