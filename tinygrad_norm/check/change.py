@@ -45,5 +45,10 @@ class Change:
         return self.general or self.of_own or self.words.endswith(" belongs here")
 
     @property
+    def of_term(self) -> bool:
+        """Whether it adds what is right: with another change that takes all else away, that would always do."""
+        return self.words.startswith("the term") and self.words.endswith("missing")
+
+    @property
     def of_sign(self) -> bool:
         return "sign" in self.words or self.words in ("+ where − belongs", "− where + belongs")

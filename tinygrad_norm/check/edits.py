@@ -150,7 +150,7 @@ def index(f: Function, s: Spot) -> Iterator[Edit]:
             words = f"index {ast.unparse(part)} where {ast.unparse(other)} belongs"
             yield f.edit(1.1, s, at(ast.Subscript(node.value, new, node.ctx), node), words)
     for key, other in f.indices.items():
-        if key != ast.unparse(node.slice):
+        if key != ast.unparse(node.slice) and not any(n is node for n in ast.walk(other)):
             words = f"[{ast.unparse(node.slice)}] where [{ast.unparse(other)}] belongs"
             yield f.edit(1.15, s, at(ast.Subscript(node.value, other, node.ctx), node), words)
 

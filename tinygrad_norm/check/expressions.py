@@ -69,9 +69,9 @@ def of_constant(f: Function, s: Spot) -> Iterator[Edit]:
         yield f.edit(1.05, s, ast.Constant(not value), f"{value} where {not value} belongs", s.whole)
     elif isinstance(value, (int, float)) and not (isinstance(owner, ast.Subscript) and s.field == "slice"):
         called = isinstance(owner, (ast.keyword, ast.Call)) or (isinstance(owner, ast.UnaryOp) and value == 1)
-        others = [a for a in _AXES if isinstance(value, int) and called and abs(value) < 5]
+        others: list[Any] = [a for a in _AXES if isinstance(value, int) and called and abs(value) < 5]
         if not called or value > 2:
-            others: list[Any] = [value + 1, value - 1, 2 * value, value / 2, 1.5 * value, -value]
+            others = [value + 1, value - 1, 2 * value, value / 2, 1.5 * value, -value]
         for other in dict.fromkeys(others):
             if other != value and not (isinstance(value, int) and not isinstance(other, int) and other != int(other) and called):
                 axis = "axis " if (isinstance(owner, ast.keyword) and owner.arg in ("axis", "dim")) else ""
@@ -92,6 +92,9 @@ def of_call(f: Function, s: Spot) -> Iterator[Edit]:
         name in _DROPPED or name in ("sign", "exp", "log", "sqrt", "tanh", "flip", "roll", "transpose", "permute")
     ):
         yield f.edit(1.2, s, operand, f"{name} is too much")
+    if name in ("maximum", "minimum", "clip", "clamp") and of_module and len(node.args) >= 2:
+        for k in (0, 1) if name[0] == "m" else ():
+            yield f.edit(1.05, s, node.args[k], f"{name} with {ast.unparse(node.args[1 - k])} does not belong here")
     if name in _REDUCTIONS and len(node.args) <= of_module:
         said = {k.arg for k in node.keywords}
         for axis in (-1, 0, 1) if not said & {"axis", "dim"} else ():

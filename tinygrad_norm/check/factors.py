@@ -33,7 +33,8 @@ def of_factors(world: World, step: Step) -> Iterator[Change]:
     for letter, a in world.letters.items():
         if letter not in world.named and ("(" not in letter or a.size >= world.case.dy.size):
             continue
-        if world.beside(a, step.value.shape) is None or (a.size == 1 and letter != "dy"):
+        larger = a.size > step.value.size and _broadcasts(step.value.shape, a.shape)
+        if not larger and (world.beside(a, step.value.shape) is None or (a.size == 1 and letter != "dy")):
             continue
         full = a.size >= world.case.dy.size > 1
         for power in (1, -1, 2, -2, 3, -3):
@@ -88,8 +89,14 @@ def _by_size(name: str, factor: Any, world: World, step: Step, values: Any) -> A
     return values[step.index] * factor(world.sizes[name])
 
 
+def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a number for each row, with its axes kept, stands beside the whole."""
+    return len(small) == len(shape) > 1 and all(m in (1, n) for m, n in zip(small, shape))
+
+
 def _by_letter(letter: str, power: int, world: World, step: Step, values: Any) -> Any:
-    factor = world.beside(world.letters[letter], np.shape(step.value))
+    letter_, shape = world.letters[letter], np.shape(step.value)
+    factor = letter_ if letter_.size > step.value.size and _broadcasts(shape, letter_.shape) else world.beside(letter_, shape)
     return None if factor is None else values[step.index] * factor ** float(power)
 
 

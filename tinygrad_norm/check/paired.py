@@ -45,7 +45,7 @@ def of_object(thing: Any) -> Candidate:
         first = next(iter(inputs))
         shape = inputs[first].shape
         if shape not in made:
-            new = _new(thing, inputs) if isinstance(thing, type) else copy.deepcopy(thing)
+            new = _new(thing, inputs, options) if isinstance(thing, type) else copy.deepcopy(thing)
             made[shape] = new, _slots(new, inputs, options)  # before its first forward: that may keep what it is given
         layer, slots = made[shape]
         _put(layer, slots, {**options, **inputs})
@@ -166,9 +166,17 @@ def _recognised(rest: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
 # Objects --------------------------------------------------------------------------------------------------------------
 
 
-def _new(thing: type, inputs: Mapping[str, Array]) -> Any:
+def _new(thing: type, inputs: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
+    """An object of a class: with nothing, with its parameters by their names, or with a size."""
     shape = inputs[next(iter(inputs))].shape
     sizes = [a.shape for n, a in list(inputs.items())[1:] if a.ndim == 1][:1] or [shape[-1:]]
+    learned = {n: a for n, a in inputs.items() if n not in ("input", "target")}
+    try:
+        call = bind_forward(thing, {n: np.array(a) for n, a in learned.items()}, options) if learned else None
+        if call is not None and not call.guessed and call.taken & set(learned):
+            return thing(*call.args, **call.kwargs)
+    except (CheckInputError, TypeError):
+        pass
     tries: Iterable[tuple[Any, ...]] = ((), (sizes[0][0],), (sizes[0],), (shape,))
     for arguments in tries:
         try:

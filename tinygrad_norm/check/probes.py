@@ -229,3 +229,10 @@ def _like(rng: np.random.Generator, a: Array) -> Array:
     spread = float(np.std(a)) or 1.0
     drawn = rng.normal(size=a.shape) * spread + (float(np.mean(a)) if a.size else 0.0)
     return np.abs(drawn) if a.size and a.min() > 0 else drawn
+
+
+def redrawn(case: Case) -> dict[str, Array]:
+    """Other numbers in the same shapes."""
+    rng = np.random.default_rng(3)
+    every = {n: t.numpy() for n, t in case.inputs.items()}
+    return {n: rng.permutation(a.ravel()).reshape(a.shape) if a.dtype.kind == "f" else a for n, a in every.items()}

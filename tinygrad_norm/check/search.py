@@ -94,7 +94,7 @@ class Search:
             elif n in self.goal and np.shape(value) == self._weights[n].shape:
                 gaps[n] = float(np.sum(value * self._weights[n]))
         for n, gap in gaps.items():
-            if not attempt.change.of_result and np.isfinite(gap):
+            if not (attempt.change.of_result or attempt.change.of_term) and np.isfinite(gap):
                 self._shifts[n].append((gap, attempt))
         made = [values[s.index] for key in attempt.keys for s in self.calls[0][key]] if fixed else []
         return fixed, bool(made) and all(base.knows(v, True, 1.0) and not base.given(v) for v in made)

@@ -10,6 +10,15 @@ from types import CodeType
 from typing import Any
 
 
+@functools.lru_cache(maxsize=256)
+def lines_of(code: CodeType) -> list[str]:
+    """The lines of the file it was compiled from; none where they are others, as of a cell that was run under its file's name."""
+    lines = linecache.getlines(code.co_filename)
+    first = lines[code.co_firstlineno - 1 : code.co_firstlineno] if code.co_firstlineno > 0 else []
+    begins = first and (code.co_name.startswith("<") or f"def {code.co_name}" in first[0] or first[0].lstrip().startswith("@"))
+    return lines if begins and (code.co_name != "<lambda>" or "lambda" in first[0]) else []
+
+
 def line_of(code: CodeType, instruction: int) -> int:
     """The line of the source on which an instruction stands."""
     start = _positions(code, instruction)[0]
@@ -30,7 +39,7 @@ def spot(code: CodeType, instruction: int) -> Any:
 
 def text_of(code: CodeType, instruction: int) -> str:
     """The expression of the source that an instruction belongs to; before Python 3.11 its line. Empty without a source."""
-    lines = linecache.getlines(code.co_filename)
+    lines = lines_of(code)
     first = line_of(code, instruction)
     if not 0 < first <= len(lines):
         return ""
@@ -98,7 +107,7 @@ def definition(code: CodeType, name: str, first: bool = False) -> tuple[int, str
 
     first: or the first of several
     """
-    text = "".join(linecache.getlines(code.co_filename))
+    text = "".join(lines_of(code))
     scopes = [n for n in _functions(text) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     inside = [n for n in scopes if n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
     inside += [
@@ -117,7 +126,7 @@ def definition(code: CodeType, name: str, first: bool = False) -> tuple[int, str
 
 def the_return(code: CodeType) -> tuple[int, str] | None:
     """Line and text of a function's only ``return``."""
-    text = "".join(linecache.getlines(code.co_filename))
+    text = "".join(lines_of(code))
     for n in _functions(text):
         if isinstance(n, ast.FunctionDef) and n.name == code.co_name and n.lineno <= code.co_firstlineno + len(n.decorator_list):
             if code.co_firstlineno > (n.end_lineno or n.lineno) or code.co_firstlineno + len(n.decorator_list) < n.lineno:

@@ -68,7 +68,7 @@ class Function:
         self.turning = {n.id for n in turning if isinstance(n, ast.Name)}
         self.own = dict.fromkeys(s.node.attr for s in self.spots if isinstance(s.node, ast.Attribute) and is_self(s.node))
 
-        self.numbers = set(self._numbers())
+        self.numbers = self._numbers()
         used = [s.node.slice for s in self.spots if isinstance(s.node, ast.Subscript)]
         used += [part for i in used if isinstance(i, ast.Tuple) for part in i.elts]
         moving = [i for i in used if any(isinstance(n, ast.Name) for n in ast.walk(i))]
@@ -85,21 +85,19 @@ class Function:
         part[0] = part[0][node.col_offset :]
         return " ".join(b" ".join(part).decode(errors="replace").split())
 
-    def _numbers(self) -> Iterator[str]:
+    def _numbers(self) -> set[str]:
         """Variables that hold sizes and settings, as far as their source says so."""
         given = self.tree.args.args[len(self.tree.args.args) - len(self.tree.args.defaults) :]
-        yield from (a.arg for a in given)
         found = {a.arg for a in given}
+        other = set[str]()
         for s in self.spots:
             if isinstance(s.node, ast.Assign):
-                value = s.node.value
-                shape = ast.unparse(value).endswith((".shape", ".size", ".ndim")) or ".shape[" in ast.unparse(value)
-                names = [n.id for n in ast.walk(value) if isinstance(n, ast.Name) and n.id in self.stored]
-                plain = not any(isinstance(n, (ast.Call, ast.Attribute)) for n in ast.walk(value)) and set(names) <= found
-                if shape or plain or (isinstance(value, ast.Call) and getattr(value.func, "id", "") in ("len", "int", "float")):
-                    mine = {n.id for t in s.node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-                    found |= mine
-                    yield from mine
+                mine = {n.id for t in s.node.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+                names = {n.id for n in ast.walk(s.node.value) if isinstance(n, ast.Name) and n.id in self.stored}
+                calls = any(isinstance(n, (ast.Call, ast.Attribute)) for n in ast.walk(s.node.value))
+                plain = _of_a_shape(s.node.value) or (not calls and names <= found)
+                found, other = (found | mine, other) if plain else (found, other | mine)
+        return found - other
 
     def is_module(self, node: Any) -> bool:
         while isinstance(node, ast.Attribute):
@@ -121,6 +119,12 @@ def _spots(
                     yield from _spots(v, node, name, k, inner, outer, asked)
         elif isinstance(value, ast.AST):
             yield from _spots(value, node, name, None, inner, around, asked or name == "test")
+
+
+def _of_a_shape(value: Any) -> bool:
+    text = ast.unparse(value)
+    called = isinstance(value, ast.Call) and getattr(value.func, "id", "") in ("len", "int", "float")
+    return text.endswith((".shape", ".size", ".ndim")) or ".shape[" in text or called
 
 
 def is_self(node: Any) -> bool:

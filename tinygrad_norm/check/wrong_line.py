@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..engine.arrays import Array
 from .candidate import Candidate
 from .case import Case
 from .guard import file_of
 from .judgement import Judgement
-from .probes import Site, case_at
+from .probes import Site, case_at, redrawn
 from .repair import Repair, repairs
 from .rewritten import rewritten
 from .trace import record
@@ -56,9 +55,11 @@ def _with_edits(trial: Trial, wrong: Sequence[str], found: list[Repair], places:
 
 def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
     """With the line, in place of the sentence that there is no name for it."""
+    named = [line for line in judgement.lines if not line.startswith(("no known mistake", "gave up"))]
+    if judgement.mistakes:  # it has its name: to say only that something is wrong on a line adds nothing
+        found = [r for r in found if not r.general]
     if not found:
         return judgement
-    named = [line for line in judgement.lines if not line.startswith("no known mistake")]
     kept = judgement.lines if all(r.general for r in found) else tuple(named)
     return replace(judgement, lines=(*kept, *(s for r in found for s in r.sentences())))
 
@@ -76,7 +77,7 @@ def _worlds(trial: Trial, wrong: Sequence[str], main: Case, places: Sequence[Sit
     for k, case in enumerate(_cases(trial, main, places, seed)):
         if len(worlds) == 3 or k == _TRIED:
             break
-        trace = record(trial, case, trial.subject.case(_redrawn(case)))
+        trace = record(trial, case, trial.subject.case(redrawn(case)))
         world = None if trace is None else World(case, trace, symbols)
         if world is None:
             continue
@@ -98,10 +99,3 @@ def _cases(trial: Trial, main: Case, places: Sequence[Site], seed: int) -> Itera
             case = case_at(trial.subject, place, seed)
             if case is not None and case.inputs[next(iter(case.inputs))].size <= _LARGE:
                 yield case
-
-
-def _redrawn(case: Case) -> dict[str, Array]:
-    """Other numbers in the same shapes."""
-    rng = np.random.default_rng(3)
-    every = {n: t.numpy() for n, t in case.inputs.items()}
-    return {n: rng.permutation(a.ravel()).reshape(a.shape) if a.dtype.kind == "f" else a for n, a in every.items()}
