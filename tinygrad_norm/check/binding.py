@@ -81,6 +81,9 @@ _SAVED = (
         "save_invstd",
         "rrms",
         "inv_rms",
+        "rms_inv",
+        "std_inv",
+        "inv_sigma",
         "rsigma",
         "r",
     ),
@@ -243,7 +246,8 @@ def _bind(
     for claim in claims:
         for p in named:
             target = claim.get(p.name, claim.get(same(p.name)))
-            if p.name not in found and target is not None and target not in found.values():
+            count = isinstance(p.default, (int, float)) and target is not None and np.ndim(values.get(target, 0)) > 0
+            if p.name not in found and target is not None and target not in found.values() and not count:
                 found[p.name] = target
     by_name = len(found)
     guessed, sure = list[str](), list[str]()

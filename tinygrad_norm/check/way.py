@@ -21,7 +21,12 @@ from .guard import run
 from .source import line_of
 from .trial import Trial
 
-_OTHERS = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent), "<frozen", "<string>")  # (the last is where dataclasses are made)
+_OTHERS = (
+    str(Path(__file__).parents[1]),
+    str(Path(np.__file__).parent),
+    "<frozen",
+    "<string>",
+)  # (the last is where dataclasses are made)
 _PYTHON = str(Path(threading.__file__).parent)
 Step = tuple[CodeType, int]
 
