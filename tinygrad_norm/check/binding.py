@@ -189,7 +189,7 @@ def bind_backward(
     claims: list[Mapping[str, str]] = [
         {word: n for word, n in EXACTLY.items() if n in options},
         *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache"), dict.fromkeys(_EVERY_OPTION, "every option")),
-        {"w": "output"} if "weight_v" in inputs and "output" in saved else {},
+        {"w": "output"} if symbols.get("input") == "v" and "output" in saved else {},
     ]
     if parameters:
         _refuse_methods(parameters[0].name)

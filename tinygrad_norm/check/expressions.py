@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from .spots import Edit, Function, Place, Spot, at
@@ -115,7 +116,15 @@ def of_call(f: Function, s: Spot) -> Iterator[Edit]:
 def of_several(f: Function, s: Spot) -> Iterator[Edit]:
     """Two neighbours in a tuple the other way round."""
     elements = s.node.elts
-    if len(elements) < 2 or not isinstance(s.node.ctx, ast.Load):
+    if len(elements) < 2:
+        return
+    if isinstance(s.node.ctx, ast.Store):
+        for j, k in combinations(range(min(len(elements), 6)), 2):
+            other = list(elements)
+            other[j], other[k] = elements[k], elements[j]
+            words = f"{ast.unparse(elements[j])} and {ast.unparse(elements[k])} are unpacked in the wrong order"
+            of = s.owner if isinstance(s.owner, ast.Assign) else None
+            yield f.edit(1.1, s, at(ast.Tuple(other, ast.Store()), s.node), words, of)
         return
     for k in range(len(elements) - 1):
         new = [*elements[:k], elements[k + 1], elements[k], *elements[k + 2 :]]
