@@ -20,6 +20,9 @@ from .probes import Site, case_at, redrawn
 from .subject import SAVED, Subject, statistics
 
 
+_BY_GAMMA = "not for a γ near 0: it divides by γ"
+
+
 def cast(a: Any, dtype: Any) -> Any:
     """Numbers in that dtype; those of bfloat16 travel in single precision."""
     return to_bfloat16(a) if dtype == BFLOAT16 else a.astype(dtype)
@@ -145,6 +148,7 @@ def elsewhere(
                 by_gamma = not j.ok and bool(right[n]) and _divides_by_gamma(trial, case, j, dtype)
                 if j.ok or by_gamma or (right[n] and _of_more_terms(trial, case, j, dtype)):
                     if by_gamma:
+                        limits += [_BY_GAMMA] if _BY_GAMMA not in limits else []
                         notes.append(
                             f"{j.symbol} at {place.words} rounds as a division by a small γ does, {number(j.relative)} of it"
                         )
