@@ -19,7 +19,6 @@ from .judgement import Judgement
 from .probes import Site, case_at, redrawn
 from .subject import SAVED, Subject, statistics
 
-
 _BY_GAMMA = "not for a γ near 0: it divides by γ"
 
 
