@@ -26,7 +26,7 @@ from .source import lines_of
 from .spots import Edit
 from .trial import Trial
 
-BUDGET = 400  # edits run, at most
+BUDGET = 300  # edits run, at most
 _TOLD = 3  # lines that no number tells apart, at most
 _PLACES = 6  # where it is asked, at most
 _ALIKE = 0.02  # costs that are one
