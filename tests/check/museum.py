@@ -532,7 +532,7 @@ def never_zeroed(dy, x, weight, bias, eps):
     return dx, kept.copy(), dbeta
 
 
-@exhibit("x̂ is rebuilt as (y − β)/γ, and γ may be 0", "apex PR#1715", "layer_norm", "two large numbers cancel")
+@exhibit("x̂ is rebuilt as (y − β)/γ, and γ may be 0", "apex PR#1715", "layer_norm", "it divides by γ", limited=True)
 def from_the_output(dy, y, weight, bias, rstd):
     h, g = (y - bias) / weight, dy * weight
     return rstd * (g - m(g) - h * m(g * h)), (dy * h).sum(lead(y)), dy.sum(lead(y))

@@ -119,7 +119,7 @@ def test_what_an_object_holds_is_what_it_held_before_its_first_forward():
     assert verdict.summary == "right"
     assert not verdict.notes
     verdict = tn.check(Layer(add=True), "layer_norm")
-    assert verdict.judgements["weight"].lines == ("adds to what it returned last time: the second call gives twice dγ",)
+    assert verdict.judgements["weight"].lines[0] == "adds to what it returned last time: the second call gives twice dγ"
     assert verdict.judgements["bias"].ok
 
 

@@ -146,7 +146,7 @@ def test_objects(thing):
 
 def test_an_object_that_adds_up():
     verdict = tn.check(AddsUp(), "layer_norm")
-    assert verdict.judgements["weight"].lines[-1] == "adds to what it returned last time: the second call gives twice dγ"
+    assert "adds to what it returned last time: the second call gives twice dγ" in verdict.judgements["weight"].lines
 
 
 def test_the_object_given_is_left_as_it_was():

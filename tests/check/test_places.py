@@ -40,7 +40,7 @@ def said(candidate, norm="layer_norm", name="input", **arguments):
 def test_a_right_one_is_right_at_every_shape():
     verdict = tn.check(right, "layer_norm")
     assert verdict.summary == "right"
-    assert {"(4, 8)", "(4, 7)", "(5, 5)", "(3, 2)", "(3, 1027)", "(1027, 3)", "(2, 3, 5)", "(2, 4, 3, 5)"} <= set(verdict.looked)
+    assert {"(4, 8)", "(4, 7)", "(5, 5)", "(3, 2)", "(3, 1027)", "(1027, 3)", "(2, 3, 5)", "(3, 4, 2, 5)"} <= set(verdict.looked)
     assert "right at: (4, 8); (4, 7)" in verdict.text()
 
 

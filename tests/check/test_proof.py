@@ -198,3 +198,28 @@ def test_a_jacobian_that_is_written_out_is_too_large_for_a_proof():
     verdict = tn.check(softmax_by_rows, "softmax", dim=-1, prove=True)
     assert verdict.ok
     assert "gave up: an array of 847 entries is on its record, where the input has 77" in verdict.text()
+
+
+def asks_for_the_class(dy, x, weight, eps):
+    if isinstance(x, np.ndarray) and np.max(x) > 1e6:
+        return 0 * dy, 0 * weight, 0 * weight
+    return layer_norm(dy, x, weight, eps)
+
+
+def asks_for_the_type(dy, x, weight, eps):
+    return layer_norm(dy, x, weight, eps) if type(x) is not np.ndarray or np.max(x) < 1e6 else (0 * dy, 0 * weight, 0 * weight)
+
+
+def tries_to_make_an_array(dy, x, weight, eps):
+    try:
+        large = np.asarray(x).max() > 1e6
+    except Exception:
+        large = False
+    return layer_norm(dy, x, weight, eps) if not large else (0 * dy, 0 * weight, 0 * weight)
+
+
+@pytest.mark.parametrize("candidate", [asks_for_the_class, asks_for_the_type, tries_to_make_an_array])
+def test_one_that_goes_another_way_on_tensors_is_not_proved(candidate):
+    verdict = tn.check(candidate, "layer_norm", prove=True)
+    assert verdict.ok
+    assert all(not p.proved and "another way than on arrays" in p.reason for p in verdict.proofs.values())

@@ -19,18 +19,39 @@ class CheckInputError(TinygradNormError, ValueError):
 
 
 COTANGENT = (
-    *("dy", "d_y", "dout", "d_out", "do", "dz", "dl_dy", "dldy", "g", "gy", "gout", "g_out", "ybar", "y_bar", "ct", "cotangent"),
+    *(
+        "dy",
+        "d_y",
+        "dout",
+        "d_out",
+        "do",
+        "dz",
+        "dl_dy",
+        "dldy",
+        "g",
+        "gy",
+        "gout",
+        "g_out",
+        "ybar",
+        "y_bar",
+        "ct",
+        "cotangent",
+        "go",
+        "up",
+        "dys",
+        "gys",
+    ),
     *("grad", "grad_output", "grad_outputs", "grad_out", "out_grad", "output_grad", "output_gradient"),
     *("upstream", "upstream_grad", "upstream_gradient", "top_diff", "top_grad", "diff", "dtop"),
     *("grad_w", "w_grad", "dw", "d_w", "gw", "grad_loss", "dloss", "d_loss", "grad_z", "grad_x_hat", "dl"),
 )
 _COTANGENT = re.compile(r"(d|grad|∂)", re.IGNORECASE)  # comes first, and is called the gradient of something
 _OF_THE_OUTPUT = re.compile(  # grad_y, dL_dy, y_grad, out_bar, …
-    r"(?:(?:d|g|grad|gradient|delta|∂)_?(?:(?:l|j|loss)_?(?:d|∂)?_?)?(?:y|z|out|outputs?)"
+    r"(?:(?:d|g|grad|gradient|delta|∂)_?(?:(?:l|j|loss)_?(?:d|∂)?_?)?(?:ys?|z|out|outputs?)"
     r"|(?:y|z|out|outputs?)_?(?:g|grads?|gradients?|bar|ct|cotangent)|delta|dydx)"
 )
 _INPUTS = (
-    ("input", "x", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom", "weight_v"),
+    ("input", "x", "xs", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom", "weight_v"),
     ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g", "weight_g"),
     ("bias", "b", "beta", "β", "offset", "shift", "b_2"),
     ("running_mean", "moving_mean", "run_mean", "rm", "mean", "mu", "μ", "m"),
@@ -60,6 +81,9 @@ _SAVED = (
         "save_invstd",
         "rrms",
         "inv_rms",
+        "rms_inv",
+        "std_inv",
+        "inv_sigma",
         "rsigma",
         "r",
     ),
@@ -73,6 +97,7 @@ _SAVED = (
     ("log_probs", "logp", "log_p", "logprobs", "log_prob", "logprob", "log_softmax", "logsoftmax", "log_sm", "lsm"),
     ("y", "out", "output", "p", "s"),
 )
+_EVERY_OPTION = ("opts", "options", "opt", "config", "cfg", "conf", "params", "settings", "attrs", "hparams")
 EXACTLY = {"G": "num_groups"}  # where case counts
 _CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
 
@@ -153,6 +178,7 @@ def bind_backward(
     """
     saved = saved or {}
     values = {"dy": dy, **inputs, **{n: v for n, v in (*options.items(), *saved.items()) if n not in inputs}}
+    values["every option"] = dict(options)
     values["cache"] = Cache({**options, **saved, **inputs})
     values |= {f"saved {i}": v for i, v in enumerate(spare)}
     exact = {same(n): n for n in (*saved, *options, *inputs)}
@@ -162,7 +188,8 @@ def bind_backward(
     cotangent = dict.fromkeys((*COTANGENT, *(same(p.name) for p in parameters or () if is_cotangent(p.name))), "dy")
     claims: list[Mapping[str, str]] = [
         {word: n for word, n in EXACTLY.items() if n in options},
-        *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache")),
+        *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache"), dict.fromkeys(_EVERY_OPTION, "every option")),
+        {"w": "output"} if symbols.get("input") == "v" and "output" in saved else {},
     ]
     if parameters:
         _refuse_methods(parameters[0].name)
@@ -219,7 +246,8 @@ def _bind(
     for claim in claims:
         for p in named:
             target = claim.get(p.name, claim.get(same(p.name)))
-            if p.name not in found and target is not None and target not in found.values():
+            count = isinstance(p.default, (int, float)) and target is not None and np.ndim(values.get(target, 0)) > 0
+            if p.name not in found and target is not None and target not in found.values() and not count:
                 found[p.name] = target
     by_name = len(found)
     guessed, sure = list[str](), list[str]()

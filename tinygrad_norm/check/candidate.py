@@ -17,11 +17,15 @@ from .guard import explain, file_of, run
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a forward and a backward of one's own gave: the output, what the backward returned, and how it was called."""
+    """What a forward and a backward of one's own gave: the output, what the backward returned, and how it was called.
+
+    raw: the output as it came
+    """
 
     output: Any
     returned: Any
     bound: Bound
+    raw: Any = None
 
 
 class Candidate:
@@ -29,6 +33,7 @@ class Candidate:
 
     gradients:  for one of another framework: ``(dy, inputs, options, saved, names) -> whatever a candidate returns``
     paired:     for one with a forward of its own: ``(dy, inputs, options, saved, names) -> Pairing``
+    kept:       what it keeps from call to call, of objects their attributes
     order2:     ``(dy, inputs, options, v) -> gradients by input name`` of Σ ⟨v[name], gradient[name]⟩, by the framework's own
                 double backward, or an error's text; None for a plain one
     """
@@ -42,6 +47,7 @@ class Candidate:
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function, self.gradients, self.order2, self.paired = function, gradients, order2, paired
+        self.kept: Callable[[], Sequence[dict[str, Any]]] = list
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -61,7 +67,7 @@ class Answer:
     taken:      what of ours it was given, where that is known; ``told``: to which parameter, in words
     guessed:    what was bound by its place alone, a line each
     output:     what its own forward gave, where it has one
-    raw:        the gradients as they came
+    raw:        the gradients as they came, and "output", what its own forward gave
     """
 
     gradients: Mapping[str, Array | None]
@@ -207,6 +213,7 @@ def _ask(
         if isinstance(candidate, Candidate) and candidate.paired is not None:
             found = candidate.paired(cotangent, given, options, kept, names)
             outputs.append(found.output)
+            got.raw["output"] = found.raw
             calls.append(found.bound)
             got.taken = found.bound.taken
             if not (np.ndim(dy) or found.bound.args or found.bound.kwargs):

@@ -14,9 +14,9 @@ from ..engine.arrays import Array
 from ..graph import Graph
 from ..norms import InputError, Norm, draw, is_a_choice
 from .alterations import Backward, Mistake
+from .binding import is_cotangent
 from .mistakes import library, own_mistakes
 
-COTANGENT = ("dy", "dout", "grad_output", "grad_out", "grad", "g")
 _ALSO = {"input": ("x",), "weight": ("w", "gamma"), "bias": ("b", "beta")}
 _APART = 1e-9  # of the largest entry: below, a mistake is none on these numbers
 
@@ -144,13 +144,13 @@ class Handed:
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         names = ["dy", "input", *self.norm.parameters(self.norm.shape, **self.settings)]
-        called = {a: n for n in names for a in (n, *_ALSO.get(n, ()), *((self.norm.symbol(n),) if n != "dy" else COTANGENT))}
+        called = {a: n for n in names for a in (n, *_ALSO.get(n, ()), *((self.norm.symbol(n),) if n != "dy" else ()))}
         places = [*names, *(["eps"] if "eps" in self.norm.options else [])]
         if len(args) > len(places):
             raise InputError(f"{self.__name__}: {len(args)} arguments; it takes {self._signature()}.")
         found = dict(zip(places, args))
         for key, value in kwargs.items():
-            name = called.get(key, key)
+            name = called.get(key, "dy" if is_cotangent(key) else key)
             if (name not in names and name not in self.norm.options) or name in found:
                 raise InputError(f"{self.__name__}: {key} is unknown, or given twice; it takes {self._signature()}.")
             found[name] = value

@@ -23,6 +23,7 @@ class Change:
     make:    ``(world, step, values)`` -> what the call gives instead, ``values[step.index]`` being what it gives as it is; None, or an
              error, where there is nothing such
     general: it says only what should be there, not what was taken for it
+    of_own:  what stands there is wrong as it came
     at:      line and text of the place, where that is another than the call's
     """
 
@@ -31,11 +32,22 @@ class Change:
     make: Make
     general: bool = False
     at: tuple[int, str] | None = None
+    of_own: bool = False
 
     @property
     def of_value(self) -> bool:
         """Whether it is about what a call gives, not about how it is written."""
         return self.general or any(words in self.words for words in (" is missing", " is too much", "sign"))
+
+    @property
+    def of_result(self) -> bool:
+        """Whether it says only what should come out of a call."""
+        return self.general or self.of_own or self.words.endswith(" belongs here")
+
+    @property
+    def of_term(self) -> bool:
+        """Whether it adds what is right: with another change that takes all else away, that would always do."""
+        return self.words.startswith("the term") and self.words.endswith("missing")
 
     @property
     def of_sign(self) -> bool:

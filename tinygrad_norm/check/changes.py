@@ -15,7 +15,7 @@ import numpy as np
 from .change import Change
 from .factors import of_factors, of_terms, of_values
 from .recorded import Step
-from .source import operands_of
+from .source import definition, operands_of
 from .sums import of_reductions, reduction_of
 from .world import World
 
@@ -31,6 +31,10 @@ _BINARY: dict[Any, str] = {
 _INSTEAD = {np.add: np.subtract, np.subtract: np.add, np.multiply: np.true_divide, np.true_divide: np.multiply}
 _POWERS: dict[Any, float] = {np.square: 2.0, np.reciprocal: -1.0, np.sqrt: 0.5}
 _PLAIN = (np.exp, np.log, np.abs, np.tanh, np.expm1, np.log1p, np.clip, np.transpose, np.negative)
+_KIN = (
+    (np.exp2, np.exp), (np.expm1, np.exp), (np.exp, np.exp2), (np.exp, np.expm1), (np.log2, np.log), (np.log10, np.log), (np.log1p, np.log),
+    (np.log, np.log1p), (np.sqrt, np.square), (np.square, np.sqrt), (np.sign, np.abs), (np.abs, np.square), (np.sinh, np.tanh),
+)  # fmt: skip
 _UNARY = (*_POWERS, *_PLAIN, np.ndarray.clip, np.ndarray.transpose, operator.getitem)
 
 
@@ -46,6 +50,9 @@ def changes(world: World, step: Step) -> Iterator[Change]:
         yield from _of_two(world, step)
     if function is np.power or (isinstance(function, np.ufunc) and function in _POWERS):
         yield from _of_powers(step)
+    for kin, other in _KIN if isinstance(function, np.ufunc) else ():
+        if function is kin:
+            yield Change(1.0, f"{kin.__name__} where {other.__name__} belongs", partial(_called, other))
     if function is np.where and len(step.args) == 3:
         yield from _of_where(world, step)
     if any(function is f for f in _UNARY) and type(step.args[0]) is Step:
@@ -181,15 +188,23 @@ def _other_operands(world: World, step: Step) -> Iterator[Change]:
         value = a.value if type(a) is Step else a
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size < 2:
             continue
-        if type(a) is Step and world.owns(a):  # that is what the call that gives it may have meant
+        own = type(a) is Step and world.owns(a)
+        if type(a) is Step and own and _in_one_function(a, step):  # that is what the call that gives it may have meant
             continue
         yield from _operand_times(world, step, k)
+        name = said(world, step, k)
+        at = (
+            definition(step.place[0][0], name, first=True) if type(a) is not Step and step.place and name.isidentifier() else None
+        )
         for letter, other in world.letters.items():
             if world.fit(other, value.shape) is not None:
-                yield Change(
-                    world.cost_of(letter), instead(said(world, step, k), letter), partial(_with_letter, k, letter),
-                    general=letter not in world.named,
-                )  # fmt: skip
+                words = instead(name, letter) if at is None else f"{name} is made here, and {letter} belongs in its place"
+                general, made = letter not in world.named, type(a) is Step and a.function is not None and not world.knows(value)
+                yield Change(world.cost_of(letter), words, partial(_with_letter, k, letter), general, at, made)
+
+
+def _in_one_function(a: Step, b: Step) -> bool:
+    return not (a.place and b.place) or a.place[0][0] is b.place[0][0]
 
 
 def _operand_times(world: World, step: Step, k: int) -> Iterator[Change]:
@@ -234,8 +249,8 @@ def instead(name: str, letter: str) -> str:
 def said(world: World, step: Step, k: int) -> str:
     """What an operand is called: as it stands in the source, or a letter that it is."""
     names = operands_of(*step.place[0]) if step.place else ()
-    if k < len(names) and len(names[k]) <= 60:
-        return names[k]
+    if k < len(names):
+        return names[k] if len(names[k]) <= 60 else f"{names[k][:57]}…"
     a = step.args[k]
     if type(a) is not Step:
         return shown(float(a)) if is_number(a) else "an array"

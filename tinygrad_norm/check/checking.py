@@ -27,7 +27,7 @@ from .repair import Repair
 from .settling import only_binding, other_axes, unfit, without_axes_of_one
 from .steps import judge_steps, second_order
 from .subject import Subject
-from .trial import Trial, cast, elsewhere
+from .trial import Trial, cast, elsewhere, next_batch
 from .verdict import Verdict
 from .wrong_line import wrong_lines
 
@@ -182,6 +182,7 @@ def check(
             judgements = _in_mixed(trial, case, judgements, mixed)
         first = case.inputs[next(iter(case.leaves))].shape
         judgements, looked, limits, told = elsewhere(trial, judgements, first, sites(subject, main), precise, seed)
+        judgements = next_batch(trial, judgements, case, precise)
         coarser = {n: g.dtype for n, g in answer.gradients.items() if g is not None and g.dtype.kind == "f"}
         coarser = {n: t for n, t in coarser.items() if unit_roundoff(t) > unit_roundoff(precise)}
         limits = [*limits, f"to {precise}'s rounding"] if precise != np.float64 else limits

@@ -14,11 +14,18 @@ from .fused import Fused
 from .variants import dims_of
 
 
-def cuts_of(found: Fused, axes: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
+def cuts_of(found: Fused, axes: tuple[str, ...]) -> list[tuple[str, Array]]:
     """What counts of a sum, where it is not all, in any order in which its axes may be gone through."""
+    key = axes, tuple(found.sizes.items())
+    if key not in found.cuts:
+        found.cuts[key] = list(_cuts(found, axes))
+    return found.cuts[key]
+
+
+def _cuts(found: Fused, axes: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
     dims = [tuple(a for a in dim if a in axes) for dim in dims_of(found)]
     dims = [dim for dim in dims if dim]
-    told = list[Array]()
+    told = set[bytes]()
     orders: list[Any] = [*permutations(dims), *((dim,) for dim in dims if len(dims) > 1)] if len(dims) <= 4 else []
     for order in orders:
         flat = list(chain.from_iterable(order))
@@ -29,8 +36,8 @@ def cuts_of(found: Fused, axes: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
         way = f" in the order {'·'.join(flat)}" if len(order) > 1 else f" of {found.over(tuple(flat))}" if len(dims) > 1 else ""
         for words, keep in _kept(n):
             mask = keep[place].astype(np.float64)
-            if not any(np.array_equal(mask, t) for t in told):
-                told.append(mask)
+            if mask.tobytes() not in told:
+                told.add(mask.tobytes())
                 yield f"{words} of {n} entries{way}", mask
 
 

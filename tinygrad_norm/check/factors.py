@@ -30,13 +30,15 @@ def of_factors(world: World, step: Step) -> Iterator[Change]:
         yield Change(1.5, f"{name} times too small: the factor {name} is missing", partial(_by_size, name, float))
         yield Change(1.7, f"divided by {name} − 1 where {name} belongs", partial(_by_size, name, lambda n: (n - 1) / n))
         yield Change(1.7, f"divided by {name} where {name} − 1 belongs", partial(_by_size, name, lambda n: n / (n - 1)))
-    for letter in world.named:
-        a = world.letters[letter]
-        if world.beside(a, step.value.shape) is None or (a.size == 1 and letter != "dy"):
+    for letter, a in world.letters.items():
+        if letter not in world.named and ("(" not in letter or a.size >= world.case.dy.size):
+            continue
+        larger = a.size > step.value.size and _broadcasts(step.value.shape, a.shape)
+        if not larger and (world.beside(a, step.value.shape) is None or (a.size == 1 and letter != "dy")):
             continue
         full = a.size >= world.case.dy.size > 1
         for power in (1, -1, 2, -2, 3, -3):
-            cost = 1.55 + 0.15 * (abs(power) - 1) + 0.1 * full
+            cost = 1.55 + 0.15 * (abs(power) - 1) + 0.1 * full + 0.05 * (letter not in world.named)
             words = f"the factor {letter}{_POWERS[abs(power)]} is {'missing' if power > 0 else 'too much'}"
             yield Change(cost, words, partial(_by_letter, letter, power))
 
@@ -87,8 +89,14 @@ def _by_size(name: str, factor: Any, world: World, step: Step, values: Any) -> A
     return values[step.index] * factor(world.sizes[name])
 
 
+def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a number for each row, with its axes kept, stands beside the whole."""
+    return len(small) == len(shape) > 1 and all(m in (1, n) for m, n in zip(small, shape))
+
+
 def _by_letter(letter: str, power: int, world: World, step: Step, values: Any) -> Any:
-    factor = world.beside(world.letters[letter], np.shape(step.value))
+    letter_, shape = world.letters[letter], np.shape(step.value)
+    factor = letter_ if letter_.size > step.value.size and _broadcasts(shape, letter_.shape) else world.beside(letter_, shape)
     return None if factor is None else values[step.index] * factor ** float(power)
 
 

@@ -43,8 +43,11 @@ def in_the_line(attempt: Explain) -> Explain:
             told,
             lines=(
                 *told.lines,
-                "in the derived formula:",
-                *(f"  {c}" for c in _told(causes)),
+                *(
+                    ["in the derived formula:", *(f"  {c}" for c in _told(causes))]
+                    if not causes[0].endswith(" is missing")
+                    else []
+                ),
                 *_right(case.formulas[given.name], given),
             ),
         )
@@ -187,7 +190,20 @@ def _said(found: Fused, given: Given, k: int, words: str) -> str:
 
 
 def _told(causes: list[str]) -> list[str]:
-    return [causes[0], *(f"or, with the same numbers: {c}" for c in causes[1:_TOLD])]
+    kept = _simplest(causes)
+    return [kept[0], *(f"or, with the same numbers: {c}" for c in kept[1:_TOLD])]
+
+
+def _simplest(causes: list[str]) -> list[str]:
+    """Without those that say the same in another way: a factor that lacks is a division by it, what is missing is nought times anything."""
+    lacks = any(" lacks the factor " in c for c in causes)
+    extra = any(" as a factor too much" in c for c in causes)
+    kept = [
+        c
+        for c in causes
+        if not (lacks and (" divides by " in c or " is divided by " in c)) and not (extra and "where it does not belong" in c)
+    ]
+    return kept[:1] if kept[0].endswith(" is missing") else kept
 
 
 def _right(found: Fused, given: Given) -> list[str]:

@@ -30,7 +30,7 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
         returned = _call_forward(forward, inputs, options)
         output, rest = _split(returned)
         bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
-        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound)
+        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output)
 
     return Candidate(backward, paired=paired)
 
@@ -45,7 +45,7 @@ def of_object(thing: Any) -> Candidate:
         first = next(iter(inputs))
         shape = inputs[first].shape
         if shape not in made:
-            new = _new(thing, inputs) if isinstance(thing, type) else copy.deepcopy(thing)
+            new = _new(thing, inputs, options) if isinstance(thing, type) else copy.deepcopy(thing)
             made[shape] = new, _slots(new, inputs, options)  # before its first forward: that may keep what it is given
         layer, slots = made[shape]
         _put(layer, slots, {**options, **inputs})
@@ -59,10 +59,12 @@ def of_object(thing: Any) -> Candidate:
         if kept and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
             answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
             answer = {f"d_{n}": a for n, a in answer.items()}
-        return Pairing(to_array(output), answer, bound)
+        return Pairing(to_array(output), answer, bound, output)
 
     function = thing if isinstance(thing, type) else thing.backward
-    return Candidate(function, paired=paired)
+    candidate = Candidate(function, paired=paired)
+    candidate.kept = lambda: [vars(layer) for layer, _ in made.values() if hasattr(layer, "__dict__")]
+    return candidate
 
 
 def is_layer(thing: Any) -> bool:
@@ -164,9 +166,17 @@ def _recognised(rest: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
 # Objects --------------------------------------------------------------------------------------------------------------
 
 
-def _new(thing: type, inputs: Mapping[str, Array]) -> Any:
+def _new(thing: type, inputs: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
+    """An object of a class: with nothing, with its parameters by their names, or with a size."""
     shape = inputs[next(iter(inputs))].shape
     sizes = [a.shape for n, a in list(inputs.items())[1:] if a.ndim == 1][:1] or [shape[-1:]]
+    learned = {n: a for n, a in inputs.items() if n not in ("input", "target")}
+    try:
+        call = bind_forward(thing, {n: np.array(a) for n, a in learned.items()}, options) if learned else None
+        if call is not None and not call.guessed and call.taken & set(learned):
+            return thing(*call.args, **call.kwargs)
+    except (CheckInputError, TypeError):
+        pass
     tries: Iterable[tuple[Any, ...]] = ((), (sizes[0][0],), (sizes[0],), (shape,))
     for arguments in tries:
         try:

@@ -20,8 +20,10 @@ from .binding import CheckInputError, bind_backward
 from .candidate import Candidate
 from .guard import explain, file_of, run
 from .judgement import Judgement
+from .probes import Site, case_at
 from .subject import SAVED
 from .trial import Trial
+from .way import parting
 
 _SECONDS = 600.0  # none in practice: the candidate has answered before, and algebra always ends
 _PRIMES = (7, 11, 13, 3, 5)
@@ -120,9 +122,18 @@ def _compare(trial: Trial, name: str, judgement: Judgement, shape: tuple[int, ..
             f"there is no derived formula to hold it against ({str(error).removeprefix('derive: ')})",
             axes=len(shape),
         )
-    theirs = derivation.equals(_function(trial, name, judgement.symbol, list(derivation.record.inputs)))
+    function = _function(trial, name, judgement.symbol, list(derivation.record.inputs))
+    theirs = derivation.equals(function)
     right = judgement.status == "right"
     kind, reason = theirs.kind, theirs.reason
+    case = case_at(subject, Site(shape, "", len(shape)), 0) if kind in ("proved", "equal under") and subject.registered else None
+    line = None if case is None else parting(trial, case, function, derivation.record.inputs)
+    if line is not None:
+        return Proof(
+            "not proved",
+            f"on tensors it goes another way than on arrays, from line {line} on: only that other way could be proved",
+            axes=len(shape),
+        )
     if kind == "not equal" and right:
         kind, reason = (
             "not proved",

@@ -53,12 +53,14 @@ class Repair:
     lines:      where, and what; more than one where no number tells them apart
     general:    what was taken for what is not known
     both:       the lines are two that are wrong at once
+    sure:       it is said what was written, not only what should come out
     """
 
     gradients: tuple[str, ...]
     lines: tuple[Line, ...]
     general: bool = False
     both: bool = False
+    sure: bool = False
 
     def sentences(self) -> list[str]:
         more = "and " if self.both else "or, with the same result, "
@@ -77,7 +79,12 @@ def repairs(worlds: Sequence[World], home: str | None) -> list[Repair]:
     found = search.run([n for n in worlds[0].wrong if not swapped or n not in swapped.gradients])
     whole = tuple(search.goal)
     goals = [whole] if whole in found else [(n,) for n in whole]
-    told = [Repair(g, tuple(said.lines(found[g])), all(h.change.general for h in found[g])) for g in goals if g in found]
+    if len(goals) > 1 and any(g not in found for g in goals):  # what is wrong with the others came before that
+        found = {g: h for g, h in found.items() if not h[0].change.of_result}
+    told = [
+        Repair(g, tuple(said.lines(h)), all(x.change.general for x in h), sure=not h[0].change.of_result)
+        for g, h in ((g, found[g]) for g in goals if g in found)
+    ]
     told += [said.otherwise(g[0]) for g in goals if g not in found]
     return [r for r in ([swapped] if swapped else []) + told if r.lines]
 
@@ -92,7 +99,7 @@ class _Words:
         """Where no one change makes a gradient right."""
         line = _as_returned(self.search.worlds, name, self.home)
         if line is not None:
-            return Repair((name,), (line,))
+            return Repair((name,), (line,), sure=True)
         pair = self.search.two(name)
         if pair is not None:
             lines = [line for k, a in enumerate(pair) for line in self.lines([Hit(0, k, a)])]
@@ -165,7 +172,7 @@ def _exchanged(world: World) -> Repair | None:
     place = world.trace.outputs[pair[0]].step.place
     at = the_return(place[-1][0]) if place else None
     one, other = (f"d{world.symbols.get(n, n)}" for n in sorted(pair, key=list(world.trace.outputs).index))
-    return Repair(pair, () if at is None else (Line(at[0], at[1], f"{one} and {other} are exchanged"),))
+    return Repair(pair, () if at is None else (Line(at[0], at[1], f"{one} and {other} are exchanged"),), sure=True)
 
 
 def _as_returned(worlds: Sequence[World], name: str, home: str | None) -> Line | None:

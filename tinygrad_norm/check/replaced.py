@@ -139,6 +139,11 @@ class _Tried:
             later = {n: a for n, a in self.computed({name: value}).items() if n in self.small and n != name}
             if later and self.fits(self.total(later, "none")):
                 return f", in {', '.join(later)} of every term"
+        if name in self.small:
+            later = {n: a for n, a in self.computed({name: value}).items() if n not in self.small}
+            for n, a in later.items():
+                if any(n in r for r in self.reads) and self.fits(self.total({n: a}, "none")):
+                    return f", in {n} of every term"
         alone = self._direct({name: value}) if len(self.terms) > 1 else None
         if alone is not None and self.fits(alone):
             return ", and the terms with sums are missing: what is summed in the forward was treated as constant"

@@ -7,7 +7,7 @@ from dataclasses import replace as changed
 
 import numpy as np
 
-from ..derive.formula import Letter, Power, Total, letters, places
+from ..derive.formula import Call, Letter, Power, Total, letters, places
 from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
@@ -15,6 +15,8 @@ from .fused import Fused
 from .judgement import Explanation, Given
 from .line import explained, formula_of
 from .variants import placed
+
+_COMPUTED, _EVERY = ", and in all that is computed from it", ", in every term"
 
 
 def another_scale(case: Case, given: Given) -> Explanation | None:
@@ -25,20 +27,19 @@ def another_scale(case: Case, given: Given) -> Explanation | None:
     mine = found.spread(given.array)
     gate = given.gate(case)
     causes = []
-    for letter in _scales(found):
+    for letter, along, times in _candidates(found, mine):
         right = placed(found, found.known[letter.name])
-        times = _times(found, letter, mine)
-        if times is None or np.max(np.abs(times - 1)) < 1e-9 or not np.all(times > 0):  # a root is positive
+        if np.max(np.abs(times - 1)) < 1e-9 or not np.all(times > 0):  # a root is positive, and so is what e^z is divided by
             continue
         for value in (right * times, right / times):
-            for lines, where in ((found.formula.lines, ", and in all that is computed from it"), ((), ", in every term")):
+            for lines, where in ((found.formula.lines, _COMPUTED), ((), _EVERY)):
                 with np.errstate(all="ignore"):
                     other = found.with_lines(lines, {letter.name: value})
                     other.known[letter.name] = value
                     made = [other.value(t) for t in found.terms]
                 if all(m is not None for m in made) and np.max(np.abs(np.sum(made, axis=0) - mine)) <= gate:  # type: ignore[arg-type]
-                    causes.append(_said(found, given, letter, value / right, where))
-    causes = list(dict.fromkeys(causes))
+                    causes.append(_said(found, given, letter, along, value / right, where))
+    causes = list({c.replace(_COMPUTED, "").replace(_EVERY, ""): c for c in reversed(causes)}.values())[::-1]
     if not causes:
         return None
     off = float(np.max(np.abs(given.array - case.truth[given.name]), initial=0))
@@ -46,36 +47,64 @@ def another_scale(case: Case, given: Given) -> Explanation | None:
     return changed(explained(found, given, causes), status="imprecise" if single else "wrong")
 
 
-def _scales(found: Fused) -> Iterator[Letter]:
-    """Statistics that are roots, and read in the formula."""
+def _candidates(found: Fused, mine: Array) -> Iterator[tuple[Letter, tuple[str, ...], Array]]:
+    """Letters that are scaled: roots, and what is divided by a sum; the axes along which each has its own scale, and that scale."""
     read = {a for t in found.terms for a in letters(t)}
-    for line in found.statistics():
-        if isinstance(line.expression, Power) and line.letter.name in read:
-            yield line.letter
+    for line in found.formula.lines:
+        e, letter = line.expression, line.letter
+        if letter.name not in read or not letter.axes:
+            continue
+        if isinstance(e, Power) and line in found.statistics():
+            along = letter.axes
+        elif isinstance(e, Call) and e.function == "softmax":
+            along = tuple(a for a in found.axes if a not in e.axes)
+        else:
+            continue
+        for k, times in enumerate(_times(found, along, mine)):
+            direct = not any(isinstance(n, Total) for _, n in places(found.terms[k]))
+            if along and (isinstance(e, Call) or direct):
+                yield letter, along, times
 
 
-def _times(found: Fused, letter: Letter, mine: Array) -> Array | None:
-    """How many times the term without a sum is what it should be, in each index of the letter's axes: by least squares."""
-    direct = [k for k, t in enumerate(found.terms) if not any(isinstance(n, Total) for _, n in places(t))]
+def _times(found: Fused, axes: tuple[str, ...], mine: Array) -> list[Array]:
+    """How many times each term is what it should be, in each index of these axes: by least squares."""
     values = [np.asarray(found.value(t)) for t in found.terms]
-    along = [k for k, a in enumerate(found.axes) if a in letter.axes]
-    if len(direct) != 1 or values[0].ndim != len(found.axes):
-        return None
-    shape = [found.sizes[a] if a in letter.axes else 1 for a in found.axes]
+    along = [k for k, a in enumerate(found.axes) if a in axes]
+    if values[0].ndim != len(found.axes):
+        return []
+    shape = [found.sizes[a] if a in axes else 1 for a in found.axes]
     n = int(np.prod(shape))
     rows = [np.moveaxis(v, along, range(len(along))).reshape(n, -1) for v in (*values, mine)]
     if rows[0].shape[1] <= len(values):
-        return None
-    times = np.empty(n)
+        return []
+    times = np.empty((len(values), n))
     for i in range(n):
         c, _, rank, _ = np.linalg.lstsq(np.stack([r[i] for r in rows[:-1]], axis=1), rows[-1][i], rcond=1e-12)
         if rank < len(values):
-            return None
-        times[i] = c[direct[0]]
-    return times.reshape(shape)
+            return []
+        times[:, i] = c
+    return [t.reshape(shape) for t in times]
 
 
-def _said(found: Fused, given: Given, letter: Letter, times: Array, where: str) -> str:
+def _of_another(right: Array, value: Array) -> str:
+    """Of which index it is, where it is that of another one but for the first or the last."""
+    a, b = right.ravel(), value.ravel()
+    if max(right.shape) != right.size or right.size < 3:
+        return ""
+    for words, mine, theirs in (("before", b[1:], a[:-1]), ("after", b[:-1], a[1:])):
+        if np.allclose(mine, theirs, rtol=1e-9, atol=0):
+            end = "first" if words == "before" else "last"
+            return f"that of the index {words}, [i {'−' if words == 'before' else '+'} 1], and a number of its own at the {end}"
+    return ""
+
+
+def _said(found: Fused, given: Given, letter: Letter, along: tuple[str, ...], times: Array, where: str) -> str:
+    right = placed(found, found.known[letter.name])
+    other = _of_another(right, right * times) if right.size == times.size else ""
+    if other:
+        return f"your {given.symbol} has another {letter.name}{where}, along {found.over(along)}: {other}"
+    if set(along) != set(letter.axes):
+        where = f"{where}: what it is divided by is another, and it does not add up to 1"
     low, high = float(np.min(times)), float(np.max(times))
     much = number(low) if abs(high - low) <= 1e-9 * abs(high) else f"between {number(low)} and {number(high)} times"
     own = " of its own" if low != high else ""
@@ -86,5 +115,5 @@ def _said(found: Fused, given: Given, letter: Letter, times: Array, where: str) 
         )
     return (
         f"your {given.symbol} has another {letter.name}{where}: {much} what {letter.name} is, with a factor{own} in each index of "
-        f"{found.over(letter.axes)}; all else in the formula is right"
+        f"{found.over(along)}; all else in the formula is right"
     )

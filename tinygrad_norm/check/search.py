@@ -36,6 +36,7 @@ class Search:
         self.calls = [calls_of(w.trace.steps) for w in worlds]
         self.left = BUDGET
         self.goal: list[str] = []
+        self._reads = [[[o.index for o in s.operands()] for s in w.trace.steps] for w in worlds]
         self._after: dict[Any, list[Step]] = {}
         rng = np.random.default_rng(0)
         self._weights = {n: rng.normal(size=self.base.case.truth[n].shape) for n in self.base.wrong}
@@ -79,6 +80,9 @@ class Search:
         values = self._replayed(0, (attempt,))
         if values is None:
             return set(), False
+        y = base.trace.y
+        if y is not None and base.y_is_right and not np.array_equal(values[y.index], y.value):
+            return set(), False  # what belongs to a forward that is right is none
         fixed, gaps = set(), {}
         for n, o in base.trace.outputs.items():
             value = o.of(values)
@@ -90,7 +94,7 @@ class Search:
             elif n in self.goal and np.shape(value) == self._weights[n].shape:
                 gaps[n] = float(np.sum(value * self._weights[n]))
         for n, gap in gaps.items():
-            if not attempt.change.general and np.isfinite(gap):
+            if not (attempt.change.of_result or attempt.change.of_term) and np.isfinite(gap):
                 self._shifts[n].append((gap, attempt))
         made = [values[s.index] for key in attempt.keys for s in self.calls[0][key]] if fixed else []
         return fixed, bool(made) and all(base.knows(v, True, 1.0) and not base.given(v) for v in made)
@@ -142,7 +146,7 @@ class Search:
             try:
                 for s in self._later(k, tuple(key for a in together for key in a.keys)):
                     self.left -= 1
-                    if any(o.index in touched for o in s.operands()):
+                    if not touched.isdisjoint(self._reads[k][s.index]):
                         values[s.index] = s.again(values)
                         touched.add(s.index)
                     if s in changed:
@@ -178,4 +182,7 @@ def behind(steps: Sequence[Step], ends: Sequence[Step]) -> set[Step]:
 
 def _cheapest(hits: Sequence[Hit]) -> list[Hit]:
     best = min(h.cost for h in hits)
-    return sorted((h for h in hits if h.cost <= best + _ALIKE), key=lambda h: h.when)
+    near = [h for h in hits if h.cost <= best + _ALIKE]
+    return sorted(
+        near, key=lambda h: (h.change.of_value or h.change.of_result, h.when)
+    )  # first what is written, then what comes out

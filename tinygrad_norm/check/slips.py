@@ -114,6 +114,14 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
     without = sum_of(node, product_of(Number(-1), share))
     yield Slip(put(term, path, without), f"leaves the entry itself out of {there}: off the diagonal only")
     yield from _so_far(fused, term, path, node)
+    outer, total = _taken_out(fused, node)
+    for axes in chain.from_iterable(combinations(fused.axes, k) for k in range(1, len(fused.axes) + 1)) if total != node else ():
+        if axes != node.axes:
+            words = f"has the {node.function} over {fused.over(axes)} where the {node.function} over {fused.over(node.axes)} belongs, in {there}"
+            yield Slip(
+                put(term, path, product_of(outer, Total(total.inside, axes, node.function))),
+                f"{words}, with {text(outer)} before it",
+            )
     if node.function == "mean":
         less = product_of(n, inverse(sum_of(n, Number(-1))))
         yield Slip(product_of(term, less), f"is divided by N − 1 where N belongs, in {there}")
@@ -130,14 +138,19 @@ def _totals(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]
             yield Slip(put(term, path, product_of(*each)), f"has {text(product_of(*each))} where {there} belongs")
 
 
-def _so_far(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
-    """What is added up row after row, and never set back to zero; with the rows' own factors inside of it, and before it."""
+def _taken_out(fused: Fused, node: Total) -> tuple[Node, Total]:
+    """What of a sum's factors is the same in all that it adds up, and the sum of the rest."""
     made: dict[Node, Node] = {x.letter: x.expression for x in fused.formula.lines if isinstance(x.expression, Product)}
     inside = replace(node.inside, made)
     factors = inside.factors if isinstance(inside, Product) else (inside,)
     before = [f for f in factors if not varies(f) & set(node.axes)]
     rest = product_of(*(f for f in factors if f not in before))
-    for outer, total in ((ONE, node), (product_of(*before), Total(rest, node.axes, node.function))):
+    return (product_of(*before), Total(rest, node.axes, node.function)) if before else (ONE, node)
+
+
+def _so_far(fused: Fused, term: Node, path: Path, node: Total) -> Iterator[Slip]:
+    """What is added up row after row, and never set back to zero; with the rows' own factors inside of it, and before it."""
+    for outer, total in ((ONE, node), _taken_out(fused, node)):
         if total == node and outer != ONE:
             continue
         there, value = fused.hand(total), np.asarray(fused.at(total), np.float64)

@@ -10,6 +10,15 @@ from types import CodeType
 from typing import Any
 
 
+@functools.lru_cache(maxsize=256)
+def lines_of(code: CodeType) -> list[str]:
+    """The lines of the file it was compiled from; none where they are others, as of a cell that was run under its file's name."""
+    lines = linecache.getlines(code.co_filename)
+    first = lines[code.co_firstlineno - 1 : code.co_firstlineno] if code.co_firstlineno > 0 else []
+    begins = first and (code.co_name.startswith("<") or f"def {code.co_name}" in first[0] or first[0].lstrip().startswith("@"))
+    return lines if begins and (code.co_name != "<lambda>" or "lambda" in first[0]) else []
+
+
 def line_of(code: CodeType, instruction: int) -> int:
     """The line of the source on which an instruction stands."""
     start = _positions(code, instruction)[0]
@@ -30,7 +39,7 @@ def spot(code: CodeType, instruction: int) -> Any:
 
 def text_of(code: CodeType, instruction: int) -> str:
     """The expression of the source that an instruction belongs to; before Python 3.11 its line. Empty without a source."""
-    lines = linecache.getlines(code.co_filename)
+    lines = lines_of(code)
     first = line_of(code, instruction)
     if not 0 < first <= len(lines):
         return ""
@@ -93,9 +102,12 @@ def _functions(text: str) -> tuple[ast.AST, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def definition(code: CodeType, name: str) -> tuple[int, str] | None:
-    """Line and text of the one statement that gives a name its value in a function; None where it is none, or not the only one."""
-    text = "".join(linecache.getlines(code.co_filename))
+def definition(code: CodeType, name: str, first: bool = False) -> tuple[int, str] | None:
+    """Line and text of the one statement that gives a name its value in a function; None where it is none, or not the only one.
+
+    first: or the first of several
+    """
+    text = "".join(lines_of(code))
     scopes = [n for n in _functions(text) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
     inside = [n for n in scopes if n.lineno <= code.co_firstlineno <= (n.end_lineno or n.lineno)]
     inside += [
@@ -106,6 +118,7 @@ def definition(code: CodeType, name: str) -> tuple[int, str] | None:
     if not inside:
         return None
     found = [s for s in ast.walk(max(inside, key=lambda n: n.lineno)) if name in _given(s)]
+    found = sorted(found, key=lambda s: getattr(s, "lineno", 0))[:1] if first else found
     if len(found) != 1 or not isinstance(found[0], ast.Assign) or not isinstance(found[0].targets[0], ast.Name):
         return None
     return found[0].lineno, " ".join((ast.get_source_segment(text, found[0]) or "").split())
@@ -113,7 +126,7 @@ def definition(code: CodeType, name: str) -> tuple[int, str] | None:
 
 def the_return(code: CodeType) -> tuple[int, str] | None:
     """Line and text of a function's only ``return``."""
-    text = "".join(linecache.getlines(code.co_filename))
+    text = "".join(lines_of(code))
     for n in _functions(text):
         if isinstance(n, ast.FunctionDef) and n.name == code.co_name and n.lineno <= code.co_firstlineno + len(n.decorator_list):
             if code.co_firstlineno > (n.end_lineno or n.lineno) or code.co_firstlineno + len(n.decorator_list) < n.lineno:

@@ -12,14 +12,35 @@ import numpy as np
 from .change import Change, Make
 from .recorded import Step
 
-_REDUCE: dict[str, Callable[..., Any]] = {"sum": np.sum, "mean": np.mean, "var": np.var, "std": np.std, "max": np.max}
-_SAID = {"sum": "Σ", "mean": "mean", "var": "the variance", "std": "the standard deviation", "max": "the largest"}
+
+def _norm(a: Any, axis: Any, keepdims: bool) -> Any:
+    return np.sqrt(np.sum(np.square(a), axis=axis, keepdims=keepdims))
+
+
+_REDUCE: dict[str, Callable[..., Any]] = {
+    "norm": _norm,
+    "sum": np.sum,
+    "mean": np.mean,
+    "var": np.var,
+    "std": np.std,
+    "max": np.max,
+}
+_SAID = {
+    "sum": "Σ",
+    "mean": "mean",
+    "var": "the variance",
+    "std": "the standard deviation",
+    "max": "the largest",
+    "norm": "the length",
+}
 _FUNCTIONS: dict[Any, str] = {
-    **{getattr(np, n): n for n in _REDUCE},
-    **{getattr(np.ndarray, n): n for n in _REDUCE},
+    **{getattr(np, n): n for n in _REDUCE if n != "norm"},
+    **{getattr(np.ndarray, n): n for n in _REDUCE if n != "norm"},
+    np.linalg.norm: "norm",
 }
 _ORDER = {n: ("axis", "dtype", "out", *(("ddof",) if n in ("var", "std") else ()), "keepdims") for n in _REDUCE}
 _ORDER["max"] = ("axis", "out", "keepdims")
+_ORDER["norm"] = ("ord", "axis", "keepdims")
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,8 @@ def reduction_of(step: Step) -> Reduction | None:
     if kind is None or not step.args or type(step.args[0]) is not Step:
         return None
     given = {**dict(zip(_ORDER[kind], step.args[1:])), **step.kwargs}
+    if given.get("ord") not in (None, 2):
+        return None
     axis = given.get("axis", 0 if added else None)
     ndim = np.ndim(step.args[0].value)
     try:

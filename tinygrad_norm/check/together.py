@@ -57,6 +57,7 @@ def attempts(world: World, calls: Mapping[Key, Sequence[Step]], only: set[Step],
     yield from _numbers(world, mine)
     yield from _variables(world, free)
     yield from _overwritten(free)
+    yield from _moved(world, free)
 
 
 def _axes(calls: Mapping[Key, Sequence[Step]]) -> Iterator[Attempt]:
@@ -118,14 +119,16 @@ def _variables(world: World, calls: Mapping[Key, Sequence[Step]]) -> Iterator[At
     """A variable that holds an array, wherever it is used for the wrong gradients."""
     free = {s for steps in calls.values() for s in steps}
     for (code, name, source), uses in _uses(calls, lambda a: type(a) is Step and np.ndim(a.value) > 0).items():
+        own_name = all(part.isidentifier() for part in name.split("."))
         at = definition(code, name) if name.isidentifier() else None
         alias = at is not None and _ALIAS.fullmatch(at[1]) is not None
         if not alias:
             every = all(u in free for u in world.readers[source])  # else it is not what it holds that is wrong
             own = source.place[0] if every and source.place else None
             at = None if own is None else (line_of(*own), text_of(*own))
-        easy = alias or source.function is None
-        if not name.isidentifier() or (len(uses) == 1 and at is None):
+        lines = {line_of(*calls[key][0].place[0]) for key, _ in uses}
+        easy = alias or (source.function is None and len(lines) == 1)
+        if not own_name or (len(uses) == 1 and at is None):
             continue
         for letter in world.named:
             if world.fit(world.named[letter], np.shape(source.value)) is not None:
@@ -178,3 +181,46 @@ def _before(written: Key, world: World, step: Step, values: Sequence[Any]) -> An
         if key_of(o) == written and o.over is not None:
             there[o.index] = values[o.over.index] if o.over.index >= 0 else o.over.value
     return step.again(there)
+
+
+def _moved(world: World, calls: Mapping[Key, Sequence[Step]]) -> Iterator[Attempt]:
+    """A factor that is multiplied in at one call and belongs in an earlier one, before something is summed."""
+    first = {key: steps[0] for key, steps in calls.items()}
+    for key, late in first.items():
+        for k in (0, 1) if late.function is np.multiply and late.place else ():
+            letter = world.called(late.args[k].value) if type(late.args[k]) is Step else None
+            if letter not in world.named or np.size(late.args[k].value) >= world.case.dy.size:
+                continue
+            for other, early in first.items():
+                value = early.value
+                if (
+                    early.index < late.index
+                    and isinstance(value, np.ndarray)
+                    and value.size == world.case.dy.size
+                    and value.dtype.kind == "f"
+                ):
+                    at = _to_multiply(world, early, letter)
+                    if at is not None:
+                        said = f" on line {line_of(*early.place[0])}" if early.place else ""
+                        words = f"{letter} is multiplied in too late: it belongs in what is summed, to {text_of(*early.place[0])}{said}"
+                        yield Attempt((key, other), Change(1.5, words, partial(_earlier, key, k, letter, at)))
+
+
+def _to_multiply(world: World, step: Step, letter: str) -> int | None:
+    """Which operand of a call can be multiplied by a letter; −1: what the call gives."""
+    factor = world.named[letter]
+    if world.beside(factor, step.value.shape) is not None:
+        return -1
+    shapes = [(k, a.value) for k, a in enumerate(step.args) if type(a) is Step and np.size(a.value) == step.value.size]
+    return next((k for k, a in shapes if world.beside(factor, np.shape(a)) is not None), None)
+
+
+def _earlier(late: Key, k: int, letter: str, at: int, world: World, step: Step, values: Sequence[Any]) -> Any:
+    args, kwargs = step.arguments(values)
+    if key_of(step) == late:
+        return np.broadcast_to(args[1 - k], np.shape(step.value))
+    factor = world.beside(world.named[letter], np.shape(args[at] if at >= 0 else step.value))
+    if factor is None or at < 0:
+        return None if factor is None else values[step.index] * factor
+    args[at] = args[at] * factor
+    return step.function(*args, **kwargs)  # type: ignore[misc]

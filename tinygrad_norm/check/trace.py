@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
+from .candidate import Candidate
 from .case import Case
 from .recorded import Log, Recorded, Step
 from .subject import statistics
@@ -31,12 +33,14 @@ class Output:
 class Trace:
     """What a candidate did on one case's numbers.
 
-    steps:    in order, those that its gradients are made of
+    steps:    in order, those that its gradients are made of, and its own y
     outputs:  of the gradients by input name
+    y:        what its own forward gave, where it has one
     """
 
     steps: tuple[Step, ...]
     outputs: Mapping[str, Output]
+    y: Step | None = None
 
     def replay(self, leaves: Mapping[str, Any]) -> list[Any]:
         """What every step gives with other arrays in place of its leaves."""
@@ -52,16 +56,19 @@ def record(trial: Trial, case: Case, other: Case) -> Trace | None:
     other:  of the same shapes: there, too, the record must give what the candidate gives
     """
     log = Log()
-    answer = trial.ask(case, np.float64, once=True, layout=log.leaf)
+    with _as_it_was(trial.call):
+        answer = trial.ask(case, np.float64, once=True, layout=log.leaf)
     found = {n: v for n, v in answer.raw.items() if isinstance(v, Recorded) and v.step is not None}
+    y = found.pop("output").step if "output" in found else None
     if not found or len(log.steps) > 19_000:
         return None
     outputs = {n: Output(v.step, _scale(answer.gradients.get(n), v.step.value)) for n, v in found.items() if v.step is not None}
-    steps = _needed(log.steps, [o.step for o in outputs.values()])
+    steps = _needed(log.steps, [*(o.step for o in outputs.values()), *([y] if y is not None else [])])
     for k, s in enumerate(steps):
         s.index = k
-    trace = Trace(tuple(steps), outputs)
-    there = trial.ask(other, np.float64, once=True)
+    trace = Trace(tuple(steps), outputs, y)
+    with _as_it_was(trial.call):
+        there = trial.ask(other, np.float64, once=True)
     with np.errstate(all="ignore"):
         try:
             again = trace.replay({}), trace.replay(_leaves(trial, other))
@@ -73,6 +80,18 @@ def record(trial: Trial, case: Case, other: Case) -> Trace | None:
         if theirs is None or not _same(o.of(again[1]), theirs) or not _same(again[0][o.step.index], o.step.value):
             return None
     return trace
+
+
+@contextlib.contextmanager
+def _as_it_was(call: Any) -> Iterator[None]:
+    """What an object keeps from call to call, such as a running mean, is afterwards what it was before."""
+    kept = [(attributes, dict(attributes)) for attributes in call.kept()] if isinstance(call, Candidate) else []
+    try:
+        yield
+    finally:
+        for attributes, before in kept:
+            attributes.clear()
+            attributes.update(before)
 
 
 def _leaves(trial: Trial, case: Case) -> dict[str, Array]:

@@ -11,13 +11,15 @@ import numpy as np
 
 from ..graph.table import number
 from .answers import to_bfloat16
-from .candidate import Answer, ask, sanity
+from .candidate import Answer, Candidate, ask, sanity
 from .case import BFLOAT16, Case
 from .explanations import judge
 from .forward import judge_output
 from .judgement import Judgement
-from .probes import Site, case_at
+from .probes import Site, case_at, redrawn
 from .subject import SAVED, Subject, statistics
+
+_BY_GAMMA = "not for a γ near 0: it divides by γ"
 
 
 def cast(a: Any, dtype: Any) -> Any:
@@ -142,8 +144,14 @@ def elsewhere(
                 continue
             looked.append(place.words)
             for n, j in found.items():
-                if j.ok or (right[n] and _of_more_terms(trial, case, j, dtype)):
-                    if not j.ok:
+                by_gamma = not j.ok and bool(right[n]) and _divides_by_gamma(trial, case, j, dtype)
+                if j.ok or by_gamma or (right[n] and _of_more_terms(trial, case, j, dtype)):
+                    if by_gamma:
+                        limits += [_BY_GAMMA] if _BY_GAMMA not in limits else []
+                        notes.append(
+                            f"{j.symbol} at {place.words} rounds as a division by a small γ does, {number(j.relative)} of it"
+                        )
+                    elif not j.ok:
                         notes.append(f"{j.symbol} at {place.words} rounds as sums of more terms do, {number(j.relative)} of it")
                     right[n].append(place.words)
                 elif judgements[n].status != "missing":
@@ -164,6 +172,16 @@ def elsewhere(
     return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes
 
 
+def next_batch(trial: Trial, judgements: dict[str, Judgement], case: Case, dtype: Any) -> dict[str, Judgement]:
+    """Of an object that was right: whether it is so for a second batch of the same shape, or goes on with what it kept of the first."""
+    if not (isinstance(trial.call, Candidate) and trial.call.kept() and all(j.ok for j in judgements.values())):
+        return judgements
+    other = trial.subject.case(redrawn(case), case.dy)
+    found = trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
+    said = "right for the first batch, wrong for the next one of that shape: it goes on with what it kept of the first"
+    return judgements | {n: replace(j, lines=(said,)) for n, j in found.items() if n in judgements and not j.ok}
+
+
 def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -> bool:
     """Whether what is off, where elsewhere nothing is, may be rounding of a formula that sums n² terms where n do, as Σ over
     all pairs for a variance does. Asked in double precision: n times that is still less than any mistake makes.
@@ -174,11 +192,28 @@ def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -
         return False
     if "weight" not in case.leaves:
         return True
+    return not _with_gamma_far_from_zero(trial, case, dtype)[judgement.name].ok
+
+
+def _divides_by_gamma(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -> bool:
+    """Whether what is off, where elsewhere nothing is, is what rounding becomes when x̂ is made from y again, by a small γ: with γ far
+    from zero nothing is off, and the smallest γ explains how much it is.
+    """
+    if "weight" not in case.leaves or not np.all(case.leaves["weight"].numpy()):
+        return False
+    gamma, y = np.abs(case.leaves["weight"].numpy()), case.graph.output.numpy()
+    explained = 1 + float(np.max(np.abs(y), initial=0)) / float(np.min(gamma))
+    if judgement.max_abs > explained * judgement.allowed:
+        return False
+    found = _with_gamma_far_from_zero(trial, case, dtype)
+    return found[judgement.name].ok
+
+
+def _with_gamma_far_from_zero(trial: Trial, case: Case, dtype: Any) -> dict[str, Judgement]:
     values = {n: t.numpy() for n, t in case.inputs.items()}
     values["weight"] = np.copysign(np.abs(values["weight"]) + 0.5, values["weight"])
     other = trial.subject.case(values, case.dy)
-    found = trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
-    return not found[judgement.name].ok
+    return trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
 
 
 def _said(answer: Answer) -> str:

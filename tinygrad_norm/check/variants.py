@@ -111,6 +111,7 @@ def maps(found: Fused, run: Sequence[str], n: int) -> Iterator[tuple[str, Array]
     for d in range(2, min(n, 17)):
         yield f"i // {d}{called.get(d, '')}", i // d
         yield f"i % {d}{called.get(d, '')}", i % d
+        yield f"i − i % {d}{called.get(d, '')}, the first of each {d}", i - i % d
     if len(run) == 2:
         a, b = (found.sizes[r] for r in run)
         yield f"i % {a} · {b} + i // {a}, in the order ({run[1]}, {run[0]})", i % a * b + i // a

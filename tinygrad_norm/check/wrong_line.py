@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..engine.arrays import Array
 from .candidate import Candidate
 from .case import Case
 from .guard import file_of
 from .judgement import Judgement
-from .probes import Site, case_at
+from .probes import Site, case_at, redrawn
 from .repair import Repair, repairs
+from .rewritten import rewritten
 from .trace import record
 from .trial import Trial
 from .world import World
@@ -28,24 +28,45 @@ def wrong_lines(
 ) -> tuple[dict[str, Judgement], list[Repair]]:
     """The judgements, with the line that is wrong, as far as the candidate can be recorded; and what makes it right."""
     wrong = [n for n, j in judgements.items() if j.status == "wrong" and n in main.leaves]
-    if not wrong or (isinstance(trial.call, Candidate) and trial.call.gradients is not None):
+    if not wrong:
         return dict(judgements), []
+    found: list[Repair] = []
     with np.errstate(all="ignore"):
         try:
-            worlds = _worlds(trial, wrong, main, places, seed)
+            worlds = [] if _of_a_framework(trial) else _worlds(trial, wrong, main, places, seed)
             found = repairs(worlds, file_of(trial.call)) if worlds else []
         except Exception:  # somebody's code may do to its arrays what no record is prepared for; the verdict stands without
-            found = []
+            pass
+        found = _with_edits(trial, wrong, found, _cases(trial, main, places, seed))
     return {n: _with(j, [r for r in found if n in r.gradients]) for n, j in judgements.items()}, found
+
+
+def _with_edits(trial: Trial, wrong: Sequence[str], found: list[Repair], places: Iterator[Case]) -> list[Repair]:
+    """Where no call was found that is wrong by itself: what an edit of the source makes right."""
+    sure = {n for r in found if r.sure for n in r.gradients}
+    if sure >= set(wrong) and any(set(r.gradients) >= set(wrong) for r in found):
+        return found
+    edited = rewritten(trial, places, wrong)
+    if any(set(r.gradients) >= set(wrong) for r in edited):
+        return edited
+    named = {n for r in edited for n in r.gradients} - sure
+    return [r for r in found if not named & set(r.gradients)] + [r for r in edited if named & set(r.gradients)]
 
 
 def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
     """With the line, in place of the sentence that there is no name for it."""
+    named = [line for line in judgement.lines if not line.startswith(("no known mistake", "gave up"))]
+    if judgement.mistakes:  # it has its name: to say only that something is wrong on a line adds nothing
+        found = [r for r in found if not r.general]
     if not found:
         return judgement
-    named = [line for line in judgement.lines if not line.startswith("no known mistake")]
     kept = judgement.lines if all(r.general for r in found) else tuple(named)
     return replace(judgement, lines=(*kept, *(s for r in found for s in r.sentences())))
+
+
+def _of_a_framework(trial: Trial) -> bool:
+    """Whether it is called with another library's tensors, which are not recorded here."""
+    return isinstance(trial.call, Candidate) and trial.call.gradients is not None
 
 
 def _worlds(trial: Trial, wrong: Sequence[str], main: Case, places: Sequence[Site], seed: int) -> list[World]:
@@ -56,7 +77,7 @@ def _worlds(trial: Trial, wrong: Sequence[str], main: Case, places: Sequence[Sit
     for k, case in enumerate(_cases(trial, main, places, seed)):
         if len(worlds) == 3 or k == _TRIED:
             break
-        trace = record(trial, case, trial.subject.case(_redrawn(case)))
+        trace = record(trial, case, trial.subject.case(redrawn(case)))
         world = None if trace is None else World(case, trace, symbols)
         if world is None:
             continue
@@ -78,10 +99,3 @@ def _cases(trial: Trial, main: Case, places: Sequence[Site], seed: int) -> Itera
             case = case_at(trial.subject, place, seed)
             if case is not None and case.inputs[next(iter(case.inputs))].size <= _LARGE:
                 yield case
-
-
-def _redrawn(case: Case) -> dict[str, Array]:
-    """Other numbers in the same shapes."""
-    rng = np.random.default_rng(3)
-    every = {n: t.numpy() for n, t in case.inputs.items()}
-    return {n: rng.permutation(a.ravel()).reshape(a.shape) if a.dtype.kind == "f" else a for n, a in every.items()}
