@@ -17,7 +17,8 @@ import numpy as np
 from ..engine import Tensor, TinygradNormError
 from ..graph.notebook import bundle
 from ..graph.table import number
-from .extremes import BRANCHES, elsewhere
+from .assumption import branches, of_kind
+from .extremes import elsewhere
 from .other import Incomparable, Other, gradient_on, off, tolerance
 from .proof import Proof
 
@@ -149,8 +150,8 @@ class _Extremes:
 
     def __init__(self, d: Derivation, theirs: Other, found: Tensor) -> None:
         self.worst, self.where, self.seen = 0.0, "", 0
-        needed = [note for note in d.record.notes if note.startswith(BRANCHES)]
-        branches = []
+        needed = of_kind(d.record.notes, "branches")
+        others = []
         for place in d.record.extremes:
             words, record = place.words, place.record
             assert record is not None
@@ -174,8 +175,8 @@ class _Extremes:
             self.seen += bool(np.isfinite(gap))
             if gap > self.worst:
                 self.worst, self.where = gap, words
-            branches += elsewhere(found, [(place, again)])
-        needed += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
+            others += elsewhere(found, [(place, again)])
+        needed += branches(others)
         with suppress(Exception):  # which may be right: it may go backward itself
             held = theirs.held(d.record)
             if held is not None and not np.array_equal(held, found.data, equal_nan=True):

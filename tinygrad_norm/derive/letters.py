@@ -40,6 +40,12 @@ _FUNCTIONS: dict[Any, Any] = {
 
 
 _ASKING = ("maximum", "minimum", "relu", "clip", "abs", "where", "masked_fill")
+_OF_MASKS: dict[str, Any] = {
+    "invert": lambda a: 1 - a,
+    "bitwise_and": lambda a, b: a * b,
+    "bitwise_or": lambda a, b: a + b - a * b,
+    "bitwise_xor": lambda a, b: a + b - 2 * a * b,
+}
 _MOST = 32  # named axes: in the common layout each is an axis of an array
 
 
@@ -89,7 +95,7 @@ class Letters(Home):
         self.finding = Finding(self.definitions, self._make, lambda a: a in self.leaves or a in self.literals.values())
         for node in nodes:
             t, dims = node.tensor, self.axes.dims[node.tensor]
-            if t.dtype.kind == "b" and (found := self._asked(t)) is not None:
+            if t.dtype.kind == "b" and (found := self._asked(t._data)) is not None:
                 self.of[t] = Symbol(found, dims, self)
                 continue
             if t.dtype.kind == "b" and (t.op is None or t.op.name not in MEANINGS):
@@ -135,16 +141,21 @@ class Letters(Home):
                 if why:
                     self.opaque[letter] = why
 
-    def _asked(self, t: Tensor) -> Any:
+    def _asked(self, answer: Array) -> Any:
         """What a mask is, where it is known what was compared."""
-        question = asked_of(t._data)
+        question = asked_of(answer)
+        if question is None:
+            return None
+        if question[0] in _OF_MASKS:
+            masks = list(map(self._asked, question[1]))
+            return None if None in masks else _OF_MASKS[question[0]](*masks)
         operands = []
-        for value in question[1] if question else ():
+        for value in question[1]:
             owner = next((x for x in self.of if x._data is value), None) if isinstance(value, np.ndarray) else value
             if owner is None:
                 return None
             operands.append(self.of[owner] if isinstance(owner, Tensor) else owner)
-        if question is None or not any(isinstance(x, Symbol) for x in operands):
+        if not any(isinstance(x, Symbol) for x in operands):
             return None
         return TABLE[question[0]](*operands).expr
 

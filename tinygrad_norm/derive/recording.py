@@ -16,9 +16,12 @@ from ..engine import GradientError, Tensor, TinygradNormError, grad, history, pu
 from ..engine.arrays import Array
 from ..graph import Graph, axis_names
 from ..norms import Norm, check_settings, draw, get
+from .assumption import Assumption, branches
 from .axes import Axes
 from .errors import DerivationError
-from .extremes import BRANCHES, Extreme, elsewhere, extremes_of
+from .extremes import Extreme, elsewhere, extremes_of
+from .following import Tree
+from .makings import Making
 from .marks import Place, Size, marks, numbers_on
 
 _PRIMES = (7, 11, 13, 17, 19, 23, 29)
@@ -34,6 +37,9 @@ class Record:
     notes:    what has to be said of how it was drawn
     others:   the same forward at other sizes, on other numbers; the last at these sizes, where no other are possible
     extremes: the same at even, equal and single sizes, on much smaller and larger numbers, each with its words
+    first:    the forward's output, where the output is a gradient
+    trees:    of its numbers that were computed from sizes: by which formula
+    makings:  of its constants that were made of the inputs: how
     make:     records the forward once more
     """
 
@@ -50,6 +56,9 @@ class Record:
     notes: tuple[str, ...] = ()
     others: tuple[Record, ...] = ()
     extremes: tuple[Extreme, ...] = ()
+    first: Tensor | None = None
+    trees: Mapping[Tensor, Mapping[int | str, Tree]] = field(default_factory=dict)
+    makings: Mapping[Tensor, Making] = field(default_factory=dict)
     make: Callable[..., Record] | None = None
 
 
@@ -100,6 +109,11 @@ def recorder(
         raise DerivationError(
             'derive: to derive a forward of your own, name the axes of its inputs: inputs={"x": ("B", "N"), "w": ("N",)}.'
         )
+    if shape is not None:
+        raise DerivationError(
+            f"derive: shape={shape} for a forward of your own: name the axes, whose sizes do not matter, or give arrays of your sizes, "
+            'inputs={"x": np.ones((3, 8))}.'
+        )
     return Recorder(partial(_of_function, norm, inputs, seed, options, lemmas))
 
 
@@ -126,9 +140,8 @@ def sized(record: Record, name: str) -> Record:
         notes += [f"{v:g} is a number, though {n} is as large: the record has no other sizes" for v, n in same.items()]
     tried = list(extremes_of(record, lambda made: second_of(made, name) if record.order == 2 else made))
     extremes = tuple(place for place in tried if place.record is not None)
-    branches = elsewhere(record.output, ((place, place.record.output) for place in extremes if place.record is not None))
-    branches += [place.words for place in tried if place.record is None]
-    notes += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
+    others_at = elsewhere(record.output, ((place, place.record.output) for place in extremes if place.record is not None))
+    notes += branches([*others_at, *(place.words for place in tried if place.record is None)])
     return replace(
         record, marks=marked, unknown=unknown, others=tuple(others), extremes=extremes, notes=tuple(dict.fromkeys(notes))
     )
@@ -253,6 +266,7 @@ def _of_function(
         else:
             value = np.asarray(given.data if isinstance(given, Tensor) else given)
             values[n] = value if value.dtype.kind == "f" else value.astype(np.float64)
+    single = [Assumption(f"{n} has one entry along an axis, {v.shape}") for n, v in values.items() if 1 in v.shape]
     fixed: list[Mapping[str, Array]] = [{**values, **on}]
     if again and values and not on:
         fixed = list(
@@ -267,6 +281,7 @@ def _of_function(
             except (TinygradNormError, ValueError) as error:
                 failure = failure or error
                 break
+            record = replace(record, notes=(*record.notes, *single))
             if _finite(record) or not (named or again) or on:
                 return record
             first = first or record
@@ -319,6 +334,8 @@ def _run(
         raise DerivationError(
             f"derive: {getattr(f, '__name__', 'the forward')}: {error}; inputs= names {', '.join(inputs)}."
         ) from None
+    if any(y is leaf for leaf in leaves.values()):
+        y = y * 1.0
     if not isinstance(y, Tensor) or y.op is None:
         raise GradientError("derive: the forward must compute one tensor from its inputs, in recorded operations.")
     name = getattr(f, "__name__", "forward")
@@ -358,7 +375,7 @@ def second_of(record: Record, name: str) -> Record:
     if dx.op is None:
         raise DerivationError(f"derive: d{x.name} does not depend on {x.name}: its derivative is zero.")
     named = dx.named(f"d{x.name}")
-    return replace(record, output=named, order=2)
+    return replace(record, output=named, order=2, first=record.output)
 
 
 def target_of(record: Record, wrt: str | None) -> str:
