@@ -158,9 +158,10 @@ def _made(constant: Tensor, frame: FrameType) -> None:
 
 
 def _arguments(frame: FrameType) -> tuple[Any, ...]:
+    """But for ``backward=``, which says by which rule one goes back, and never a value."""
     code = frame.f_code
     count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
-    return tuple(frame.f_locals.get(n) for n in code.co_varnames[:count])
+    return tuple(frame.f_locals.get(n) for n in code.co_varnames[:count] if n != "backward")
 
 
 def _has_tensors(given: Any) -> bool:
