@@ -55,6 +55,7 @@ class Letters(Home):
     of:           the symbol of every tensor: a letter, or a formula of letters where the tensor has no name
     definitions:  of every letter that was computed, oldest first
     leaves:       the letters that were not
+    beside:       what tensors stand for of which masks may have asked, though nothing of them is on the graph
     opaque:       why a letter has no definition
     notes:        what is taken to be as on the record, besides ``assumptions``
     """
@@ -66,6 +67,7 @@ class Letters(Home):
         numbers: Mapping[str, float] | None = None,
         marks: Mapping[Place, Size] | None = None,
         axes: Axes | None = None,
+        beside: Mapping[Tensor, tuple[Any, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.graph, self.axes = graph, axes or Axes(graph, names)
@@ -74,6 +76,7 @@ class Letters(Home):
             raise NotSymbolicError(f"the record has {len(self.order)} axes to tell apart; {_MOST} at most have names.")
         self.values: dict[Any, Any] = {}
         self.of: dict[Tensor, Symbol] = {}
+        self._beside = {t: Symbol(expr, dims, self) for t, (expr, dims) in (beside or {}).items()}
         self.definitions: dict[Letter, Any] = {}
         self.leaves: list[Letter] = []
         self.opaque: dict[Letter, str] = {}
@@ -82,6 +85,7 @@ class Letters(Home):
         named = {name: Letter(name) for name in numbers or {}}
         self.literals = {float(v): named[n] for n, v in (numbers or {}).items()}
         self.values |= {named[n]: float(v) for n, v in (numbers or {}).items()}
+        self.values |= {s.expr: self.spread(t.data.astype(np.float64), s.dims) for t, s in self._beside.items()}
         self.marks = Marks(graph, marks or {}, {**{str(a): a for a in self.order}, **named}, self)
         self._read()
 
@@ -151,10 +155,11 @@ class Letters(Home):
             return None if None in masks else _OF_MASKS[question[0]](*masks)
         operands = []
         for value in question[1]:
-            owner = next((x for x in self.of if x._data is value), None) if isinstance(value, np.ndarray) else value
+            known = {**self._beside, **self.of}
+            owner = next((x for x in known if x._data is value), None) if isinstance(value, np.ndarray) else value
             if owner is None:
                 return None
-            operands.append(self.of[owner] if isinstance(owner, Tensor) else owner)
+            operands.append(known[owner] if isinstance(owner, Tensor) else owner)
         if not any(isinstance(x, Symbol) for x in operands):
             return None
         return TABLE[question[0]](*operands).expr

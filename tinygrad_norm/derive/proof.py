@@ -187,7 +187,10 @@ class Proof:
             for v in unlike(found, trees, marked, here)
             if v not in unknown.values()
         ]
-        letters = Letters(graph, marks=marked, axes=axes)
+        beside = {
+            leaf: (mine.of[own].expr, mine.of[own].dims) for leaf, own in leaves.items() if own is not None and own in mine.of
+        }
+        letters = Letters(graph, marks=marked, axes=axes, beside=beside)
         change: dict[Any, Any] = {}
         for t, symbol in letters.of.items():
             a = symbol.expr
@@ -248,7 +251,7 @@ class Proof:
                 continue
             if own.data.shape == value.shape and np.array_equal(own.data, value):
                 return s.expr
-        return Letter(f"{symbol.expr.name} of the other ({way})", symbol.expr.axes)
+        return Letter(f"t{way} of the other", symbol.expr.axes)
 
     def _held(self, moved: bool) -> dict[Any, Any]:
         """My constants: as what they were made from, as the number that they hold, or as data."""
