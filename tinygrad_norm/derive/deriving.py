@@ -18,6 +18,7 @@ from ..norms import Norm, get
 from .algebra import with_means
 from .assumption import Assumption
 from .derivation import Derivation, Step
+from .drawing import read_lemma
 from .errors import DerivationError, NotSymbolicError
 from .lemmas import Lemma
 from .letters import Letters, SymbolReading
@@ -25,7 +26,8 @@ from .marks import marks
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
 from .questions import listen
-from .recording import Record, cotangent_of, read_lemma, recorder, second_of, sized, sizes_of, target_of
+from .record import Record, cotangent_of, second_of, sizes_of, target_of
+from .recording import recorder, sized
 from .rules import Rewriting
 from .sizes import unlike
 from .stages import Stages

@@ -2,7 +2,12 @@
 
 Proved is what has one normal form, holds under the same assumptions on both sides, and was found true in numbers on every
 record: at other sizes, on numbers of other signs, and where a forward is most likely another one. Leaves are paired by the
-caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another one if every entry is, on every record.
+caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another
+one if every entry is, on every record; what a function made of its inputs is the same where it was made in the same way.
+
+What "proved" covers: real arithmetic, for all inputs of these axes on which both are numbers (not their rounding, nor where exp
+overflows), of functions whose answer depends on their tensors alone. What such a function asks of them in Python is an assumption;
+the clock, chance, or how often it was called is not seen.
 """
 
 from __future__ import annotations

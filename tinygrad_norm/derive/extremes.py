@@ -18,7 +18,7 @@ from ..graph import Graph
 from .axes import Axes
 
 if TYPE_CHECKING:
-    from .recording import Record
+    from .record import Record
 
 
 class Extreme(NamedTuple):

@@ -13,7 +13,7 @@ from ..engine import Tensor, TinygradNormError, grad, history, no_grad, pull_bac
 from ..engine.arrays import Array
 from .assumption import not_of_kind
 from .errors import DerivationError
-from .recording import Record, cotangent_of, second_of
+from .record import Record, cotangent_of, second_of
 
 if TYPE_CHECKING:
     from .derivation import Derivation

@@ -23,7 +23,7 @@ from .marks import Place, Size, marks, numbers_on
 from .normal import BUDGET, Normal, TooLong
 from .other import Leaves, Other
 from .questions import listen
-from .recording import Record, sizes_of
+from .record import Record, sizes_of
 from .residual import LONGEST, is_plain, shortest
 from .rules import Rewriting
 from .sizes import divided_by, divisors, unlike
