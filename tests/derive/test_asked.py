@@ -45,7 +45,7 @@ AT_37 = {  # whether x has 37 columns, which no record has
     "float": lambda x: float(n(x)) == 37,
     "37.0 ==": lambda x: n(x) == 37.0,
     "text": lambda x: f"{n(x)}" == "37",
-    "%d": lambda x: "%d" % n(x) == "37",
+    "format": lambda x: format(n(x), "d") == "37",
     "text of a shape": lambda x: str(x.shape).endswith(" 37)"),
     "index": lambda x: operator.index(n(x)) == 37,
     "a list": lambda x: ([0] * 37 + [1] + [0] * 9000)[n(x)],

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import Tensor, TinygradNormError
+from ..engine import Tensor, TinygradNormError, history
 from ..graph.notebook import bundle
 from ..graph.table import number
 from .assumption import branches, of_kind
@@ -174,6 +174,7 @@ class _Extremes:
                 floor = 0.0
                 if off(expected, gradient_on(d.record, d.of)[0]) > _GROSS / 2:
                     continue
+            floor = max(floor, _rounding(again)) if dtype.itemsize > 2 else floor
             gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
             # in units of the record's own rounding; in float16 what is no rounding is gross
             gap *= tolerance(d.record.output.dtype) / (tolerance(dtype) if dtype.itemsize > 2 else _GROSS)
@@ -187,6 +188,12 @@ class _Extremes:
             if held is not None and not np.array_equal(held, found.data, equal_nan=True):
                 needed.append("its tensors are recorded (under no_grad, on tensors without names, it is something else)")
         self.needed = tuple(dict.fromkeys(needed))
+
+
+def _rounding(found: Tensor) -> float:
+    """What is next to nothing beside the numbers that a tensor is made of (times the tolerance: 8 roundings of the largest)."""
+    largest = max((float(np.max(np.abs(t.data), initial=0)) for t in history(found) if t.dtype.kind == "f"), default=0.0)
+    return 8 * float(np.finfo(found.dtype).eps) ** 0.425 * largest if np.isfinite(largest) and found.dtype.kind == "f" else 0.0
 
 
 def _sizes(d: Derivation) -> str:

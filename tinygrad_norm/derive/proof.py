@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class Proof:
         self.holds, self.why = False, "the normal forms differ"
         self.needed: tuple[str, ...] = ()
         self.assumptions: tuple[str, ...] = tuple(d.assumptions)
-        self.d, self.write, self.records = d, d.writer, records
+        self.d, self.write, self.records = d, cache(d.writer), records
         self.options = {a: rational(v) for v, a in d.letters.literals.items()}  # theirs is recorded with my ε
         self._left: tuple[Any, Any, Other] | None = None
         self.said: list[str] = not_of_kind(d.record.notes, "branches", "asked")
