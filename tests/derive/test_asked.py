@@ -189,3 +189,22 @@ def test_no_condition_is_said_of_a_number():
 
 def test_the_gradient_of_the_identity():
     assert str(derive(lambda x: x, inputs=BN).formula) == "dx = dy"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda dy, x: dy * s(dy * dy).sqrt() / s(dy * dy).sqrt(),
+        lambda dy, x: dy * s(x * x) * s(x * x).rsqrt() ** 2,
+        lambda dy, x: dy * m(x**4) / m(x**4),
+    ],
+)
+def test_a_sum_of_squares_may_be_zero(plain, other):
+    verdict = plain.equals(other)
+    assert verdict.kind == "equal under"
+    assert any("≠ 0" in a or "> 0" in a for a in verdict.assumptions)
+
+
+def test_with_something_added_it_is_not():
+    d = derive(lambda x: x * (m(x * x) - m(x) ** 2 + 1e-5).rsqrt(), inputs=BN)
+    assert d.equals(derive(lambda x: x / (m((x - m(x)) ** 2) + 1e-5) ** 0.5, inputs=BN)).assumptions == ()

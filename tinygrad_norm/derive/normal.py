@@ -77,6 +77,25 @@ class Normal(Functions):
         factors = [f for f in sp.Mul.make_args(rest) if not self._is_positive(f)]
         return sp.sign(number) * sp.Mul(*factors)
 
+    def is_more(self, expr: Any, letters: Letters) -> bool:
+        """Whether it is more than zero for all numbers; a sum of squares may be zero."""
+        return self._is_more(self.form(expr, letters))
+
+    def _is_more(self, e: Any) -> bool:
+        if e.is_Add:
+            return self._is_positive(e) and any(map(self._is_more, e.args))
+        bases = [f if f.is_number else f.as_base_exp()[0] for f in sp.Mul.make_args(e)]
+        return all(
+            bool(b > 0)
+            if b.is_number
+            else b.is_positive
+            or b in self.positive
+            or self._is_exp(b)
+            or (isinstance(b, Sigma) and self._is_more(b.args[0]))
+            or (b.is_Add and self._is_more(b))
+            for b in bases
+        )
+
     def is_zero(self, expr: Any, letters: Letters) -> bool:
         """Whether the formula is zero for all numbers; False says only that this could not be shown."""
         for mode, kinds in ("", (sp.Expr,)), ("branches", (sp.sign, sp.Abs)), ("signs", (sp.sign,)):

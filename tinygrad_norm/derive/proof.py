@@ -297,7 +297,10 @@ class Proof:
         found = {}
         for e, sign in asked(graph, read):
             form = self._normal(self.normal.sign_of, e)
-            if holds(e, sign) or (form.is_number and form > 0):
+            sure = bool(form.is_number and form > 0)
+            if sure and sign != "≥ 0" and self._normal(self.normal.is_more, e) is not True:
+                sure, form = False, self._normal(self.normal.form, e)
+            if holds(e, sign) or sure:
                 self._safe |= {(form, s) for s in (("≥ 0",) if sign == "≥ 0" else ("> 0", "≥ 0", "≠ 0"))}
             else:
                 found[form, sign] = f"{self.write(e)} {sign}"
