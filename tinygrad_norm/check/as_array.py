@@ -28,11 +28,14 @@ class AsArray(NDArrayOperatorsMixin):
         self.tensor = tensor
 
     shape = property(asks_for_its_caller(lambda self: self.tensor.shape))
-    ndim = property(lambda self: self.tensor.ndim)
     size = property(asks_for_its_caller(lambda self: self.tensor.size))
     dtype = property(lambda self: self.tensor.dtype)
     T = property(lambda self: self.transpose())
     real = property(lambda self: self)
+
+    @property
+    def ndim(self) -> int:
+        return self.tensor.ndim
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if ufunc is np.add and method == "reduce":

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..derive import DerivationError, derive
 from ..derive.pages import as_section
-from ..derive.recording import Record, recorder, target_of
+from ..derive.record import Record, target_of
+from ..derive.recording import recorder
 from ..draw import DrawingError, terminal
 from ..draw.beside import beside
 from ..draw.frames import frames

@@ -14,7 +14,7 @@ from .algebra import with_means
 from .errors import DerivationError
 from .formula import Evaluation, Formula, Line
 from .plain import Plain, layouts
-from .recording import Record, cotangent_of
+from .record import Record, cotangent_of
 from .spelling import Known
 from .symbols import Letter
 from .tree import Letter as Leaf

@@ -23,7 +23,7 @@ from .letters import Letters
 from .other import gradient_on, off, tolerance
 from .pages import as_section
 from .plain import Plain, Writing, formula_of, layouts
-from .recording import Record
+from .record import Record
 from .source import Source, identifier
 from .symbols import Letter
 from .tree import Indicator

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..engine import TABLE, Tensor, describe, grad, history, pull_back, tensor
+from ..engine import TABLE, Tensor, TinygradNormError, describe, grad, history, pull_back, tensor
 from ..engine.arrays import Array
 from ..graph import Graph, along
 from ..graph.table import number
 from ..norms import Norm, get
 from .algebra import with_means
+from .assumption import Assumption
 from .derivation import Derivation, Step
+from .drawing import read_lemma
 from .errors import DerivationError, NotSymbolicError
 from .lemmas import Lemma
 from .letters import Letters, SymbolReading
+from .marks import marks
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
-from .questions import hearing
-from .recording import Record, cotangent_of, read_lemma, recorder, second_of, sized, target_of
+from .questions import listen
+from .record import Record, cotangent_of, second_of, sizes_of, target_of
+from .recording import recorder, sized
 from .rules import Rewriting
+from .sizes import unlike
 from .stages import Stages
 from .symbols import Letter, Symbol, sigma
 from .watching import listening
@@ -60,20 +66,39 @@ def derive_now(
         lemmas = [*lemmas, *usual.pop("lemmas", ())]
         options = {**usual, **options}
     make = recorder(norm, inputs, shape, backward, seed, options, lemmas)
-    with listening(), hearing() as heard:
-        record = make()
-    record = replace(record, notes=(*record.notes, *heard))
+    with listening():
+        record, heard = listen(make)
+    record = replace(record, notes=(*record.notes, *heard.said), trees=heard.trees, makings=heard.makings)
     with listening():
         name = target_of(record, wrt)
         record = second_of(record, name) if order == 2 else record
     try:
         with listening():
-            record = sized(record, name)
+            record = _followed(sized(record, name))
         return _derive(record, name, lemmas, form)
     except NotSymbolicError as error:
         from .lines import recorded_at
 
         raise NotSymbolicError(f"derive: {error}{recorded_at(make, str(error), error.place)}") from None
+
+
+def _followed(record: Record) -> Record:
+    """With a note where a number was computed by another formula of the sizes than it has on the records that were made."""
+    if not record.trees:
+        return record
+    assert record.make is not None
+    output, marked = record.output, record.marks
+    if record.first is not None:
+        output, several = record.first, [replace(record, output=record.first)]
+        with suppress(TinygradNormError, ValueError, ArithmeticError):
+            several += [record.make(k, True) for k in (1, 2)]
+        marked = marks([r.output for r in several], [sizes_of(r) for r in several])[0]
+    sizes = {n: v for n, v in sizes_of(replace(record, output=output)).items() if n not in record.numbers}
+    notes = [
+        Assumption(f"{v:g}, which depends on the sizes (the formula is for these)")
+        for v in unlike(output, record.trees, marked, sizes)
+    ]
+    return replace(record, notes=tuple(dict.fromkeys((*record.notes, *notes))))
 
 
 def _derive(record: Record, name: str, lemmas: Sequence[str], form: str) -> Derivation:

@@ -44,6 +44,8 @@ def asked(graph: Record, read: Callable[[Any], Any]) -> Iterator[tuple[Any, str]
 
 def simplest(e: Any, sign: str) -> Iterator[tuple[Any, str]]:
     """A condition in parts: √(x·w) is not 0 where x is not and w is not; x² is more than 0 where x is not 0."""
+    if e.is_number and bool({"> 0": e > 0, "≥ 0": e >= 0, "≠ 0": e != 0}[sign]):
+        return
     if sign == "> 0":
         factors = sp.Mul.make_args(e)
         even = [f for f in factors if is_at_least_zero(f)]
@@ -82,7 +84,7 @@ def is_at_least_zero(e: Any) -> bool:
     if e.is_Pow:
         return bool(e.exp.is_Integer and e.exp % 2 == 0) or is_at_least_zero(e.base)
     if e.is_Add and not e.has(Letter, Sigma, Mean):
-        return is_positive(e)
+        return is_positive(e) or is_positive(e + 1)
     return (e.is_Add or e.is_Mul) and all(map(is_at_least_zero, e.args))
 
 
@@ -108,8 +110,10 @@ def is_positive(e: Any) -> bool:
         return True
     if e.is_Pow:
         return is_positive(e.base)
-    if e.is_Add and e.atoms(sp.Symbol) and not e.has(Letter, Sigma, Mean):  # sizes, such as N − 1
-        return bool(e.subs(dict.fromkeys(e.atoms(sp.Symbol), 8)) > 0)
+    if e.is_Add and e.atoms(sp.Symbol) and not e.has(Letter, Sigma, Mean):  # sizes, which are 1 or more
+        least = e.subs(dict.fromkeys(e.atoms(sp.Symbol), 1))
+        beyond = sp.expand(e.subs({n: n + 1 for n in e.atoms(sp.Symbol)}))
+        return bool(least > 0) and all(t.as_coeff_Mul()[0] > 0 for t in sp.Add.make_args(beyond))
     if e.is_Add:
         return all(map(is_at_least_zero, e.args)) and any(map(is_positive, e.args))
     return bool(e.is_Mul) and all(map(is_positive, e.args))

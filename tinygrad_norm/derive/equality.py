@@ -2,7 +2,12 @@
 
 Proved is what has one normal form, holds under the same assumptions on both sides, and was found true in numbers on every
 record: at other sizes, on numbers of other signs, and where a forward is most likely another one. Leaves are paired by the
-caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another one if every entry is, on every record.
+caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another
+one if every entry is, on every record; what a function made of its inputs is the same where it was made in the same way.
+
+What "proved" covers: real arithmetic, for all inputs of these axes on which both are numbers (not their rounding, nor where exp
+overflows), of functions whose answer depends on their tensors alone. What such a function asks of them in Python is an assumption;
+the clock, chance, or how often it was called is not seen.
 """
 
 from __future__ import annotations
@@ -14,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import Tensor, TinygradNormError
+from ..engine import Tensor, TinygradNormError, history
 from ..graph.notebook import bundle
 from ..graph.table import number
-from .extremes import BRANCHES, elsewhere
+from .assumption import branches, of_kind
+from .extremes import elsewhere
 from .other import Incomparable, Other, gradient_on, off, tolerance
 from .proof import Proof
 
@@ -149,8 +155,8 @@ class _Extremes:
 
     def __init__(self, d: Derivation, theirs: Other, found: Tensor) -> None:
         self.worst, self.where, self.seen = 0.0, "", 0
-        needed = [note for note in d.record.notes if note.startswith(BRANCHES)]
-        branches = []
+        needed = of_kind(d.record.notes, "branches")
+        others = []
         for place in d.record.extremes:
             words, record = place.words, place.record
             assert record is not None
@@ -168,19 +174,26 @@ class _Extremes:
                 floor = 0.0
                 if off(expected, gradient_on(d.record, d.of)[0]) > _GROSS / 2:
                     continue
+            floor = max(floor, _rounding(again)) if dtype.itemsize > 2 else floor
             gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
             # in units of the record's own rounding; in float16 what is no rounding is gross
             gap *= tolerance(d.record.output.dtype) / (tolerance(dtype) if dtype.itemsize > 2 else _GROSS)
             self.seen += bool(np.isfinite(gap))
             if gap > self.worst:
                 self.worst, self.where = gap, words
-            branches += elsewhere(found, [(place, again)])
-        needed += [f"{BRANCHES} ({'; '.join(branches)} there are others)"] if branches else []
+            others += elsewhere(found, [(place, again)])
+        needed += branches(others)
         with suppress(Exception):  # which may be right: it may go backward itself
             held = theirs.held(d.record)
             if held is not None and not np.array_equal(held, found.data, equal_nan=True):
                 needed.append("its tensors are recorded (under no_grad, on tensors without names, it is something else)")
         self.needed = tuple(dict.fromkeys(needed))
+
+
+def _rounding(found: Tensor) -> float:
+    """What is next to nothing beside the numbers that a tensor is made of (times the tolerance: 8 roundings of the largest)."""
+    largest = max((float(np.max(np.abs(t.data), initial=0)) for t in history(found) if t.dtype.kind == "f"), default=0.0)
+    return 8 * float(np.finfo(found.dtype).eps) ** 0.425 * largest if np.isfinite(largest) and found.dtype.kind == "f" else 0.0
 
 
 def _sizes(d: Derivation) -> str:

@@ -18,7 +18,7 @@ from ..graph import Graph
 from .axes import Axes
 
 if TYPE_CHECKING:
-    from .recording import Record
+    from .record import Record
 
 
 class Extreme(NamedTuple):
@@ -34,7 +34,6 @@ class Extreme(NamedTuple):
     record: Record | None
 
 
-BRANCHES = "the branches are those of the record"
 _SIZES: tuple[Callable[[int, int], int], ...] = (
     lambda k, last: 2 * (last - k) + 4,  # even, the first axis the longest
     lambda k, last: 6,

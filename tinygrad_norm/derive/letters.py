@@ -40,6 +40,12 @@ _FUNCTIONS: dict[Any, Any] = {
 
 
 _ASKING = ("maximum", "minimum", "relu", "clip", "abs", "where", "masked_fill")
+_OF_MASKS: dict[str, Any] = {
+    "invert": lambda a: 1 - a,
+    "bitwise_and": lambda a, b: a * b,
+    "bitwise_or": lambda a, b: a + b - a * b,
+    "bitwise_xor": lambda a, b: a + b - 2 * a * b,
+}
 _MOST = 32  # named axes: in the common layout each is an axis of an array
 
 
@@ -49,6 +55,7 @@ class Letters(Home):
     of:           the symbol of every tensor: a letter, or a formula of letters where the tensor has no name
     definitions:  of every letter that was computed, oldest first
     leaves:       the letters that were not
+    beside:       what tensors stand for of which masks may have asked, though nothing of them is on the graph
     opaque:       why a letter has no definition
     notes:        what is taken to be as on the record, besides ``assumptions``
     """
@@ -60,6 +67,7 @@ class Letters(Home):
         numbers: Mapping[str, float] | None = None,
         marks: Mapping[Place, Size] | None = None,
         axes: Axes | None = None,
+        beside: Mapping[Tensor, tuple[Any, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.graph, self.axes = graph, axes or Axes(graph, names)
@@ -68,6 +76,7 @@ class Letters(Home):
             raise NotSymbolicError(f"the record has {len(self.order)} axes to tell apart; {_MOST} at most have names.")
         self.values: dict[Any, Any] = {}
         self.of: dict[Tensor, Symbol] = {}
+        self._beside = {t: Symbol(expr, dims, self) for t, (expr, dims) in (beside or {}).items()}
         self.definitions: dict[Letter, Any] = {}
         self.leaves: list[Letter] = []
         self.opaque: dict[Letter, str] = {}
@@ -76,6 +85,7 @@ class Letters(Home):
         named = {name: Letter(name) for name in numbers or {}}
         self.literals = {float(v): named[n] for n, v in (numbers or {}).items()}
         self.values |= {named[n]: float(v) for n, v in (numbers or {}).items()}
+        self.values |= {s.expr: self.spread(t.data.astype(np.float64), s.dims) for t, s in self._beside.items()}
         self.marks = Marks(graph, marks or {}, {**{str(a): a for a in self.order}, **named}, self)
         self._read()
 
@@ -89,7 +99,7 @@ class Letters(Home):
         self.finding = Finding(self.definitions, self._make, lambda a: a in self.leaves or a in self.literals.values())
         for node in nodes:
             t, dims = node.tensor, self.axes.dims[node.tensor]
-            if t.dtype.kind == "b" and (found := self._asked(t)) is not None:
+            if t.dtype.kind == "b" and (found := self._asked(t._data)) is not None:
                 self.of[t] = Symbol(found, dims, self)
                 continue
             if t.dtype.kind == "b" and (t.op is None or t.op.name not in MEANINGS):
@@ -135,16 +145,22 @@ class Letters(Home):
                 if why:
                     self.opaque[letter] = why
 
-    def _asked(self, t: Tensor) -> Any:
+    def _asked(self, answer: Array) -> Any:
         """What a mask is, where it is known what was compared."""
-        question = asked_of(t._data)
+        question = asked_of(answer)
+        if question is None:
+            return None
+        if question[0] in _OF_MASKS:
+            masks = list(map(self._asked, question[1]))
+            return None if None in masks else _OF_MASKS[question[0]](*masks)
         operands = []
-        for value in question[1] if question else ():
-            owner = next((x for x in self.of if x._data is value), None) if isinstance(value, np.ndarray) else value
+        for value in question[1]:
+            known = {**self._beside, **self.of}
+            owner = next((x for x in known if x._data is value), None) if isinstance(value, np.ndarray) else value
             if owner is None:
                 return None
-            operands.append(self.of[owner] if isinstance(owner, Tensor) else owner)
-        if question is None or not any(isinstance(x, Symbol) for x in operands):
+            operands.append(known[owner] if isinstance(owner, Tensor) else owner)
+        if not any(isinstance(x, Symbol) for x in operands):
             return None
         return TABLE[question[0]](*operands).expr
 

@@ -18,7 +18,7 @@ from ..engine import TABLE, Tensor, history
 Place = tuple[int, "int | str"]
 """A number's place: its tensor by age on the record, and which operand or option it is (``"value"``: a constant's own)."""
 
-_CLOSE = 1e-13  # relative; a number on the tape is a few roundings from its formula
+_CLOSE = 4e-15  # relative; a number on the tape is a few roundings from its formula
 _SHIFTS = (0, -1, 1, -2, -3)
 _POWERS = (1.0, -1.0, 0.5, -0.5)
 _MANY = 6  # named axes; of more, only each alone and all together are tried

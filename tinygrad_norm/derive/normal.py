@@ -21,10 +21,10 @@ from typing import Any
 
 import sympy as sp
 
-from . import domain
-from .conditions import AtLeast, Positive, Zero
+from .conditions import Positive, Zero
+from .functions import Functions
 from .letters import Letters
-from .products import at_least, content, factors_of, is_even, is_size, largest, lead, part_sum, terms_of
+from .products import at_least, content, is_even, is_size, largest, part_sum, terms_of
 from .symbols import Letter, Mean, Sigma, varies
 
 _ROUNDS = 40  # of rewriting; more would be a circle
@@ -36,7 +36,7 @@ class TooLong(Exception):
     """A normal form of very many terms, or the last of a budget."""
 
 
-class Normal:
+class Normal(Functions):
     """Normal forms that share their letters: compare only those made by the same one.
 
     known:     Σs whose value is given
@@ -76,6 +76,25 @@ class Normal:
         number, rest = found.as_coeff_Mul()
         factors = [f for f in sp.Mul.make_args(rest) if not self._is_positive(f)]
         return sp.sign(number) * sp.Mul(*factors)
+
+    def is_more(self, expr: Any, letters: Letters) -> bool:
+        """Whether it is more than zero for all numbers; a sum of squares may be zero."""
+        return self._is_more(self.form(expr, letters))
+
+    def _is_more(self, e: Any) -> bool:
+        if e.is_Add:
+            return self._is_positive(e) and any(map(self._is_more, e.args))
+        bases = [f if f.is_number else f.as_base_exp()[0] for f in sp.Mul.make_args(e)]
+        return all(
+            bool(b > 0)
+            if b.is_number
+            else b.is_positive
+            or b in self.positive
+            or self._is_exp(b)
+            or (isinstance(b, Sigma) and self._is_more(b.args[0]))
+            or (b.is_Add and self._is_more(b))
+            for b in bases
+        )
 
     def is_zero(self, expr: Any, letters: Letters) -> bool:
         """Whether the formula is zero for all numbers; False says only that this could not be shown."""
@@ -156,94 +175,6 @@ class Normal:
         if len(e.args) == 1:
             return self._polynomial(self._function(e.func, self._settle(self._form(e.args[0]))))
         return self._name(e.func(*(self._settle(self._form(a)) for a in e.args)))
-
-    def _function(self, f: Any, a: Any) -> Any:
-        if a.is_number:
-            return f(a)
-        if f is sp.tanh:
-            return 1 - 2 * self._power(self._exponential(sp.expand_mul(2 * a)) + 1, sp.Integer(-1))
-        if f is sp.Abs:
-            return sp.Mul(*(self._absolute(*t.as_base_exp()) for t in factors_of(a)))
-        if f is sp.sign:
-            return sp.Mul(*(self._sign(*t.as_base_exp()) for t in factors_of(a)))
-        if f is sp.log:
-            return self._settle(sp.Add(*(self._logarithm(*t.as_base_exp()) for t in factors_of(a))))
-        if f is AtLeast:
-            return 1 - self._positive(sp.expand_mul(-a))
-        if f is Positive:
-            return self._positive(a)
-        if f is Zero:
-            return self._zero(a)
-        if f in (sp.erf, sp.sin, sp.cos) and lead(a).as_coeff_Mul()[0] < 0:  # odd and even functions
-            return (1 if f is sp.cos else -1) * self._name(f(sp.expand_mul(-a)))
-        return self._name(f(a))
-
-    def _positive(self, a: Any) -> Any:
-        """[a > 0], where a's sign is that of the product of a few factors; of −a it is 1 − [a > 0] − [a = 0]."""
-        number, factors = self._of_unsure_sign(a)
-        if not factors:
-            return sp.Integer(1 if number > 0 else 0)
-        inside = sp.Mul(*factors)
-        if number < 0:
-            return 1 - self._name(Positive(inside)) - self._zero(inside)
-        return self._name(Positive(inside))
-
-    def _zero(self, a: Any) -> Any:
-        factors = self._of_unsure_sign(a)[1]
-        return self._name(Zero(sp.Mul(*factors))) if factors else sp.Integer(0)
-
-    def _of_unsure_sign(self, a: Any) -> tuple[Any, list[Any]]:
-        """A number of the sign of a without these factors: what is positive is left out."""
-        number, factors = sp.Integer(1), []
-        for f in factors_of(a):
-            base = f.as_base_exp()[0]
-            if f.is_number:
-                number *= sp.sign(f)
-            elif not (
-                base.is_positive or base in self.positive or (base.is_Add and domain.is_positive(base)) or self._is_exp(base)
-            ):
-                factors.append(f)
-        return number, factors
-
-    def _is_exp(self, base: Any) -> bool:
-        return isinstance(self._meaning.get(base), sp.exp) or (base in self._under and self._q[base] % 2 == 0)
-
-    def _absolute(self, base: Any, n: Any) -> Any:
-        """|baseⁿ|, where the base may be any one factor."""
-        if self._is_positive(base):
-            return base**n
-        if base.is_number:
-            return abs(base) ** n
-        if base.is_Add:
-            return self._name(sp.Abs(base)) ** n
-        return self._name(sp.Abs(base, evaluate=False)) ** n
-
-    def _sign(self, base: Any, n: Any) -> Any:
-        if self._is_positive(base):
-            if not (base.is_positive or base in self.positive):
-                self.nonzero.add(base)
-            return sp.Integer(1)
-        if base.is_number:
-            return sp.sign(base) ** n
-        even = n.is_Integer and n % 2 == 0
-        if self._mode == "branches":
-            return (2 * self._positive(base) + self._zero(base) - 1) ** (2 if even else 1)
-        letter = self._name(sp.sign(base, evaluate=False))
-        if self._mode == "signs":
-            return sp.Integer(1) if even else self._absolute(base, sp.Integer(1)) * self._power(base, sp.Integer(-1))
-        return letter**2 if even else letter
-
-    def _logarithm(self, base: Any, n: Any) -> Any:
-        """log of one factor of a product that is positive: of its absolute value."""
-        if base.is_number:
-            return sp.log(abs(base) ** n) if abs(base) != 1 else sp.Integer(0)
-        if base in self._under:  # a root: of what it is the root
-            return self._function(sp.log, self._under[base]) * -n / self._q[base]
-        if base in self._meaning and isinstance(self._meaning[base], sp.exp):
-            return n * self._meaning[base].args[0]
-        if base in self._meaning and isinstance(self._meaning[base], sp.Abs):
-            return n * self._name(sp.log(base))
-        return n * self._name(sp.log(base if base.is_Add else self._absolute(base, sp.Integer(1))))
 
     def _polynomial(self, e: Any) -> Any:
         self._spend(e)
@@ -344,21 +275,6 @@ class Normal:
             return self._power_of_one(base, n)
         return self._absolute(base, k * n)
 
-    def _is_positive(self, factor: Any) -> bool:
-        """Whether a root may be taken of the factor by itself, and its absolute value is it: not where it may be negative."""
-        base = factor.as_base_exp()[0]
-        if base in self.positive or factor.is_positive or base.is_positive:
-            return True
-        if base in self._under:
-            return self._q[base] % 2 == 0 or self._is_positive(self._under[base])
-        if base.is_Add:
-            parts = [(t.as_coeff_Mul()[0], sp.Mul.make_args(t.as_coeff_Mul()[1])) for t in base.args]
-            return all(c > 0 and all(f == 1 or is_even(f) or self._is_positive(f) for f in fs) for c, fs in parts)
-        if isinstance(base, Sigma):
-            factors = [f.as_base_exp() for f in sp.Mul.make_args(base.args[0])]
-            return all((n.is_Integer and n % 2 == 0) or self._is_positive(b) for b, n in factors)
-        return isinstance(self._meaning.get(base), (sp.exp, sp.Abs))
-
     def _power_of_one(self, base: Any, n: Any) -> Any:
         if not base.is_Add:
             return base**n
@@ -399,20 +315,6 @@ class Normal:
                     self._rules[rest] = sp.expand_mul((root ** -self._q[root] - (base - term)) / factor)
                     self._free.add(root)
                 return
-
-    def _exponential(self, e: Any) -> Any:
-        """exp of a sum as a product of letters, so that what does not vary can leave a Σ."""
-        found = sp.Integer(1)
-        for term in sp.Add.make_args(e):
-            number, rest = term.as_coeff_Mul()
-            if isinstance(rest, sp.log) or (rest in self._meaning and isinstance(self._meaning[rest], sp.log)):
-                inside = rest.args[0] if isinstance(rest, sp.log) else self._meaning[rest].args[0]
-                found *= self._power(inside, number)
-            elif rest == 1:
-                found *= sp.exp(number)
-            else:
-                found *= self._name(sp.exp(rest)) ** number
-        return self._polynomial(found)
 
     def _name(self, e: Any) -> Letter:
         if e not in self._named:

@@ -11,10 +11,9 @@ import numpy as np
 
 from ..engine import Tensor, TinygradNormError, grad, history, no_grad, pull_back, tensor
 from ..engine.arrays import Array
+from .assumption import not_of_kind
 from .errors import DerivationError
-from .extremes import BRANCHES
-from .questions import ASKED
-from .recording import Record, cotangent_of, second_of
+from .record import Record, cotangent_of, second_of
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -45,9 +44,14 @@ class Other:
         if not self.is_function:
             own, their = d.record.numbers, other.record.numbers
             different = [n for n in own if their.get(n, own[n]) != own[n]]
-            self.assumed = [n for n in other.record.notes if n not in d.record.notes and not n.startswith((BRANCHES, ASKED))]
+            self.assumed = [n for n in not_of_kind(other.record.notes, "branches", "asked") if n not in d.record.notes]
             self.assumed += [f"{n} is the same number in both (it is {own[n]:g} here, {their[n]:g} there)" for n in different]
         known = _known(d.record)
+        twice = [n for n in self.pairing.values() if list(self.pairing.values()).count(n) > 1]
+        if twice:
+            raise DerivationError(
+                f"equals: pairing={self.pairing!r}: {twice[0]!r} is paired with two of theirs; each has one partner."
+            )
         for theirs, mine in self.pairing.items():
             if mine not in known:
                 told = ", ".join(dict.fromkeys(n for n in known if n))
@@ -69,7 +73,12 @@ class Other:
         function: Callable[..., Any] = self._other
         known = _known(record)
         wanted = inspect.signature(function).parameters
+        if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in wanted.values()):
+            raise DerivationError("equals: the function takes *arguments; name them, so that it can be seen which input each is.")
         names = {n: self.pairing.get(n, n) for n in wanted}
+        taken = [n for n in wanted if list(names.values()).count(names[n]) > 1]
+        if taken:
+            raise DerivationError(f"equals: {' and '.join(taken)} would both be {names[taken[0]]!r}; each has one partner.")
         unknown = [n for n in wanted if names[n] not in known and wanted[n].default is inspect.Parameter.empty]
         unknown = [n for n in unknown if wanted[n].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)]
         if unknown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,23 +13,29 @@ import sympy as sp
 from ..engine import Tensor, history
 from ..graph import Record as GraphRecord
 from .algebra import with_means
+from .assumption import Assumption, not_of_kind, of_kind
 from .axes import Axes
 from .domain import asked, holds
 from .errors import NotSymbolicError
-from .extremes import BRANCHES
+from .following import Tree
 from .letters import Letters
-from .marks import Place, Size, marks
+from .makings import Making, Makings
+from .marks import Place, Size, marks, numbers_on
 from .normal import BUDGET, Normal, TooLong
 from .other import Leaves, Other
-from .questions import ASKED, hearing
-from .recording import Record, sizes_of
+from .questions import listen
+from .record import Record, sizes_of
 from .residual import LONGEST, is_plain, shortest
 from .rules import Rewriting
+from .sizes import divided_by, divisors, unlike
 from .symbols import Letter, rational
-from .watching import joined, watching
+from .watching import Made, joined, listening, watching
 
 if TYPE_CHECKING:
     from .derivation import Derivation
+
+
+NOTHING: Mapping[Any, Any] = {}
 
 
 class Proof:
@@ -43,21 +50,25 @@ class Proof:
         self.holds, self.why = False, "the normal forms differ"
         self.needed: tuple[str, ...] = ()
         self.assumptions: tuple[str, ...] = tuple(d.assumptions)
-        self.d, self.write, self.records = d, d.writer, records
+        self.d, self.write, self.records = d, cache(d.writer), records
         self.options = {a: rational(v) for v, a in d.letters.literals.items()}  # theirs is recorded with my ε
         self._left: tuple[Any, Any, Other] | None = None
-        self.said: list[str] = [n for n in d.record.notes if not n.startswith((BRANCHES, ASKED))]
+        self.said: list[str] = not_of_kind(d.record.notes, "branches", "asked")
         self.asked: list[str] = []
         self.conditions: list[dict[Any, str]] = []
         self.domains: list[dict[Any, str]] = []
         self._safe: set[Any] = set()
         self._forms: dict[Any, Any] = {}
+        self.makings = Makings()
+        self.numbers: set[float] = set()
+        self._made: tuple[Mapping[Tensor, Making], Made] = {}, {}
         known = {m.total: m.value for m in d.given}
         self.normal = normal = Normal(known)
         try:
             own = self._read(Other(d, d, None), moved)
-            self.asked = [n for n in d.record.notes if n.startswith(ASKED)]
+            self.asked = of_kind(d.record.notes, "asked")
             self.domains[0] |= self._domain(d.letters.graph, d.letters, {})
+            self.domains[0] |= self._divisors(d.letters.graph.output, d.record.marks, {})
             expr = self._read(theirs, moved)
             held = self._held(moved)
         except NotSymbolicError as error:
@@ -94,6 +105,7 @@ class Proof:
         assumed += [text for k, text in more.items() if k[1] != "≠ 0" or (k[0], "> 0") not in more]
         self.said += [text for k, text in zero.items() if k not in their_zero]
         self.needed = tuple(dict.fromkeys(assumed))
+        self.said += self._roundings()
         lemmas = [m.why for m in d.given]
         zeros = sorted(normal.nonzero, key=str) if self.holds else []
         nonzero = [f"{self.write(a)} ≠ 0" for a in zeros if _named(a)]
@@ -133,13 +145,14 @@ class Proof:
 
     def _read(self, other: Other, moved: bool) -> Any:
         """A formula in my letters, and on what conditions it is so."""
-        with watching() as made, hearing() as heard:
-            found, leaves = other.on(self.d.record)
-        self.asked += heard
-        forward = other.forward
-        with joined(made):
+        with watching() as made, listening():
+            (found, leaves), heard = listen(lambda: other.on(self.d.record))
+            forward = other.forward
             others = [(other.on(r)[0], other.forward) for r in self.records[1:]] if moved else []
-            expr = self._formula(found, leaves, [gradient for gradient, _ in others])
+        self.asked += heard.said
+        self._made = heard.makings, made
+        with joined(made):
+            expr = self._formula(found, leaves, [gradient for gradient, _ in others], heard.trees)
         conditions = self.conditions[-1]
         if forward is not None:  # what was asked on the way there
             with joined(made), suppress(NotSymbolicError):
@@ -148,7 +161,9 @@ class Proof:
                 self.domains.pop()
         return expr
 
-    def _formula(self, found: Tensor, leaves: Leaves, others: list[Tensor]) -> Any:
+    def _formula(
+        self, found: Tensor, leaves: Leaves, others: list[Tensor], trees: Mapping[Tensor, Mapping[int | str, Tree]] = NOTHING
+    ) -> Any:
         d, mine = self.d, self.d.letters
         if found.op is None:
             raise NotSymbolicError("a constant has no formula")
@@ -166,8 +181,17 @@ class Proof:
             axis = set(sizes[0])
             if all(axis <= set(s) for s in sizes):
                 marked, unknown = marks(plain, [{a: s[a] for a in axis} for s in sizes])
-        self.said += [f"{v:g}, which depends on the sizes, is as on the record" for v in dict.fromkeys(unknown.values())]
-        letters = Letters(graph, marks=marked, axes=axes)
+        self.said += [f"{v:g}, which depends on the sizes (the formula is for these)" for v in dict.fromkeys(unknown.values())]
+        here = {str(a): float(n) for a, n in mine.sizes.items()}
+        self.asked += [
+            Assumption(f"{v:g}, which depends on the sizes (the formula is for these)")
+            for v in unlike(found, trees, marked, here)
+            if v not in unknown.values()
+        ]
+        beside = {
+            leaf: (mine.of[own].expr, mine.of[own].dims) for leaf, own in leaves.items() if own is not None and own in mine.of
+        }
+        letters = Letters(graph, marks=marked, axes=axes, beside=beside)
         change: dict[Any, Any] = {}
         for t, symbol in letters.of.items():
             a = symbol.expr
@@ -181,30 +205,54 @@ class Proof:
             elif a in letters.opaque:
                 change[a] = Letter(f"{a.name} of the other", a.axes)
             else:
-                change[a] = self._data(t, symbol)
+                change[a] = self._data(t, symbol, leaves)
         self.conditions.append(self._conditions(letters, change))
-        self.domains.append(self._domain(graph, letters, change))
+        self.domains.append(self._domain(graph, letters, change) | self._divisors(found, marked, trees))
+        self.numbers |= {v for place, v in numbers_on(found) if place not in marked and np.isfinite(v)}
         return letters.inlined(letters.of[found].expr).xreplace(change).xreplace(self.options)
 
-    def _data(self, t: Tensor, symbol: Any) -> Any:
-        """A constant of theirs: a number where all entries are one, else the letter of mine that has the same entries."""
-        value = t.data
+    def _divisors(
+        self, output: Tensor, marked: Mapping[Place, Size], trees: Mapping[Tensor, Mapping[int | str, Tree]]
+    ) -> dict[Any, str]:
+        """What the sizes may not be."""
+        sizes = self.d.letters.sizes
+        named, here = {str(a): a for a in sizes}, {str(a): float(n) for a, n in sizes.items()}
+        found = list(divided_by(output, marked, named))
+        found += [e for of in trees.values() for tree in of.values() for e in divisors(tree, here, named)]
+        return {(e, "≠ 0"): f"{self.write(e)} ≠ 0" for e in found if not (e.is_number or holds(e, "≠ 0"))}
+
+    def _roundings(self) -> list[str]:
+        """Numbers that are read as one, though they are a rounding apart: 0.1 + 0.2 and 0.3."""
+        read: dict[Any, set[float]] = {}
+        for v in self.numbers:
+            read.setdefault(rational(v), set()).add(v)
+        return [" and ".join(f"{v!r}" for v in sorted(vs)) + " are the same number" for vs in read.values() if len(vs) > 1]
+
+    def _data(self, t: Tensor, symbol: Any, leaves: Leaves) -> Any:
+        """A constant of theirs: a number where all entries are one, else the letter of mine that has the same entries.
+
+        One that is made of the inputs is none of these: it is the letter of mine that was made in the same way."""
+        d, (made, known) = self.d, self._made
+        value, inputs = t.data, {*d.record.inputs.values(), d.record.dy}
         if (
-            t.dtype.kind in "iuf"
+            t not in made
+            and t.dtype.kind in "iuf"
             and value.size
             and np.all(value == value.flat[0])
             and np.isfinite(value.flat[0])
-            and value.size > 0
         ):
             return rational(float(value.flat[0]))
-        d = self.d
-        inputs = {*d.record.inputs.values(), d.record.dy}
+        way = self.makings.of(t, {leaf: "dy" if own is None else own.name for leaf, own in leaves.items()}, made, known)
         for own, s in d.letters.of.items():
             if own.op is not None or own in inputs or s.expr not in d.letters.leaves or d.letters.axes.dims[own] != symbol.dims:
                 continue
+            if (own in d.record.makings) != (t in made):
+                continue
+            if t in made and way != self.makings.of(own, {x: x.name for x in inputs}, d.record.makings, {}):
+                continue
             if own.data.shape == value.shape and np.array_equal(own.data, value):
                 return s.expr
-        return Letter(f"{symbol.expr.name} of the other", symbol.expr.axes)
+        return Letter(f"t{way} of the other", symbol.expr.axes)
 
     def _held(self, moved: bool) -> dict[Any, Any]:
         """My constants: as what they were made from, as the number that they hold, or as data."""
@@ -223,7 +271,7 @@ class Proof:
         same = len(tensors) == len(d.letters.graph.tensors)
         for k, t in wanted.items():
             letter = d.letters.of[t].expr
-            if np.all(t.data == t.data.flat[0]) and t not in made:
+            if np.all(t.data == t.data.flat[0]) and t not in made and t not in d.record.makings:
                 found[letter] = rational(float(t.data.flat[0])) if not (same and tensors[k] in made) else letter
             if same and tensors[k] in made:
                 with joined(made):
@@ -249,7 +297,10 @@ class Proof:
         found = {}
         for e, sign in asked(graph, read):
             form = self._normal(self.normal.sign_of, e)
-            if holds(e, sign) or (form.is_number and form > 0):
+            sure = bool(form.is_number and form > 0)
+            if sure and sign != "≥ 0" and self._normal(self.normal.is_more, e) is not True:
+                sure, form = False, self._normal(self.normal.form, e)
+            if holds(e, sign) or sure:
                 self._safe |= {(form, s) for s in (("≥ 0",) if sign == "≥ 0" else ("> 0", "≥ 0", "≠ 0"))}
             else:
                 found[form, sign] = f"{self.write(e)} {sign}"

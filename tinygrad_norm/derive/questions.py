@@ -1,38 +1,47 @@
 """What Python asks while a function runs: answers on which it may branch, and of which the record keeps nothing.
 
 ``if x.shape[-1] % 4``, ``if x.data.max() > 50``, a cache by shape: such a function is as many functions as there are answers, and
-no number of runs finds them all. So while one runs, its own lines are given sizes that tell what they are asked, and it is noted
-where they read values. Arithmetic asks nothing: N − 1, 1/N and B·N follow the sizes. N // 2, N % 3 and N & 1 are noted where they
-are compared or stand in the formula. What this package asks inside of a function of its own is part of what that function is.
+no number of runs finds them all. So while one runs, whatever but a tensor reaches its own lines is noted with the line that asked:
+what this package answers to them (values, a dtype, a name, an error that is caught), and what becomes of sizes (``following``).
+What this package asks inside of a function of its own is part of what that function is.
+
+Not seen is what does not come from its tensors: the clock, chance, how often it was called, what another thread reads. A function
+that asks these has no gradient to prove anything of.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dis
+import inspect
 import linecache
-import operator
+import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..engine import Op, Tensor
+from ..engine import Op, Tensor, tensor
+from .assumption import asked
+from .following import ROUGHLY, Number, Tree, bare, size, told_by
+from .makings import Making
+from .watching import asked_of
 
-ASKED = "what it asks is answered as on the record"
-"""What the sentences begin with."""
 
-_HIDDEN = tuple(
-    os.path.dirname(os.path.abspath(path or "")) + os.sep
-    for path in (sys.modules[__package__.rpartition(".")[0]].__file__, np.__file__)
-)
+def _folder(module: Any) -> str:
+    return os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep
+
+
+_OWN = _folder(sys.modules[__package__.rpartition(".")[0]])
 """Whose lines are nobody's function."""
-
+_PASSING = (_folder(np), os.path.abspath(contextlib.__file__))
+"""Who asks for whoever calls."""
 _asking_for: set[CodeType] = set()
-_ROUGHLY = "a size that was rounded or taken by its bits is a number of the formula"
 _heard: list[Heard] = []
 
 
@@ -43,21 +52,44 @@ def asks_for_its_caller(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Heard:
-    """The sentences: what was asked, and by which line."""
+    """What was asked while a function ran.
+
+    said:   sentences, each once
+    trees:  of the numbers on the record, by tensor and place: by which formula of sizes each was computed
+    makings: of the constants that this package made of the inputs: by which function, of what
+    """
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.owner = threading.get_ident()
-        self.made: dict[int, Tensor] = {}  # constants that were made of the inputs
+        self.trees: dict[Tensor, dict[int | str, Tree]] = {}
+        self.makings: dict[Tensor, Making] = {}
+        self.thread = threading.get_ident()
+        self.first = tensor(0.0).birth
+        self.plain = False  # sizes are plain numbers
 
     def follows(self, t: Tensor) -> bool:
-        """Whether a tensor is another one when the inputs are."""
-        return t._requires_grad or id(t) in self.made
+        """Whether a tensor may be another one when the inputs are: not one that was there before."""
+        return t._requires_grad or t.birth > self.first
+
+
+def _asker(frame: FrameType | None, passing: bool = False) -> FrameType | None:
+    """Who asks: this frame, or who is asked for."""
+    while frame is not None and (frame.f_code.co_filename.startswith(_PASSING) or (passing and frame.f_code in _asking_for)):
+        frame = frame.f_back
+    return frame
+
+
+def _listens(frame: FrameType, passing: bool = False) -> bool:
+    """Whether a line of the function itself is asking, and somebody listens."""
+    if not _heard or threading.get_ident() != _heard[-1].thread:
+        return False
+    asker = _asker(frame, passing)
+    return asker is not None and not asker.f_code.co_filename.startswith(_OWN)
 
 
 def _line(frame: FrameType | None) -> str:
     """The first line from here upwards that is not this package's."""
-    while frame is not None and frame.f_code.co_filename.startswith(_HIDDEN):
+    while frame is not None and frame.f_code.co_filename.startswith((_OWN, *_PASSING)):
         frame = frame.f_back
     if frame is None:
         return ""
@@ -66,232 +98,224 @@ def _line(frame: FrameType | None) -> str:
     return f" ({os.path.basename(path)}:{number}: {linecache.getline(path, number).strip()[:100]})"
 
 
-def _asks(what: str, frame: FrameType) -> None:
-    text = f"{ASKED}: {what}{_line(frame)}"
-    if text not in _heard[-1].said:
-        _heard[-1].said.append(text)
+def _ask(what: str, frame: FrameType, always: bool = False) -> None:
+    if always or _listens(frame):
+        text = asked(what, _line(frame))
+        if _heard and text not in _heard[-1].said:
+            _heard[-1].said.append(text)
 
 
-def _listens(frame: FrameType, passing: bool = False) -> bool:
-    """Whether a line of the function itself is asking, and somebody listens; ``passing``, also by way of what asks for it."""
-    if not _heard or threading.get_ident() != _heard[-1].owner:
-        return False
-    asking: FrameType | None = frame
-    while passing and asking is not None and asking.f_code in _asking_for:
-        asking = asking.f_back
-    return asking is not None and not asking.f_code.co_filename.startswith(_HIDDEN)
+# What the package answers -------------------------------------------------------------------------------------
+
+_VALUES = ("data", "numpy", "item", "tolist", "__array__", "__bool__", "__float__", "__int__", "__index__", "__contains__")
+_WORDS = {
+    **dict.fromkeys(_VALUES, "the values that it computes from"),
+    "requires_grad": "whether it requires a gradient",
+    "name": "how it is called",
+    "dtype": "its dtype",
+    "__len__": "its length",
+}
+_AS_MANY = ("split", "chunk", "unbind")  # as many tensors as sizes say
+_NOTHING = ("ndim", "dim", "__init__", "__hash__")  # tell nothing that is not known
+_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of))
+_INIT = Tensor.__init__.__code__
+_OP = inspect.getattr_static(Tensor, "op")
+_RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RETURN", "YIELD")))
 
 
-# Sizes --------------------------------------------------------------------------------------------------------
+def _hears(previous: Any) -> Callable[[FrameType, str, Any], None]:
+    """What listens to each return of a function of this package to a line that is not its."""
+
+    def hear(frame: FrameType, event: str, answer: Any) -> None:
+        if previous is not None:
+            previous(frame, event, answer)
+        path = frame.f_code.co_filename
+        if event != "return" or not path.startswith(_OWN) or path in _LISTENERS:
+            return
+        if type(answer) is Tensor and _OP.__get__(answer) is None and _heard and threading.get_ident() == _heard[-1].thread:
+            _made(answer, frame)
+        elif frame.f_code is _INIT and frame.f_back is not None and frame.f_back.f_code.co_filename.startswith(_OWN):
+            _made(frame.f_locals["self"], frame.f_back)
+        if frame.f_back is None or not _listens(frame.f_back):
+            return
+        code = frame.f_code
+        if code.co_code[frame.f_lasti] not in _RETURNS:
+            _ask(f"whether {code.co_name} is an error", frame.f_back)
+        elif not _is_silent(answer, frame):
+            _ask(_WORDS.get(code.co_name, f"what {code.co_name} answers"), frame.f_back)
+
+    return hear
 
 
-class _Size(int):
-    """A size, or a whole number made of sizes."""
-
-    plain = False  # as it came from a tensor
-    rough = False  # of a division with a remainder, or of single bits: no formula of the sizes
-
-
-class _Ratio(float):
-    """A number made of sizes."""
-
-    plain = False
-    rough = False
+def _made(constant: Tensor, frame: FrameType) -> None:
+    """Remember of what a constant was made, where a tensor was among it."""
+    given = _arguments(frame)
+    if given and type(given[0]) is Number:
+        _heard[-1].trees.setdefault(constant, {"value": given[0].tree})
+    new = constant.birth > _heard[-1].first and constant not in _heard[-1].makings
+    if new and any(map(_has_tensors, given)) and not any(x is constant for x in given):
+        _heard[-1].makings[constant] = frame.f_code.co_name, given
 
 
-def _bare(value: Any) -> Any:
-    """The number itself."""
-    if isinstance(value, _Size):
-        return int(value)
-    if isinstance(value, _Ratio):
-        return float.__float__(value)
-    return tuple(map(_bare, value)) if type(value) is tuple else value
+def _arguments(frame: FrameType) -> tuple[Any, ...]:
+    """But for ``backward=``, which says by which rule one goes back, and never a value."""
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+    return tuple(frame.f_locals.get(n) for n in code.co_varnames[:count] if n != "backward")
 
 
-def _size(value: int) -> Any:
-    found = _Size(value)
-    found.plain = True
-    return found
+def _has_tensors(given: Any) -> bool:
+    if isinstance(given, Tensor):
+        return _heard[-1].follows(given)
+    return isinstance(given, (tuple, list)) and any(map(_has_tensors, given))
 
 
-def _made(value: Any, rough: bool) -> Any:
-    found = _Size(value) if type(value) is int else _Ratio(value) if type(value) is float else value
-    if rough and isinstance(found, (_Size, _Ratio)):
-        found.rough = True
-    return found
+def _is_silent(answer: Any, frame: FrameType) -> bool:
+    """Whether an answer tells nothing but what is on the record: tensors, what computes them, and sizes that are followed."""
+    code = frame.f_code
+    if code.co_name in _NOTHING:
+        return True
+    if code.co_flags & inspect.CO_GENERATOR:
+        return answer is None or hasattr(type(answer), "__enter__")
+    if answer is None or answer is NotImplemented or isinstance(answer, (Tensor, ModuleType)) or type(answer) is Number:
+        return True
+    if isinstance(answer, (tuple, list)) and code.co_name not in _AS_MANY:
+        return all(x is None or isinstance(x, Tensor) or type(x) is Number for x in answer)
+    if not isinstance(answer, (np.ndarray, np.generic)) and (
+        callable(answer) or hasattr(type(answer), "__enter__") or hasattr(type(answer), "__array_ufunc__")
+    ):
+        return True
+    return not any(map(_tells, _arguments(frame)))
 
 
-def _computing(name: str, rough: bool) -> Callable[..., Any]:
-    def method(self: Any, *others: Any) -> Any:
-        if not all(isinstance(x, (int, float)) for x in others):
-            return NotImplemented
-        found = getattr(_bare(self), name)(*map(_bare, others))
-        if found is NotImplemented:  # an int asks a float
-            found = getattr(float(_bare(self)), name)(*map(_bare, others))
-        if name == "__floordiv__" and self.plain and getattr(others[0], "plain", False) and _bare(self) % _bare(others[0]) == 0:
-            return _size(found)  # one of the axes out of several
-        return _made(found, rough or self.rough or any(getattr(x, "rough", False) for x in others))
-
-    return method
-
-
-def _comparing(name: str) -> Callable[..., Any]:
-    def method(self: Any, other: Any) -> Any:
-        if not isinstance(other, (int, float)):
-            return NotImplemented
-        answer = getattr(operator, name)(_bare(self), _bare(other))
-        frame = sys._getframe(1)
-        if _listens(frame) and not _sure(self, other, name):
-            _asks("a size is compared", frame)
-        return answer
-
-    return method
-
-
-def _sure(a: Any, b: Any, name: str) -> bool:
-    """Whether it is answered so at all sizes: an axis has one size, and no size is below 1."""
-    if not a.plain:
-        return False
-    if isinstance(b, _Size):
-        return b.plain and int(a) == int(b)
-    return (name in ("gt", "le", "eq", "ne") and b <= 0) or (name in ("ge", "lt") and b <= 1)
-
-
-def _truth(self: Any) -> bool:
-    frame = sys._getframe(1)
-    if _listens(frame) and not self.plain:
-        _asks("whether a size is zero", frame)
-    return bool(_bare(self))
-
-
-def _leaving(self: Any) -> float:
-    if self.rough and _heard:
-        _asks(_ROUGHLY, sys._getframe(1))
-    return float.__float__(self) if isinstance(self, float) else int.__float__(self)
-
-
-def _key(self: Any) -> int:
-    frame = sys._getframe(1)
-    if _listens(frame):
-        _asks("a size is a key", frame)
-    return hash(_bare(self))
-
-
-_EXACT = ("add", "sub", "mul", "truediv", "pow", "radd", "rsub", "rmul", "rtruediv", "rpow", "neg", "pos", "abs")
-_ROUGH = ("floordiv", "mod", "rfloordiv", "rmod", "round", "trunc", "floor", "ceil")
-_BITS = ("and", "or", "xor", "lshift", "rshift", "rand", "ror", "rxor", "rlshift", "rrshift", "invert")
-for _kind in (_Size, _Ratio):
-    for _name in (*_EXACT, *_ROUGH, *(_BITS if _kind is _Size else ())):
-        setattr(_kind, f"__{_name}__", _computing(f"__{_name}__", _name not in _EXACT))
-    for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(_kind, f"__{_name}__", _comparing(_name))
-    for _name, _method in (("bool", _truth), ("hash", _key), ("float", _leaving)):
-        setattr(_kind, f"__{_name}__", _method)
+def _tells(given: Any) -> bool:
+    """Whether something of the inputs is in what a function was given."""
+    if isinstance(given, Tensor):
+        return _heard[-1].follows(given)
+    if isinstance(given, (tuple, list, set)):
+        return any(map(_tells, given))
+    if isinstance(given, dict):
+        return any(map(_tells, given.values()))
+    return type(given) is Number or hasattr(given, "__dict__") or hasattr(type(given), "__slots__")
 
 
 # Tensors ------------------------------------------------------------------------------------------------------
 
-_VALUES = (
-    "data",
-    "numpy",
-    "item",
-    "tolist",
-    "__array__",
-    "__bool__",
-    "__float__",
-    "__int__",
-    "__index__",
-    "__contains__",
-    "__format__",
-)
-_FACTS = {"requires_grad": "whether it requires a gradient", "name": "how it is called", "__len__": "its length"}
 
-
-def _reading(name: str, plain: Any) -> Any:
-    """An attribute of tensors that says, asked from outside, that it was asked."""
-    what = _FACTS.get(name, "the values that it computes from")
-
-    def ask(self: Tensor, frame: FrameType) -> None:
-        if _listens(frame) and (name in _FACTS or _heard[-1].follows(self)):
-            _asks(what, frame)
-
-    if isinstance(plain, property):
-
-        def read(self: Tensor) -> Any:
-            ask(self, sys._getframe(1))
-            return plain.fget(self)  # type: ignore[misc]
-
-        return property(read, plain.fset, plain.fdel)
-
-    def method(self: Tensor, *args: Any, **options: Any) -> Any:
-        ask(self, sys._getframe(1))
-        return plain(self, *args, **options)
-
-    return method
+_size: Callable[[int], Any] = size
 
 
 def _shape(plain: Any) -> Any:
     def shape(self: Tensor) -> tuple[int, ...]:
         sizes = plain.fget(self)
-        return tuple(map(_size, sizes)) if _listens(sys._getframe(1), passing=True) else sizes
+        return tuple(map(_size, sizes)) if _follows(sys._getframe(1)) else sizes
 
     return property(shape)
 
 
 def _count(plain: Any) -> Any:
-    def size(self: Tensor) -> Any:
-        return _size(plain.fget(self)) if _listens(sys._getframe(1), passing=True) else plain.fget(self)
+    def count(self: Tensor) -> Any:
+        return _size(plain.fget(self)) if _follows(sys._getframe(1)) else plain.fget(self)
 
-    return property(size)
+    return property(count)
 
 
 def _numel(plain: Any) -> Any:
     def numel(self: Tensor) -> Any:
-        return _size(plain(self)) if _listens(sys._getframe(1), passing=True) else plain(self)
+        return _size(plain(self)) if _follows(sys._getframe(1)) else plain(self)
 
     return numel
 
 
+def _follows(frame: FrameType) -> bool:
+    if not _listens(frame, passing=True):
+        return False
+    if _heard[-1].plain:
+        _ask("its sizes, which could not be followed", frame)
+    return not _heard[-1].plain
+
+
+def _slot(plain: Any) -> Any:
+    """What a node is made of; from outside it is a question."""
+
+    def read(self: Tensor) -> Any:
+        if _listens(sys._getframe(1)) and _heard[-1].follows(self):
+            _ask("how it was recorded", sys._getframe(1))
+        return plain.__get__(self)
+
+    return property(read, plain.__set__, plain.__delete__)
+
+
 def _applying(plain: Any) -> Any:
-    """Ops take plain numbers; of a rough one it is noted that it stands in the formula."""
+    """Ops take plain numbers; how each was computed is kept."""
 
     def apply_op(self: Tensor, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
-        if not _heard or threading.get_ident() != _heard[-1].owner:
+        if not _heard or threading.get_ident() != _heard[-1].thread:
             return plain(self, op, inputs, params)  # type: ignore[no-any-return]
-        if any(getattr(x, "rough", False) for x in (*inputs, *params.values())):
-            _asks(_ROUGHLY, sys._getframe(1))
-        out: Tensor = plain(self, op, tuple(map(_bare, inputs)), {k: _bare(v) for k, v in params.items()})
-        if out.op is None and any(isinstance(x, Tensor) and _heard[-1].follows(x) for x in inputs):
-            _heard[-1].made[id(out)] = out
+        places: list[tuple[int | str, Any]] = [*enumerate(inputs), *params.items()]
+        numbers = {place: x for place, x in places if type(x) is Number}
+        if any(x.rough for x in numbers.values()):
+            _ask(ROUGHLY, sys._getframe(1), always=True)
+        out: Tensor = plain(self, op, tuple(map(bare, inputs)), {k: bare(v) for k, v in params.items()})
+        if numbers:
+            _heard[-1].trees[out] = {place: x.tree for place, x in numbers.items()}
         return out
 
     return apply_op
 
 
-def _detaching(plain: Any) -> Any:
-    def detach(self: Tensor) -> Tensor:
-        out: Tensor = plain(self)
-        if _heard and _heard[-1].follows(self):
-            _heard[-1].made[id(out)] = out
-        return out
-
-    return detach
+_SLOTS = ("op", "inputs", "params", "birth", "scope", "written", "_data", "_name", "_requires_grad", "_grad")
 
 
 @contextmanager
-def hearing() -> Iterator[list[str]]:
-    """What the functions that run inside ask of tensors: sentences, each once."""
-    names = ("shape", "size", "numel", "apply_op", "detach", *_VALUES, *_FACTS)
-    plain = {n: Tensor.__dict__.get(n, getattr(Tensor, n)) for n in names}
-    own = {n: n in Tensor.__dict__ for n in names}
-    special = {"shape": _shape, "size": _count, "numel": _numel, "apply_op": _applying, "detach": _detaching}
-    for n, what in plain.items():
-        setattr(Tensor, n, special[n](what) if n in special else _reading(n, what))
-    heard = Heard()
-    _heard.append(heard)
+def _changed(of: Any, changes: Mapping[str, Any]) -> Iterator[None]:
+    """Attributes of a class or a module are others inside."""
+    missing = object()
+    before = {n: vars(of).get(n, missing) for n in changes}
+    for n, what in changes.items():
+        setattr(of, n, what)
     try:
-        yield heard.said
+        yield
     finally:
-        _heard.remove(heard)
-        for n, what in plain.items():
-            setattr(Tensor, n, what) if own[n] else delattr(Tensor, n)
+        for n, plain in before.items():
+            setattr(of, n, plain) if plain is not missing else delattr(of, n)
+
+
+@contextmanager
+def hearing() -> Iterator[Heard]:
+    """What the functions that run inside ask."""
+    heard = Heard()
+    special = {"shape": _shape, "size": _count, "numel": _numel, "apply_op": _applying}
+    changes = {n: make(inspect.getattr_static(Tensor, n)) for n, make in special.items()}
+    changes |= {n: _slot(inspect.getattr_static(Tensor, n)) for n in _SLOTS}
+    root = math.sqrt  # which takes the value of what it is given; a root of a size is one
+
+    def square_root(x: Any) -> Any:
+        return x.__pow__(0.5) if type(x) is Number else root(x)
+
+    previous = sys.getprofile()
+    _heard.append(heard)
+    told_by(_ask)
+    silent = previous is not None and not callable(previous)  # a profiler in C, which cannot be put back
+    if silent:
+        heard.said.append(asked("whatever it asks, which is not heard while a profiler runs", ""))
+    with _changed(Tensor, changes), _changed(math, {"sqrt": square_root}):
+        if not silent:
+            sys.setprofile(_hears(previous))
+        try:
+            yield heard
+        finally:
+            if not silent:
+                sys.setprofile(previous)
+            told_by(None)
+            _heard.remove(heard)
+
+
+def listen(run: Callable[[], Any]) -> tuple[Any, Heard]:
+    """What a call answers, and what was asked. Where its sizes cannot be followed (in C they may be asked for their type), it
+    is run with plain ones, and that is said."""
+    with hearing() as heard, contextlib.suppress(Exception):
+        return run(), heard
+    with hearing() as heard:
+        heard.plain = True
+        return run(), heard

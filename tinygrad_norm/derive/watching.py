@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import TABLE, Op, Tensor
+from ..engine import TABLE, Op, Tensor, methods
 from ..engine.arrays import Array
 
 Made = dict[Tensor, "tuple[Op, tuple[Any, ...], dict[str, Any]]"]
@@ -30,7 +30,13 @@ def watching() -> Iterator[Made]:
 
     def apply_op(self: Tensor, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
         out = apply(self, op, inputs, params)
-        if out.op is None and threading.get_ident() == owner and all(isinstance(x, (Tensor, int, float)) for x in inputs):
+        truncated = op.name == "astype" and out.dtype.kind in "iu" and self.dtype.kind == "f"
+        if (
+            out.op is None
+            and not truncated
+            and threading.get_ident() == owner
+            and all(isinstance(x, (Tensor, int, float)) for x in inputs)
+        ):
             made[out] = (op, inputs, params)
         return out
 
@@ -71,10 +77,11 @@ _depth = [0]
 def listening() -> Iterator[None]:
     """While a forward is recorded, remember of each comparison's answer what was compared; it is forgotten with the answer."""
     ops = [TABLE[name] for name in _COMPARISONS]
-    plain = [op.forward for op in ops]
+    plain, bits = [op.forward for op in ops], vars(methods)["bits"]
     if not _depth[0]:
         for op in ops:
             op.forward = _remembering(op.name, op.forward)
+        vars(methods)["bits"] = _remembering_bits(bits)
     _depth[0] += 1
     try:
         yield
@@ -83,20 +90,45 @@ def listening() -> Iterator[None]:
         if not _depth[0]:
             for op, forward in zip(ops, plain):
                 op.forward = forward
+            vars(methods)["bits"] = bits
 
 
 def _remembering(name: str, forward: Any) -> Any:
     def asked(*operands: Any, **params: Any) -> Any:
         answer = forward(*operands, **params)
         if isinstance(answer, np.ndarray):
-            key = id(answer)
-            _asked[key] = (weakref.ref(answer, lambda _: _asked.pop(key, None)), name, operands)
+            _remember(answer, name, operands)
         return answer
 
     return asked
 
 
+def _remembering_bits(bits: Any) -> Any:
+    """~m, m & n, m | n, m ^ n of masks."""
+
+    def asked(ufunc: np.ufunc, *operands: Any) -> Tensor:
+        answer: Tensor = bits(ufunc, *operands)
+        if all(isinstance(x, Tensor) and x.dtype.kind == "b" for x in operands):
+            _remember(answer._data, ufunc.__name__, tuple(x._data for x in operands))
+        return answer
+
+    return asked
+
+
+def _remember(answer: Array, name: str, operands: tuple[Any, ...]) -> None:
+    key = id(answer)
+    _asked[key] = (weakref.ref(answer, lambda _: _asked.pop(key, None)), name, operands)
+
+
 def asked_of(answer: Array) -> tuple[str, tuple[Any, ...]] | None:
-    """The comparison's name and its operands: arrays of the record, or numbers."""
+    """The name of the comparison, or of what joins masks, and its operands: arrays of the record, or numbers."""
     found = _asked.get(id(answer))
-    return (found[1], found[2]) if found is not None and found[0]() is answer else None
+    if found is not None and found[0]() is answer:
+        return found[1], found[2]
+    whole = answer.base
+    seen = isinstance(whole, np.ndarray) and (whole.shape, whole.strides, whole.dtype) == (
+        answer.shape,
+        answer.strides,
+        answer.dtype,
+    )
+    return asked_of(whole) if seen else None  # type: ignore[arg-type]

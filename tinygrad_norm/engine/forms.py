@@ -99,7 +99,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Tensor:
         raise ShapeError(f"roll: {len(steps)} shifts and {len(axes)} dims for {describe(x)}; give one shift for each axis.")
     for step, axis in zip(steps, axes):
         cut = -step % x.shape[axis] if x.shape[axis] else 0
-        if cut:
+        if step:  # on the record even where it comes round to where it was: at another size it does not
             x = op.concatenate(part(x, axis, cut, None), part(x, axis, 0, cut), axis=axis)
     return x
 
