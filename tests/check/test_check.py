@@ -158,6 +158,7 @@ def test_small_statistics_are_flagged():
     assert "smaller" not in tn.check(right, "layer_norm", eps=1e-9).text()
 
 
+@pytest.mark.thorough
 def test_saved_statistics():
     assert tn.check(with_saved, "layer_norm").ok
 

@@ -118,6 +118,7 @@ def test_nan_printing_and_changed_inputs():
     assert "note: changed its input x" in verdict.text()
 
 
+@pytest.mark.thorough
 def test_one_that_answers_differently_each_time():
     rng = np.random.default_rng()
     verdict = tn.check(returning(lambda dx, dw, db: (dx + rng.normal(), dw, db)), "layer_norm")
@@ -204,6 +205,7 @@ def batch_norm_inference(dx):
     return backward
 
 
+@pytest.mark.thorough
 def test_batch_norm_in_inference():
     verdict = tn.check(batch_norm_inference(lambda r, g, h: r * g), "batch_norm", training=False)
     assert verdict.ok, verdict.text()  # nobody needs gradients of running statistics

@@ -106,7 +106,7 @@ def repeated_where_tiled(dy, x, weight, eps):
 
 
 @pytest.mark.parametrize(("norm", "function", "words", "options"), WRONG)
-@pytest.mark.costly(6)
+@pytest.mark.costly(1)
 def test_the_line_is_found(norm, function, words, options):
     lines, first = inspect.getsourcelines(function)
     at = next(first + k for k, line in enumerate(lines) if "# wrong" in line)

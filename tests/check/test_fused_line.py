@@ -40,7 +40,7 @@ LAYER = {
 
 
 @pytest.mark.parametrize("words", LAYER)
-@pytest.mark.costly(3)
+@pytest.mark.costly(2)
 def test_the_fused_line_of_layer_norm(words):
     import re
 

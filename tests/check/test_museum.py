@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "museum.md"
 
 
 @pytest.mark.parametrize("exhibit", [pytest.param(e, id=e.name) for e in EXHIBITS])
-@pytest.mark.costly(8)
+@pytest.mark.costly(3)
 def test_a_public_mistake_is_rejected(exhibit):
     verdict = exhibit.verdict()
     assert verdict.judged

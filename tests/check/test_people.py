@@ -15,7 +15,7 @@ def _parameter(case):
 
 
 @pytest.mark.parametrize(("norm", "case"), [_parameter(c) for c in CASES if c.words])
-@pytest.mark.costly(6)
+@pytest.mark.costly(2)
 def test_the_wrong_term_is_named(norm, case):
     verdict = tn.check(case.candidate, norm, **case.options)
     assert verdict.judged, verdict.error

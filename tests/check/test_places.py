@@ -80,6 +80,7 @@ def test_the_last_chunk_of_rows():
     assert "your dγ has only the last 1027 mod 16 = 3 entries of axis 0 (B) in every sum" in text
 
 
+@pytest.mark.thorough
 def test_three_axes_taken_for_two():
     def flat(r, g, h, n):
         if g.ndim == 2:
@@ -179,10 +180,12 @@ def returning(change):
         (lambda dx, dw, db: (dx, dx, db), "dγ has shape (4, 8), not (8,): this is dx, in the place of dγ"),
     ],
 )
+@pytest.mark.costly(2)
 def test_right_numbers_in_the_wrong_place(change, words):
     assert words in said(returning(change), name="weight")
 
 
+@pytest.mark.thorough
 def test_a_forgotten_sum():
     assert said(layer_norm(dgamma=lambda dy, h: dy * h), name="weight") == "dγ has shape (4, 8), not (8,): sum over axis 0"
 

@@ -140,6 +140,7 @@ def test_what_cannot_be_recorded_stays_right_by_its_numbers(change, reason):
     assert "not proved: it cannot be recorded" in verdict.text()
 
 
+@pytest.mark.thorough
 def test_a_number_that_depends_on_the_size_is_no_proof():
     """Right at one shape only: run at others its record is another."""
 
@@ -219,6 +220,7 @@ def tries_to_make_an_array(dy, x, weight, eps):
 
 
 @pytest.mark.parametrize("candidate", [asks_for_the_class, asks_for_the_type, tries_to_make_an_array])
+@pytest.mark.costly(1)
 def test_one_that_goes_another_way_on_tensors_is_not_proved(candidate):
     verdict = tn.check(candidate, "layer_norm", prove=True)
     assert verdict.ok

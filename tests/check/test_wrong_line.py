@@ -237,7 +237,7 @@ def compiled(source, name):
 
 
 @pytest.mark.parametrize(("number", "old", "new"), MUTANTS)
-@pytest.mark.costly(3)
+@pytest.mark.costly(2)
 def test_of_one_changed_word_the_line_is_found(number, old, new):
     lines = STAGED.splitlines()
     assert old in lines[number - 1]
@@ -257,6 +257,7 @@ def two_mistakes(dy, x, weight, eps):
     return r * (g - first - second), (dy * h).sum(0), dy.sum(0)
 
 
+@pytest.mark.thorough
 def test_two_mistakes_have_two_lines():
     verdict = tn.check(two_mistakes, "layer_norm")
     (found,) = verdict.repairs

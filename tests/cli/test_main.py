@@ -408,6 +408,7 @@ def test_ctrl_c_prints_nothing(monkeypatch, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such pipes")
+@pytest.mark.thorough
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     import fcntl
 

@@ -47,7 +47,7 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     threads.share(lambda k: None, 4)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is what this is about
+        warnings.simplefilter("ignore")  # Python's and JAX's, that there are threads: that is what this is about
         child = os.fork()
     if not child:
         done = []

@@ -68,6 +68,7 @@ def test_a_mistake_in_emitted_code_is_named(name, language, right, wrong, named,
 
 
 @pytest.mark.parametrize("name", NOT_IN_TRITON)
+@pytest.mark.costly(1)
 def test_what_has_no_triton_text_is_named(name):
     with pytest.raises(tn.TinygradNormError, match=r"no Triton text: .* is a statistic along an axis of the row"):
         tn.kernel(name).source("triton")

@@ -91,6 +91,7 @@ VALUES = {  # of x and the like, which no record has
 
 
 @pytest.mark.parametrize("name", [*AT_37, *VALUES])
+@pytest.mark.costly(4)
 def test_whatever_is_asked_is_said(plain, name):
     ask = {**AT_37, **VALUES}[name]
     verdict = plain.equals(lambda dy, x: dy * (2 if ask(x) else 1))
@@ -151,6 +152,7 @@ MASKS = {  # two forwards that are the same but at a tie, or far out
 
 
 @pytest.mark.parametrize("name", MASKS)
+@pytest.mark.costly(2)
 def test_constants_are_not_matched_by_their_numbers(name):
     one, two = MASKS[name]
     d = derive(one, inputs=BN)

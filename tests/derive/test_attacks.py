@@ -303,6 +303,7 @@ TRUE = {
 
 
 @pytest.mark.parametrize("name", TRUE)
+@pytest.mark.costly(3)
 def test_it_is_proved(name):
     forward, inputs, other = TRUE[name]
     d = derive(forward, "x", inputs=inputs)

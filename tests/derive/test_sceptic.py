@@ -55,6 +55,7 @@ FUNCTIONS = {  # (a forward, another): equal on the numbers that are drawn first
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.costly(3)
 def test_it_is_not_proved_either_way(name):
     one, two = (derive(f, inputs=BN) for f in FUNCTIONS[name])
     for verdict in (one.equals(two), two.equals(one)):

@@ -161,7 +161,7 @@ def test_facts_are_those_of_the_tensors():
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.costly(6)
+@pytest.mark.costly(3)
 def test_every_graph_has_a_page(name):
     g = SAMPLES[name]()
     page = explorer(g)

@@ -29,6 +29,7 @@ def _chain(x: Tensor) -> Tensor:
     return y
 
 
+@pytest.mark.thorough
 def test_a_chain_of_100_000_ops():
     x = leaf([1.0, 2.0])
     y = _chain(x)

@@ -247,6 +247,7 @@ def test_a_prediction_is_kept_as_it_was_first(session):
     assert session.predict(question.answer).startswith(f"you said {wrong}")
 
 
+@pytest.mark.thorough
 def test_what_a_file_predicts_is_kept_as_it_was_first(session):
     name = "18_find_the_bug"
     right = solution(course.source(name))

@@ -6,6 +6,7 @@ Code may ask what it is handed (``isinstance``, ``type``, ``try``) and answer ot
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,8 @@ def way() -> Iterator[set[Step]]:
         frame.f_trace_opcodes = True
         return inside
 
-    before = sys.gettrace(), threading.gettrace()
+    before, collects = (sys.gettrace(), threading.gettrace()), gc.isenabled()
+    gc.disable()  # what others want to be called at a collection is no part of the way
     threading.settrace(entered)
     sys.settrace(entered)  # where no thread can be started
     try:
@@ -56,6 +58,8 @@ def way() -> Iterator[set[Step]]:
     finally:
         sys.settrace(before[0])
         threading.settrace(before[1])
+        if collects:
+            gc.enable()
 
 
 def parting(trial: Trial, case: Case, function: Callable[..., Any], names: Mapping[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ that asks these has no gradient to prove anything of.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dis
 import inspect
@@ -288,10 +289,13 @@ def hearing() -> Iterator[Heard]:
     special = {"shape": _shape, "size": _count, "numel": _numel, "apply_op": _applying}
     changes = {n: make(inspect.getattr_static(Tensor, n)) for n, make in special.items()}
     changes |= {n: _slot(inspect.getattr_static(Tensor, n)) for n in _SLOTS}
-    root = math.sqrt  # which takes the value of what it is given; a root of a size is one
+    root, length = math.sqrt, len  # which take the value of what they are given; a root of a size is one, a length is a size
 
     def square_root(x: Any) -> Any:
         return x.__pow__(0.5) if type(x) is Number else root(x)
+
+    def length_of(x: Any) -> Any:
+        return _size(length(x)) if type(x) is Tensor and _follows(sys._getframe(1)) else length(x)
 
     previous = sys.getprofile()
     _heard.append(heard)
@@ -299,7 +303,7 @@ def hearing() -> Iterator[Heard]:
     silent = previous is not None and not callable(previous)  # a profiler in C, which cannot be put back
     if silent:
         heard.said.append(asked("whatever it asks, which is not heard while a profiler runs", ""))
-    with _changed(Tensor, changes), _changed(math, {"sqrt": square_root}):
+    with _changed(Tensor, changes), _changed(math, {"sqrt": square_root}), _changed(builtins, {"len": length_of}):
         if not silent:
             sys.setprofile(_hears(previous))
         try:
