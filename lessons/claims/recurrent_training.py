@@ -47,8 +47,8 @@ def experiment(seed):
 # %% [markdown]
 # ## The rule
 #
-# Confirmed, if LayerNorm is better in every seed with both cells; bounded, if with one; refuted here, if with neither, and worse in
-# every seed with one.
+# A single run of such a net hangs on its roundings, so the mean over the seeds is asked. Confirmed, if LayerNorm is better by a tenth
+# with both cells; bounded, if with one; refuted here, if with neither, and worse by a tenth with one.
 
 
 # %%
@@ -57,18 +57,18 @@ def rule(f):
     figure = "right after 80 steps: " + "; ".join(
         f"{n} {f[f'{n}, none'].mean():.2f} without, {f[f'{n}, layer_norm'].mean():.2f} with LN" for n in CELLS
     )
-    better = [n for n in CELLS if (gain[n] > 0).all()]
+    better = [n for n in CELLS if gain[n].mean() > 0.1]
     if len(better) == 2:
-        return Verdict("confirmed", figure, "With both cells, in every seed.")
+        return Verdict("confirmed", figure, "With both cells, by a tenth of the digits and more.")
     if better:
-        return Verdict("bounded", figure, f"True of the {better[0]} here, in every seed; not of the other.")
-    worse = [n for n in CELLS if (gain[n] < 0).all()]
+        return Verdict("bounded", figure, f"True of the {better[0]} here; not of the other.")
+    worse = [n for n in CELLS if gain[n].mean() < -0.1]
     if worse:
-        why = f"Better in every seed with neither cell, and worse in every seed with the {worse[0]}, at 64 steps in time, 80 of training, and "
+        why = f"Clearly better with neither cell, and worse by a tenth and more with the {worse[0]}, at 64 steps in time, 80 of training, and "
         return Verdict(
             "refuted here", figure, why + "without clipping. (What it does to the gradients at the start: recurrent-gradients.)"
         )
-    return Verdict("undecided", figure, "The seeds do not agree; the paper trains for hours on sequences of hundreds of steps.")
+    return Verdict("undecided", figure, "No clear difference; the paper trains for hours on sequences of hundreds of steps.")
 
 
 claim = Claim(
@@ -84,14 +84,14 @@ claim = Claim(
     differs="Short sequences, a small net and 80 steps; the paper has question answering, skip-thoughts and handwriting of some 700 steps.",
     experiment=experiment,
     measure="share of right answers on 297 held-out digits, paired by seed",
-    decides="confirmed, if better in every seed with both cells; bounded, if with one; refuted here, if with neither, and worse in every seed with one; else undecided",
+    decides="confirmed, if better by a tenth with both cells; bounded, if with one; refuted here, if with neither, and worse by a tenth with one; else undecided",
     rule=rule,
     picture=lambda f: Dots(
         {k.replace("layer_norm", "LN"): v for k, v in f.items()}, "share of right answers", at={"chance": CHANCE}
     ),
     changes={
         "if it were better with both": {f"{n}, layer_norm": 0.97 for n in CELLS},
-        "if it were better with the LSTM in every seed": {"LSTM, layer_norm": 0.7},
+        "if it were better with the LSTM": {"LSTM, layer_norm": 0.7},
         "if it made no difference": {f"{n}, layer_norm": f"{n}, none" for n in CELLS},
     },
     few=5,
