@@ -76,7 +76,10 @@ def _constant(p: Tensor | None, name: str, x: Tensor) -> Tensor:
     """As wide as what is computed in: a buffer's dtype must not change the weight's."""
     if p is None:
         raise ShapeError(f"spectral_norm: {name} is None for input {describe(x)}. power_iteration(W, u) gives both.")
-    return Tensor(np.asarray(p.data).astype(wide_dtype(x)), name=name)
+    held = p.data.astype(wide_dtype(x))
+    return Tensor(
+        np.asarray(held) if isinstance(held, np.ndarray) else held, name=name
+    )  # else followed, by a record for elsewhere
 
 
 def power_iteration(W: Any, u: Any, steps: int = 1, eps: float = 1e-12) -> tuple[Array, Array]:
