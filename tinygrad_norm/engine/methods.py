@@ -38,9 +38,8 @@ from .numpy_protocol import apply_function, apply_ufunc, as_array
 from .products import matmul
 from .shapes import canonical_axes, sizes_of
 from .tensor import Tensor, as_dtype
+from .values import BASIC
 from .walk import backward
-
-_PLAIN = {slice, int, type(None), type(Ellipsis)}  # of which an index mostly is
 
 
 class Methods:
@@ -209,7 +208,7 @@ class Methods:
 
     def __getitem__(self: Any, index: Any) -> Tensor:
         parts = index if isinstance(index, tuple) else (index,)
-        if not _PLAIN.issuperset(map(type, parts)):
+        if not BASIC.issuperset(map(type, parts)):
             parts = tuple(
                 [p.data if isinstance(p, Tensor) else np.array(p) if isinstance(p, (list, np.ndarray)) else p for p in parts]
             )

@@ -232,12 +232,12 @@ def pad(x: Array, width: Sequence[tuple[int, int]], value: float) -> Array:
     return out
 
 
-_BASIC = {slice, int, type(None), type(Ellipsis)}
+BASIC = {slice, int, type(None), type(Ellipsis)}  # of which an index mostly is
 
 
 def is_basic(index: tuple[Any, ...]) -> bool:
     """Whether an index picks nothing twice."""
-    return _BASIC.issuperset(map(type, index)) or all(type(i) in _BASIC or isinstance(i, (int, np.integer)) for i in index)
+    return BASIC.issuperset(map(type, index)) or all(type(i) in BASIC or isinstance(i, (int, np.integer)) for i in index)
 
 
 class Placed:
