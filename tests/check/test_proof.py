@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import warnings
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
+from tinygrad_norm.check.way import way
 
 from .backwards import m
 
@@ -225,3 +227,25 @@ def test_one_that_goes_another_way_on_tensors_is_not_proved(candidate):
     verdict = tn.check(candidate, "layer_norm", prove=True)
     assert verdict.ok
     assert all(not p.proved and "another way than on arrays" in p.reason for p in verdict.proofs.values())
+
+
+def test_what_is_called_at_a_garbage_collection_is_no_part_of_the_way():
+    def called(phase, info):
+        return phase
+
+    def allocates():
+        return [[] for _ in range(100)]
+
+    before = gc.get_threshold()
+    gc.callbacks.append(called)
+    gc.set_threshold(1)
+    try:
+        with way() as seen:
+            allocates()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(called)
+    codes = {code for code, _ in seen}
+    assert allocates.__code__ in codes
+    assert called.__code__ not in codes
+    assert gc.isenabled()
