@@ -11,8 +11,8 @@ import numpy as np
 from ..derive.formula import Call, Line, Node, Power, Total, replace, walk
 from ..derive.formula import letters as letters_in
 from ..engine.arrays import Array
-from .blocks import BLOCKS
 from .case import Case
+from .counts import BLOCKS
 from .fused import Fused
 from .judgement import Given
 

@@ -9,6 +9,9 @@ import numpy as np
 from ..graph import axis_names
 from .case import Case
 
+BLOCKS = (2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""In how many at once kernels go through an axis."""
+
 
 def named_numbers(case: Case) -> dict[str, float]:
     """By their words, the likeliest first: small ones, what is averaged over, sizes of axes, a cotangent of one number."""
@@ -27,6 +30,15 @@ def named_numbers(case: Case) -> dict[str, float]:
     }
     alone = {w: n for w, n in found.items() if len(w) == 1}
     named |= {f"{a}/{b}": m / n for a, m in alone.items() for b, n in alone.items() if a != b and m != n}
+    for node in case.graph.nodes:
+        if node.op == "mean":
+            (x,) = node.tensor.inputs
+            n = x.size // max(1, node.tensor.size)
+            w = next((w for w, m in found.items() if m == n), "")
+            for block in BLOCKS if w and n > 2 else ():
+                full = n + -n % block
+                if full != n:
+                    named |= {f"{w}/{full}": n / full, f"{full}/{w}": full / n}
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}
@@ -35,7 +47,12 @@ def named_numbers(case: Case) -> dict[str, float]:
 
 def meaning(name: str) -> str:
     """What such a factor says, where that is known."""
-    return ": dy, the cotangent, is left out" if name.endswith("/dy") else ""
+    if name.endswith("/dy"):
+        return ": dy, the cotangent, is left out"
+    size, _, full = name.partition("/")
+    if full.isdigit() and not size.isdigit():
+        return f": it is divided by {full}, up to which the last block is filled, where {size} belongs"
+    return ""
 
 
 def counts_of(case: Case) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import Array
-from .blocks import BLOCKS
+from .counts import BLOCKS
 from .fused import Fused
 from .variants import dims_of
 

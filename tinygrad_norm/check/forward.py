@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..engine import TinygradNormError
 from .alterations import Mistake
 from .case import Case
 from .judgement import Judgement
+from .neighbours import USUAL
 
 
 def judge_output(case: Case, output: Any, explained: bool = True) -> Judgement:
@@ -28,11 +31,38 @@ def judge_output(case: Case, output: Any, explained: bool = True) -> Judgement:
         return Judgement("output", "y", "right", off, off / scale, unit * scale)
     lines: tuple[str, ...] = (f"your y is not {case.norm.title if case.norm is not None else 'the forward'}'s",)
     names: tuple[str, ...] = ()
+    for words, instead in _other_options(case) if explained else ():
+        other = output_of(case, instead)
+        if other is not None and other.shape == mine.shape and np.max(np.abs(other - mine), initial=0) <= unit * scale:
+            lines = (f"{lines[0]}: it is that of {words}",)
+            return Judgement(
+                "output", "y", "wrong", off, off / scale, unit * scale, mistakes=(words,), lines=lines, instead=instead
+            )
     for m in case.library if explained else ():
         if m.values and np.max(np.abs(_output(case, m) - mine), initial=0) <= unit * scale:
             lines, names = (f"{lines[0]}: {m.sentence}",), (m.name,)
             break
     return Judgement("output", "y", "wrong", off, off / scale, unit * scale, mistakes=names, lines=lines)
+
+
+def _other_options(case: Case) -> Iterator[tuple[str, dict[str, Any]]]:
+    if case.norm is None:
+        return
+    for eps in USUAL if "eps" in case.norm.options else ():
+        yield f"ε = {eps:g}, where it is {case.eps:g}", {"eps": eps}
+    for n, default in case.norm.options.items():
+        for v in (not default,) if isinstance(default, bool) else (0, 1) if n == "correction" else ():
+            yield f"{n}={v!r}", {n: v}
+
+
+def output_of(case: Case, instead: Mapping[str, Any]) -> Any:
+    """What the norm gives with other options; None where it takes none such."""
+    assert case.norm is not None
+    try:
+        with np.errstate(all="ignore"):
+            return case.norm.apply(case.inputs, backward="recorded", **{**case.options, **instead}).numpy()
+    except (TinygradNormError, ValueError, IndexError, TypeError, KeyError, ZeroDivisionError):
+        return None
 
 
 def _output(case: Case, mistake: Mistake) -> Any:

@@ -21,12 +21,16 @@ class Explanation:
     mistakes:  the names of the known mistakes it is (two: both at once)
     aliases:   other known mistakes with the same numbers
     status:    of the judgement: "wrong", "imprecise", "by design"
+    sure:      whether it says what was done, not only where, or how much, it shows
+    instead:   the options with which it would be right
     """
 
     lines: tuple[str, ...]
     mistakes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     status: str = "wrong"
+    sure: bool = True
+    instead: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Judgement:
     mistakes:     the names of the known mistakes it is (two: both at once)
     aliases:      other known mistakes with the same numbers
     lines:        what to tell, a sentence a line
+    sure:         of a wrong one, whether it is known what was done, not only where, or how much, it shows
+    instead:      the norm's options with which it would be right
     """
 
     name: str
@@ -51,6 +57,8 @@ class Judgement:
     mistakes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    sure: bool = True
+    instead: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -67,6 +75,7 @@ class Given:
     others:  all the gradients it gave, by input
     by_design, published:  why, and what, the paper gives where that is not the gradient
     again:   the same from a second call
+    twice:   the same from a second backward after one forward
     changed: what the candidate wrote into, and what that then was
     gave_up: what was not tried to the end, a line each
     """
@@ -79,6 +88,7 @@ class Given:
     by_design: str = ""
     published: Array | None = None
     again: Array | None = None
+    twice: Array | None = None
     changed: Mapping[str, Array] = field(default_factory=dict)
     gave_up: list[str] = field(default_factory=list)
     _fit: Fit | None = None

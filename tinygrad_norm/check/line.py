@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from ..derive.formula import Node
+from ..derive.formula import Node, letters
 from .case import Case
 from .computed import is_it, otherwise, quietly, total
 from .fused import Fused, fused
@@ -18,6 +18,7 @@ TRIED = 6_000  # altered formulas, at most
 _ENTRIES = 4_000_000  # and entries computed for them
 _FIRST, _SECOND = 60, 70  # slips in one term, tried together
 _TOLD = 3  # causes that no number tells apart, at most
+KNOWN = {"μ", "σ²", "rstd", "x̂", "σ"}  # letters that are written without being explained
 
 
 def line(case: Case, given: Given) -> Explanation | None:
@@ -28,7 +29,7 @@ def line(case: Case, given: Given) -> Explanation | None:
 
 def explained(found: Fused, given: Given, causes: list[str]) -> Explanation:
     """One of these causes, and the formula as it is right."""
-    return Explanation((*_told(causes), *_right(found, given)), (causes[0],), tuple(causes[1:_TOLD]))
+    return Explanation((*_told(causes), *right_formula(found, given)), (causes[0],), tuple(causes[1:_TOLD]))
 
 
 def in_the_line(attempt: Explain) -> Explain:
@@ -48,7 +49,7 @@ def in_the_line(attempt: Explain) -> Explain:
                     if not causes[0].endswith(" is missing")
                     else []
                 ),
-                *_right(case.formulas[given.name], given),
+                *right_formula(case.formulas[given.name], given),
             ),
         )
 
@@ -206,8 +207,16 @@ def _simplest(causes: list[str]) -> list[str]:
     return kept[:1] if kept[0].endswith(" is missing") else kept
 
 
-def _right(found: Fused, given: Given) -> list[str]:
+def right_formula(found: Fused, given: Given) -> list[str]:
     """The derived formula itself."""
     text = f"right: {given.symbol} = {found.hand(found.formula.result)}"
-    named = [f"{x.letter.name} = {found.hand(x.expression)}" for x in found.formula.lines if x.kind == "abbreviation"]
+    read = {a for n in (found.formula.result, *(x.expression for x in found.formula.lines)) for a in letters(n)}
+    named = [
+        f"{x.letter.name} = {found.hand(x.expression)}"
+        for x in found.formula.lines
+        if x.kind == "abbreviation" or (x.letter.name in read and x.letter.name not in KNOWN)
+    ]
+    named += (
+        ["q the target's row: 1 at its class"] if "q" in read and "q" not in {x.letter.name for x in found.formula.lines} else []
+    )
     return [f"{text},  {', '.join(named)}" if named else text]

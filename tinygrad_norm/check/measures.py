@@ -10,6 +10,7 @@ import numpy as np
 from ..derive.formula import Power, Total
 from ..engine.arrays import Array
 from .case import Case
+from .counts import BLOCKS
 from .fused import Fused
 from .variants import MOST, maps, placed
 
@@ -95,6 +96,8 @@ def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]
                 f"mean({name}²) + mean({name})²",
                 f * ((x * x).mean(along, keepdims=True) + x.mean(along, keepdims=True) ** 2),
             )
+            for words, other in _of_blocks(found, x, e.axes) if centred else ():
+                yield line.letter.name, words, f * other
             for k in range(1, len(along)):
                 for some in combinations(range(len(along)), k):
                     own, rest = tuple(along[j] for j in some), tuple(along[j] for j in range(len(along)) if j not in some)
@@ -118,3 +121,35 @@ def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]
             )
             if e.function == "mean":
                 yield line.letter.name, "ε divided by N, (Σ + ε)/N for Σ/N + ε, in what", right + case.eps / n - case.eps
+
+
+def _of_blocks(found: Fused, x: Array, axes: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
+    """Variances of blocks of each axis, put together without how far their means are apart, or with too much of it."""
+    for axis in axes:
+        at, n = found.axes.index(axis), found.sizes[axis]
+        rest = tuple(found.axes.index(a) for a in axes if a != axis)
+        halves = [n // 2, n - n // 2]
+        divisions = [[*[b] * (n // b), *([n % b] if n % b else [])] for b in BLOCKS if b < n]
+        for sizes in [list(s) for s in dict.fromkeys(map(tuple, (*divisions, halves, halves[::-1])))]:
+            if min(sizes) < 1 or len(sizes) < 2:
+                continue
+            ends = np.cumsum(sizes)
+            parts = [np.take(x, range(end - size, end), axis=at) for size, end in zip(sizes, ends)]
+            variances = np.stack([p.var((at, *rest), keepdims=True) for p in parts])
+            share = np.reshape(sizes, (-1,) + (1,) * x.ndim) / n
+            named = f"{len(sizes)} blocks of {found.over((axis,))}"
+            yield f"the mean of the variances of {named}, each about its own mean,", variances.mean(0)
+            yield (
+                f"the mean of the variances of {named}, each about its own mean, weighed by how many it has,",
+                (variances * share).sum(0),
+            )
+            if sizes[0] > 1 and min(sizes) > 1:
+                unbiased = np.stack([p.var((at, *rest), keepdims=True, ddof=1) for p in parts])
+                yield f"the mean of the variances with N − 1 of {named}, each about its own mean,", unbiased.mean(0)
+            means = np.stack([p.mean((at, *rest), keepdims=True) for p in parts])
+            apart = (share * (means - x.mean((at, *rest), keepdims=True)) ** 2).sum(0)
+            yield f"the variance of the means of {named}", apart
+            yield (
+                f"the variances of {named} with the spread of their means counted twice, in what",
+                (variances * share).sum(0) + 2 * apart,
+            )

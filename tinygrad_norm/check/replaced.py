@@ -33,6 +33,7 @@ def replaced(case: Case, given: Given) -> Explanation | None:
         return None
     with np.errstate(all="ignore"):
         causes = list(islice(_Tried(case, given, found).causes(), _TOLD))
+    causes = [c for c in causes if "the whole is" not in c] or causes
     if not causes:
         return None
     off = float(np.max(np.abs(given.array - case.truth[given.name]), initial=0))
@@ -117,8 +118,12 @@ class _Tried:
                     yield f"your {symbol} has {words} where {letter.name} belongs{where}"
                     continue
                 for k, form, path in spots if len(found.terms) > 1 or len(spots) > 1 else ():
-                    if self._fits_there(k, form, path, value):
+                    if self._fits_there(k, form, [path], value):
                         yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {letter.name} belongs{self._inside(form, path)}"
+                for k, form in dict.fromkeys((k, form) for k, form, _ in spots) if len(found.terms) > 1 else ():
+                    often = [path for j, f, path in spots if (j, f) == (k, form)]
+                    if len(often) > 1 and self._fits_there(k, form, often, value):
+                        yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {letter.name} belongs, wherever it occurs"
 
     def _where(self, name: str, value: Array) -> str | None:
         """In what all that has to stand for the letter, to give these numbers."""
@@ -185,9 +190,11 @@ class _Tried:
                 for path, node in places(form):
                     yield k, form, path, node
 
-    def _fits_there(self, k: int, form: Node, path: Path, value: Array) -> bool:
+    def _fits_there(self, k: int, form: Node, paths: Sequence[Path], value: Array) -> bool:
         self.found.known[_INSTEAD] = value
-        new = put(form, path, Letter(_INSTEAD, self.found.axes, "statistic"))
+        new = form
+        for path in paths:
+            new = put(new, path, Letter(_INSTEAD, self.found.axes, "statistic")) or new
         made = quietly(self.found, new)
         return made is not None and self.fits(self.whole - self.values[k] + made)
 
@@ -208,7 +215,7 @@ class _Tried:
         made: dict[Total, dict[str, Array]] = {node: dict(self._other_sums(node)) for node in dict.fromkeys(spots.values())}
         for (k, form, path), node in spots.items():
             for words, value in made[node].items():
-                if self._fits_there(k, form, path, value):
+                if self._fits_there(k, form, [path], value):
                     where = f"the term {found.hand(found.terms[k])} of {symbol}" if len(found.terms) > 1 else f"your {symbol}"
                     yield f"{where} {words}, in {found.hand(node)}"
         for forms in (found.terms, tuple(self.terms)):
@@ -280,7 +287,7 @@ class _Tried:
                     break
             else:
                 for k, form, path, node in self._places():
-                    if isinstance(node, Letter) and node.name in later and self._fits_there(k, form, path, later[node.name]):
+                    if isinstance(node, Letter) and node.name in later and self._fits_there(k, form, [path], later[node.name]):
                         yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {name} belongs, in its {node.name}"
         for k in range(1, len(small) + 1):
             for some in combinations(small, k):

@@ -227,6 +227,7 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
         yield tuple(replace(t, lambda n, axes=axes: _counted(n, axes)) for t in terms), f"has every mean over {fused.over(axes)}, divided by the size of its own axes only"  # type: ignore[misc]  # fmt: skip
     yield from _cut(fused)
     yield from _blockwise(fused)
+    yield from _regrouped(fused)
     for letter in fused.arrays():
         if letter.kind not in ("parameter",):
             yield (*terms, letter), f"has {letter.name} added: a residual's share, which is another input's"
@@ -283,6 +284,40 @@ def _blockwise(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
 
             words = f"has every Σ and mean within blocks of {block} of {fused.over((axis,))}, each by itself"
             yield tuple(replace(t, within) for t in fused.terms), words
+
+
+def _regrouped(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
+    """Every sum over groups of another number of channels."""
+    for a, b in zip(fused.axes, fused.axes[1:]):
+        totals = [n for t in fused.terms for _, n in places(t) if isinstance(n, Total)]
+        if not any(b in n.axes and a not in n.axes for n in totals) or not any({a, b} <= set(d) for d in _dims(fused)):
+            continue
+        g, k, at = fused.sizes[a], fused.sizes[b], fused.axes.index(a)
+        for m in (m for m in range(1, g * k + 1) if g * k % m == 0 and m != k):
+
+            def over(node: Node, a: str = a, b: str = b, m: int = m, at: int = at) -> Node | None:
+                if not (isinstance(node, Total) and b in node.axes and a not in node.axes and node.function in ("mean", "sum")):
+                    return None
+                inside = fused.known_as(node.inside)
+                whole = inside.reshape(
+                    *inside.shape[:at], inside.shape[at] * inside.shape[at + 1] // m, m, *inside.shape[at + 2 :]
+                )
+                along = tuple(fused.axes.index(x) for x in node.axes)
+                made = getattr(np, node.function)(whole, axis=along, keepdims=True)
+                made = np.repeat(made, m, axis=at + 1).reshape(
+                    *made.shape[:at], *inside.shape[at : at + 2], *made.shape[at + 2 :]
+                )
+                name = f"{fused.hand(node)} over groups of {m}"
+                fused.known[name] = made
+                return Letter(name, tuple(x for x in fused.axes if x in (a, b) or x not in node.axes), "statistic")
+
+            exchanged = f": {a} and {b} are exchanged" if m == g else ""
+            words = f"has every Σ and mean over groups of {m} channels, where groups of {k}, C/G, belong{exchanged}"
+            yield tuple(replace(t, over) for t in fused.terms), words
+
+
+def _dims(fused: Fused) -> list[tuple[str, ...]]:
+    return [tuple(dim) for dim in dict(fused.formula.layouts)[fused.formula.main]]
 
 
 def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:

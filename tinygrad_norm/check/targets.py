@@ -19,7 +19,7 @@ def of_a_loss(case: Case, given: Given) -> Explanation | None:
     if told is None:
         return None
     p, q, counted, scale = told
-    for attempt in (_divisor, _weights, _target):
+    for attempt in (_divisor, _weights, _smoothed, _target):
         words = attempt(case, given, p, q, counted, scale)
         if words:
             return Explanation((words,), (words,))
@@ -92,6 +92,22 @@ def _weights(case: Case, given: Given, p: Array, q: Array, counted: Array, scale
         return ""
     said = ", ".join(f"{number(w)} times where the target is {c}" for c, w in sorted(by_class.items()))
     return f"each row is multiplied by a weight of its class, which was not asked for: {said}"
+
+
+def _smoothed(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """What belongs to the target, done to the softmax instead, or to both."""
+    smooth, n = float(case.options.get("label_smoothing") or 0), q.shape[1]
+    t = case.inputs["target"].numpy()
+    hard = np.eye(n)[np.where(counted, t, 0)]
+    for s, named in ((smooth, ""),) if smooth else ():
+        mixed = (1 - s) * p + s / n
+        for words, one, other in (
+            (f"p is smoothed, (1 − {s:g})·p + {s:g}/{n}, where the target belongs to be{named}", mixed, hard),
+            ("p is smoothed as the target is", mixed, q),
+        ):
+            if given.is_it(case, scale * (one - other) * counted[:, None]):
+                return words
+    return ""
 
 
 def _target(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:

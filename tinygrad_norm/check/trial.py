@@ -95,9 +95,31 @@ class Trial:
                 continue
             found[n] = judge(
                 case, n, symbol, gradients.get(n), explained, others=gradients, by_design=self.subject.by_design.get(n, ""),
-                published=published.get(n), again=answer.again.get(n), changed=answer.changed,
+                published=published.get(n), again=answer.again.get(n), twice=answer.twice.get(n), changed=answer.changed,
             )  # fmt: skip
+        return _in_their_light(self.subject, case, found, gradients) if explained else found
+
+
+def _in_their_light(
+    subject: Subject, case: Case, found: dict[str, Judgement], gradients: Mapping[str, Any]
+) -> dict[str, Judgement]:
+    """What could not be told of one gradient, once another has said of which options it is: two mistakes at once."""
+    instead = next((j.instead for j in found.values() if j.instead), None)
+    unsure = [n for n, j in found.items() if j.status == "wrong" and not j.sure and n in case.leaves]
+    if instead is None or not unsure or not subject.registered:
         return found
+    other = Subject(subject.norm, {**subject.options, **instead}, None).case(
+        {n: t.numpy() for n, t in case.inputs.items()}, case.dy
+    )
+    said = ", ".join(
+        f"{'ε' if n == 'eps' else n} = {v:g}" if isinstance(v, float) else f"{n} = {v!r}" for n, v in instead.items()
+    )
+    for n in unsure:
+        j = judge(other, n, found[n].symbol, gradients.get(n), others=gradients)
+        if j.status == "wrong" and j.sure and j.max_abs < np.inf:
+            lines = ("two mistakes at once:", f"  it is of {said}, as the others are", *(f"  {line}" for line in j.lines))
+            found[n] = replace(found[n], lines=lines, mistakes=j.mistakes, sure=True, instead=instead)
+    return found
 
 
 def elsewhere(
@@ -117,6 +139,7 @@ def elsewhere(
     wrong: dict[str, list[tuple[str, Judgement]]] = {n: [] for n in judgements}
     looked, limits, notes = [str(first)], list[str](), list[str]()
     raised, refused, silent = list[str](), set[int](), dict[int, tuple[str, Judgement]]()
+    by_design = set[int]()  # numbers of axes for which it is not, as it says by raising
     right_here = all(j.ok for j in judgements.values())
     if trial.subject.axes is None and not trial.subject.registered:
         limits.append("at this shape only")
@@ -127,6 +150,7 @@ def elsewhere(
         answer = trial.ask(case, dtype, once=True)
         if place.ndim != len(first) and (answer.misshapen or answer.raised or _axes_from_the_front(trial, case, answer)):
             refused.add(place.ndim)
+            by_design |= {place.ndim} if answer.raised else set()
             notes.append(f"not for {place.ndim} axes: at {place.words} it {_said(answer)}")
         elif answer.raised:
             (raised if place.special is None else limits).append(f"{'not ' * (place.special is not None)}{place.words}")
@@ -165,8 +189,8 @@ def elsewhere(
         limits.append(f"at {first} only")
     elif raised:
         limits.append(f"not at {_some(raised)}")
-    if refused - set(silent) and (len(looked) > 1 or not raised):
-        limits.append(f"not for {' or '.join(map(str, sorted(refused - set(silent))))} axes")
+    if (odd := refused - set(silent) - by_design) and (len(looked) > 1 or not raised):
+        limits.append(f"not for {' or '.join(map(str, sorted(odd)))} axes")
     if silent:
         limits.append(f"but wrong for {' or '.join(map(str, sorted(silent)))} axes")
     return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes

@@ -12,6 +12,7 @@ from ..derive.formula import Call, Letter, Power, Product, Total
 from ..engine.arrays import Array
 from .answers import to_bfloat16
 from .case import Case
+from .counts import BLOCKS
 from .fused import Fused
 
 Variant = tuple[str, Array]
@@ -28,6 +29,7 @@ def of_letter(case: Case, found: Fused, letter: Letter) -> Iterator[Variant]:
     yield from in_less(letter.name, value)
     yield from _of_a_product(found, letter, value)
     yield from _over_other_axes(found, letter)
+    yield from _added_up(found, letter, value)
     yield from _of_another_index(found, letter, value)
     yield from _functions(found, letter, value)
     yield from _other_parameters(case, found, letter, value)
@@ -70,6 +72,25 @@ def _over_other_axes(found: Fused, letter: Letter) -> Iterator[Variant]:
                 if axes != of.axes:
                     other = Total(of.inside, axes, of.function)
                     yield f"{letter.name} over {found.over(axes)}, not {found.over(of.axes)},", placed(found, found.at(other))
+
+
+def of_another_place(found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
+    """Of another index, the same for all, or along another axis."""
+    yield from _of_another_index(found, letter, value)
+    yield from _along_another_axis(found, letter, value)
+    yield from _added_up(found, letter, value)
+
+
+def _added_up(found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
+    """One for all of an axis, where each index has its own."""
+    dims = [[a for a in dim if a in letter.axes and found.sizes[a] > 1] for dim in dims_of(found)]
+    dims = [dim for dim in dims if dim]
+    for k in range(1, len(dims) + 1):
+        for some in combinations(dims, k):
+            axes = [a for dim in some for a in dim]
+            along = tuple(found.axes.index(a) for a in axes)
+            yield f"{letter.name} added up over {found.over(axes)}, one for all,", value.sum(along, keepdims=True)
+            yield f"{letter.name} averaged over {found.over(axes)}, one for all,", value.mean(along, keepdims=True)
 
 
 def dims_of(found: Fused) -> list[tuple[str, ...]]:
@@ -171,6 +192,7 @@ def functions(name: str, a: Array) -> Iterator[Variant]:
         yield f"{whole}²", a * a
         yield f"[{name} > 0]", (a > 0).astype(np.float64)
         yield f"max({name}, 0)", np.maximum(a, 0)
+        yield f"min({name}, 0)", np.minimum(a, 0)
         yield f"exp({name})", np.exp(a)
         yield f"1/(1 + exp(−{whole}))", 1 / (1 + np.exp(-a))
         yield f"√|{name}|", np.sqrt(np.abs(a))
@@ -219,10 +241,44 @@ def _of_call(found: Fused, call: Call) -> Iterator[Variant]:
         yield words, e / e.sum(along, keepdims=True)
     e = np.exp(z - z.max(along, keepdims=True))
     yield f"exp({name})/max", e
+    for words, divisor in _divisors(e, z, along):
+        yield f"exp({name} − max) divided by {words}", e / divisor
     yield f"{name}/Σ{name}", z / z.sum(along, keepdims=True)
     yield f"|{name}|/Σ|{name}|", np.abs(z) / np.abs(z).sum(along, keepdims=True)
     top = (z == z.max(along, keepdims=True)).astype(np.float64)
     yield f"one-hot(argmax {name})", top
+
+
+def _divisors(e: Array, z: Array, along: tuple[int, ...]) -> Iterator[Variant]:
+    """What a row of exponentials is divided by, where it is gone through in blocks; with zeros that fill up the last one."""
+    if len(along) != 1:
+        return
+    (at,) = along
+    n, total, top = z.shape[at], e.sum(at, keepdims=True), z.max(at, keepdims=True)
+    for zeros in sorted({-n % b for b in BLOCKS} - {0}):
+        yield f"Σe with {zeros} more entries, zeros that fill up the last block", total + zeros * np.exp(-top)
+        yield f"Σe with {zeros} more entries, each as large as the largest", total + zeros
+    for sizes in dict.fromkeys(
+        (*((b,) * (n // b) + ((n % b,) if n % b else ()) for b in (1, *BLOCKS) if b < n), (n // 2, n - n // 2))
+    ):
+        ends = np.cumsum(sizes)
+        parts = [np.take(z, range(end - size, end), axis=at) for size, end in zip(sizes, ends) if size]
+        if len(parts) < 2:
+            continue
+        tops = np.stack([p.max(at, keepdims=True) for p in parts])
+        sums = np.stack([np.exp(p - t).sum(at, keepdims=True) for p, t in zip(parts, tops)])
+        own, each = tops + np.log(sums), f"{len(parts)} blocks" if len(parts) != n else "the entries"
+        online = np.maximum.accumulate(tops, axis=0)
+        yield f"the Σe of {each}, added without bringing them to one max", sums.sum(0)
+        yield f"Σe that is not scaled again where the max grows, in {each}", (sums * np.exp(tops - online)).sum(0)
+        for words, lse in (
+            (f"the largest of the log Σe of {each}", own.max(0)),
+            (f"the largest of the log Σe of {each}, and log {len(parts)}", own.max(0) + np.log(len(parts))),
+            (f"the mean of the log Σe of {each}", own.mean(0)),
+            (f"the mean of the log Σe of {each}, and log {len(parts)}", own.mean(0) + np.log(len(parts))),
+            (f"the sum of the log Σe of {each}", own.sum(0)),
+        ):
+            yield f"e to the power of {words}", np.exp(lse - top)
 
 
 def _rebuilt(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
@@ -273,6 +329,9 @@ def _of_targets(case: Case, found: Fused, letter: Letter, value: Array) -> Itera
     ):  # fmt: skip
         yield f"the one-hot row of {words}", eye[np.clip(other, 0, n - 1)] * counts
         yield f"the one-hot row of {words}, also where that is ignored,", eye[np.clip(other, 0, n - 1)]
+    across = np.zeros((max(len(t), n),) * 2)
+    across[np.clip(t, 0, n - 1), np.arange(len(t))] = 1
+    yield "1 at row t[i] and column i, the one-hot transposed,", across[: len(t), :n]
     every = np.zeros(n)
     every[np.clip(t, 0, n - 1)] = 1
     yield "1 in the target columns of all rows", np.broadcast_to(every, value.shape)
