@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from itertools import chain, combinations
 
 import numpy as np
 
+from ..engine import Tensor
 from ..graph import axis_names
 from .case import Case
 
@@ -30,19 +33,38 @@ def named_numbers(case: Case) -> dict[str, float]:
     }
     alone = {w: n for w, n in found.items() if len(w) == 1}
     named |= {f"{a}/{b}": m / n for a, m in alone.items() for b, n in alone.items() if a != b and m != n}
-    for node in case.graph.nodes:
-        if node.op == "mean":
-            (x,) = node.tensor.inputs
-            n = x.size // max(1, node.tensor.size)
-            w = next((w for w, m in found.items() if m == n), "")
-            for block in BLOCKS if w and n > 2 else ():
-                full = n + -n % block
-                if full != n:
-                    named |= {f"{w}/{full}": n / full, f"{full}/{w}": full / n}
+    for s, x in _means(case):
+        n = x.size // max(1, s.size)
+        w = next((w for w, m in found.items() if m == n), "")
+        for block in BLOCKS if w and n > 2 else ():
+            full = n + -n % block
+            if full != n:
+                named |= {f"{w}/{full}": n / full, f"{full}/{w}": full / n}
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}
     return named
+
+
+def divisors(case: Case) -> tuple[str, dict[str, float]]:
+    """What every mean on the record is divided by, in words, and what a term becomes that is divided by something else: H², C·H·W."""
+    sizes = {math.prod(x.shape) // max(1, s.size) for s, x in _means(case)}
+    found = counts_of(case)
+    if len(sizes) != 1:
+        return "", {}
+    (n,) = sizes
+    if isinstance(case.options.get("num_groups"), int) and case.options["num_groups"] > 1:
+        own = max((w for w, m in found.items() if m == n and w.startswith(("C/G", "N/G"))), key=len, default="")
+    else:
+        own = next((w for w, m in found.items() if m == n), "")
+    others = {**found, **{f"{w}²": m * m for w, m in found.items() if len(w) == 1}}
+    return own, {w: n / m for w, m in others.items() if m not in (n, 1)} if own and n > 2 else {}
+
+
+def _means(case: Case) -> Iterator[tuple[Tensor, Tensor]]:
+    for node in case.graph.nodes:
+        if node.op == "mean" and isinstance(node.tensor.inputs[0], Tensor):
+            yield node.tensor, node.tensor.inputs[0]
 
 
 def meaning(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import TinygradNormError
+from ..graph.table import number
 from .alterations import Mistake
 from .case import Case
 from .judgement import Judgement
@@ -38,6 +39,19 @@ def judge_output(case: Case, output: Any, explained: bool = True) -> Judgement:
             return Judgement(
                 "output", "y", "wrong", off, off / scale, unit * scale, mistakes=(words,), lines=lines, instead=instead
             )
+    times = (
+        float(np.sum(mine * truth) / np.sum(truth * truth)) if explained and np.any(truth) and np.all(np.isfinite(mine)) else 0.0
+    )
+    if times and truth.size > 1 and np.max(np.abs(mine - times * truth), initial=0) <= unit * scale:
+        said = next(
+            (
+                w
+                for w, f in (("a logarithm to base 2", 1 / np.log(2)), ("a logarithm to base 10", 1 / np.log(10)))
+                if abs(times / f - 1) < 1e-6
+            ),
+            "",
+        )
+        lines = (f"{lines[0]}: it is {number(times)} times that{f', {said}' if said else ''}",)
     for m in case.library if explained else ():
         if m.values and np.max(np.abs(_output(case, m) - mine), initial=0) <= unit * scale:
             lines, names = (f"{lines[0]}: {m.sentence}",), (m.name,)

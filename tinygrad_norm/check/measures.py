@@ -11,8 +11,9 @@ from ..derive.formula import Power, Total
 from ..engine.arrays import Array
 from .case import Case
 from .counts import BLOCKS
+from .cuts import cuts_of
 from .fused import Fused
-from .variants import MOST, maps, placed
+from .variants import MOST, SMALL, maps, placed
 
 
 def of_part(case: Case, found: Fused) -> Iterator[tuple[str, dict[str, Array]]]:
@@ -58,6 +59,22 @@ def of_one_index(found: Fused) -> Iterator[tuple[str, dict[str, Array]]]:
             f"averaged over {found.over((axis,))}",
             {m: np.broadcast_to(a.mean(at, keepdims=True), a.shape) for m, a in have.items()},
         )
+
+
+def of_cut(found: Fused) -> Iterator[tuple[str, str, Array]]:
+    """A statistic of what a block, or a rest, leaves of its entries."""
+    for line in found.statistics():
+        e = line.expression
+        if not (isinstance(e, Total) and e.function in ("sum", "mean")):
+            continue
+        inside, along = found.known_as(e.inside), tuple(found.axes.index(k) for k in e.axes)
+        n = int(np.prod([found.sizes[k] for k in e.axes])) if e.function == "mean" else 1
+        for words, mask in cuts_of(found, e.axes) if inside.size <= SMALL else ():
+            cut = (inside * mask).sum(along, keepdims=True)
+            yield line.letter.name, words, cut / n
+            if n > 1:
+                count = np.broadcast_to(mask, inside.shape).sum(along, keepdims=True)
+                yield line.letter.name, f"{words} (and is divided by the number of the others)", cut / count
 
 
 def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]]:

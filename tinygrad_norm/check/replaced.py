@@ -14,12 +14,12 @@ from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
 from .computed import quietly
-from .cuts import cuts_of
 from .fused import Fused, inward
 from .judgement import Explanation, Given
 from .line import explained, formula_of
-from .measures import of_another_size, of_one_index, of_part
-from .variants import SMALL, functions, in_less, misread, of_letter, placed
+from .measures import of_another_size, of_cut, of_one_index, of_part
+from .other_sums import other_sums
+from .variants import functions, in_less, of_letter, placed
 
 _TOLD = 3  # causes that no number tells apart, at most
 _LARGE = 4_000  # entries; of what is larger, nothing is tried here
@@ -93,7 +93,7 @@ class _Tried:
 
     def causes(self) -> Iterator[str]:
         told = set[str]()
-        for attempt in (self._letters, self._sums, self._statistics, self._factors):
+        for attempt in (self._letters, self._exchanged, self._sums, self._statistics, self._factors):
             for words in attempt():
                 if words not in told:
                     told.add(words)
@@ -124,6 +124,17 @@ class _Tried:
                     often = [path for j, f, path in spots if (j, f) == (k, form)]
                     if len(often) > 1 and self._fits_there(k, form, often, value):
                         yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {letter.name} belongs, wherever it occurs"
+
+    def _exchanged(self) -> Iterator[str]:
+        """Two that were saved, each taken for the other."""
+        read = set().union(*self.reads, *(r for _, r in self.lines))
+        own = [x.letter for x in self.found.formula.lines if x.letter.name in read]
+        for a, b in combinations(own, 2):
+            values = {a.name: self.found.known[b.name], b.name: self.found.known[a.name]}
+            for how, where in (("statistics", ", and in all that is computed from them"), ("none", ", in every term")):
+                if self.fits(self.total(values, how)):
+                    yield f"your {self.given.symbol} has {a.name} and {b.name} exchanged, each where the other belongs{where}"
+                    break
 
     def _where(self, name: str, value: Array) -> str | None:
         """In what all that has to stand for the letter, to give these numbers."""
@@ -212,7 +223,7 @@ class _Tried:
             for k, form, path, node in self._places()
             if isinstance(node, Total) and node.function in ("sum", "mean")
         }
-        made: dict[Total, dict[str, Array]] = {node: dict(self._other_sums(node)) for node in dict.fromkeys(spots.values())}
+        made: dict[Total, dict[str, Array]] = {node: dict(other_sums(self.found, node)) for node in dict.fromkeys(spots.values())}
         for (k, form, path), node in spots.items():
             for words, value in made[node].items():
                 if self._fits_there(k, form, [path], value):
@@ -233,38 +244,6 @@ class _Tried:
                 if all(v is not None for v in values) and self.fits(np.sum(values, axis=0)):  # type: ignore[arg-type]
                     yield f"your {symbol} {words}, in every Σ and mean"
 
-    def _other_sums(self, node: Total) -> Iterator[tuple[str, Array]]:
-        found = self.found
-        inside = found.known_as(node.inside)
-        along = tuple(found.axes.index(a) for a in node.axes)
-        right = placed(found, found.at(node))
-        n = inside.size / right.size if node.function == "mean" else 1.0
-        for words, value in in_less("", right):
-            yield f"has the sum{words}", value
-        for at in (k for k, size in enumerate(right.shape) if size > 1):
-            yield f"has the sum of index i − 1 of {found.axes[at]} for that of i", np.roll(right, 1, at)
-            yield f"has the sum of index i + 1 of {found.axes[at]} for that of i", np.roll(right, -1, at)
-        for words, mask in cuts_of(found, node.axes):
-            cut = (inside * mask).sum(along, keepdims=True)
-            yield words, cut / n
-            if n > 1:
-                yield (
-                    f"{words}, and is divided by the number of the others",
-                    cut / np.broadcast_to(mask, inside.shape).sum(along, keepdims=True),
-                )
-        if right.size > 1 and inside.size <= SMALL and inside.shape == tuple(found.sizes[a] for a in found.axes):
-            for words, value in misread(found, "what is summed,", inside):
-                yield f"has {words}", value.sum(along, keepdims=True) / n
-        if len(node.axes) == 1:
-            for words, turn in (("up to the entry itself", 1), ("from the entry itself on", -1)):
-                so_far = np.flip(np.cumsum(np.flip(inside, along), along[0]), along) if turn < 0 else np.cumsum(inside, along[0])
-                yield f"has only what stands {words}", so_far / n
-                yield f"has only what stands {words}, without it", (so_far - inside) / n
-        for words, pick in (("largest", np.max), ("smallest", np.min)):
-            yield f"has the {words} entry in place of the {node.function}", pick(inside, along, keepdims=True)
-        if n > 1:
-            yield "has a median for the mean", np.median(inside, along, keepdims=True)
-
     # Statistics -------------------------------------------------------------------------------------------------------
 
     def _statistics(self) -> Iterator[str]:
@@ -276,6 +255,12 @@ class _Tried:
                     if self.fits(self.total(values, how)):
                         yield f"your {symbol} has {', '.join(values)} {words}"
                         break
+        for name, words, value in of_cut(found):
+            for how, where in (("all", ", and what is computed from it follows"), ("statistics", "")):
+                later = {n: a for n, a in self.computed({name: value}).items() if n in self.small and n != name}
+                if self.fits(self.total({name: value, **(later if how != "all" else {})}, how)):
+                    yield f"your {symbol} has a {name} that {words}{where}"
+                    break
         for name, words, value in of_another_size(self.case, found):
             later = {n: a for n, a in self.computed({name: value}).items() if n in self.small and n != name}
             for values, how, where in (

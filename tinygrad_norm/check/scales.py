@@ -126,6 +126,16 @@ def _known_as(found: Fused, eps: float, letter: Letter, value: Array) -> str:
             for words, other in _functions(name, a, eps) if a.shape == right.shape else ():
                 if np.allclose(value, other, rtol=1e-9, atol=0):
                     return words
+        along = tuple(k for k, n in enumerate(right.shape) if n == 1)
+        for full in (x for x in found.arrays() if set(x.axes) == set(found.axes) and along):
+            u = found.known_as(full) ** 2
+            for name, other in (
+                (f"Σ{full.name}²", u.sum(along, keepdims=True)),
+                (f"mean({full.name}²)", u.mean(along, keepdims=True)),
+            ):
+                for words, made in _functions(name, other, eps):
+                    if np.allclose(value, made, rtol=1e-9, atol=0):
+                        return words
     return ""
 
 

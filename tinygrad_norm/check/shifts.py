@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..derive.formula import Letter, Line
+from ..derive.formula import Letter, Line, Power
 from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
@@ -39,6 +39,8 @@ def another_statistic(case: Case, given: Given) -> Explanation | None:
             value = _fitted(found, letter, how, mine, gate)
             if value is None or np.max(np.abs(value - right)) <= 1e-9 * np.max(np.abs(right)):
                 continue
+            if isinstance(line.expression, Power) and not np.all(value > 0):
+                continue  # one over a root is positive
             said = _said(found, letter, right, value, where)
             case.suspects.append((said, letter.name, value, how))
             return explained(found, given, [f"your {given.symbol} has {said}"])

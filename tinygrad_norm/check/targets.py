@@ -57,11 +57,13 @@ def _divisor(case: Case, given: Given, p: Array, q: Array, counted: Array, scale
         return ""
     rows, of = len(counted), int(np.sum(counted))
     belongs = f"the {of} rows that count" if of < rows else f"B = {rows}"
+    near = round(of / times)
     found = [
         words
-        for words, n in _divisors(rows, of, q.shape[1])
+        for words, n in (*_divisors(rows, of, q.shape[1]), *([(f"{near}", near)] if 1 < near != of else []))
         if abs(of / n - times) <= 1e-9 * abs(times) and abs(times - 1) > 1e-9
     ]
+    found = found[:-1] if len(found) > 1 and found[-1] == str(near) else found
     return f"divided by {' or '.join(found)} where {belongs} belongs: {number(times)} times what it should be" if found else ""
 
 

@@ -139,7 +139,7 @@ def elsewhere(
     wrong: dict[str, list[tuple[str, Judgement]]] = {n: [] for n in judgements}
     looked, limits, notes = [str(first)], list[str](), list[str]()
     raised, refused, silent = list[str](), set[int](), dict[int, tuple[str, Judgement]]()
-    by_design = set[int]()  # numbers of axes for which it is not, as it says by raising
+    by_design = dict[int, str]()  # numbers of axes for which it is not, as it says by raising
     right_here = all(j.ok for j in judgements.values())
     if trial.subject.axes is None and not trial.subject.registered:
         limits.append("at this shape only")
@@ -150,8 +150,10 @@ def elsewhere(
         answer = trial.ask(case, dtype, once=True)
         if place.ndim != len(first) and (answer.misshapen or answer.raised or _axes_from_the_front(trial, case, answer)):
             refused.add(place.ndim)
-            by_design |= {place.ndim} if answer.raised else set()
-            notes.append(f"not for {place.ndim} axes: at {place.words} it {_said(answer)}")
+            if answer.raised:
+                by_design[place.ndim] = f"at {place.words} it {_said(answer)}"
+            else:
+                notes.append(f"not for {place.ndim} axes: at {place.words} it {_said(answer)}")
         elif answer.raised:
             (raised if place.special is None else limits).append(f"{'not ' * (place.special is not None)}{place.words}")
             notes.append(f"{'at ' * (place.special is None)}{place.words} it {_said(answer)}")
@@ -183,13 +185,15 @@ def elsewhere(
                     wrong[n].append((place.words, explained))
         if (answer.error or "").startswith("did not return"):
             break
+    if by_design:
+        notes.append(f"not for {' or '.join(map(str, sorted(by_design)))} axes: {by_design[min(by_design)]}")
     for ndim, (where, j) in silent.items():
         notes.append(f"wrong for {ndim} axes, without raising: at {where}, {j.symbol}: {' | '.join(j.lines)}")
     if len(looked) == 1 and raised:
         limits.append(f"at {first} only")
     elif raised:
         limits.append(f"not at {_some(raised)}")
-    if (odd := refused - set(silent) - by_design) and (len(looked) > 1 or not raised):
+    if (odd := refused - set(silent) - set(by_design)) and (len(looked) > 1 or not raised):
         limits.append(f"not for {' or '.join(map(str, sorted(odd)))} axes")
     if silent:
         limits.append(f"but wrong for {' or '.join(map(str, sorted(silent)))} axes")
