@@ -54,7 +54,7 @@ def divisors(case: Case) -> tuple[str, dict[str, float]]:
         return "", {}
     (n,) = sizes
     if isinstance(case.options.get("num_groups"), int) and case.options["num_groups"] > 1:
-        own = max((w for w, m in found.items() if m == n and w.startswith(("C/G", "N/G"))), key=len, default="")
+        own = max((w for w, m in found.items() if m == n and "/G" in w), key=len, default="")
     else:
         own = next((w for w, m in found.items() if m == n), "")
     others = {**found, **{f"{w}²": m * m for w, m in found.items() if len(w) == 1}}

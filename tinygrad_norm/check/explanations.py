@@ -23,6 +23,7 @@ from .line import in_the_line, line, two_in_the_line
 from .matrices import mixed_rows
 from .misplaced import misplaced
 from .neighbours import neighbour
+from .partly import partly
 from .places import moved, none_there, reshaped
 from .replaced import replaced
 from .sanity import (
@@ -219,6 +220,7 @@ EXPLANATIONS: tuple[Explain, ...] = (
     in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
+    partly,
     unequal,
     another_scale,
     another_statistic,

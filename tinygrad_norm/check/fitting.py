@@ -113,9 +113,7 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
         hit = np.flatnonzero(np.max(np.abs(rows - truth), axis=1) > case.gate(name, dtype))
         if 0 < len(hit) <= n // 2 and not alone:
             gone = np.max(np.abs(coefficients[hit])) <= 1e-4
-            return [
-                f"index {listed(hit)} of axis {axis}{_tail(hit, n)} is {'missing' if gone else 'wrong'}, the others are right"
-            ]
+            return [f"index {listed(hit)} of axis {axis}{tail(hit, n)} is {'missing' if gone else 'wrong'}, the others are right"]
         lines = []
         for r, c in zip(routes, coefficients.T):
             if np.max(np.abs(c - 1)) > 1e-4:
@@ -133,7 +131,7 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
     return []
 
 
-def _tail(hit: Array, n: int) -> str:
+def tail(hit: Array, n: int) -> str:
     """Which rest of a division they are."""
     r = len(hit)
     if not np.array_equal(hit, np.arange(n - r, n)):

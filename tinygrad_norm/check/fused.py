@@ -299,9 +299,10 @@ def _not_centred(found: Fused, line: Line) -> None:
     (x,) = (t for t in parts if t not in less)
     named = " + ".join(n for t in (x, *less) for n in letters(t))
     plus = found.add(named, parts[x] - parts[less[0]], c.axes)
+    twice = found.add(named.replace(" + ", " − 2·"), parts[x] + 2 * parts[less[0]], c.axes)
     for other in found.formula.lines:
         if isinstance(other.expression, Product) and c in other.expression.factors:
-            for instead in (plus, x):
+            for instead in (plus, x, twice):
                 name = f"{other.letter.name} with {instead.name if isinstance(instead, Letter) else named} for {c.name}"
                 found.add(name, found.at(replace(other.expression, {c: instead})), other.letter.axes)
 

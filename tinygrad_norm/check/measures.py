@@ -166,7 +166,17 @@ def _of_blocks(found: Fused, x: Array, axes: tuple[str, ...]) -> Iterator[tuple[
             means = np.stack([p.mean((at, *rest), keepdims=True) for p in parts])
             apart = (share * (means - x.mean((at, *rest), keepdims=True)) ** 2).sum(0)
             yield f"the variance of the means of {named}", apart
-            yield (
-                f"the variances of {named} with the spread of their means counted twice, in what",
-                (variances * share).sum(0) + 2 * apart,
-            )
+            within, k = (variances * share).sum(0), sizes[0]
+            for words, times in (
+                ("2", 2.0),
+                (f"1/{k}", 1 / k),
+                (f"{k}", float(k)),
+                (f"1/{n}", 1 / n),
+                (f"{n}", float(n)),
+                ("½", 0.5),
+                ("−1", -1.0),
+            ):
+                yield (
+                    f"the variances of {named}, with the spread of their means counted {words} times, in what",
+                    within + times * apart,
+                )

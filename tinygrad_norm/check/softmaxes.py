@@ -51,6 +51,8 @@ def _divisors(e: Array, z: Array, along: tuple[int, ...]) -> Iterator[Variant]:
         return
     (at,) = along
     n, total, top = z.shape[at], e.sum(at, keepdims=True), z.max(at, keepdims=True)
+    yield "Σe as it is with the max subtracted, where the numerator has it not", total * np.exp(-top)
+    yield "Σe as it is without the max subtracted, where the numerator has it", total * np.exp(top)
     for other in (k for k, size in enumerate(z.shape) if k != at and size == n):
         yield (
             "the Σe of row j in column j, which is broadcast along the other axis (keepdims is missing)",

@@ -137,6 +137,7 @@ def elsewhere(
     """
     right: dict[str, list[str]] = {n: [str(first)] if j.ok else [] for n, j in judgements.items()}
     wrong: dict[str, list[tuple[str, Judgement]]] = {n: [] for n in judgements}
+    asked: list[tuple[str, Case, Answer]] = []  # where it was wrong
     looked, limits, notes = [str(first)], list[str](), list[str]()
     raised, refused, silent = list[str](), set[int](), dict[int, tuple[str, Judgement]]()
     by_design = dict[int, str]()  # numbers of axes for which it is not, as it says by raising
@@ -181,12 +182,13 @@ def elsewhere(
                         notes.append(f"{j.symbol} at {place.words} rounds as sums of more terms do, {number(j.relative)} of it")
                     right[n].append(place.words)
                 elif judgements[n].status != "missing":
-                    explained = j if wrong[n] or not judgements[n].ok else trial.judge(case, answer, [])[n]
-                    wrong[n].append((place.words, explained))
+                    wrong[n].append((place.words, j))
+                    asked.append((place.words, case, answer))
         if (answer.error or "").startswith("did not return"):
             break
     if by_design:
         notes.append(f"not for {' or '.join(map(str, sorted(by_design)))} axes: {by_design[min(by_design)]}")
+    _explained(trial, judgements, wrong, asked)
     for ndim, (where, j) in silent.items():
         notes.append(f"wrong for {ndim} axes, without raising: at {where}, {j.symbol}: {' | '.join(j.lines)}")
     if len(looked) == 1 and raised:
@@ -198,6 +200,25 @@ def elsewhere(
     if silent:
         limits.append(f"but wrong for {' or '.join(map(str, sorted(silent)))} axes")
     return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes
+
+
+def _explained(
+    trial: Trial,
+    judgements: Mapping[str, Judgement],
+    wrong: dict[str, list[tuple[str, Judgement]]],
+    asked: Sequence[tuple[str, Case, Answer]],
+) -> None:
+    """What was right at first and is wrong elsewhere is explained at one place, put first: where no axis, and no group, is of one."""
+
+    def degenerate(case: Case) -> int:
+        shape = case.inputs[next(iter(case.inputs))].shape
+        return shape.count(1) + 2 * (len(shape) > 1 and case.options.get("num_groups") == shape[1])
+
+    for n, found in wrong.items():
+        if found and judgements[n].ok:
+            words, case, answer = min((a for a in asked if a[0] in {w for w, _ in found}), key=lambda a: degenerate(a[1]))
+            explained = trial.judge(case, answer, [])[n]
+            wrong[n] = [(words, explained), *((w, j) for w, j in found if w != words)]
 
 
 def next_batch(trial: Trial, judgements: dict[str, Judgement], case: Case, dtype: Any) -> dict[str, Judgement]:

@@ -146,6 +146,13 @@ def _along_another_axis(found: Fused, letter: Letter, value: Array) -> Iterator[
             if dim != own[0] and n > 1 and int(np.prod([found.sizes[a] for a in dim])) == n:
                 shape = [found.sizes[a] if a in dim else 1 for a in found.axes]
                 yield f"{letter.name} along {found.over(dim)}, not {found.over(own[0])},", value.reshape(shape)
+    several = [dim for dim in dims if set(dim) <= set(letter.axes)]
+    last = dims[len(dims) - len(several) :]
+    sizes, mine = ([int(np.prod([found.sizes[a] for a in dim])) for dim in some] for some in (last, several))
+    if 1 < len(several) < len(dims) and last != several and sizes == mine and len(own) == len(several):
+        there, here = (found.over([a for dim in some for a in dim]) for some in (last, several))
+        shape = [found.sizes[a] if any(a in dim for dim in last) else 1 for a in found.axes]
+        yield f"{letter.name} along {there}, not {here},", value.reshape(shape)
     if (
         [a for dim in dims for a in dim] == list(found.axes)
         and set(letter.axes) == set(found.axes)
