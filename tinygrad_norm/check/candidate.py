@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,15 +19,13 @@ from .guard import explain, file_of, run
 class Pairing:
     """What a forward and a backward of one's own gave: the output, what the backward returned, and how it was called.
 
-    raw:   the output as it came
-    twice: gives what the backward returns when it is called once more after that forward
+    raw: the output as it came
     """
 
     output: Any
     returned: Any
     bound: Bound
     raw: Any = None
-    twice: Callable[[], Any] | None = None
 
 
 class Candidate:
@@ -67,7 +64,6 @@ class Answer:
     misshapen:  those of a wrong shape, as they came
     changed:    what it wrote into, and what that then was: an input by its name, or "dy"
     again:      the gradients of a second call, where there was one
-    twice:      of a second backward after one forward, where there was one
     taken:      what of ours it was given, where that is known; ``told``: to which parameter, in words
     guessed:    what was bound by its place alone, a line each
     output:     what its own forward gave, where it has one
@@ -81,7 +77,6 @@ class Answer:
     misshapen: Mapping[str, Array] = field(default_factory=dict)
     changed: Mapping[str, Array] = field(default_factory=dict)
     again: Mapping[str, Array | None] = field(default_factory=dict)
-    twice: Mapping[str, Array | None] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
     told: str = ""
     guessed: Sequence[str] = ()
@@ -141,10 +136,9 @@ def sanity(
     notes = list(first.notes)
     names = Names(inputs, wanted, symbols)
     again: Mapping[str, Array | None] = {}
-    twice: Mapping[str, Array | None] = {}
     for layout, when in ((_copied, "the second time"), (_transposed, "for transposed input"), (_strided, "for strided input")):
-        other = ask_on(layout, layout is _copied)
-        again, twice = (other.gradients, other.twice) if layout is _copied else (again, twice)
+        other = ask_on(layout)
+        again = other.gradients if layout is _copied else again
         if other.error != first.error:
             notes.append(f"{when}: {other.error or 'no error any more'}")
             if other.error is not None and other.error.startswith(_LATE):
@@ -154,7 +148,7 @@ def sanity(
         floor = float(np.max(np.abs(dy), initial=0)) if dy.size else 0.0
         told = [_difference(names.label(n), a, other.gradients[n], floor, exactly) for n, a in first.gradients.items()]
         notes += [f"gives another answer {when}: {t}" for t in told if t][:1]
-    return replace(first, notes=tuple(notes), again=again, twice=twice)
+    return replace(first, notes=tuple(notes), again=again)
 
 
 def _difference(label: str, a: Array | None, b: Array | None, floor: float, exactly: bool) -> str | None:
@@ -206,13 +200,12 @@ def _ask(
     limit: float,
     symbols: Mapping[str, str] | None,
     layout: Callable[[Array], Array],
-    twice: bool = False,
 ) -> Answer:
     names = Names(inputs, wanted, symbols)
     given = {n: layout(a) for n, a in inputs.items()}
     cotangent = layout(dy)
     kept = {n: layout(a) if isinstance(a, np.ndarray) else a for n, a in (saved or {}).items()}
-    got, more = Reader(names, inputs, given), Reader(names, inputs, given)
+    got = Reader(names, inputs, given)
     calls: list[Bound] = []
     outputs: list[Any] = []
 
@@ -224,11 +217,8 @@ def _ask(
             calls.append(found.bound)
             got.taken = found.bound.taken
             if not (np.ndim(dy) or found.bound.args or found.bound.kwargs):
-                got.scale = more.scale = float(dy)  # a loss goes without a cotangent: it is 1
+                got.scale = float(dy)  # a loss goes without a cotangent: it is 1
             got.read(found.returned)
-            if twice and found.twice is not None:
-                with contextlib.suppress(Exception):  # it may well refuse
-                    more.read(found.twice())
             return
         if isinstance(candidate, Candidate) and candidate.gradients is not None:
             answer = candidate.gradients(cotangent, given, options, kept, names)
@@ -265,7 +255,6 @@ def _ask(
     bound = calls[0] if calls else None
     return Answer(
         dict(got.gradients), tuple(got.steps), told, error, dict(got.misshapen), written, taken=got.taken,
-        twice=dict(more.gradients) if more.error is None else {},
         told="" if bound is None else bound.told, guessed=() if bound is None else bound.guessed, output=next(iter(outputs), None), raw=got.raw,
     )  # fmt: skip
 

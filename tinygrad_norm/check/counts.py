@@ -40,6 +40,10 @@ def named_numbers(case: Case) -> dict[str, float]:
             full = n + -n % block
             if full != n:
                 named |= {f"{w}/{full}": n / full, f"{full}/{w}": full / n}
+    named |= {f"√{w}": math.sqrt(n) for w, n in alone.items() if n > 1} | {
+        f"1/√{w}": 1 / math.sqrt(n) for w, n in alone.items() if n > 1
+    }
+    named |= {"ln 2": math.log(2), "1/ln 2": 1 / math.log(2), "ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}

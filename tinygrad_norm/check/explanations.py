@@ -23,6 +23,7 @@ from .line import in_the_line, line, two_in_the_line
 from .matrices import mixed_rows
 from .misplaced import misplaced
 from .neighbours import neighbour
+from .overwriting import along_the_way
 from .partly import partly
 from .places import moved, none_there, reshaped
 from .replaced import replaced
@@ -135,6 +136,19 @@ def combination(case: Case, given: Given) -> Explanation | None:
     return Explanation(tuple(fit.sentences())) if fit.exact else None
 
 
+def some_routes(case: Case, given: Given) -> Explanation | None:
+    """Some routes whole, and at least two not there at all."""
+    fit = given.fit(case)
+    c = np.array(fit.coefficients)
+    if (
+        not fit.exact
+        or np.sum(np.abs(c) <= fit.uncertain) < 2
+        or not np.all((np.abs(c) <= fit.uncertain) | (np.abs(c - 1) <= fit.uncertain))
+    ):
+        return None
+    return Explanation(tuple(fit.sentences()), ("routes missing",))
+
+
 def by_index(case: Case, given: Given) -> Explanation | None:
     """The same, with coefficients of their own in each index of an axis."""
     lines = per_index(case, given.name, given.array, given.dtype)
@@ -204,8 +218,10 @@ EXPLANATIONS: tuple[Explain, ...] = (
     transposed,
     overwritten,
     none_there,
+    along_the_way,
     of_a_loss,
     with_routes(in_the_line(rule)),
+    with_routes(some_routes),
     neighbour,
     reshaped,
     moved,

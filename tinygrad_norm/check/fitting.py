@@ -54,6 +54,13 @@ class Fit:
     def sentences(self) -> list[str]:
         """What each coefficient that is not 1 means."""
         found = []
+        whole = [c for c, _, _ in self._terms()]
+        if len(whole) > 1 and np.ptp(whole) <= max(self.uncertain) and abs(whole[0] - 1) > max(self.uncertain):
+            names = [n for n, v in self.names.items() if abs(whole[0] - v) <= max(self.uncertain) * max(1, abs(v))][:3]
+            said = f" = {' or '.join(names)}" if names and names[0] != number(whole[0]) else ""
+            return [
+                f"all of {self.symbol} is {number(whole[0])}{said} times what it should be{meaning(names[0]) if names else ''}"
+            ]
         for c, d, t in self._terms():
             name = " or ".join([n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))][:3])
             what = f"the {t} term" if len(self.titles) > 1 else f"your {self.symbol}"  # the one route there is has no name of use
@@ -113,7 +120,7 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
         hit = np.flatnonzero(np.max(np.abs(rows - truth), axis=1) > case.gate(name, dtype))
         if 0 < len(hit) <= n // 2 and not alone:
             gone = np.max(np.abs(coefficients[hit])) <= 1e-4
-            return [f"index {listed(hit)} of axis {axis}{tail(hit, n)} is {'missing' if gone else 'wrong'}, the others are right"]
+            return [f"index {listed(hit)} of axis {axis} is {'missing' if gone else 'wrong'}, the others are right{tail(hit, n)}"]
         lines = []
         for r, c in zip(routes, coefficients.T):
             if np.max(np.abs(c - 1)) > 1e-4:

@@ -82,6 +82,8 @@ class Fused:
             found = found.reshape((1,) * (len(self.shape) - found.ndim) + found.shape)
         if any(m not in (1, n) for m, n in zip(found.shape, self.shape)) or not np.isfinite(found).all():
             return None
+        if found.shape == self.shape:
+            return found
         whole: Array = np.empty(self.shape)  # (broadcast_to takes ten times as long for so few numbers)
         whole[...] = found
         return whole
@@ -317,6 +319,7 @@ def _of_softmax(found: Fused, line: Line) -> None:
         made = {name: np.exp(value) for name, value in made.items()}
         twice = made.pop(f"exp({line.letter.name})")
         made[f"softmax({line.letter.name})"] = twice / twice.sum(axes, keepdims=True)
+        made["one-hot(argmax)"] = (z == z.max(axes, keepdims=True)).astype(np.float64)
         for name, value in made.items():
             found.add(name, value, line.letter.axes)
 

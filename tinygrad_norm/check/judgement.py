@@ -75,7 +75,6 @@ class Given:
     others:  all the gradients it gave, by input
     by_design, published:  why, and what, the paper gives where that is not the gradient
     again:   the same from a second call
-    twice:   the same from a second backward after one forward
     changed: what the candidate wrote into, and what that then was
     gave_up: what was not tried to the end, a line each
     """
@@ -88,7 +87,6 @@ class Given:
     by_design: str = ""
     published: Array | None = None
     again: Array | None = None
-    twice: Array | None = None
     changed: Mapping[str, Array] = field(default_factory=dict)
     gave_up: list[str] = field(default_factory=list)
     _fit: Fit | None = None

@@ -101,6 +101,11 @@ def _other_options(case: Case, norm: Norm) -> Iterator[Neighbour]:
         for v in _distinct(found):
             if v != case.options.get(n):
                 options = {**case.options, n: v}
+                groups, channels = case.options.get(n), case.inputs["input"].shape[1] if case.inputs["input"].ndim > 1 else 0
+                if n == "num_groups" and isinstance(groups, int) and v * groups == channels:
+                    words = f"{norm.title} with {v} groups of {groups} channels, where {groups} groups of {v} belong: number and size exchanged"
+                    yield words, lambda o=options: _gradients(norm, case, o)  # type: ignore[misc]
+                    continue
                 yield f"{norm.title} with {n}={v!r}; check it with {n}={v!r}", lambda o=options: _gradients(norm, case, o)  # type: ignore[misc]
 
 

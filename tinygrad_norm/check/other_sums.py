@@ -23,6 +23,11 @@ def other_sums(found: Fused, node: Total) -> Iterator[tuple[str, Array]]:
         yield f"has {'−' if one < 0 else ''}1 in the place of {found.hand(node)}", np.full(right.shape, one)
     for words, value in in_less("", right):
         yield f"has the sum{words}", value
+    for kind in (np.float16, np.float32):
+        added = inside.astype(kind).sum(along, keepdims=True, dtype=kind)
+        yield f"has the sum added up in {np.dtype(kind).name}", added.astype(np.float64) / n
+        if n > 1:
+            yield f"has the mean taken in {np.dtype(kind).name}", (added / kind(n)).astype(np.float64)
     for at in (k for k, size in enumerate(right.shape) if size > 1):
         yield f"has the sum of index i − 1 of {found.axes[at]} for that of i", np.roll(right, 1, at)
         yield f"has the sum of index i + 1 of {found.axes[at]} for that of i", np.roll(right, -1, at)
@@ -60,7 +65,7 @@ def _within_blocks(found: Fused, node: Total, inside: Array, axis: str, n: float
         ends = np.cumsum(sizes)
         parts = [np.take(inside, range(end - k, end), axis=at) for k, end in zip(sizes, ends)]
         sums = [p.sum(along, keepdims=True) for p in parts]
-        words = f"has {found.hand(node)} within {len(sizes)} blocks of {found.over((axis,))}, each by itself"
+        words = f"has the {node.function} within {len(sizes)} blocks of {found.over((axis,))}, each by itself"
         yield (
             f"{words}{', divided by the size of the whole' if n > 1 else ''}",
             np.concatenate([np.repeat(s / n, k, axis=at) for s, k in zip(sums, sizes)], axis=at),

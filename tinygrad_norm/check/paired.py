@@ -30,8 +30,7 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
         returned = _call_forward(forward, inputs, options)
         output, rest = _split(returned)
         bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
-        twice = _once_more(backward, bound, dy)
-        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output, twice)
+        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output)
 
     return Candidate(backward, paired=paired)
 
@@ -55,17 +54,12 @@ def of_object(thing: Any) -> Candidate:
         function = layer.forward if hasattr(layer, "forward") else layer.__call__
         output, rest = _split(_call_forward(function, others, options))
         bound = _bind_to_cache(layer.backward, dy, inputs, options, saved, names.symbols, rest)
-        twice = _once_more(layer.backward, bound, dy)
-
-        def whole(answer: Any) -> Any:
-            kept = _gradients_in(layer, names)
-            if kept and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
-                answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
-                answer = {f"d_{n}": a for n, a in answer.items()}
-            return answer
-
-        answer = whole(layer.backward(*bound.args, **bound.kwargs))
-        return Pairing(to_array(output), answer, bound, output, lambda: whole(twice()))
+        answer = layer.backward(*bound.args, **bound.kwargs)
+        kept = _gradients_in(layer, names)
+        if kept and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
+            answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
+            answer = {f"d_{n}": a for n, a in answer.items()}
+        return Pairing(to_array(output), answer, bound, output)
 
     function = thing if isinstance(thing, type) else thing.backward
     candidate = Candidate(function, paired=paired)
@@ -144,13 +138,6 @@ def _bind_to_cache(
     if len(parameters) == 1:
         return Bound((dy,), {}, frozenset({"dy", *inputs}), (), told="")
     return bind_backward(backward, dy, inputs, options, {**saved, **_recognised(rest, saved)}, symbols, spare=_flat(rest))
-
-
-def _once_more(backward: Callable[..., Any], bound: Bound, dy: Array) -> Callable[[], Any]:
-    """The same call, on a cotangent of its own: what the first one writes into it is another matter."""
-    args = tuple(np.array(a, subok=True) if a is dy else a for a in bound.args)
-    kwargs = {n: np.array(a, subok=True) if a is dy else a for n, a in bound.kwargs.items()}
-    return lambda: backward(*args, **kwargs)
 
 
 def _flat(rest: Any) -> tuple[Any, ...]:

@@ -40,9 +40,9 @@ def partly(case: Case, given: Given) -> Explanation | None:
                 text = f"the term {found.hand(term)} of {given.symbol} {words} {_where(found, hit)}; the other entries are right"
                 return Explanation((text, *right_formula(found, given)), ("in part",))
     if np.max(np.abs(off + truth * hit)) <= gate and np.sum(hit) > 1:
-        words = next(iter(_conditions(found, hit)), None)
-        if words is not None:
-            return Explanation((f"{given.symbol} is zero where {words}; the other entries are right",), ("in part",))
+        where = next(iter(_conditions(found, hit)), None)
+        if where is not None:
+            return Explanation((f"{given.symbol} is zero where {where}; the other entries are right",), ("in part",))
     return None
 
 
@@ -57,6 +57,18 @@ def _where(found: Fused, hit: Array) -> str:
 
 
 def _conditions(found: Fused, hit: Array) -> Iterator[str]:
+    long = [k for k, n in enumerate(hit.shape) if n > 1]
+    if len(long) > 1:
+        i, j = (np.arange(hit.shape[k]).reshape([-1 if m == k else 1 for m in range(hit.ndim)]) for k in long[-2:])
+        one, two = (found.axes[k].lower() for k in long[-2:])
+        for words, mask in (
+            (f"{one} < {two}", i < j),
+            (f"{one} > {two}", i > j),
+            (f"{one} = {two}", i == j),
+            (f"{one} ≠ {two}", i != j),
+        ):
+            if np.array_equal(np.broadcast_to(mask, hit.shape), hit):
+                yield f"{words}, indices along {found.axes[long[-2]]} and {found.axes[long[-1]]}"
     for letter in found.arrays():
         a = np.broadcast_to(placed(found, found.known[letter.name]), [found.sizes[x] for x in found.axes])
         if a.shape == hit.shape:

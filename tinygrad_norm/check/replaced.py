@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..derive.formula import Letter, Node, Path, Total, letters, places, product_of, put
+from ..derive.formula import Letter, Node, Path, Product, Total, letters, places, product_of, put
 from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
@@ -52,12 +52,17 @@ class _Tried:
         self.values = [np.asarray(found.value(t)) for t in found.terms]
         self.whole = np.sum(self.values, axis=0)
         self.reads = [set(letters(t)) for t in self.terms]
+        self.summed = [any(isinstance(n, Total) for _, n in places(t)) for t in self.terms]
         self.lines = [(x, set(letters(x.expression))) for x in found.formula.lines]
         self.small = {x.letter.name for x in found.statistics()}
         self.above = set().union(*(r for x, r in self.lines if x.kind == "statistic"))
+        self.sides: dict[tuple[str, bool], list[Node]] = {}
+        self.spots: dict[tuple[Node, tuple[Path, ...]], tuple[Node, Array | None]] = {}
 
     def fits(self, value: Array | None) -> bool:
-        return value is not None and bool(np.max(np.abs(value - self.mine), initial=0) <= self.gate)
+        if value is None or (value.shape == self.mine.shape and abs(value.item(0) - self.mine.item(0)) > self.gate):
+            return False
+        return bool(np.max(np.abs(value - self.mine), initial=0) <= self.gate)
 
     def total(self, values: Mapping[str, Any], how: str, terms: Sequence[Node] = ()) -> Array | None:
         """The gradient with these letters' values.
@@ -172,8 +177,8 @@ class _Tried:
     def _direct(self, values: Mapping[str, Any]) -> Array | None:
         """The terms without a sum only."""
         other, touched = self._again(values)
-        direct = [t for t in self.terms if not any(isinstance(n, Total) for _, n in places(t))]
-        if not direct or not any(touched & set(letters(t)) for t in direct):
+        direct = [t for t, s in zip(self.terms, self.summed) if not s]
+        if not direct or not any(touched & r for r, s in zip(self.reads, self.summed) if not s):
             return None
         with np.errstate(all="ignore"):
             made = [other.value(t) for t in direct]
@@ -182,18 +187,25 @@ class _Tried:
     def _on_one_side(self, name: str, value: Array, inside: bool) -> Array | None:
         """Where it stands inside of a sum, or where it does not."""
         self.found.known[_INSTEAD] = value
-        there = Letter(_INSTEAD, self.found.axes, "statistic")
+        if (name, inside) not in self.sides:
+            self.sides[name, inside] = [self._put_in(term, name, inside) for term in self.found.terms]
+        terms = self.sides[name, inside]
+        if all(new is term for new, term in zip(terms, self.found.terms)):
+            return None
         whole: Any = 0.0
-        for term, right in zip(self.found.terms, self.values):
-            new = term
-            for path, node in places(term):
-                if isinstance(node, Letter) and node.name == name and bool(self._inside(term, path)) == inside:
-                    new = put(new, path, there) or new
+        for new, term, right in zip(terms, self.found.terms, self.values):
             made = right if new is term else quietly(self.found, new)
             if made is None:
                 return None
             whole = whole + made
         return np.asarray(whole)
+
+    def _put_in(self, term: Node, name: str, inside: bool) -> Node:
+        new, there = term, Letter(_INSTEAD, self.found.axes, "statistic")
+        for path, node in places(term):
+            if isinstance(node, Letter) and node.name == name and bool(self._inside(term, path)) == inside:
+                new = put(new, path, there) or new
+        return new
 
     def _places(self) -> Iterator[tuple[int, Node, Path, Node]]:
         for k, term in enumerate(self.found.terms):
@@ -203,10 +215,16 @@ class _Tried:
 
     def _fits_there(self, k: int, form: Node, paths: Sequence[Path], value: Array) -> bool:
         self.found.known[_INSTEAD] = value
-        new = form
-        for path in paths:
-            new = put(new, path, Letter(_INSTEAD, self.found.axes, "statistic")) or new
-        made = quietly(self.found, new)
+        key = form, tuple(paths)
+        if key not in self.spots:
+            new, before = form, None
+            for path in paths:
+                new = put(new, path, Letter(_INSTEAD, self.found.axes, "statistic")) or new
+            if len(paths) == 1 and len(paths[0]) == 1 and isinstance(form, Product):
+                before = np.asarray(self.found.at(put(form, paths[0], None)), np.float64)
+            self.spots[key] = new, before
+        new, before = self.spots[key]
+        made = quietly(self.found, new) if before is None else before * value
         return made is not None and self.fits(self.whole - self.values[k] + made)
 
     def _inside(self, form: Node, path: Path) -> str:

@@ -7,7 +7,6 @@ from itertools import combinations, permutations
 import numpy as np
 
 from ..engine.arrays import Array
-from ..graph.table import number
 from .alterations import Backward
 from .case import Case
 from .judgement import Explanation, Given
@@ -100,28 +99,6 @@ def overwritten(case: Case, given: Given) -> Explanation | None:
 
 def changes_from_call_to_call(case: Case, given: Given) -> Explanation | None:
     """Asked only of what is right the first time."""
-    return _again(case, given) or _twice(case, given)
-
-
-def _twice(case: Case, given: Given) -> Explanation | None:
-    """A second backward after one forward. What parameters' gradients add up to from one to the next is each one's own affair."""
-    twice = given.twice
-    if twice is None or not given.has_shape(case) or twice.shape != given.array.shape:
-        return None
-    gate = case.gate(given.name, given.dtype, twice)
-    learned = given.name != next(iter(case.leaves))
-    if np.max(np.abs(twice - given.array), initial=0) <= gate or (learned and np.max(np.abs(twice / 2 - given.array)) <= gate):
-        return None
-    off = float(np.max(np.abs(twice - given.array), initial=0))
-    text = (
-        f"right the first time, but a second backward after the same forward gives another {given.symbol}, off by {number(off)}"
-    )
-    return Explanation(
-        (f"{text}: the first one writes over what the forward has kept. Copy that first",), ("writes over what is kept",)
-    )
-
-
-def _again(case: Case, given: Given) -> Explanation | None:
     if given.again is None or not given.has_shape(case):
         return None
     if np.max(np.abs(given.again - given.array), initial=0) <= case.gate(given.name, given.dtype):

@@ -93,12 +93,15 @@ def _times(found: Fused, axes: tuple[str, ...], mine: Array) -> list[Array]:
 def _of_another(right: Array, value: Array) -> str:
     """Of which index it is, where it is that of another one but for the first or the last."""
     a, b = right.ravel(), value.ravel()
-    if max(right.shape) != right.size or right.size < 3:
+    if right.size < 3:
         return ""
-    for words, mine, theirs in (("before", b[1:], a[:-1]), ("after", b[:-1], a[1:])):
-        if np.allclose(mine, theirs, rtol=1e-9, atol=0):
-            end = "first" if words == "before" else "last"
-            return f"that of the index {words}, [i {'−' if words == 'before' else '+'} 1], and a number of its own at the {end}"
+    each = [(np.moveaxis(right, k, 0), np.moveaxis(value, k, 0)) for k, n in enumerate(right.shape) if n > 2 or n == right.size]
+    for one, other in ((a, b), *(each if len(each) else ())):
+        for words, mine, theirs in (("before", other[1:], one[:-1]), ("after", other[:-1], one[1:])):
+            if np.allclose(mine, theirs, rtol=1e-9, atol=0):
+                end, rest = ("first", other[:1]) if words == "before" else ("last", other[-1:])
+                own = number(float(rest.flat[0])) if np.ptp(rest) <= 1e-9 * np.max(np.abs(rest)) else "a number of its own"
+                return f"that of the index {words}, [i {'−' if words == 'before' else '+'} 1], and {own} at the {end}"
     return ""
 
 

@@ -60,7 +60,7 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
     for path, node in spots:
         if isinstance(node, Letter) and node.axes:
             for other in fused.arrays():
-                if other != node and _alike(fused, node, other):
+                if other != node and alike(fused, node, other):
                     yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs{_inside(fused, term, path)}")
         if isinstance(node, Power) and isinstance(node.exponent, Number):
             for n in (-4, -3, -2, -1, 1, 2):
@@ -198,8 +198,12 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
     used = [a for a in fused.arrays() if any(a == n for t in terms for _, n in places(t))]
     for a in used:
         yield tuple(replace(t, {a: ONE}) for t in terms), f"lacks {_as_it_stands(terms, a)} in every term"
+        summed = [any(isinstance(n, Total) for _, n in places(t)) for t in terms]
+        if 1 < sum(summed) < len(terms):
+            some = tuple(replace(t, {a: ONE}) if s else t for t, s in zip(terms, summed))
+            yield some, f"lacks {_as_it_stands(terms, a)} in every term with a sum, and has it in the others"
         for b in fused.arrays():
-            if a != b and _alike(fused, a, b):
+            if a != b and alike(fused, a, b):
                 yield tuple(replace(t, {a: b}) for t in terms), f"has {b.name} where {a.name} belongs, everywhere"
         for n in (2, 3, -1):
             if a.kind != "cotangent":
@@ -358,21 +362,6 @@ def _of_one_row(fused: Fused, used: list[Letter]) -> Iterator[tuple[tuple[Node, 
             yield tuple(replace(t, change) for t in fused.terms), f"has {names} of the {word} index of axis 0 for every other one"
 
 
-def foreign(fused: Fused) -> Iterator[tuple[Node, str]]:
-    """Terms of other formulas, added to this one."""
-    flat: list[set[Node]] = [set(t.factors) if isinstance(t, Product) else {t} for t in fused.terms]
-    common: set[Node] = set.intersection(*flat) if flat else set()
-    shared = product_of(*(f for f in (fused.terms[0].factors if isinstance(fused.terms[0], Product) else ()) if f in common))
-    axes = dict.fromkeys(n.axes for t in fused.terms for _, n in places(t) if isinstance(n, Total))
-    for a in fused.arrays():
-        inside: list[Node] = [a, *(Total(a, x, f) for x in axes for f in ("mean", "sum") if set(x) <= set(a.axes))]
-        for node in inside:
-            for term in dict.fromkeys((product_of(shared, node), node)):
-                for sign in (-1, 1):
-                    signed = product_of(Number(sign), term)
-                    yield signed, f"has the term {fused.hand(signed)}, which does not belong there"
-
-
 def _as_it_stands(terms: tuple[Node, ...], letter: Letter) -> str:
     under = any(isinstance(n, Power) and n.base == letter and n.exponent == Number(-1) for t in terms for _, n in places(t))
     return f"the division by {letter.name}" if under else f"the factor {letter.name}"
@@ -386,6 +375,6 @@ def _is_factor(term: Node, path: Path) -> bool:
     return not path or isinstance(above, (Product, Total))
 
 
-def _alike(fused: Fused, a: Letter, b: Letter) -> bool:
+def alike(fused: Fused, a: Letter, b: Letter) -> bool:
     """Whether the one may stand for the other: an array of the same axes."""
     return set(a.axes) == set(b.axes)

@@ -12,6 +12,8 @@ from .case import Case
 from .counts import BLOCKS
 from .fused import Fused
 
+_MOST = 16  # pieces of a row that are gone through one after the other
+
 Variant = tuple[str, Array]
 """In words, and its numbers."""
 
@@ -37,12 +39,18 @@ def of_call(found: Fused, call: Call) -> Iterator[Variant]:
     for words, divisor in _divisors(e, z, along):
         yield f"exp({name} − max) divided by {words}", e / divisor
     p = e / e.sum(along, keepdims=True)
+    for b in (b for b in (1, *BLOCKS) if len(along) == 1 and b < z.shape[along[0]] <= b * _MOST):
+        now = np.array(z)
+        for k in range(0, now.shape[along[0]], b):
+            piece = tuple(slice(k, k + b) if j == along[0] else slice(None) for j in range(now.ndim))
+            top = now.max(along, keepdims=True)
+            now[piece] = np.exp(now[piece] - top) / np.exp(now - top).sum(along, keepdims=True)
+        yield f"p written over {name} as it is computed, {b} at once, so that later sums read what was written,", now
     yield "exp(log₂ p)", p ** (1 / np.log(2))
     yield "2^(log p)", p ** np.log(2)
     yield f"{name}/Σ{name}", z / z.sum(along, keepdims=True)
     yield f"|{name}|/Σ|{name}|", np.abs(z) / np.abs(z).sum(along, keepdims=True)
-    top = (z == z.max(along, keepdims=True)).astype(np.float64)
-    yield f"one-hot(argmax {name})", top
+    yield f"one-hot(argmax {name})", (z == z.max(along, keepdims=True)).astype(np.float64)
 
 
 def _divisors(e: Array, z: Array, along: tuple[int, ...]) -> Iterator[Variant]:

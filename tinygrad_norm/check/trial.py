@@ -95,7 +95,7 @@ class Trial:
                 continue
             found[n] = judge(
                 case, n, symbol, gradients.get(n), explained, others=gradients, by_design=self.subject.by_design.get(n, ""),
-                published=published.get(n), again=answer.again.get(n), twice=answer.twice.get(n), changed=answer.changed,
+                published=published.get(n), again=answer.again.get(n), changed=answer.changed,
             )  # fmt: skip
         return _in_their_light(self.subject, case, found, gradients) if explained else found
 
@@ -164,9 +164,10 @@ def elsewhere(
             if unknown and not all(j.ok for j in found.values()):
                 limits.append(f"not {place.words} (it takes no {place.option})")
                 continue
-            if place.ndim != len(first) and right_here and not any(wrong.values()) and not all(j.ok for j in found.values()):
+            off = [j for j in found.values() if not (j.ok or _of_more_terms(trial, case, j, dtype))]
+            if place.ndim != len(first) and right_here and not any(wrong.values()) and off:
                 told = trial.judge(case, answer, [])
-                silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if not j.ok)
+                silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if j in off)
                 refused.add(place.ndim)
                 continue
             looked.append(place.words)
@@ -225,7 +226,9 @@ def next_batch(trial: Trial, judgements: dict[str, Judgement], case: Case, dtype
     """Of an object that was right: whether it is so for a second batch of the same shape, or goes on with what it kept of the first."""
     if not (isinstance(trial.call, Candidate) and trial.call.kept() and all(j.ok for j in judgements.values())):
         return judgements
-    other = trial.subject.case(redrawn(case), case.dy)
+    first = next(iter(case.leaves))
+    drawn = redrawn(case)  # another batch for the same parameters
+    other = trial.subject.case({n: drawn[n] if n in (first, "target") else t.numpy() for n, t in case.inputs.items()}, case.dy)
     found = trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
     said = "right for the first batch, wrong for the next one of that shape: it goes on with what it kept of the first"
     return judgements | {n: replace(j, lines=(said,)) for n, j in found.items() if n in judgements and not j.ok}

@@ -252,7 +252,7 @@ def _rebuilt(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator
     g, b = (case.norm.symbol(n) for n in ("weight", "bias"))
     y = placed(found, y)
     with np.errstate(all="ignore"):
-        yield f"y/{g}", y / gamma
+        yield f"y/{g} ({b} is not subtracted)", y / gamma
         yield f"y/{g} − {b}", y / gamma - beta
         yield f"(y − {b})·{g}", (y - beta) * gamma
         yield "y", y

@@ -106,7 +106,7 @@ def _pattern(basis: Array, needed: Array, gate: float) -> str | None:
 
 
 def _usual(n: int) -> Iterator[tuple[str, Array]]:
-    for sizes, named in _divisions(n):
+    for sizes, named in divisions(n):
         length = np.repeat(sizes, sizes)
         mean = n / (len(sizes) * length)
         last = f", of which the last has {sizes[-1]} only" if sizes[-1] != sizes[0] else ""
@@ -128,7 +128,7 @@ def _usual(n: int) -> Iterator[tuple[str, Array]]:
             )
 
 
-def _divisions(n: int) -> Iterator[tuple[list[int], str]]:
+def divisions(n: int) -> Iterator[tuple[list[int], str]]:
     """A row in blocks: of one length and a rest, or as nearly equal as they can be."""
     for b in (b for b in BLOCKS if 1 < b < n):
         yield [*[b] * (n // b), *([n % b] if n % b else [])], f"blocks of {b}"
