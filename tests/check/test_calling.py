@@ -69,7 +69,7 @@ def images(dy, x, gamma, eps, half=1.0, mean=None, rstd=None):
 
 def test_code_for_images_is_asked_with_images():
     verdict = tn.check(lambda dy, x, gamma, eps: images(dy, x, gamma, eps), "batch_norm")
-    assert verdict.summary == "right, not for 2 or 3 axes"
+    assert verdict.summary == "right"
     assert len(verdict.looked) > 3
     verdict = tn.check(lambda dy, x, gamma, eps: images(dy, x, gamma, eps, half=0.5), "batch_norm")
     assert [n for n, j in verdict.judgements.items() if not j.ok] == ["input"]
@@ -154,7 +154,7 @@ def test_code_for_images_of_tensors():
         total = g.sum(dim=(0, 2, 3), keepdim=True) + hat * (g * hat).sum(dim=(0, 2, 3), keepdim=True)
         return r * (g - total / m), (grad_output * hat).sum(dim=(0, 2, 3)), grad_output.sum(dim=(0, 2, 3))
 
-    assert tn.check(backward, "batch_norm").summary == "right, not for 2 or 3 axes"
+    assert tn.check(backward, "batch_norm").summary == "right"
 
 
 def test_sums_of_more_terms_round_more():

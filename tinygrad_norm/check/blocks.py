@@ -11,10 +11,9 @@ from ..engine import Tensor
 from ..engine.arrays import Array
 from .alterations import Altered, Edit, Mistake, scaled, unsummed
 from .case import Case
+from .counts import BLOCKS
 from .judgement import Explanation, Given
 from .known import look
-
-BLOCKS = (2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 def block(case: Case, given: Given) -> Explanation | None:

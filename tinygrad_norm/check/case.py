@@ -34,6 +34,8 @@ class Case:
     axes:           their inputs' named axes, where they are known
     own:            what the norm's own file knows people to get wrong, on these numbers
     formulas:       derived ones, by input, once they were needed
+    suspects:       statistics that are others in a gradient that was explained: in words, the letter, its numbers, what is computed
+                    from it again
     """
 
     graph: Graph
@@ -47,6 +49,7 @@ class Case:
     formulas: dict[str, Any] = field(default_factory=dict)
     forward: Callable[..., Tensor] | None = None
     axes: Mapping[str, tuple[str, ...]] | None = None
+    suspects: list[tuple[str, str, Array, str]] = field(default_factory=list)
     _found: dict[int, dict[str, Array]] = field(default_factory=dict)
 
     @cached_property

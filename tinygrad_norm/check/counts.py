@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from itertools import chain, combinations
 
 import numpy as np
 
+from ..engine import Tensor
 from ..graph import axis_names
 from .case import Case
+
+BLOCKS = (2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""In how many at once kernels go through an axis."""
 
 
 def named_numbers(case: Case) -> dict[str, float]:
@@ -27,15 +33,52 @@ def named_numbers(case: Case) -> dict[str, float]:
     }
     alone = {w: n for w, n in found.items() if len(w) == 1}
     named |= {f"{a}/{b}": m / n for a, m in alone.items() for b, n in alone.items() if a != b and m != n}
+    for s, x in _means(case):
+        n = x.size // max(1, s.size)
+        w = next((w for w, m in found.items() if m == n), "")
+        for block in BLOCKS if w and n > 2 else ():
+            full = n + -n % block
+            if full != n:
+                named |= {f"{w}/{full}": n / full, f"{full}/{w}": full / n}
+    named |= {f"√{w}": math.sqrt(n) for w, n in alone.items() if n > 1} | {
+        f"1/√{w}": 1 / math.sqrt(n) for w, n in alone.items() if n > 1
+    }
+    named |= {"ln 2": math.log(2), "1/ln 2": 1 / math.log(2), "ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}
     return named
 
 
+def divisors(case: Case) -> tuple[str, dict[str, float]]:
+    """What every mean on the record is divided by, in words, and what a term becomes that is divided by something else: H², C·H·W."""
+    sizes = {math.prod(x.shape) // max(1, s.size) for s, x in _means(case)}
+    found = counts_of(case)
+    if len(sizes) != 1:
+        return "", {}
+    (n,) = sizes
+    if isinstance(case.options.get("num_groups"), int) and case.options["num_groups"] > 1:
+        own = max((w for w, m in found.items() if m == n and "/G" in w), key=len, default="")
+    else:
+        own = next((w for w, m in found.items() if m == n), "")
+    others = {**found, **{f"{w}²": m * m for w, m in found.items() if len(w) == 1}}
+    return own, {w: n / m for w, m in others.items() if m not in (n, 1)} if own and n > 2 else {}
+
+
+def _means(case: Case) -> Iterator[tuple[Tensor, Tensor]]:
+    for node in case.graph.nodes:
+        if node.op == "mean" and isinstance(node.tensor.inputs[0], Tensor):
+            yield node.tensor, node.tensor.inputs[0]
+
+
 def meaning(name: str) -> str:
     """What such a factor says, where that is known."""
-    return ": dy, the cotangent, is left out" if name.endswith("/dy") else ""
+    if name.endswith("/dy"):
+        return ": dy, the cotangent, is left out"
+    size, _, full = name.partition("/")
+    if full.isdigit() and not size.isdigit():
+        return f": it is divided by {full}, up to which the last block is filled, where {size} belongs"
+    return ""
 
 
 def counts_of(case: Case) -> dict[str, float]:

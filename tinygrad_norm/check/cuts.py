@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, permutations
+from itertools import chain, combinations, permutations
 from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
-from .blocks import BLOCKS
+from .counts import BLOCKS
 from .fused import Fused
 from .variants import dims_of
 
@@ -26,7 +26,9 @@ def _cuts(found: Fused, axes: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
     dims = [tuple(a for a in dim if a in axes) for dim in dims_of(found)]
     dims = [dim for dim in dims if dim]
     told = set[bytes]()
-    orders: list[Any] = [*permutations(dims), *((dim,) for dim in dims if len(dims) > 1)] if len(dims) <= 4 else []
+    orders: list[Any] = [(dim,) for dim in dims] if len(dims) > 1 else []
+    orders += [pair for pair in combinations(dims, 2) if len(dims) > 2] + list(permutations(dims))
+    orders = orders if len(dims) <= 4 else []
     for order in orders:
         flat = list(chain.from_iterable(order))
         n = int(np.prod([found.sizes[a] for a in flat]))

@@ -7,6 +7,7 @@ rounding, and mistakes that no number can tell apart are named together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as changed
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,11 @@ from .fitting import listed, per_index
 from .judgement import Explain, Explanation, Given, Judgement
 from .known import clamped, pair, rule
 from .line import in_the_line, line, two_in_the_line
+from .matrices import mixed_rows
+from .misplaced import misplaced
 from .neighbours import neighbour
+from .overwriting import along_the_way
+from .partly import partly
 from .places import moved, none_there, reshaped
 from .replaced import replaced
 from .sanity import (
@@ -33,6 +38,7 @@ from .sanity import (
     zero_everywhere,
 )
 from .scales import another_scale
+from .shifts import another_statistic, as_in_another
 from .targets import of_a_loss
 from .variants import in_less
 from .weights import unequal
@@ -72,7 +78,8 @@ def judge(
                 told = (f"computed in {dtype} inside; judged by that rounding",) if single else ()
                 return Judgement(name, symbol, "right", lines=told, **measured)
     found = found or explain(case, given, EXPLANATIONS if explained else (as_published,))
-    return Judgement(name, symbol, found.status, mistakes=found.mistakes, aliases=found.aliases, lines=found.lines, **measured)
+    said = {k: v for k, v in vars(found).items() if k != "status"}
+    return Judgement(name, symbol, found.status, **said, **measured)
 
 
 def arithmetic(mine: Array, truth: Array) -> Any:
@@ -118,7 +125,7 @@ def with_routes(attempt: Explain) -> Explain:
         found = attempt(case, given)
         if found is None:
             return None
-        return Explanation((*given.fit(case).lines(), *found.lines), found.mistakes, found.aliases, found.status)
+        return changed(found, lines=(*given.fit(case).lines(), *found.lines))
 
     return explanation
 
@@ -129,10 +136,23 @@ def combination(case: Case, given: Given) -> Explanation | None:
     return Explanation(tuple(fit.sentences())) if fit.exact else None
 
 
+def some_routes(case: Case, given: Given) -> Explanation | None:
+    """Some routes whole, and at least two not there at all."""
+    fit = given.fit(case)
+    c = np.array(fit.coefficients)
+    if (
+        not fit.exact
+        or np.sum(np.abs(c) <= fit.uncertain) < 2
+        or not np.all((np.abs(c) <= fit.uncertain) | (np.abs(c - 1) <= fit.uncertain))
+    ):
+        return None
+    return Explanation(tuple(fit.sentences()), ("routes missing",))
+
+
 def by_index(case: Case, given: Given) -> Explanation | None:
     """The same, with coefficients of their own in each index of an axis."""
     lines = per_index(case, given.name, given.array, given.dtype)
-    return Explanation(tuple(lines)) if lines else None
+    return Explanation(tuple(lines), sure=False) if lines else None
 
 
 def coarse(case: Case, given: Given) -> Explanation | None:
@@ -143,7 +163,7 @@ def coarse(case: Case, given: Given) -> Explanation | None:
         return None
     text = "the size of single-precision rounding: part of it is computed in float32, or two large numbers cancel"
     where = _map(given.array, truth, case.gate(given.name, given.dtype))
-    return Explanation((text, *where), status="imprecise")
+    return Explanation((text, *where), status="imprecise", sure=False)
 
 
 def in_half(case: Case, given: Given) -> Explanation | None:
@@ -162,11 +182,31 @@ def in_half(case: Case, given: Given) -> Explanation | None:
     return None
 
 
+def whole_numbers(case: Case, given: Given) -> Explanation | None:
+    """Every entry is a whole number, and near the right one, which is none."""
+    truth = case.truth[given.name]
+    if not given.has_shape(case) or given.array.size < 3 or not np.array_equal(given.array, np.round(given.array)):
+        return None
+    terms = max(1, case.dy.size // given.array.size)  # each may have been cut
+    if np.max(np.abs(given.array - truth), initial=0) >= terms or np.array_equal(truth, np.round(truth)):
+        return None
+    how = next(
+        (
+            w
+            for w, f in (("cut off", np.trunc), ("rounded", np.round), ("rounded down", np.floor))
+            if np.array_equal(f(truth), given.array)
+        ),
+        "",
+    )
+    text = f"every entry is a whole number{f', the right one {how}' if how else ''}: it is kept, or added up, in an array of integers"
+    return Explanation((text,), ("in integers",))
+
+
 def residual(case: Case, given: Given) -> Explanation | None:
     """What comes nearest, what that leaves, and where the difference is."""
     truth = case.truth[given.name]
     where = _map(given.array, truth, case.gate(given.name, given.dtype))
-    return Explanation((*_best(case, given), *where, *given.gave_up))
+    return Explanation((*_best(case, given), *where, *given.gave_up), sure=False)
 
 
 EXPLANATIONS: tuple[Explain, ...] = (
@@ -178,8 +218,10 @@ EXPLANATIONS: tuple[Explain, ...] = (
     transposed,
     overwritten,
     none_there,
+    along_the_way,
     of_a_loss,
     with_routes(in_the_line(rule)),
+    with_routes(some_routes),
     neighbour,
     reshaped,
     moved,
@@ -187,11 +229,17 @@ EXPLANATIONS: tuple[Explain, ...] = (
     line,
     block,
     replaced,
+    misplaced,
+    mixed_rows,
+    as_in_another,
+    whole_numbers,
     in_the_place_of_another,
     with_routes(pair),
     with_routes(combination),
+    partly,
     unequal,
     another_scale,
+    another_statistic,
     two_in_the_line,
     by_index,
     coarse,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case, under
-from .counts import counts_of, meaning, named_numbers
+from .counts import BLOCKS, counts_of, divisors, meaning, named_numbers
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Fit:
     unexplained: float
     exact: bool
     names: Mapping[str, float]
+    own: str = ""
+    divisors: Mapping[str, float] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         if not self.exact or len(self.titles) < 2:
@@ -40,9 +42,25 @@ class Fit:
     def _terms(self) -> list[tuple[float, float, str]]:
         return list(zip(self.coefficients, self.uncertain, self.titles))
 
+    def _divided(self, c: float, d: float, title: str) -> str:
+        """What a mean may have been divided by, to be that."""
+        by = [w for w, v in self.divisors.items() if abs(c - v) <= d * max(1, abs(v))]
+        return (
+            f": divided by {' or '.join(by[:3])} where {self.own} belongs"
+            if by and title != "direct" and len(self.titles) > 1
+            else ""
+        )
+
     def sentences(self) -> list[str]:
         """What each coefficient that is not 1 means."""
         found = []
+        whole = [c for c, _, _ in self._terms()]
+        if len(whole) > 1 and np.ptp(whole) <= max(self.uncertain) and abs(whole[0] - 1) > max(self.uncertain):
+            names = [n for n, v in self.names.items() if abs(whole[0] - v) <= max(self.uncertain) * max(1, abs(v))][:3]
+            said = f" = {' or '.join(names)}" if names and names[0] != number(whole[0]) else ""
+            return [
+                f"all of {self.symbol} is {number(whole[0])}{said} times what it should be{meaning(names[0]) if names else ''}"
+            ]
         for c, d, t in self._terms():
             name = " or ".join([n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))][:3])
             what = f"the {t} term" if len(self.titles) > 1 else f"your {self.symbol}"  # the one route there is has no name of use
@@ -52,7 +70,7 @@ class Fit:
                 found.append(f"{what} is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding")
             elif abs(c - 1) > d:
                 found.append(
-                    f"{what} is {number(c)}{f' = {name}' if name not in ('', number(c)) else ''} times what it should be{meaning(name)}"
+                    f"{what} is {number(c)}{f' = {name}' if name not in ('', number(c)) else ''} times what it should be{meaning(name) or self._divided(c, d, t)}"
                 )
         return found
 
@@ -79,7 +97,7 @@ def fit_routes(case: Case, name: str, symbol: str, answer: Array, dtype: Any) ->
     exact = bool(np.max(np.abs(rest), initial=0) <= 2 * gate) and len(routes) < answer.size
     uncertain = tuple(float(v) for v in 2 * gate * np.abs(np.linalg.pinv(matrix)).sum(axis=1) + 1e-13)
     titles = tuple(r.title.removeprefix("through ") for r in routes)
-    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, named_numbers(case))
+    return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, named_numbers(case), *divisors(case))
 
 
 def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
@@ -102,7 +120,7 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
         hit = np.flatnonzero(np.max(np.abs(rows - truth), axis=1) > case.gate(name, dtype))
         if 0 < len(hit) <= n // 2 and not alone:
             gone = np.max(np.abs(coefficients[hit])) <= 1e-4
-            return [f"index {listed(hit)} of axis {axis} is {'missing' if gone else 'wrong'}, the others are right"]
+            return [f"index {listed(hit)} of axis {axis} is {'missing' if gone else 'wrong'}, the others are right{tail(hit, n)}"]
         lines = []
         for r, c in zip(routes, coefficients.T):
             if np.max(np.abs(c - 1)) > 1e-4:
@@ -118,6 +136,15 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
                 )
         return lines
     return []
+
+
+def tail(hit: Array, n: int) -> str:
+    """Which rest of a division they are."""
+    r = len(hit)
+    if not np.array_equal(hit, np.arange(n - r, n)):
+        return ""
+    blocks = [b for b in BLOCKS if r < b < n and n % b == r]
+    return f" (the last {n} mod {blocks[0]} = {r})" if blocks else " (the last one)" if r == 1 else ""
 
 
 def _known_factor(case: Case, c: Array, dtype: Any) -> str | None:

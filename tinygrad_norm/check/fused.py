@@ -82,6 +82,8 @@ class Fused:
             found = found.reshape((1,) * (len(self.shape) - found.ndim) + found.shape)
         if any(m not in (1, n) for m, n in zip(found.shape, self.shape)) or not np.isfinite(found).all():
             return None
+        if found.shape == self.shape:
+            return found
         whole: Array = np.empty(self.shape)  # (broadcast_to takes ten times as long for so few numbers)
         whole[...] = found
         return whole
@@ -299,9 +301,10 @@ def _not_centred(found: Fused, line: Line) -> None:
     (x,) = (t for t in parts if t not in less)
     named = " + ".join(n for t in (x, *less) for n in letters(t))
     plus = found.add(named, parts[x] - parts[less[0]], c.axes)
+    twice = found.add(named.replace(" + ", " − 2·"), parts[x] + 2 * parts[less[0]], c.axes)
     for other in found.formula.lines:
         if isinstance(other.expression, Product) and c in other.expression.factors:
-            for instead in (plus, x):
+            for instead in (plus, x, twice):
                 name = f"{other.letter.name} with {instead.name if isinstance(instead, Letter) else named} for {c.name}"
                 found.add(name, found.at(replace(other.expression, {c: instead})), other.letter.axes)
 
@@ -316,6 +319,7 @@ def _of_softmax(found: Fused, line: Line) -> None:
         made = {name: np.exp(value) for name, value in made.items()}
         twice = made.pop(f"exp({line.letter.name})")
         made[f"softmax({line.letter.name})"] = twice / twice.sum(axes, keepdims=True)
+        made["one-hot(argmax)"] = (z == z.max(axes, keepdims=True)).astype(np.float64)
         for name, value in made.items():
             found.add(name, value, line.letter.axes)
 

@@ -21,12 +21,16 @@ class Explanation:
     mistakes:  the names of the known mistakes it is (two: both at once)
     aliases:   other known mistakes with the same numbers
     status:    of the judgement: "wrong", "imprecise", "by design"
+    sure:      whether it says what was done, not only where, or how much, it shows
+    instead:   the options with which it would be right
     """
 
     lines: tuple[str, ...]
     mistakes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     status: str = "wrong"
+    sure: bool = True
+    instead: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Judgement:
     mistakes:     the names of the known mistakes it is (two: both at once)
     aliases:      other known mistakes with the same numbers
     lines:        what to tell, a sentence a line
+    sure:         of a wrong one, whether it is known what was done, not only where, or how much, it shows
+    instead:      the norm's options with which it would be right
     """
 
     name: str
@@ -51,6 +57,8 @@ class Judgement:
     mistakes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    sure: bool = True
+    instead: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

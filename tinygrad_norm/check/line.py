@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace as changed
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
-from ..derive.formula import Node
+from ..derive.formula import Node, letters
+from .added import foreign, once_more
 from .case import Case
 from .computed import is_it, otherwise, quietly, total
 from .fused import Fused, fused
 from .judgement import Explain, Explanation, Given
-from .slips import everywhere, foreign, slips
+from .slips import everywhere, slips
 
-TRIED = 6_000  # altered formulas, at most
+TRIED = 6_000  # altered formulas, at most,
+_TWICE = 2_500  # and pairs of alterations in one term, and in all of them
 _ENTRIES = 4_000_000  # and entries computed for them
 _FIRST, _SECOND = 60, 70  # slips in one term, tried together
 _TOLD = 3  # causes that no number tells apart, at most
+KNOWN = {"μ", "σ²", "rstd", "x̂", "σ"}  # letters that are written without being explained
 
 
 def line(case: Case, given: Given) -> Explanation | None:
@@ -28,7 +31,7 @@ def line(case: Case, given: Given) -> Explanation | None:
 
 def explained(found: Fused, given: Given, causes: list[str]) -> Explanation:
     """One of these causes, and the formula as it is right."""
-    return Explanation((*_told(causes), *_right(found, given)), (causes[0],), tuple(causes[1:_TOLD]))
+    return Explanation((*_told(causes), *right_formula(found, given)), (causes[0],), tuple(causes[1:_TOLD]))
 
 
 def in_the_line(attempt: Explain) -> Explain:
@@ -48,7 +51,7 @@ def in_the_line(attempt: Explain) -> Explain:
                     if not causes[0].endswith(" is missing")
                     else []
                 ),
-                *_right(case.formulas[given.name], given),
+                *right_formula(case.formulas[given.name], given),
             ),
         )
 
@@ -75,7 +78,7 @@ def _causes(case: Case, given: Given) -> tuple[list[str], bool]:
     if causes:
         return list(dict.fromkeys(causes)), more
     whole = ((terms, words) for terms, words in islice(everywhere(found), budget))
-    added = (((*found.terms, term), words) for term, words in foreign(found))
+    added = (((*found.terms, term), words) for term, words in chain(foreign(found), once_more(found)))
     for attempt in (whole, added):
         causes = [
             f"your {given.symbol} {words}" for terms, words in attempt if is_it(case, given, found, mine, total(found, terms))
@@ -92,7 +95,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     if found is None:
         return None
     mine = found.spread(given.array)
-    budget, tried = _budget(found), 0
+    budget, tried = min(_TWICE, _budget(found)), 0
     rng = np.random.default_rng(0)
     weights = rng.normal(size=found.shape)
     values = [np.asarray(found.value(t)) for t in found.terms]
@@ -126,6 +129,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                     best = int(i + j), [_said(found, given, k, words), _said(found, given, shifts[j][0], shifts[j][2])]
         if best is not None:
             return _both(given, best[1])
+    budget += tried
     aims = [mine - (sum(values) - v) for v in values]
     for k, term in enumerate(found.terms):  # both in one term
         for slip in islice((s for s in slips(found, term) if not s.only_a_number), _FIRST):
@@ -138,7 +142,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                     )
             if tried > budget:
                 break
-    budget += tried
+    budget = tried + min(_TWICE, _budget(found))
     for terms, words in everywhere(found):
         if len(terms) != len(found.terms) or tried > budget:
             continue
@@ -206,8 +210,16 @@ def _simplest(causes: list[str]) -> list[str]:
     return kept[:1] if kept[0].endswith(" is missing") else kept
 
 
-def _right(found: Fused, given: Given) -> list[str]:
+def right_formula(found: Fused, given: Given) -> list[str]:
     """The derived formula itself."""
     text = f"right: {given.symbol} = {found.hand(found.formula.result)}"
-    named = [f"{x.letter.name} = {found.hand(x.expression)}" for x in found.formula.lines if x.kind == "abbreviation"]
+    read = {a for n in (found.formula.result, *(x.expression for x in found.formula.lines)) for a in letters(n)}
+    named = [
+        f"{x.letter.name} = {found.hand(x.expression)}"
+        for x in found.formula.lines
+        if x.kind == "abbreviation" or (x.letter.name in read and x.letter.name not in KNOWN)
+    ]
+    named += (
+        ["q the target's row: 1 at its class"] if "q" in read and "q" not in {x.letter.name for x in found.formula.lines} else []
+    )
     return [f"{text},  {', '.join(named)}" if named else text]

@@ -10,8 +10,10 @@ import numpy as np
 from ..derive.formula import Power, Total
 from ..engine.arrays import Array
 from .case import Case
+from .counts import BLOCKS
+from .cuts import cuts_of
 from .fused import Fused
-from .variants import MOST, maps, placed
+from .variants import MOST, SMALL, maps, placed
 
 
 def of_part(case: Case, found: Fused) -> Iterator[tuple[str, dict[str, Array]]]:
@@ -59,6 +61,22 @@ def of_one_index(found: Fused) -> Iterator[tuple[str, dict[str, Array]]]:
         )
 
 
+def of_cut(found: Fused) -> Iterator[tuple[str, str, Array]]:
+    """A statistic of what a block, or a rest, leaves of its entries."""
+    for line in found.statistics():
+        e = line.expression
+        if not (isinstance(e, Total) and e.function in ("sum", "mean")):
+            continue
+        inside, along = found.known_as(e.inside), tuple(found.axes.index(k) for k in e.axes)
+        n = int(np.prod([found.sizes[k] for k in e.axes])) if e.function == "mean" else 1
+        for words, mask in cuts_of(found, e.axes) if inside.size <= SMALL else ():
+            cut = (inside * mask).sum(along, keepdims=True)
+            yield line.letter.name, words, cut / n
+            if n > 1:
+                count = np.broadcast_to(mask, inside.shape).sum(along, keepdims=True)
+                yield line.letter.name, f"{words} (and is divided by the number of the others)", cut / count
+
+
 def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]]:
     """Another measure of how large the entries are: a letter, what it is in words, and its numbers."""
     for line in found.formula.lines:
@@ -95,6 +113,8 @@ def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]
                 f"mean({name}²) + mean({name})²",
                 f * ((x * x).mean(along, keepdims=True) + x.mean(along, keepdims=True) ** 2),
             )
+            for words, other in _of_blocks(found, x, e.axes) if centred else ():
+                yield line.letter.name, words, f * other
             for k in range(1, len(along)):
                 for some in combinations(range(len(along)), k):
                     own, rest = tuple(along[j] for j in some), tuple(along[j] for j in range(len(along)) if j not in some)
@@ -118,3 +138,45 @@ def of_another_size(case: Case, found: Fused) -> Iterator[tuple[str, str, Array]
             )
             if e.function == "mean":
                 yield line.letter.name, "ε divided by N, (Σ + ε)/N for Σ/N + ε, in what", right + case.eps / n - case.eps
+
+
+def _of_blocks(found: Fused, x: Array, axes: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
+    """Variances of blocks of each axis, put together without how far their means are apart, or with too much of it."""
+    for axis in axes:
+        at, n = found.axes.index(axis), found.sizes[axis]
+        rest = tuple(found.axes.index(a) for a in axes if a != axis)
+        halves = [n // 2, n - n // 2]
+        divisions = [[*[b] * (n // b), *([n % b] if n % b else [])] for b in BLOCKS if b < n]
+        for sizes in [list(s) for s in dict.fromkeys(map(tuple, (*divisions, halves, halves[::-1])))]:
+            if min(sizes) < 1 or len(sizes) < 2:
+                continue
+            ends = np.cumsum(sizes)
+            parts = [np.take(x, range(end - size, end), axis=at) for size, end in zip(sizes, ends)]
+            variances = np.stack([p.var((at, *rest), keepdims=True) for p in parts])
+            share = np.reshape(sizes, (-1,) + (1,) * x.ndim) / n
+            named = f"{len(sizes)} blocks of {found.over((axis,))}"
+            yield f"the mean of the variances of {named}, each about its own mean,", variances.mean(0)
+            yield (
+                f"the mean of the variances of {named}, each about its own mean, weighed by how many it has,",
+                (variances * share).sum(0),
+            )
+            if sizes[0] > 1 and min(sizes) > 1:
+                unbiased = np.stack([p.var((at, *rest), keepdims=True, ddof=1) for p in parts])
+                yield f"the mean of the variances with N − 1 of {named}, each about its own mean,", unbiased.mean(0)
+            means = np.stack([p.mean((at, *rest), keepdims=True) for p in parts])
+            apart = (share * (means - x.mean((at, *rest), keepdims=True)) ** 2).sum(0)
+            yield f"the variance of the means of {named}", apart
+            within, k = (variances * share).sum(0), sizes[0]
+            for words, times in (
+                ("2", 2.0),
+                (f"1/{k}", 1 / k),
+                (f"{k}", float(k)),
+                (f"1/{n}", 1 / n),
+                (f"{n}", float(n)),
+                ("½", 0.5),
+                ("−1", -1.0),
+            ):
+                yield (
+                    f"the variances of {named}, with the spread of their means counted {words} times, in what",
+                    within + times * apart,
+                )

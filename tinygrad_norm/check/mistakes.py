@@ -76,7 +76,7 @@ def _about_a_statistic(graph: Graph, node: Node) -> Iterator[Mistake]:
     axis = s.params["axis"]
     n = math.prod(x.shape[a] for a in axis)
     edge = (s, 0)
-    look = f"the way back through {label} = {node.text}"
+    look = f"the way back through {label}" + (f" = {node.text}" if node.text != label else "")
 
     def term(name: str, sentence: str, factor: float, remedy: str = look) -> Mistake:
         return Mistake(f"{label}: {name}", sentence, remedy, {edge: scaled(factor)}, node=s)

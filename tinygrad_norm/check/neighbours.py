@@ -29,13 +29,14 @@ def neighbour(case: Case, given: Given) -> Explanation | None:
     if not given.has_shape(case) or not np.all(np.isfinite(given.array)):
         return None
     told = [words for words, gradient in _neighbours(case) if _is(case, given, _tried(gradient, given.name))]
+    instead: dict[str, Any] = {}
     if not told:
-        told = [*_another_eps(case, given), *_with_a_residual(case, given), *_once_more(case, given)]
+        told = [*_another_eps(case, given, instead), *_with_a_residual(case, given), *_once_more(case, given)]
     if not told:
         return None
     told = list({words.split("; check")[-1]: words for words in reversed(told)}.values())[::-1]
     first = f"this is the exact gradient of {told[0]}"
-    return Explanation((first, *(f"and of {other}" for other in told[1:3])), (told[0],), tuple(told[1:3]))
+    return Explanation((first, *(f"and of {other}" for other in told[1:3])), (told[0],), tuple(told[1:3]), instead=instead)
 
 
 def _is(case: Case, given: Given, other: Array | None) -> bool:
@@ -100,6 +101,11 @@ def _other_options(case: Case, norm: Norm) -> Iterator[Neighbour]:
         for v in _distinct(found):
             if v != case.options.get(n):
                 options = {**case.options, n: v}
+                groups, channels = case.options.get(n), case.inputs["input"].shape[1] if case.inputs["input"].ndim > 1 else 0
+                if n == "num_groups" and isinstance(groups, int) and v * groups == channels:
+                    words = f"{norm.title} with {v} groups of {groups} channels, where {groups} groups of {v} belong: number and size exchanged"
+                    yield words, lambda o=options: _gradients(norm, case, o)  # type: ignore[misc]
+                    continue
                 yield f"{norm.title} with {n}={v!r}; check it with {n}={v!r}", lambda o=options: _gradients(norm, case, o)  # type: ignore[misc]
 
 
@@ -236,8 +242,8 @@ def _spread(case: Case, name: str, ndim: int) -> tuple[int, ...]:
 # One number -----------------------------------------------------------------------------------------------------------
 
 
-def _another_eps(case: Case, given: Given) -> Iterator[str]:
-    """ε as one fitted number: inside the root, and outside."""
+def _another_eps(case: Case, given: Given, instead: dict[str, Any]) -> Iterator[str]:
+    """ε as one fitted number: inside the root, and outside. What it is as an option goes into ``instead``."""
     for root in case.graph.tensors:
         if root.op is None or root.op.name not in ("rsqrt", "sqrt") or root.size >= case.dy.size > 1:
             continue
@@ -250,6 +256,8 @@ def _another_eps(case: Case, given: Given) -> Iterator[str]:
             found = _fitted(gradient, case, given)
             if found is not None:
                 known = case.norm is not None and "eps" in case.norm.options
+                if where == INSIDE and known and eps is not None:
+                    instead["eps"] = found
                 how = f"; check it with eps={found:g}" if where == INSIDE and known and eps is not None else ""
                 yield f"{_title(case)} with {where.format(found)}, where it is {'none' if eps is None else f'{eps:g}'}{how}"
                 return

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ..derive.formula import Letter, Node, Path, Total, letters, places, product_of, put
+from ..derive.formula import Letter, Node, Path, Product, Total, letters, places, product_of, put
 from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
 from .computed import quietly
-from .cuts import cuts_of
 from .fused import Fused, inward
 from .judgement import Explanation, Given
 from .line import explained, formula_of
-from .measures import of_another_size, of_one_index, of_part
-from .variants import SMALL, functions, in_less, misread, of_letter, placed
+from .measures import of_another_size, of_cut, of_one_index, of_part
+from .other_sums import other_sums
+from .variants import functions, in_less, of_letter, placed
 
 _TOLD = 3  # causes that no number tells apart, at most
 _LARGE = 4_000  # entries; of what is larger, nothing is tried here
@@ -33,6 +33,7 @@ def replaced(case: Case, given: Given) -> Explanation | None:
         return None
     with np.errstate(all="ignore"):
         causes = list(islice(_Tried(case, given, found).causes(), _TOLD))
+    causes = [c for c in causes if "the whole is" not in c] or causes
     if not causes:
         return None
     off = float(np.max(np.abs(given.array - case.truth[given.name]), initial=0))
@@ -51,12 +52,17 @@ class _Tried:
         self.values = [np.asarray(found.value(t)) for t in found.terms]
         self.whole = np.sum(self.values, axis=0)
         self.reads = [set(letters(t)) for t in self.terms]
+        self.summed = [any(isinstance(n, Total) for _, n in places(t)) for t in self.terms]
         self.lines = [(x, set(letters(x.expression))) for x in found.formula.lines]
         self.small = {x.letter.name for x in found.statistics()}
         self.above = set().union(*(r for x, r in self.lines if x.kind == "statistic"))
+        self.sides: dict[tuple[str, bool], list[Node]] = {}
+        self.spots: dict[tuple[Node, tuple[Path, ...]], tuple[Node, Array | None]] = {}
 
     def fits(self, value: Array | None) -> bool:
-        return value is not None and bool(np.max(np.abs(value - self.mine), initial=0) <= self.gate)
+        if value is None or (value.shape == self.mine.shape and abs(value.item(0) - self.mine.item(0)) > self.gate):
+            return False
+        return bool(np.max(np.abs(value - self.mine), initial=0) <= self.gate)
 
     def total(self, values: Mapping[str, Any], how: str, terms: Sequence[Node] = ()) -> Array | None:
         """The gradient with these letters' values.
@@ -92,7 +98,7 @@ class _Tried:
 
     def causes(self) -> Iterator[str]:
         told = set[str]()
-        for attempt in (self._letters, self._sums, self._statistics, self._factors):
+        for attempt in (self._letters, self._exchanged, self._sums, self._statistics, self._factors):
             for words in attempt():
                 if words not in told:
                     told.add(words)
@@ -117,8 +123,23 @@ class _Tried:
                     yield f"your {symbol} has {words} where {letter.name} belongs{where}"
                     continue
                 for k, form, path in spots if len(found.terms) > 1 or len(spots) > 1 else ():
-                    if self._fits_there(k, form, path, value):
+                    if self._fits_there(k, form, [path], value):
                         yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {letter.name} belongs{self._inside(form, path)}"
+                for k, form in dict.fromkeys((k, form) for k, form, _ in spots) if len(found.terms) > 1 else ():
+                    often = [path for j, f, path in spots if (j, f) == (k, form)]
+                    if len(often) > 1 and self._fits_there(k, form, often, value):
+                        yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {letter.name} belongs, wherever it occurs"
+
+    def _exchanged(self) -> Iterator[str]:
+        """Two that were saved, each taken for the other."""
+        read = set().union(*self.reads, *(r for _, r in self.lines))
+        own = [x.letter for x in self.found.formula.lines if x.letter.name in read]
+        for a, b in combinations(own, 2):
+            values = {a.name: self.found.known[b.name], b.name: self.found.known[a.name]}
+            for how, where in (("statistics", ", and in all that is computed from them"), ("none", ", in every term")):
+                if self.fits(self.total(values, how)):
+                    yield f"your {self.given.symbol} has {a.name} and {b.name} exchanged, each where the other belongs{where}"
+                    break
 
     def _where(self, name: str, value: Array) -> str | None:
         """In what all that has to stand for the letter, to give these numbers."""
@@ -156,8 +177,8 @@ class _Tried:
     def _direct(self, values: Mapping[str, Any]) -> Array | None:
         """The terms without a sum only."""
         other, touched = self._again(values)
-        direct = [t for t in self.terms if not any(isinstance(n, Total) for _, n in places(t))]
-        if not direct or not any(touched & set(letters(t)) for t in direct):
+        direct = [t for t, s in zip(self.terms, self.summed) if not s]
+        if not direct or not any(touched & r for r, s in zip(self.reads, self.summed) if not s):
             return None
         with np.errstate(all="ignore"):
             made = [other.value(t) for t in direct]
@@ -166,18 +187,25 @@ class _Tried:
     def _on_one_side(self, name: str, value: Array, inside: bool) -> Array | None:
         """Where it stands inside of a sum, or where it does not."""
         self.found.known[_INSTEAD] = value
-        there = Letter(_INSTEAD, self.found.axes, "statistic")
+        if (name, inside) not in self.sides:
+            self.sides[name, inside] = [self._put_in(term, name, inside) for term in self.found.terms]
+        terms = self.sides[name, inside]
+        if all(new is term for new, term in zip(terms, self.found.terms)):
+            return None
         whole: Any = 0.0
-        for term, right in zip(self.found.terms, self.values):
-            new = term
-            for path, node in places(term):
-                if isinstance(node, Letter) and node.name == name and bool(self._inside(term, path)) == inside:
-                    new = put(new, path, there) or new
+        for new, term, right in zip(terms, self.found.terms, self.values):
             made = right if new is term else quietly(self.found, new)
             if made is None:
                 return None
             whole = whole + made
         return np.asarray(whole)
+
+    def _put_in(self, term: Node, name: str, inside: bool) -> Node:
+        new, there = term, Letter(_INSTEAD, self.found.axes, "statistic")
+        for path, node in places(term):
+            if isinstance(node, Letter) and node.name == name and bool(self._inside(term, path)) == inside:
+                new = put(new, path, there) or new
+        return new
 
     def _places(self) -> Iterator[tuple[int, Node, Path, Node]]:
         for k, term in enumerate(self.found.terms):
@@ -185,10 +213,18 @@ class _Tried:
                 for path, node in places(form):
                     yield k, form, path, node
 
-    def _fits_there(self, k: int, form: Node, path: Path, value: Array) -> bool:
+    def _fits_there(self, k: int, form: Node, paths: Sequence[Path], value: Array) -> bool:
         self.found.known[_INSTEAD] = value
-        new = put(form, path, Letter(_INSTEAD, self.found.axes, "statistic"))
-        made = quietly(self.found, new)
+        key = form, tuple(paths)
+        if key not in self.spots:
+            new, before = form, None
+            for path in paths:
+                new = put(new, path, Letter(_INSTEAD, self.found.axes, "statistic")) or new
+            if len(paths) == 1 and len(paths[0]) == 1 and isinstance(form, Product):
+                before = np.asarray(self.found.at(put(form, paths[0], None)), np.float64)
+            self.spots[key] = new, before
+        new, before = self.spots[key]
+        made = quietly(self.found, new) if before is None else before * value
         return made is not None and self.fits(self.whole - self.values[k] + made)
 
     def _inside(self, form: Node, path: Path) -> str:
@@ -205,10 +241,10 @@ class _Tried:
             for k, form, path, node in self._places()
             if isinstance(node, Total) and node.function in ("sum", "mean")
         }
-        made: dict[Total, dict[str, Array]] = {node: dict(self._other_sums(node)) for node in dict.fromkeys(spots.values())}
+        made: dict[Total, dict[str, Array]] = {node: dict(other_sums(self.found, node)) for node in dict.fromkeys(spots.values())}
         for (k, form, path), node in spots.items():
             for words, value in made[node].items():
-                if self._fits_there(k, form, path, value):
+                if self._fits_there(k, form, [path], value):
                     where = f"the term {found.hand(found.terms[k])} of {symbol}" if len(found.terms) > 1 else f"your {symbol}"
                     yield f"{where} {words}, in {found.hand(node)}"
         for forms in (found.terms, tuple(self.terms)):
@@ -226,38 +262,6 @@ class _Tried:
                 if all(v is not None for v in values) and self.fits(np.sum(values, axis=0)):  # type: ignore[arg-type]
                     yield f"your {symbol} {words}, in every Σ and mean"
 
-    def _other_sums(self, node: Total) -> Iterator[tuple[str, Array]]:
-        found = self.found
-        inside = found.known_as(node.inside)
-        along = tuple(found.axes.index(a) for a in node.axes)
-        right = placed(found, found.at(node))
-        n = inside.size / right.size if node.function == "mean" else 1.0
-        for words, value in in_less("", right):
-            yield f"has the sum{words}", value
-        for at in (k for k, size in enumerate(right.shape) if size > 1):
-            yield f"has the sum of index i − 1 of {found.axes[at]} for that of i", np.roll(right, 1, at)
-            yield f"has the sum of index i + 1 of {found.axes[at]} for that of i", np.roll(right, -1, at)
-        for words, mask in cuts_of(found, node.axes):
-            cut = (inside * mask).sum(along, keepdims=True)
-            yield words, cut / n
-            if n > 1:
-                yield (
-                    f"{words}, and is divided by the number of the others",
-                    cut / np.broadcast_to(mask, inside.shape).sum(along, keepdims=True),
-                )
-        if right.size > 1 and inside.size <= SMALL and inside.shape == tuple(found.sizes[a] for a in found.axes):
-            for words, value in misread(found, "what is summed,", inside):
-                yield f"has {words}", value.sum(along, keepdims=True) / n
-        if len(node.axes) == 1:
-            for words, turn in (("up to the entry itself", 1), ("from the entry itself on", -1)):
-                so_far = np.flip(np.cumsum(np.flip(inside, along), along[0]), along) if turn < 0 else np.cumsum(inside, along[0])
-                yield f"has only what stands {words}", so_far / n
-                yield f"has only what stands {words}, without it", (so_far - inside) / n
-        for words, pick in (("largest", np.max), ("smallest", np.min)):
-            yield f"has the {words} entry in place of the {node.function}", pick(inside, along, keepdims=True)
-        if n > 1:
-            yield "has a median for the mean", np.median(inside, along, keepdims=True)
-
     # Statistics -------------------------------------------------------------------------------------------------------
 
     def _statistics(self) -> Iterator[str]:
@@ -269,6 +273,12 @@ class _Tried:
                     if self.fits(self.total(values, how)):
                         yield f"your {symbol} has {', '.join(values)} {words}"
                         break
+        for name, words, value in of_cut(found):
+            for how, where in (("all", ", and what is computed from it follows"), ("statistics", "")):
+                later = {n: a for n, a in self.computed({name: value}).items() if n in self.small and n != name}
+                if self.fits(self.total({name: value, **(later if how != "all" else {})}, how)):
+                    yield f"your {symbol} has a {name} that {words}{where}"
+                    break
         for name, words, value in of_another_size(self.case, found):
             later = {n: a for n, a in self.computed({name: value}).items() if n in self.small and n != name}
             for values, how, where in (
@@ -280,7 +290,7 @@ class _Tried:
                     break
             else:
                 for k, form, path, node in self._places():
-                    if isinstance(node, Letter) and node.name in later and self._fits_there(k, form, path, later[node.name]):
+                    if isinstance(node, Letter) and node.name in later and self._fits_there(k, form, [path], later[node.name]):
                         yield f"the term {found.hand(found.terms[k])} of {symbol} has {words} where {name} belongs, in its {node.name}"
         for k in range(1, len(small) + 1):
             for some in combinations(small, k):

@@ -60,7 +60,8 @@ def _power(graph: Graph, node: Node) -> Iterator[Mistake]:
 
 def _rsqrt(graph: Graph, node: Node) -> Iterator[Mistake]:
     t, label = node.tensor, node.label
-    same = " (the same as: what is only centred stands for x̂ in {} of two places)"
+    centred = any(x.name == "x̂" for x in graph.tensors)
+    same = " (the same as: what is only centred stands for x̂ in {} of two places)" if centred else ""
     for power, written, also in ((2, "²", same.format("one")), (1, "", same.format("both")), (4, "⁴", "")):
         yield Mistake(
             f"{label}: {label}{written} for {label}³",
@@ -179,9 +180,9 @@ def _quotient(graph: Graph, node: Node) -> Iterator[Mistake]:
     a, b = t.inputs
     if isinstance(b, Tensor):
         yield Mistake(f"{node.label}: sign", f"the term through {graph.node(b).label} has the wrong sign",
-                      "d(1/u) = −1/u²", {(t, 1): scaled(-1.0)}, node=t)  # fmt: skip
+                      f"d(1/{called(graph, b)}) = −1/{called(graph, b)}²", {(t, 1): scaled(-1.0)}, node=t)  # fmt: skip
         yield Mistake(f"{node.label}: square lost", f"the term through {graph.node(b).label} was divided by it once, not twice",
-                      "d(1/u) = −1/u²", {(t, 1): instead(lambda g, out, a, b: -g * out)}, node=t)  # fmt: skip
+                      f"d(1/{called(graph, b)}) = −1/{called(graph, b)}²", {(t, 1): instead(lambda g, out, a, b: -g * out)}, node=t)  # fmt: skip
         if isinstance(a, Tensor):
             yield Mistake(f"{node.label}: divisor forgotten", f"what flows to {graph.node(a).label} was not divided by {graph.node(b).label}",
                           "d(u/v) = du/v − …", {(t, 0): instead(lambda g, out, a, b: g)}, node=t)  # fmt: skip

@@ -60,7 +60,7 @@ def slips(fused: Fused, term: Node) -> Iterator[Slip]:
     for path, node in spots:
         if isinstance(node, Letter) and node.axes:
             for other in fused.arrays():
-                if other != node and _alike(fused, node, other):
+                if other != node and alike(fused, node, other):
                     yield Slip(put(term, path, other), f"has {other.name} where {node.name} belongs{_inside(fused, term, path)}")
         if isinstance(node, Power) and isinstance(node.exponent, Number):
             for n in (-4, -3, -2, -1, 1, 2):
@@ -198,8 +198,12 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
     used = [a for a in fused.arrays() if any(a == n for t in terms for _, n in places(t))]
     for a in used:
         yield tuple(replace(t, {a: ONE}) for t in terms), f"lacks {_as_it_stands(terms, a)} in every term"
+        summed = [any(isinstance(n, Total) for _, n in places(t)) for t in terms]
+        if 1 < sum(summed) < len(terms):
+            some = tuple(replace(t, {a: ONE}) if s else t for t, s in zip(terms, summed))
+            yield some, f"lacks {_as_it_stands(terms, a)} in every term with a sum, and has it in the others"
         for b in fused.arrays():
-            if a != b and _alike(fused, a, b):
+            if a != b and alike(fused, a, b):
                 yield tuple(replace(t, {a: b}) for t in terms), f"has {b.name} where {a.name} belongs, everywhere"
         for n in (2, 3, -1):
             if a.kind != "cotangent":
@@ -227,6 +231,7 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
         yield tuple(replace(t, lambda n, axes=axes: _counted(n, axes)) for t in terms), f"has every mean over {fused.over(axes)}, divided by the size of its own axes only"  # type: ignore[misc]  # fmt: skip
     yield from _cut(fused)
     yield from _blockwise(fused)
+    yield from _regrouped(fused)
     for letter in fused.arrays():
         if letter.kind not in ("parameter",):
             yield (*terms, letter), f"has {letter.name} added: a residual's share, which is another input's"
@@ -285,6 +290,40 @@ def _blockwise(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
             yield tuple(replace(t, within) for t in fused.terms), words
 
 
+def _regrouped(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
+    """Every sum over groups of another number of channels."""
+    for a, b in zip(fused.axes, fused.axes[1:]):
+        totals = [n for t in fused.terms for _, n in places(t) if isinstance(n, Total)]
+        if not any(b in n.axes and a not in n.axes for n in totals) or not any({a, b} <= set(d) for d in _dims(fused)):
+            continue
+        g, k, at = fused.sizes[a], fused.sizes[b], fused.axes.index(a)
+        for m in (m for m in range(1, g * k + 1) if g * k % m == 0 and m != k):
+
+            def over(node: Node, a: str = a, b: str = b, m: int = m, at: int = at) -> Node | None:
+                if not (isinstance(node, Total) and b in node.axes and a not in node.axes and node.function in ("mean", "sum")):
+                    return None
+                inside = fused.known_as(node.inside)
+                whole = inside.reshape(
+                    *inside.shape[:at], inside.shape[at] * inside.shape[at + 1] // m, m, *inside.shape[at + 2 :]
+                )
+                along = tuple(fused.axes.index(x) for x in node.axes)
+                made = getattr(np, node.function)(whole, axis=along, keepdims=True)
+                made = np.repeat(made, m, axis=at + 1).reshape(
+                    *made.shape[:at], *inside.shape[at : at + 2], *made.shape[at + 2 :]
+                )
+                name = f"{fused.hand(node)} over groups of {m}"
+                fused.known[name] = made
+                return Letter(name, tuple(x for x in fused.axes if x in (a, b) or x not in node.axes), "statistic")
+
+            exchanged = f": {a} and {b} are exchanged" if m == g else ""
+            words = f"has every Σ and mean over groups of {m} channels, where groups of {k}, C/G, belong{exchanged}"
+            yield tuple(replace(t, over) for t in fused.terms), words
+
+
+def _dims(fused: Fused) -> list[tuple[str, ...]]:
+    return [tuple(dim) for dim in dict(fused.formula.layouts)[fused.formula.main]]
+
+
 def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
     """Every sum of the line without the rest of a division, or with one block only."""
     for axis in dict.fromkeys(a for t in fused.terms for _, n in places(t) if isinstance(n, Total) for a in n.axes):
@@ -323,21 +362,6 @@ def _of_one_row(fused: Fused, used: list[Letter]) -> Iterator[tuple[tuple[Node, 
             yield tuple(replace(t, change) for t in fused.terms), f"has {names} of the {word} index of axis 0 for every other one"
 
 
-def foreign(fused: Fused) -> Iterator[tuple[Node, str]]:
-    """Terms of other formulas, added to this one."""
-    flat: list[set[Node]] = [set(t.factors) if isinstance(t, Product) else {t} for t in fused.terms]
-    common: set[Node] = set.intersection(*flat) if flat else set()
-    shared = product_of(*(f for f in (fused.terms[0].factors if isinstance(fused.terms[0], Product) else ()) if f in common))
-    axes = dict.fromkeys(n.axes for t in fused.terms for _, n in places(t) if isinstance(n, Total))
-    for a in fused.arrays():
-        inside: list[Node] = [a, *(Total(a, x, f) for x in axes for f in ("mean", "sum") if set(x) <= set(a.axes))]
-        for node in inside:
-            for term in dict.fromkeys((product_of(shared, node), node)):
-                for sign in (-1, 1):
-                    signed = product_of(Number(sign), term)
-                    yield signed, f"has the term {fused.hand(signed)}, which does not belong there"
-
-
 def _as_it_stands(terms: tuple[Node, ...], letter: Letter) -> str:
     under = any(isinstance(n, Power) and n.base == letter and n.exponent == Number(-1) for t in terms for _, n in places(t))
     return f"the division by {letter.name}" if under else f"the factor {letter.name}"
@@ -351,6 +375,6 @@ def _is_factor(term: Node, path: Path) -> bool:
     return not path or isinstance(above, (Product, Total))
 
 
-def _alike(fused: Fused, a: Letter, b: Letter) -> bool:
+def alike(fused: Fused, a: Letter, b: Letter) -> bool:
     """Whether the one may stand for the other: an array of the same axes."""
     return set(a.axes) == set(b.axes)

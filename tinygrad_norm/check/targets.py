@@ -11,6 +11,7 @@ from ..engine.arrays import Array
 from ..graph.table import number
 from .case import Case
 from .judgement import Explanation, Given
+from .weights import divisions
 
 
 def of_a_loss(case: Case, given: Given) -> Explanation | None:
@@ -19,7 +20,7 @@ def of_a_loss(case: Case, given: Given) -> Explanation | None:
     if told is None:
         return None
     p, q, counted, scale = told
-    for attempt in (_divisor, _weights, _target):
+    for attempt in (_divisor, _chunks, _weights, _before_softmax, _smoothed, _target):
         words = attempt(case, given, p, q, counted, scale)
         if words:
             return Explanation((words,), (words,))
@@ -57,11 +58,13 @@ def _divisor(case: Case, given: Given, p: Array, q: Array, counted: Array, scale
         return ""
     rows, of = len(counted), int(np.sum(counted))
     belongs = f"the {of} rows that count" if of < rows else f"B = {rows}"
+    near = round(of / times)
     found = [
         words
-        for words, n in _divisors(rows, of, q.shape[1])
+        for words, n in (*_divisors(rows, of, q.shape[1]), *([(f"{near}", near)] if 1 < near < of else []))
         if abs(of / n - times) <= 1e-9 * abs(times) and abs(times - 1) > 1e-9
     ]
+    found = found[:-1] if len(found) > 1 and found[-1] == str(near) else found
     return f"divided by {' or '.join(found)} where {belongs} belongs: {number(times)} times what it should be" if found else ""
 
 
@@ -94,6 +97,56 @@ def _weights(case: Case, given: Given, p: Array, q: Array, counted: Array, scale
     return f"each row is multiplied by a weight of its class, which was not asked for: {said}"
 
 
+def _chunks(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """Each chunk of rows divided by its own number of rows, or that as a mean over the chunks."""
+    truth, rows = case.truth["input"], len(counted)
+    if case.options.get("reduction") != "mean" or not np.all(counted):
+        return ""
+    for sizes, named in divisions(rows):
+        length = np.repeat(sizes, sizes)[:, None]
+        for times, words in (
+            (
+                rows / length,
+                f"each of {named} ({' and '.join(map(str, dict.fromkeys(sizes)))} rows) is divided by its own number of rows, where B = {rows} belongs",
+            ),
+            (
+                rows / (len(sizes) * length),
+                f"the mean of the means of {named} ({' and '.join(map(str, dict.fromkeys(sizes)))} rows): each weighs as much, whatever it holds",
+            ),
+        ):
+            if np.ptp(times) > 1e-9 and given.is_it(case, times * truth):
+                return words
+    return ""
+
+
+def _before_softmax(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """The gradient of what stands before the loss, not of the logits."""
+    for words, wrong in (("p", -q / p), ("log p", -q), ("p, as −1/p at the target,", -1.0 * (q > 0) / p)):
+        for much in (scale, float(scale * len(counted))):
+            if given.is_it(case, much * wrong * counted[:, None]):
+                more = "" if much == scale else f", and it is not divided by B = {len(counted)}"
+                return f"this is the gradient of {words} not of the logits: the way back through the softmax is missing{more}".replace(
+                    "p not", "p, not"
+                )
+    return ""
+
+
+def _smoothed(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """What belongs to the target, done to the softmax instead, or to both."""
+    smooth, n = float(case.options.get("label_smoothing") or 0), q.shape[1]
+    t = case.inputs["target"].numpy()
+    hard = np.eye(n)[np.where(counted, t, 0)]
+    for s, named in ((smooth, ""),) if smooth else ():
+        mixed = (1 - s) * p + s / n
+        for words, one, other in (
+            (f"p is smoothed, (1 − {s:g})·p + {s:g}/{n}, where the target belongs to be{named}", mixed, hard),
+            ("p is smoothed as the target is", mixed, q),
+        ):
+            if given.is_it(case, scale * (one - other) * counted[:, None]):
+                return words
+    return ""
+
+
 def _target(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
     """What stands in the target's place, if it is two numbers, or one column."""
     t, n = case.inputs["target"].numpy(), q.shape[1]
@@ -108,6 +161,14 @@ def _target(case: Case, given: Given, p: Array, q: Array, counted: Array, scale:
         ra, rb = float(right[there][0]), float(right[~there][0])
         plain = abs(a - 1) <= near and abs(b) <= near  # smoothing that is left out: the neighbour without it
         if (abs(a) > near or abs(b) > near) and not plain:
+            if abs(b) <= near and (rb := float(right[~there][0])) == 0 and case.dy.size == 1:
+                dy, rows = float(case.dy.reshape(())), float(np.sum(counted))
+                for words, one in (("dy", 1 / dy), ("1/B", rows), ("dy/B", rows / dy)):
+                    if abs(a - one) <= near * max(1, abs(one)):
+                        return (
+                            f"the 1 at the target is subtracted from what was multiplied by {words} already: it lacks that factor"
+                        )
+            b = 0.0 if abs(b) <= near else b
             said = f"the target is {_number(a)} at the right class where {_number(ra)} belongs, and {_number(b)} elsewhere where {_number(rb)} belongs"
             return f"{said}; they add up to {_number(a + (n - 1) * b)}"
     column = mine.argmax(1)

@@ -97,7 +97,29 @@ class Trial:
                 case, n, symbol, gradients.get(n), explained, others=gradients, by_design=self.subject.by_design.get(n, ""),
                 published=published.get(n), again=answer.again.get(n), changed=answer.changed,
             )  # fmt: skip
+        return _in_their_light(self.subject, case, found, gradients) if explained else found
+
+
+def _in_their_light(
+    subject: Subject, case: Case, found: dict[str, Judgement], gradients: Mapping[str, Any]
+) -> dict[str, Judgement]:
+    """What could not be told of one gradient, once another has said of which options it is: two mistakes at once."""
+    instead = next((j.instead for j in found.values() if j.instead), None)
+    unsure = [n for n, j in found.items() if j.status == "wrong" and not j.sure and n in case.leaves]
+    if instead is None or not unsure or not subject.registered:
         return found
+    other = Subject(subject.norm, {**subject.options, **instead}, None).case(
+        {n: t.numpy() for n, t in case.inputs.items()}, case.dy
+    )
+    said = ", ".join(
+        f"{'ε' if n == 'eps' else n} = {v:g}" if isinstance(v, float) else f"{n} = {v!r}" for n, v in instead.items()
+    )
+    for n in unsure:
+        j = judge(other, n, found[n].symbol, gradients.get(n), others=gradients)
+        if j.status == "wrong" and j.sure and j.max_abs < np.inf:
+            lines = ("two mistakes at once:", f"  it is of {said}, as the others are", *(f"  {line}" for line in j.lines))
+            found[n] = replace(found[n], lines=lines, mistakes=j.mistakes, sure=True, instead=instead)
+    return found
 
 
 def elsewhere(
@@ -115,8 +137,10 @@ def elsewhere(
     """
     right: dict[str, list[str]] = {n: [str(first)] if j.ok else [] for n, j in judgements.items()}
     wrong: dict[str, list[tuple[str, Judgement]]] = {n: [] for n in judgements}
+    asked: list[tuple[str, Case, Answer]] = []  # where it was wrong
     looked, limits, notes = [str(first)], list[str](), list[str]()
     raised, refused, silent = list[str](), set[int](), dict[int, tuple[str, Judgement]]()
+    by_design = dict[int, str]()  # numbers of axes for which it is not, as it says by raising
     right_here = all(j.ok for j in judgements.values())
     if trial.subject.axes is None and not trial.subject.registered:
         limits.append("at this shape only")
@@ -127,7 +151,10 @@ def elsewhere(
         answer = trial.ask(case, dtype, once=True)
         if place.ndim != len(first) and (answer.misshapen or answer.raised or _axes_from_the_front(trial, case, answer)):
             refused.add(place.ndim)
-            notes.append(f"not for {place.ndim} axes: at {place.words} it {_said(answer)}")
+            if answer.raised:
+                by_design[place.ndim] = f"at {place.words} it {_said(answer)}"
+            else:
+                notes.append(f"not for {place.ndim} axes: at {place.words} it {_said(answer)}")
         elif answer.raised:
             (raised if place.special is None else limits).append(f"{'not ' * (place.special is not None)}{place.words}")
             notes.append(f"{'at ' * (place.special is None)}{place.words} it {_said(answer)}")
@@ -137,9 +164,10 @@ def elsewhere(
             if unknown and not all(j.ok for j in found.values()):
                 limits.append(f"not {place.words} (it takes no {place.option})")
                 continue
-            if place.ndim != len(first) and right_here and not any(wrong.values()) and not all(j.ok for j in found.values()):
+            off = [j for j in found.values() if not (j.ok or _of_more_terms(trial, case, j, dtype))]
+            if place.ndim != len(first) and right_here and not any(wrong.values()) and off:
                 told = trial.judge(case, answer, [])
-                silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if not j.ok)
+                silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if j in off)
                 refused.add(place.ndim)
                 continue
             looked.append(place.words)
@@ -155,28 +183,52 @@ def elsewhere(
                         notes.append(f"{j.symbol} at {place.words} rounds as sums of more terms do, {number(j.relative)} of it")
                     right[n].append(place.words)
                 elif judgements[n].status != "missing":
-                    explained = j if wrong[n] or not judgements[n].ok else trial.judge(case, answer, [])[n]
-                    wrong[n].append((place.words, explained))
+                    wrong[n].append((place.words, j))
+                    asked.append((place.words, case, answer))
         if (answer.error or "").startswith("did not return"):
             break
+    if by_design:
+        notes.append(f"not for {' or '.join(map(str, sorted(by_design)))} axes: {by_design[min(by_design)]}")
+    _explained(trial, judgements, wrong, asked)
     for ndim, (where, j) in silent.items():
         notes.append(f"wrong for {ndim} axes, without raising: at {where}, {j.symbol}: {' | '.join(j.lines)}")
     if len(looked) == 1 and raised:
         limits.append(f"at {first} only")
     elif raised:
         limits.append(f"not at {_some(raised)}")
-    if refused - set(silent) and (len(looked) > 1 or not raised):
-        limits.append(f"not for {' or '.join(map(str, sorted(refused - set(silent))))} axes")
+    if (odd := refused - set(silent) - set(by_design)) and (len(looked) > 1 or not raised):
+        limits.append(f"not for {' or '.join(map(str, sorted(odd)))} axes")
     if silent:
         limits.append(f"but wrong for {' or '.join(map(str, sorted(silent)))} axes")
     return {n: _with_places(j, right[n], wrong[n]) for n, j in judgements.items()}, looked, limits, notes
+
+
+def _explained(
+    trial: Trial,
+    judgements: Mapping[str, Judgement],
+    wrong: dict[str, list[tuple[str, Judgement]]],
+    asked: Sequence[tuple[str, Case, Answer]],
+) -> None:
+    """What was right at first and is wrong elsewhere is explained at one place, put first: where no axis, and no group, is of one."""
+
+    def degenerate(case: Case) -> int:
+        shape = case.inputs[next(iter(case.inputs))].shape
+        return shape.count(1) + 2 * (len(shape) > 1 and case.options.get("num_groups") == shape[1])
+
+    for n, found in wrong.items():
+        if found and judgements[n].ok:
+            words, case, answer = min((a for a in asked if a[0] in {w for w, _ in found}), key=lambda a: degenerate(a[1]))
+            explained = trial.judge(case, answer, [])[n]
+            wrong[n] = [(words, explained), *((w, j) for w, j in found if w != words)]
 
 
 def next_batch(trial: Trial, judgements: dict[str, Judgement], case: Case, dtype: Any) -> dict[str, Judgement]:
     """Of an object that was right: whether it is so for a second batch of the same shape, or goes on with what it kept of the first."""
     if not (isinstance(trial.call, Candidate) and trial.call.kept() and all(j.ok for j in judgements.values())):
         return judgements
-    other = trial.subject.case(redrawn(case), case.dy)
+    first = next(iter(case.leaves))
+    drawn = redrawn(case)  # another batch for the same parameters
+    other = trial.subject.case({n: drawn[n] if n in (first, "target") else t.numpy() for n, t in case.inputs.items()}, case.dy)
     found = trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
     said = "right for the first batch, wrong for the next one of that shape: it goes on with what it kept of the first"
     return judgements | {n: replace(j, lines=(said,)) for n, j in found.items() if n in judgements and not j.ok}

@@ -13,9 +13,7 @@ from ..engine.arrays import Array
 from .answers import to_bfloat16
 from .case import Case
 from .fused import Fused
-
-Variant = tuple[str, Array]
-"""In words, and its numbers, with an axis for each of the formula's."""
+from .softmaxes import Variant, of_call, of_targets
 
 SMALL = 400  # entries; of what is larger, no other order of the axes is tried
 MOST = 64  # indices along an axis of which another one is read
@@ -28,12 +26,13 @@ def of_letter(case: Case, found: Fused, letter: Letter) -> Iterator[Variant]:
     yield from in_less(letter.name, value)
     yield from _of_a_product(found, letter, value)
     yield from _over_other_axes(found, letter)
+    yield from _added_up(found, letter, value)
     yield from _of_another_index(found, letter, value)
     yield from _functions(found, letter, value)
     yield from _other_parameters(case, found, letter, value)
     yield from _along_another_axis(found, letter, value)
     yield from _rebuilt(case, found, letter, value)
-    yield from _of_targets(case, found, letter, value)
+    yield from of_targets(case, found, letter, value)
 
 
 def placed(found: Fused, value: Any) -> Array:
@@ -70,6 +69,25 @@ def _over_other_axes(found: Fused, letter: Letter) -> Iterator[Variant]:
                 if axes != of.axes:
                     other = Total(of.inside, axes, of.function)
                     yield f"{letter.name} over {found.over(axes)}, not {found.over(of.axes)},", placed(found, found.at(other))
+
+
+def of_another_place(found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
+    """Of another index, the same for all, or along another axis."""
+    yield from _of_another_index(found, letter, value)
+    yield from _along_another_axis(found, letter, value)
+    yield from _added_up(found, letter, value)
+
+
+def _added_up(found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
+    """One for all of an axis, where each index has its own."""
+    dims = [[a for a in dim if a in letter.axes and found.sizes[a] > 1] for dim in dims_of(found)]
+    dims = [dim for dim in dims if dim]
+    for k in range(1, len(dims) + 1):
+        for some in combinations(dims, k):
+            axes = [a for dim in some for a in dim]
+            along = tuple(found.axes.index(a) for a in axes)
+            yield f"{letter.name} added up over {found.over(axes)}, one for all,", value.sum(along, keepdims=True)
+            yield f"{letter.name} averaged over {found.over(axes)}, one for all,", value.mean(along, keepdims=True)
 
 
 def dims_of(found: Fused) -> list[tuple[str, ...]]:
@@ -128,6 +146,13 @@ def _along_another_axis(found: Fused, letter: Letter, value: Array) -> Iterator[
             if dim != own[0] and n > 1 and int(np.prod([found.sizes[a] for a in dim])) == n:
                 shape = [found.sizes[a] if a in dim else 1 for a in found.axes]
                 yield f"{letter.name} along {found.over(dim)}, not {found.over(own[0])},", value.reshape(shape)
+    several = [dim for dim in dims if set(dim) <= set(letter.axes)]
+    last = dims[len(dims) - len(several) :]
+    sizes, mine = ([int(np.prod([found.sizes[a] for a in dim])) for dim in some] for some in (last, several))
+    if 1 < len(several) < len(dims) and last != several and sizes == mine and len(own) == len(several):
+        there, here = (found.over([a for dim in some for a in dim]) for some in (last, several))
+        shape = [found.sizes[a] if any(a in dim for dim in last) else 1 for a in found.axes]
+        yield f"{letter.name} along {there}, not {here},", value.reshape(shape)
     if (
         [a for dim in dims for a in dim] == list(found.axes)
         and set(letter.axes) == set(found.axes)
@@ -171,9 +196,13 @@ def functions(name: str, a: Array) -> Iterator[Variant]:
         yield f"{whole}²", a * a
         yield f"[{name} > 0]", (a > 0).astype(np.float64)
         yield f"max({name}, 0)", np.maximum(a, 0)
+        yield f"min({name}, 0)", np.minimum(a, 0)
         yield f"exp({name})", np.exp(a)
         yield f"1/(1 + exp(−{whole}))", 1 / (1 + np.exp(-a))
         yield f"√|{name}|", np.sqrt(np.abs(a))
+        yield f"1/√|{name}|", 1 / np.sqrt(np.abs(a))
+        yield f"|{name}|^(3/2)", np.abs(a) ** 1.5
+        yield f"1/|{name}|^(3/2)", np.abs(a) ** -1.5
         yield f"sign({name})", np.sign(a)
         yield f"log({name})", np.log(a)
 
@@ -198,31 +227,7 @@ def _functions(found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
                 yield words, a
     for line in found.formula.lines:
         if line.letter == letter and isinstance(line.expression, Call) and line.expression.axes:
-            yield from _of_call(found, line.expression)
-
-
-def _of_call(found: Fused, call: Call) -> Iterator[Variant]:
-    """Softmax of something else: with a temperature, to another base, normalized over more."""
-    if call.function != "softmax":
-        return
-    z, along = found.known_as(call.arguments[0]), tuple(found.axes.index(a) for a in call.axes)
-    name = found.hand(call.arguments[0])
-    for words, u in (
-        (f"softmax({name}/2)", z / 2),
-        (f"softmax(2·{name})", 2 * z),
-        (f"softmax(−{name})", -z),
-        (f"2^{name}, normalized,", z * np.log(2)),
-        (f"softmax(|{name}|)", np.abs(z)),
-        (f"softmax({name}/√N)", z / np.sqrt(z.shape[along[0]])),
-    ):
-        e = np.exp(u - u.max(along, keepdims=True))
-        yield words, e / e.sum(along, keepdims=True)
-    e = np.exp(z - z.max(along, keepdims=True))
-    yield f"exp({name})/max", e
-    yield f"{name}/Σ{name}", z / z.sum(along, keepdims=True)
-    yield f"|{name}|/Σ|{name}|", np.abs(z) / np.abs(z).sum(along, keepdims=True)
-    top = (z == z.max(along, keepdims=True)).astype(np.float64)
-    yield f"one-hot(argmax {name})", top
+            yield from of_call(found, line.expression)
 
 
 def _rebuilt(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
@@ -247,7 +252,10 @@ def _rebuilt(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator
     g, b = (case.norm.symbol(n) for n in ("weight", "bias"))
     y = placed(found, y)
     with np.errstate(all="ignore"):
-        yield f"y/{g}", y / gamma
+        yield f"y/{g} ({b} is not subtracted)", y / gamma
+        yield f"y/{g} − {b}", y / gamma - beta
+        yield f"(y − {b})·{g}", (y - beta) * gamma
+        yield "y", y
         yield f"y − {b}", y - beta
         yield f"(y + {b})/{g}", (y + beta) / gamma
         yield f"(y − {g})/{b}", (y - gamma) / beta
@@ -256,27 +264,6 @@ def _rebuilt(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator
             yield f"(y − {b})/{g} with {g} and {b} of [{words}]", (y - other[1]) / other[0]
             yield f"(y − {b})/{g} with {b} of [{words}]", (y - other[1]) / gamma
             yield f"(y − {b})/{g} with {g} of [{words}]", (y - beta) / other[0]
-
-
-def _of_targets(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
-    """Rows of targets that are not the target's."""
-    target = case.inputs.get("target")
-    if letter.name != "q" or target is None or target.dtype.kind not in "iu" or target.ndim != 1 or value.ndim != 2:
-        return
-    t, n = target.numpy(), value.shape[1]
-    eye, counts = np.eye(n), value.any(1, keepdims=True)
-    z = case.inputs["input"].numpy()
-    for words, other in (
-        ("t + 1", t + 1), ("t − 1", t - 1), ("n − 1 − t", n - 1 - t), ("argmax z", z.argmax(1)), ("argmin z", z.argmin(1)), ("0", 0 * t),
-        ("the first row's t", 0 * t + t[0]), ("the last row's t", 0 * t + t[-1]), ("t of the row before", np.roll(t, 1)),
-        ("t of the next row", np.roll(t, -1)),
-    ):  # fmt: skip
-        yield f"the one-hot row of {words}", eye[np.clip(other, 0, n - 1)] * counts
-        yield f"the one-hot row of {words}, also where that is ignored,", eye[np.clip(other, 0, n - 1)]
-    every = np.zeros(n)
-    every[np.clip(t, 0, n - 1)] = 1
-    yield "1 in the target columns of all rows", np.broadcast_to(every, value.shape)
-    yield "how often each class is a target", np.broadcast_to(np.bincount(np.clip(t, 0, n - 1), minlength=n) * 1.0, value.shape)
 
 
 # What else there is ---------------------------------------------------------------------------------------------------
@@ -290,10 +277,37 @@ def _other_parameters(case: Case, found: Fused, letter: Letter, value: Array) ->
     for name, a in others.items():
         if name != letter.name and a.size == value.size and letter.kind == "parameter":
             yield name, np.reshape(a, value.shape)
+    for n in case.inputs:
+        if (
+            letter.kind == "parameter"
+            and n in case.truth
+            and letter.name == (case.norm.symbol(n) if case.norm is not None else n)
+        ):
+            step = np.reshape(case.truth[n], value.shape)
+            for rate in (1.0, 0.1, 0.01, 0.001, 0.5, 0.05):
+                yield f"{letter.name} − {rate:g}·d{letter.name}, as it is after a step of training,", value - rate * step
+    if letter.kind == "parameter":
+        yield from _of_repeated_rows(found, letter, value)
     for name, b in case.besides.items():
         if np.size(b) == value.size and letter.kind != "parameter":
             yield name, np.reshape(np.asarray(b, np.float64), value.shape)
     yield from _running(case, found, letter, value)
+
+
+def _of_repeated_rows(found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:
+    """One number for each row of (B·C, …), repeated in the wrong order: ``np.repeat`` for ``np.tile``."""
+    dims = dims_of(found)
+    own = next((k for k, dim in enumerate(dims) if set(dim) == set(letter.axes)), None)
+    if not own or [a for dim in dims for a in dim] != list(found.axes):
+        return
+    sizes = [int(np.prod([found.sizes[a] for a in dim])) for dim in dims]
+    before = int(np.prod(sizes[:own]))
+    rows = np.repeat(value.ravel(), before)
+    shape = [found.sizes[a] for dim in dims[: own + 1] for a in dim]
+    yield (
+        f"{letter.name} repeated where it has to be tiled: row r of ({'·'.join(a for dim in dims[: own + 1] for a in dim)}) has {letter.name}[r // {before}],",
+        rows.reshape(shape + [1] * (len(found.axes) - len(shape))),
+    )
 
 
 def _running(case: Case, found: Fused, letter: Letter, value: Array) -> Iterator[Variant]:

@@ -12,6 +12,7 @@ from ..graph import Graph
 from ..graph.notebook import bundle
 from ..graph.table import ascii_text, number, to_json
 from .judgement import Judgement
+from .letters import legend
 from .link import Asked, Carried, LinkError
 from .probes import Probe
 from .proof import Proof
@@ -115,6 +116,7 @@ class Verdict:
             lines += [f"{'':<{wide}}  {line}" for line in j.lines]
         for n, proof in self.proofs.items():
             lines.append(f"{self.judgements[n].symbol:<{wide}}  {proof}")
+        lines += legend(self.graph, [line for j in self.judgements.values() for line in j.lines]) if not self.ok else []
         if self.judgements:
             lines.append(f"probe: {self.probe}")
         if self.looked and self.ok:

@@ -74,7 +74,7 @@ def sums_in_half(dy, x, weight, bias, eps):
     return r * (g - half(m(g)) - h * half(m(g * h))), (dy * h).sum(0), dy.sum(0)
 
 
-@wrong("layer_norm", "every entry is a number that float16 holds")
+@wrong("layer_norm", "has the sum added up in float16")
 def added_up_in_half(dy, x, weight, bias, eps):
     dx, _, dbeta = layer(dy, x, weight, eps)
     h = (x - m(x)) / np.sqrt(x.var(-1, keepdims=True) + eps)
