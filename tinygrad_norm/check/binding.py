@@ -256,6 +256,7 @@ def _bind(
         if p.name in found or p.default is not p.empty:
             continue
         left = [n for n in order if n not in found.values()]
+        left = ["dy"] if p.name == only and "dy" in values and "dy" not in found.values() else left
         if same(p.name) in _STATISTICS:
             raise CheckInputError(
                 f"takes {p.name}, saved from the forward pass, and nothing is known to be that: say what is, saved={{{p.name!r}: …}}"
@@ -298,6 +299,8 @@ def _the_only_one(parameters: Sequence[str], values: Mapping[str, Any], found: M
 
     β does not count: no backward needs it.
     """
+    if len(parameters) == 1 and np.ndim(values.get("dy", 0)) and "dy" not in found.values():
+        return parameters[0]  # a backward has to take it
     left = [n for n in inputs if n in values and n not in found.values() and n != "bias"]
     if len(parameters) != 1 or len(left) != 1:
         return ""

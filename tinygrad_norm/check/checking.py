@@ -20,7 +20,8 @@ from .explanations import judge
 from .judgement import Judgement
 from .link import Asked
 from .modules import told_by
-from .paired import is_layer, of_object, with_forward
+from .own import is_unsaid, own_eps
+from .paired import ends, is_layer, of_object, with_forward
 from .probes import Strength, edges_of_half, far_from_zero, first_shape, given, sites
 from .proof import prove as proofs_of
 from .repair import Repair
@@ -144,6 +145,18 @@ def check(
             answer = replace(answer, notes=(*answer.notes, f"{why}; it is asked with {len(main)} axes"))
     if answer.guessed:
         trial, answer = only_binding(trial, case, answer, np.float64)
+    holds = own_eps(trial, case, answer) if "eps" not in options and own is None else None
+    if holds is not None:
+        there = check(
+            candidate, norm, inputs=inputs, shape=shape, grad_output=grad_output, dtype=dtype, saved=saved, order=order, seed=seed, limit=limit,
+            framework=framework, forward=forward, wrt=wrt, device=device, prove=prove, **options, eps=holds,
+        )  # fmt: skip
+        default = subject.options["eps"]
+        if not there.ok or is_unsaid(default):
+            said = f"holds ε = {holds:g} of its own and takes no eps: judged with that, not with {subject.title}'s {default:g}"
+            only = f"with the ε = {holds:g} that it holds"
+            return replace(there, notes=(said, *there.notes), limits=(only, *there.limits), asked=asked_for)
+        answer = replace(answer, notes=(*answer.notes, f"holds ε = {holds:g} of its own: with eps={holds:g} all of it is right"))
     if trial.flat:
         answer = replace(answer, notes=(*answer.notes, "takes saved statistics without axes of one"))
     notes, error = list(answer.notes), answer.error
@@ -235,8 +248,8 @@ def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] |
             return of_object(candidate)
         if (
             owner is not None
-            and getattr(candidate, "__name__", "") == "backward"
             and is_layer(owner)
+            and getattr(candidate, "__name__", "") == (ends(owner) or ("", ""))[1]
             and not is_of_a_framework(owner)
         ):
             return of_object(owner)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
-import inspect
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from .case import Case
 from .edits import edits
 from .guard import file_of
+from .own import functions
 from .probes import redrawn
 from .repair import Line, Repair
 from .source import lines_of
@@ -87,31 +87,8 @@ def _named(code: CodeType, name: str) -> Iterator[CodeType]:
 
 
 def sources(candidate: Any) -> list[Source]:
-    """The functions a candidate is made of that can be edited: its own, its class's, and those of its file that it calls."""
-    found: dict[FunctionType, None] = {}
-    waiting = list(_own(candidate))
-    while waiting and len(found) < 12:
-        f = waiting.pop(0)
-        if f not in found:
-            found[f] = None
-            others = (f.__globals__.get(n) for n in f.__code__.co_names)
-            waiting += [g for g in others if isinstance(g, FunctionType) and g.__code__.co_filename == f.__code__.co_filename]
-    return [s for s in map(_source, found) if s is not None]
-
-
-def _own(candidate: Any) -> Iterator[FunctionType]:
-    for _ in range(8):
-        candidate = getattr(candidate, "function", candidate) if not isinstance(candidate, type) else candidate
-        candidate = inspect.unwrap(candidate) if callable(candidate) else candidate
-        candidate = getattr(candidate, "__func__", getattr(candidate, "func", candidate))
-        owner = getattr(candidate, "__self__", None)
-    if isinstance(candidate, FunctionType):
-        yield candidate
-    kind = candidate if isinstance(candidate, type) else type(owner) if owner is not None else None
-    for value in vars(kind).values() if kind is not None else ():
-        value = getattr(value, "__func__", value)
-        if isinstance(value, FunctionType) and not value.__name__.startswith("__"):
-            yield value
+    """The functions a candidate is made of that can be edited."""
+    return [s for s in map(_source, functions(candidate)) if s is not None]
 
 
 def _source(function: FunctionType) -> Source | None:

@@ -37,7 +37,6 @@ class Trial:
     limit: float
     flat: bool = False
     wrt: tuple[str, ...] | None = None
-    also: tuple[str, str] | None = None  # a parameter, and what on the record it stands for
 
     def ask(self, case: Case, dtype: Any, once: bool = False, layout: Any = None) -> Answer:
         """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise.
@@ -48,8 +47,6 @@ class Trial:
         first = of[next(iter(case.leaves))]
         arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
         kept = {n: cast(a, first) for n, a in statistics(case, self.saved, self.flat).items()}
-        if self.also is not None and self.also[1] in kept:
-            kept[self.also[0]] = kept[self.also[1]]
         symbols = {n: self.subject.symbol(n) for n in arrays}
         how = sanity if not once else ask
         if layout is not None:
