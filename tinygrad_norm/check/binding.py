@@ -196,7 +196,9 @@ def bind_backward(
         asks = [p.name for p in parameters if same(p.name) in cotangent]
         free = [a for a in asks if same(a) not in exact and same(a) not in shown]
         if free or (asks and parameters[0].name == asks[0]):  # g is the cotangent unless only an input can be meant
-            claims.insert(0, {same((free or asks)[0]): "dy"})
+            words = {w for n in inputs for w in other_names(n, symbols.get(n))}
+            sure = [a for a in free or asks if same(a) not in words]  # g beside dy is a gain
+            claims.insert(0, {same((sure or free or asks)[0]): "dy"})
     order = [*(f"saved {i}" for i in range(len(spare)))] or ["dy", *inputs, *options, *saved]
     bound = _bind(parameters, values, claims, order, ["dy", *inputs, *options], symbols)
     if "dy" not in bound.taken and np.ndim(dy):  # a loss may go without: then it is 1

@@ -36,6 +36,7 @@ class Candidate:
     paired:     for one with a forward of its own: ``(dy, inputs, options, saved, names) -> Pairing``
     kept:       what it keeps from call to call, of objects their attributes
     beside:     its own forward, where that is another function
+    twice:      of an object: go back twice for each forward, and give what comes the second time
     order2:     ``(dy, inputs, options, v) -> gradients by input name`` of Σ ⟨v[name], gradient[name]⟩, by the framework's own
                 double backward, or an error's text; None for a plain one
     """
@@ -51,6 +52,7 @@ class Candidate:
         self.function, self.gradients, self.order2, self.paired = function, gradients, order2, paired
         self.kept: Callable[[], Sequence[dict[str, Any]]] = list
         self.beside: tuple[Callable[..., Any], ...] = ()
+        self.twice = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -232,7 +234,7 @@ def _ask(
             got.raw["output"] = found.raw
             calls.append(found.bound)
             got.taken = found.bound.taken
-            if not (np.ndim(dy) or found.bound.args or found.bound.kwargs):
+            if not np.ndim(dy) and "dy" not in found.bound.taken:
                 got.scale = float(dy)  # a loss goes without a cotangent: it is 1
             got.read(found.returned)
             return

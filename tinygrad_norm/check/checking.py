@@ -22,10 +22,10 @@ from .link import Asked
 from .modules import told_by
 from .own import is_unsaid, own_eps
 from .paired import ends, is_layer, of_object, with_forward
-from .probes import Strength, edges_of_half, far_from_zero, first_shape, given, sites
+from .probes import Site, Strength, edges_of_half, far_from_zero, first_shape, given, sites
 from .proof import prove as proofs_of
 from .repair import Repair
-from .settling import only_binding, other_axes, unfit, without_axes_of_one
+from .settling import laid_out, only_binding, other_axes, unfit
 from .steps import judge_steps, second_order
 from .subject import Subject
 from .trial import Trial, cast, elsewhere, next_batch
@@ -130,7 +130,7 @@ def check(
         strength = Strength(subject, main, seed, ("input",))
         case, probe = strength.case, strength.probe
         answer = trial.ask(case, np.float64)
-    settled = without_axes_of_one(trial, case, answer, np.float64)
+    settled = laid_out(trial, case, answer, np.float64)
     if settled is not trial:
         trial, answer = settled, settled.ask(case, np.float64)
     elif unfit(answer) and inputs is None and shape is None and subject.registered:
@@ -159,6 +159,8 @@ def check(
         answer = replace(answer, notes=(*answer.notes, f"holds ε = {holds:g} of its own: with eps={holds:g} all of it is right"))
     if trial.flat:
         answer = replace(answer, notes=(*answer.notes, "takes saved statistics without axes of one"))
+    if trial.stand:
+        answer = replace(answer, notes=(*answer.notes, "takes what runs along the channels with axes of one, (1, C, 1, …)"))
     notes, error = list(answer.notes), answer.error
     precise: Any = np.dtype(np.float64)
     single = None
@@ -216,7 +218,7 @@ def check(
             judgements |= second_order(trial.call, case, subject, saved)
     repairs: Sequence[Repair] = ()
     if error is None and not late:
-        judgements, repairs = wrong_lines(trial, judgements, case, sites(subject, main), seed)
+        judgements, repairs = wrong_lines(trial, judgements, case, _known_to(answer, sites(subject, main)), seed)
     verdict = Verdict(
         getattr(candidate, "__qualname__", None) or type(candidate).__name__,
         subject.title,
@@ -237,6 +239,11 @@ def check(
         prover=None if error is not None else partial(proofs_of, trial, judgements, case.inputs[next(iter(case.inputs))].shape),
     )  # fmt: skip
     return verdict.prove() if prove else verdict
+
+
+def _known_to(answer: Answer, places: Sequence[Site]) -> list[Site]:
+    """Without those for an option that it does not take."""
+    return [p for p in places if p.option is None or not answer.taken or p.option in answer.taken]
 
 
 def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] | None, device: str | None) -> Any:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from types import CodeType, FunctionType
 from typing import Any
 
+import numpy as np
+
 from .candidate import Answer
 from .case import Case
 from .subject import Subject
@@ -57,14 +59,26 @@ def own_eps(trial: Trial, case: Case, answer: Answer) -> float | None:
     right = _right(trial, case, answer)
     if len(right) == len(answer.gradients) + (answer.output is not None):
         return None
+    if _takes_it(trial, case, answer):
+        return None
+    held = [e for e in dict.fromkeys(e for f in functions(trial.call) for e in _small(f)) if e != now]
+    if is_unsaid(now) and len(held) == 1:  # then it is all that is said of ε
+        return held[0]
     best: tuple[int, float | None] = (len(right), None)
-    for eps in dict.fromkeys(e for f in functions(trial.call) for e in _small(f)):
-        if eps != now:
-            there = replace(trial, subject=Subject(trial.subject.norm, {**trial.subject.options, "eps": eps}, None))
-            other = there.subject.case({n: t.numpy() for n, t in case.inputs.items()}, case.dy)
-            found = _right(there, other, there.ask(other, case.dy.dtype, once=True))
-            best = max(best, (len(found), eps), key=lambda pair: pair[0])
+    for eps in held:
+        there = replace(trial, subject=Subject(trial.subject.norm, {**trial.subject.options, "eps": eps}, None))
+        other = there.subject.case({n: t.numpy() for n, t in case.inputs.items()}, case.dy)
+        found = _right(there, other, there.ask(other, case.dy.dtype, once=True))
+        best = max(best, (len(found), eps), key=lambda pair: pair[0])
     return best[1]
+
+
+def _takes_it(trial: Trial, case: Case, answer: Answer) -> bool:
+    """Whether it gives something else where ε is another."""
+    there = replace(trial, subject=Subject(trial.subject.norm, {**trial.subject.options, "eps": 0.5}, None))
+    other = there.ask(case, case.dy.dtype, once=True).gradients
+    pairs = ((g, other.get(n)) for n, g in answer.gradients.items())
+    return any(a is not None and (b is None or not np.array_equal(a, b, equal_nan=True)) for a, b in pairs)
 
 
 def is_unsaid(eps: float) -> bool:
@@ -78,7 +92,6 @@ def _right(trial: Trial, case: Case, answer: Answer) -> set[str]:
 
 def _small(function: FunctionType) -> Iterator[float]:
     values = [*_constants(function.__code__), *(function.__globals__.get(n) for n in function.__code__.co_names)]
-    values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     values += [_held(c) for c in function.__closure__ or ()]
     yield from (float(v) for v in values if isinstance(v, float) and 0 < v < _SMALL)
 

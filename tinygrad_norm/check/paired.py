@@ -63,6 +63,8 @@ def of_object(thing: Any) -> Candidate:
         backward = getattr(layer, back)
         bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
         answer = backward(*bound.args, **bound.kwargs)
+        if candidate.twice:
+            answer = backward(*bound.args, **bound.kwargs)
         kept = _gradients_in(layer, names)
         if kept and not isinstance(answer, Mapping) and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
             answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
@@ -160,6 +162,8 @@ def _bind_to_cache(
         if is_cotangent(second) and not is_cotangent(first):
             return Bound((rest, dy), {}, frozenset({"dy", *inputs}), (), told=f"{first} = its forward's cache, {second} = dy")
         return Bound((dy, rest), {}, frozenset({"dy", *inputs}), (), told=f"{first} = dy, {second} = its forward's cache")
+    if len(parameters) == 1 and not np.ndim(dy) and rest is not None and not is_cotangent(parameters[0].name):
+        return Bound((rest,), {}, frozenset(inputs), (), told=f"{parameters[0].name} = its forward's cache")  # of a loss: dy is 1
     if len(parameters) == 1:
         return Bound((dy,), {}, frozenset({"dy", *inputs}), (), told="")
     return bind_backward(backward, dy, inputs, options, {**saved, **_recognised(rest, saved)}, symbols, spare=_flat(rest))

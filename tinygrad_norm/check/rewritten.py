@@ -63,7 +63,8 @@ class Source:
                 new = list(new) if isinstance(new, tuple) else new
                 setattr(owner, field, new)
                 for node in new if isinstance(new, list) else [new]:
-                    ast.fix_missing_locations(node)
+                    if isinstance(node, ast.AST):
+                        ast.fix_missing_locations(node)
             body: list[ast.stmt] = [self.tree]
             if code.co_freevars:
                 outer = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass").body[0]
@@ -115,17 +116,18 @@ def _definition(text: str, name: str, line: int) -> ast.FunctionDef | None:
 # Which edit -----------------------------------------------------------------------------------------------------------
 
 
-def rewritten(trial: Trial, places: Iterator[Case], wrong: Sequence[str]) -> list[Repair]:
+def rewritten(trial: Trial, places: Iterator[Case], wrong: Sequence[str], most: float = np.inf) -> list[Repair]:
     """What makes these gradients right, and none wrong that was right: all of them at once, or each by itself.
 
     places: where it can be asked; at three of them an edit must hold
+    most:   what an edit may cost
     """
     own = sources(trial.call)
     if not own:
         return []
     try:
         search = _Search(trial, own, places, set(wrong))
-        found = search.run(tuple(wrong)) if search.cases else {}
+        found = search.run(tuple(wrong), most) if search.cases else {}
     except _LateError:
         return []
     return [Repair(names, lines, sure=True) for names, lines in found.items()]
@@ -165,12 +167,12 @@ class _Search:
         found = self.trial.judge(case, answer, [], explained=False)
         return {n for n, j in found.items() if j.ok}
 
-    def run(self, goal: tuple[str, ...]) -> dict[tuple[str, ...], tuple[Line, ...]]:
+    def run(self, goal: tuple[str, ...], most: float = np.inf) -> dict[tuple[str, ...], tuple[Line, ...]]:
         every = sorted(((e, s) for s in self.sources for e in edits(s.tree, s.text)), key=lambda pair: pair[0].cost)
         hits: dict[tuple[str, ...], list[tuple[Edit, Source]]] = {}
         for edit, source in every[:BUDGET]:
             best = hits[goal][0][0].cost if hits.get(goal) else np.inf
-            if edit.cost > best + _ALIKE:
+            if edit.cost > min(best + _ALIKE, most):
                 break
             fixed = self._fixed(edit, source, goal)
             for names in [goal] if set(goal) <= fixed else [(n,) for n in goal if n in fixed]:
@@ -200,6 +202,6 @@ class _Search:
         told: dict[tuple[str, int], Line] = {}
         for edit, source in sorted(hits, key=lambda h: h[0].cost):
             file = source.function.__code__.co_filename
-            line = Line(edit.line, edit.text[:100], edit.words, "" if file == self.home else Path(file).name)
+            line = Line(edit.line, edit.text[:100], edit.words, "" if file == self.home else Path(file).name, edit.also)
             told.setdefault((file, edit.line), line)
         yield from list(told.values())[:_TOLD]

@@ -25,8 +25,18 @@ def unfit(answer: Answer) -> bool:
     return not late and (answer.raised or next(iter(answer.gradients), "") in answer.misshapen)
 
 
-def without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
-    """The same trial, or one that hands over saved statistics flat, where only with those it is right, or answers at all."""
+def laid_out(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
+    """The same trial, or one that hands over saved statistics flat, or parameters as they stand beside the input, where only with
+    those it is right, or answers at all."""
+    found = _without_axes_of_one(trial, case, answer, dtype)
+    x = next(iter(case.leaves.values()))
+    if found is not trial or not unfit(answer) or x.ndim < 3 or not any(t.ndim == 1 for t in case.leaves.values()):
+        return found
+    standing = replace(trial, stand=True)
+    return trial if unfit(standing.ask(case, dtype, once=True)) else standing
+
+
+def _without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
     if trial.flat or not (trial.keeps(answer) or (answer.raised and not answer.taken)):
         return trial
     bad = unfit(answer)
@@ -109,8 +119,8 @@ def other_axes(
             continue
         for trial in trials:
             answer = trial.ask(case, dtype, once=True)
-            found = without_axes_of_one(trial, case, answer, dtype) if unfit(answer) else trial
-            if found.flat != trial.flat or not unfit(answer):
+            found = laid_out(trial, case, answer, dtype) if unfit(answer) else trial
+            if found is not trial or not unfit(answer):
                 return found, place.shape
     return None
 
