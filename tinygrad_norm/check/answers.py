@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Names:
 
     def __init__(self, inputs: Mapping[str, Array], wanted: Sequence[str] | None, symbols: Mapping[str, str] | None) -> None:
         self.inputs = tuple(inputs)
+        self.shapes = {n: tuple(np.shape(a)) for n, a in inputs.items()}
         self.wanted = [n for n, a in inputs.items() if np.asarray(a).dtype.kind == "f"] if wanted is None else list(wanted)
         self.symbols = {n: (symbols or _USUAL).get(n, n) for n in inputs}
         self.gradients: dict[str, str] = {}
@@ -48,6 +50,10 @@ class Names:
         )
         for _, word, n in by_rank:
             self.plain.setdefault(word, n)
+
+    def have_shapes(self, some: Sequence[str], values: Sequence[Any]) -> bool:
+        """Whether these are the shapes of those inputs."""
+        return all(np.shape(v) == self.shapes[n] for n, v in zip(some, values))
 
     def label(self, name: str) -> str:
         return f"d{self.shown(name)}"
@@ -192,6 +198,9 @@ def sort_out(returned: Any, names: Names, taken: frozenset[str]) -> tuple[dict[s
     for order in (names.wanted, names.inputs, mine, learned):
         if len(values) == len(order):
             return dict(zip(order, values)), []
+    by_shape = [some for some in combinations(names.wanted, len(values)) if names.have_shapes(some, values)] if values else []
+    if len(by_shape) == 1:
+        return dict(zip(by_shape[0], values)), []
     n = len(values)
     raise WrongAnswer(
         f"returned {n} gradient{'s' * (n != 1)} for {len(names.wanted)} inputs ({names.listed()}); None stands for one not given"

@@ -196,7 +196,9 @@ def bind_backward(
         asks = [p.name for p in parameters if same(p.name) in cotangent]
         free = [a for a in asks if same(a) not in exact and same(a) not in shown]
         if free or (asks and parameters[0].name == asks[0]):  # g is the cotangent unless only an input can be meant
-            claims.insert(0, {same((free or asks)[0]): "dy"})
+            words = {w for n in inputs for w in other_names(n, symbols.get(n))}
+            sure = [a for a in free or asks if same(a) not in words]  # g beside dy is a gain
+            claims.insert(0, {same((sure or free or asks)[0]): "dy"})
     order = [*(f"saved {i}" for i in range(len(spare)))] or ["dy", *inputs, *options, *saved]
     bound = _bind(parameters, values, claims, order, ["dy", *inputs, *options], symbols)
     if "dy" not in bound.taken and np.ndim(dy):  # a loss may go without: then it is 1
@@ -256,6 +258,7 @@ def _bind(
         if p.name in found or p.default is not p.empty:
             continue
         left = [n for n in order if n not in found.values()]
+        left = ["dy"] if p.name == only and "dy" in values and "dy" not in found.values() else left
         if same(p.name) in _STATISTICS:
             raise CheckInputError(
                 f"takes {p.name}, saved from the forward pass, and nothing is known to be that: say what is, saved={{{p.name!r}: …}}"
@@ -298,6 +301,8 @@ def _the_only_one(parameters: Sequence[str], values: Mapping[str, Any], found: M
 
     β does not count: no backward needs it.
     """
+    if len(parameters) == 1 and np.ndim(values.get("dy", 0)) and "dy" not in found.values():
+        return parameters[0]  # a backward has to take it
     left = [n for n in inputs if n in values and n not in found.values() and n != "bias"]
     if len(parameters) != 1 or len(left) != 1:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,8 @@ class Candidate:
     gradients:  for one of another framework: ``(dy, inputs, options, saved, names) -> whatever a candidate returns``
     paired:     for one with a forward of its own: ``(dy, inputs, options, saved, names) -> Pairing``
     kept:       what it keeps from call to call, of objects their attributes
+    beside:     its own forward, where that is another function
+    twice:      of an object: go back twice for each forward, and give what comes the second time
     order2:     ``(dy, inputs, options, v) -> gradients by input name`` of Σ ⟨v[name], gradient[name]⟩, by the framework's own
                 double backward, or an error's text; None for a plain one
     """
@@ -48,9 +51,24 @@ class Candidate:
         functools.update_wrapper(self, function, updated=())
         self.function, self.gradients, self.order2, self.paired = function, gradients, order2, paired
         self.kept: Callable[[], Sequence[dict[str, Any]]] = list
+        self.beside: tuple[Callable[..., Any], ...] = ()
+        self.twice = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+
+class Renamed(Candidate):
+    """A plain one with other names for its parameters, ``names`` by the old ones. Raises ``ValueError`` where it has two of one name."""
+
+    def __init__(self, candidate: Candidate, names: Mapping[str, str]) -> None:
+        super().__init__(candidate.function)
+        old = inspect.signature(candidate)
+        self.names = {new: name for name, new in names.items()}
+        self.__signature__ = old.replace(parameters=[p.replace(name=names.get(p.name, p.name)) for p in old.parameters.values()])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **{self.names.get(n, n): a for n, a in kwargs.items()})
 
 
 @dataclass(frozen=True)
@@ -216,7 +234,7 @@ def _ask(
             got.raw["output"] = found.raw
             calls.append(found.bound)
             got.taken = found.bound.taken
-            if not (np.ndim(dy) or found.bound.args or found.bound.kwargs):
+            if not np.ndim(dy) and "dy" not in found.bound.taken:
                 got.scale = float(dy)  # a loss goes without a cotangent: it is 1
             got.read(found.returned)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ class Change:
              error, where there is nothing such
     general: it says only what should be there, not what was taken for it
     of_own:  what stands there is wrong as it came
+    of_letter: what is too much has a name of its own
     at:      line and text of the place, where that is another than the call's
     """
 
@@ -33,6 +35,7 @@ class Change:
     general: bool = False
     at: tuple[int, str] | None = None
     of_own: bool = False
+    of_letter: bool = False
 
     @property
     def of_value(self) -> bool:
@@ -48,6 +51,12 @@ class Change:
     def of_term(self) -> bool:
         """Whether it adds what is right: with another change that takes all else away, that would always do."""
         return self.words.startswith("the term") and self.words.endswith("missing")
+
+    @property
+    def compensates(self) -> bool:
+        """Whether it may only make up for what is wrong elsewhere: it adds a term, or leaves out a variable of their own."""
+        too_much = re.fullmatch(r"the (?:factor|term) ([A-Za-z_]\w*) is too much", self.words)
+        return self.of_term or (too_much is not None and not self.of_letter)
 
     @property
     def of_sign(self) -> bool:

@@ -83,7 +83,9 @@ def _of_two(world: World, step: Step) -> Iterator[Change]:
         word = {np.multiply: "factor", np.true_divide: "division by", np.maximum: "max with", np.minimum: "min with"}.get(
             function, "term"
         )
-        yield Change(1.4, f"the {word} {said(world, step, 1 - k)} is too much", partial(_operand, k, True))
+        own = type(gone) is Step and world.called(gone.value) is not None
+        words = f"the {word} {said(world, step, 1 - k)} is too much"
+        yield Change(1.4, words, partial(_operand, k, True), of_letter=own)
 
 
 def _called(function: Callable[..., Any], world: World, step: Step, values: Sequence[Any]) -> Any:

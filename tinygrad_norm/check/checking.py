@@ -20,11 +20,12 @@ from .explanations import judge
 from .judgement import Judgement
 from .link import Asked
 from .modules import told_by
-from .paired import is_layer, of_object, with_forward
-from .probes import Strength, edges_of_half, far_from_zero, first_shape, given, sites
+from .own import is_unsaid, own_eps
+from .paired import ends, is_layer, of_object, with_forward
+from .probes import Site, Strength, edges_of_half, far_from_zero, first_shape, given, sites
 from .proof import prove as proofs_of
 from .repair import Repair
-from .settling import only_binding, other_axes, unfit, without_axes_of_one
+from .settling import laid_out, only_binding, other_axes, unfit
 from .steps import judge_steps, second_order
 from .subject import Subject
 from .trial import Trial, cast, elsewhere, next_batch
@@ -129,7 +130,7 @@ def check(
         strength = Strength(subject, main, seed, ("input",))
         case, probe = strength.case, strength.probe
         answer = trial.ask(case, np.float64)
-    settled = without_axes_of_one(trial, case, answer, np.float64)
+    settled = laid_out(trial, case, answer, np.float64)
     if settled is not trial:
         trial, answer = settled, settled.ask(case, np.float64)
     elif unfit(answer) and inputs is None and shape is None and subject.registered:
@@ -144,8 +145,22 @@ def check(
             answer = replace(answer, notes=(*answer.notes, f"{why}; it is asked with {len(main)} axes"))
     if answer.guessed:
         trial, answer = only_binding(trial, case, answer, np.float64)
+    holds = own_eps(trial, case, answer) if "eps" not in options and own is None else None
+    if holds is not None:
+        there = check(
+            candidate, norm, inputs=inputs, shape=shape, grad_output=grad_output, dtype=dtype, saved=saved, order=order, seed=seed, limit=limit,
+            framework=framework, forward=forward, wrt=wrt, device=device, prove=prove, **options, eps=holds,
+        )  # fmt: skip
+        default = subject.options["eps"]
+        if not there.ok or is_unsaid(default):
+            said = f"holds ε = {holds:g} of its own and takes no eps: judged with that, not with {subject.title}'s {default:g}"
+            only = f"with the ε = {holds:g} that it holds"
+            return replace(there, notes=(said, *there.notes), limits=(only, *there.limits), asked=asked_for)
+        answer = replace(answer, notes=(*answer.notes, f"holds ε = {holds:g} of its own: with eps={holds:g} all of it is right"))
     if trial.flat:
         answer = replace(answer, notes=(*answer.notes, "takes saved statistics without axes of one"))
+    if trial.stand:
+        answer = replace(answer, notes=(*answer.notes, "takes what runs along the channels with axes of one, (1, C, 1, …)"))
     notes, error = list(answer.notes), answer.error
     precise: Any = np.dtype(np.float64)
     single = None
@@ -203,7 +218,7 @@ def check(
             judgements |= second_order(trial.call, case, subject, saved)
     repairs: Sequence[Repair] = ()
     if error is None and not late:
-        judgements, repairs = wrong_lines(trial, judgements, case, sites(subject, main), seed)
+        judgements, repairs = wrong_lines(trial, judgements, case, _known_to(answer, sites(subject, main)), seed)
     verdict = Verdict(
         getattr(candidate, "__qualname__", None) or type(candidate).__name__,
         subject.title,
@@ -226,6 +241,11 @@ def check(
     return verdict.prove() if prove else verdict
 
 
+def _known_to(answer: Answer, places: Sequence[Site]) -> list[Site]:
+    """Without those for an option that it does not take."""
+    return [p for p in places if p.option is None or not answer.taken or p.option in answer.taken]
+
+
 def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] | None, device: str | None) -> Any:
     owner = getattr(candidate, "__self__", None)
     if forward is not None:
@@ -235,8 +255,8 @@ def _called(candidate: Any, framework: str | None, forward: Callable[..., Any] |
             return of_object(candidate)
         if (
             owner is not None
-            and getattr(candidate, "__name__", "") == "backward"
             and is_layer(owner)
+            and getattr(candidate, "__name__", "") == (ends(owner) or ("", ""))[1]
             and not is_of_a_framework(owner)
         ):
             return of_object(owner)

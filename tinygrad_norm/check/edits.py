@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from .expressions import INSTEAD, SIGN, factors, of_call, of_constant, of_negation, of_operation, of_several
+from .expressions import (
+    INSTEAD,
+    SIGN,
+    exchanges,
+    factors,
+    of_arguments,
+    of_call,
+    of_constant,
+    of_negation,
+    of_operation,
+    of_several,
+)
 from .spots import Edit, Function, Spot, at, is_self
 
 
@@ -24,6 +36,7 @@ def _all(f: Function) -> Iterator[Edit]:
         for attempt in _FOR.get(type(s.node), ()):
             yield from attempt(f, s)
     yield from _indices_at_once(f)
+    yield from exchanges(f)
     yield from factors(f)
 
 
@@ -64,10 +77,15 @@ def assignment(f: Function, s: Spot) -> Iterator[Edit]:
     again = isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Add, ast.Sub)) and _same(value.left, target)
     if again and s.loops:
         new = ast.Assign([target], value.right)
-        yield f.edit(1.05, s, at(new, node), "it adds to what stands there: that is not set back to zero before")
+        words = "it adds to what stands there: that is not set back to zero before"
+        yield replace(f.edit(1.05, s, at(new, node), words), also=_first(f, target, node))
     elif s.loops and isinstance(target, (ast.Name, ast.Subscript)) and _is_made_outside(target, s.loops, f.stored):
         new_ = ast.AugAssign(target, ast.Add(), value)
         yield f.edit(1.0, s, at(new_, node), "= where += belongs: each turn of the loop overwrites what the one before gave")
+    several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts)
+    if s.loops and several and all(_is_made_outside(t, s.loops, f.stored) for t in target.elts):
+        added = [at(ast.AugAssign(t, ast.Add(), v), node) for t, v in zip(target.elts, value.elts)]
+        yield f.edit(1.0, s, added, "= where += belongs: what came before is overwritten")
 
 
 def addition(f: Function, s: Spot) -> Iterator[Edit]:
@@ -75,11 +93,17 @@ def addition(f: Function, s: Spot) -> Iterator[Edit]:
     words = f"{SIGN.get(type(node.op), '')}= where = belongs"
     if isinstance(node.op, ast.Add):
         words += ": it adds to what stands there already"
-    yield f.edit(1.15, s, at(ast.Assign([node.target], node.value), node), words)
+    yield replace(f.edit(1.15, s, at(ast.Assign([node.target], node.value), node), words), also=_first(f, node.target, node))
     for op in INSTEAD.get(type(node.op), ()):
         new = at(ast.AugAssign(node.target, op, node.value), node)
         yield f.edit(1.05, s, new, f"{SIGN[type(node.op)]}= where {SIGN[type(op)]}= belongs")
     yield f.edit(1.35, s, at(ast.Pass(), node), "this does not belong here")
+
+
+def _first(f: Function, target: Any, node: Any) -> tuple[int, ...]:
+    """Where a variable gets its first value, if that is before."""
+    line = f.stored.get(target.id) if isinstance(target, ast.Name) else None
+    return (line,) if line is not None and f.tree.lineno < line < node.lineno else ()
 
 
 def statement(f: Function, s: Spot) -> Iterator[Edit]:
@@ -204,5 +228,5 @@ def _is_made_outside(target: Any, loops: Sequence[ast.For], stored: Any) -> bool
 _FOR: dict[type, tuple[Any, ...]] = {
     ast.For: (loop,), ast.Assign: (assignment, statement), ast.AugAssign: (addition, statement), ast.If: (condition,),
     ast.IfExp: (choice,), ast.Name: (name,), ast.Attribute: (attribute,), ast.Subscript: (index,), ast.BinOp: (of_operation,),
-    ast.UnaryOp: (of_negation,), ast.Constant: (of_constant,), ast.Call: (of_call,), ast.Tuple: (of_several,),
+    ast.UnaryOp: (of_negation,), ast.Constant: (of_constant,), ast.Call: (of_call, of_arguments), ast.Tuple: (of_several,),
 }  # fmt: skip

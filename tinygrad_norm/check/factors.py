@@ -40,7 +40,7 @@ def of_factors(world: World, step: Step) -> Iterator[Change]:
         for power in (1, -1, 2, -2, 3, -3):
             cost = 1.55 + 0.15 * (abs(power) - 1) + 0.1 * full + 0.05 * (letter not in world.named)
             words = f"the factor {letter}{_POWERS[abs(power)]} is {'missing' if power > 0 else 'too much'}"
-            yield Change(cost, words, partial(_by_letter, letter, power))
+            yield Change(cost, words, partial(_by_letter, letter, power), of_letter=True)
 
 
 def of_terms(world: World, step: Step) -> Iterator[Change]:

@@ -16,7 +16,7 @@ from typing import Any
 from ..norms import names as norms
 from .binding import CheckInputError, is_backward, is_cotangent
 from .guard import explain, run
-from .paired import is_layer, needs_forward
+from .paired import ends, is_layer, needs_forward
 
 LIMIT = 60.0  # seconds for the file to be executed: it may import a framework
 _SHORT = {
@@ -163,7 +163,7 @@ def _named(module: ModuleType, wanted: str, own: dict[str, Any], path: Path) -> 
     if not callable(scope):
         raise CheckInputError(f"{path}: {wanted} is a {type(scope).__name__}, not a function.")
     owner = parents[-1]
-    if isinstance(owner, type) and wanted.endswith(".backward") and is_layer(owner) and is_backward_method(owner):
+    if isinstance(owner, type) and wanted.rpartition(".")[2] == _back(owner) and is_layer(owner) and is_backward_method(owner):
         scope = owner
     elif isinstance(owner, type) and not _is_autograd(owner):
         scope = _without_object(owner, wanted.rpartition(".")[2], f"{path}: {wanted}")
@@ -189,7 +189,7 @@ def _backwards(module: ModuleType, name: str, value: Any, own: dict[str, Any]) -
         method = inspect.getattr_static(value, "backward", None)
         if isinstance(method, (staticmethod, classmethod)) and is_backward(value.backward):  # type: ignore[attr-defined]
             return [_found(module, f"{name}.backward", value.backward)]  # type: ignore[attr-defined]
-        layer = "backward" in vars(value) and is_layer(value) and is_backward_method(value)
+        layer = _back(value) in vars(value) and is_layer(value) and is_backward_method(value)
         return [_found(module, name, value)] if layer else []
     words = set(_words(name))
     if is_backward(value) or (words & _SAYS_BACKWARD and not words & _SAYS_NOT) or _is_custom_vjp(value):
@@ -198,9 +198,14 @@ def _backwards(module: ModuleType, name: str, value: Any, own: dict[str, Any]) -
 
 
 def is_backward_method(value: type) -> bool:
-    """Whether its ``backward`` asks for a cotangent after the object."""
-    parameters = list(inspect.signature(value.backward).parameters)  # type: ignore[attr-defined]
+    """Whether its way back asks for a cotangent after the object."""
+    parameters = list(inspect.signature(getattr(value, _back(value))).parameters)
     return len(parameters) > 1 and parameters[0] == "self" and is_cotangent(parameters[1])
+
+
+def _back(value: type) -> str:
+    """What a class calls its way back."""
+    return (ends(value) or ("", "backward"))[1]
 
 
 def _serves_another(value: Any, own: dict[str, Any]) -> bool:

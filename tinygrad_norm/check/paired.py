@@ -18,7 +18,12 @@ from .binding import EXACTLY, Bound, CheckInputError, bind_backward, bind_forwar
 from .candidate import Candidate, Pairing
 
 _SETTINGS = ("param", "params", "config", "cfg", "conf")  # what assignments call the dict of options
-_HOLDERS = ("params", "parameters", "grads", "gradients")  # dicts in which objects keep what they learn
+_HOLDERS = ("params", "parameters", "grads", "gradients")  # in which objects keep what they learn: dicts, or lists in order
+_BACK = (
+    *("backward", "backprop", "back_prop", "backpropagate", "backward_pass", "backprop_pass", "bprop", "bwd", "bw", "back"),
+    *("grads", "grad", "gradients", "gradient", "compute_gradients", "compute_grads", "vjp", "pullback"),
+)
+_FORTH = ("forward", "fprop", "forward_pass", "forward_prop", "fwd", "fw", "__call__", "apply", "call", "run", "normalize")
 
 
 def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
@@ -32,11 +37,14 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
         bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
         return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output)
 
-    return Candidate(backward, paired=paired)
+    candidate = Candidate(backward, paired=paired)
+    candidate.beside = (forward,)
+    return candidate
 
 
 def of_object(thing: Any) -> Candidate:
     """An object, or a class that makes one, with ``forward(x)`` and ``backward(dy)``; it keeps its parameters and their gradients."""
+    forth, back = ends(thing) or ("forward", "backward")
     made: dict[tuple[int, ...], tuple[Any, list[_Slot]]] = {}
 
     def paired(
@@ -51,17 +59,19 @@ def of_object(thing: Any) -> Candidate:
         _put(layer, slots, {**options, **inputs})
         held = {slot.name for slot in slots}
         others = {n: a for n, a in inputs.items() if n == first or n not in held}
-        function = layer.forward if hasattr(layer, "forward") else layer.__call__
-        output, rest = _split(_call_forward(function, others, options))
-        bound = _bind_to_cache(layer.backward, dy, inputs, options, saved, names.symbols, rest)
-        answer = layer.backward(*bound.args, **bound.kwargs)
+        output, rest = _split(_call_forward(getattr(layer, forth), others, options))
+        backward = getattr(layer, back)
+        bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
+        answer = backward(*bound.args, **bound.kwargs)
+        if candidate.twice:
+            answer = backward(*bound.args, **bound.kwargs)
         kept = _gradients_in(layer, names)
-        if kept and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
+        if kept and not isinstance(answer, Mapping) and not (isinstance(answer, (tuple, list)) and len(answer) > 1):
             answer = {first: answer[0] if isinstance(answer, (tuple, list)) else answer} | kept
             answer = {f"d_{n}": a for n, a in answer.items()}
         return Pairing(to_array(output), answer, bound, output)
 
-    function = thing if isinstance(thing, type) else thing.backward
+    function = thing if isinstance(thing, type) else getattr(thing, back)
     candidate = Candidate(function, paired=paired)
     candidate.kept = lambda: [vars(layer) for layer, _ in made.values() if hasattr(layer, "__dict__")]
     return candidate
@@ -69,17 +79,34 @@ def of_object(thing: Any) -> Candidate:
 
 def is_layer(thing: Any) -> bool:
     """Whether it goes forward and backward by itself, with nothing but a cotangent."""
-    backward = getattr(thing, "backward", None)
-    if not callable(backward) or not (
-        callable(getattr(thing, "forward", None)) or (not isinstance(thing, type) and callable(thing))
-    ):
+    named = ends(thing)
+    if named is None:
         return False
     try:
-        parameters = list(inspect.signature(backward).parameters.values())
+        parameters = list(inspect.signature(getattr(thing, named[1])).parameters.values())
     except (TypeError, ValueError):
         return False
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
-    return len([p for p in named if p.default is p.empty]) <= 2  # a loss may take 1 for granted, or nothing
+    plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+    return len([p for p in plain if p.default is p.empty]) <= 2  # a loss may take 1 for granted, or nothing
+
+
+def ends(thing: Any) -> tuple[str, str] | None:
+    """What an object, or a class, calls its way forward and its way back; None where it has not both."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    own = {n for k in kind.__mro__[:-1] for n, v in vars(k).items() if callable(v) or isinstance(v, (staticmethod, classmethod))}
+    own |= {n for n in ("forward", "backward") if callable(getattr(thing, n, None))}  # of an object they may be attributes
+    back = next((n for n in _BACK if n in own), None) or next(
+        (n for n in sorted(own) if not n.startswith("_") and n not in _FORTH and _asks_for_a_cotangent(getattr(kind, n))), None
+    )
+    forth = next((n for n in _FORTH if n in own), None)
+    if back is None or forth is None or (forth == "__call__" and _asks_for_a_cotangent(kind.__call__)):
+        return None
+    return forth, back
+
+
+def _asks_for_a_cotangent(method: Any) -> bool:
+    named = [p.name for p in _parameters(method) if p.name != "self"]
+    return bool(named) and is_cotangent(named[0])
 
 
 def needs_forward(backward: Any) -> bool:
@@ -135,6 +162,8 @@ def _bind_to_cache(
         if is_cotangent(second) and not is_cotangent(first):
             return Bound((rest, dy), {}, frozenset({"dy", *inputs}), (), told=f"{first} = its forward's cache, {second} = dy")
         return Bound((dy, rest), {}, frozenset({"dy", *inputs}), (), told=f"{first} = dy, {second} = its forward's cache")
+    if len(parameters) == 1 and not np.ndim(dy) and rest is not None and not is_cotangent(parameters[0].name):
+        return Bound((rest,), {}, frozenset(inputs), (), told=f"{parameters[0].name} = its forward's cache")  # of a loss: dy is 1
     if len(parameters) == 1:
         return Bound((dy,), {}, frozenset({"dy", *inputs}), (), told="")
     return bind_backward(backward, dy, inputs, options, {**saved, **_recognised(rest, saved)}, symbols, spare=_flat(rest))
@@ -190,10 +219,10 @@ def _new(thing: type, inputs: Mapping[str, Array], options: Mapping[str, Any]) -
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where an object keeps an input or an option of ours: its attribute, or an entry of its dict ``holder``."""
+    """Where an object keeps an input or an option of ours: its attribute, or an entry of its dict or list ``holder``."""
 
     holder: str
-    key: str
+    key: Any
     name: str
     shape: tuple[int, ...] | None
 
@@ -215,6 +244,11 @@ def _slots(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) 
                 ):
                     continue
                 found.append(_Slot(holder, key, name, np.shape(place[key]) if name in inputs else None))
+    learned = [n for n in list(inputs)[1:] if inputs[n].dtype.kind == "f" and not n.startswith("running_")]
+    for holder in _HOLDERS[:2]:
+        rows = own.get(holder)
+        if isinstance(rows, list) and len(rows) == len(learned):
+            found += [_Slot(holder, k, n, np.shape(rows[k])) for k, n in enumerate(learned) if np.ndim(rows[k])]
     return found
 
 
@@ -233,10 +267,14 @@ def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:
 
 
 def _gradients_in(layer: Any, names: Names) -> dict[str, Any]:
-    """dgamma, grad_weight, grads["gamma"], by input."""
+    """dgamma, grad_weight, grads["gamma"], the list grads in order, by input."""
     found: dict[str, Any] = {}
     first = names.wanted[0]
+    in_order: dict[str, Any] = {}
     for key, value in list(getattr(layer, "__dict__", {}).items()):
+        if key in _HOLDERS[2:] and isinstance(value, list) and len(value) == len(names.wanted) - 1:
+            in_order |= {n: v for n, v in zip(names.wanted[1:], value) if np.ndim(v)}
+            continue
         if key in _HOLDERS[2:] and isinstance(value, Mapping):
             for k, v in value.items():
                 name = names.gradient_of(str(k)) or names.named(str(k))
@@ -246,7 +284,7 @@ def _gradients_in(layer: Any, names: Names) -> dict[str, Any]:
         name = names.gradient_of(key)
         if name is not None and name != first and value is not None:
             found[name] = value
-    return found
+    return in_order | found
 
 
 def _parameters(function: Any) -> Sequence[inspect.Parameter]:

@@ -82,7 +82,9 @@ def repairs(worlds: Sequence[World], home: str | None) -> list[Repair]:
     if len(goals) > 1 and any(g not in found for g in goals):  # what is wrong with the others came before that
         found = {g: h for g, h in found.items() if not h[0].change.of_result}
     told = [
-        Repair(g, tuple(said.lines(h)), all(x.change.general for x in h), sure=not h[0].change.of_result)
+        Repair(
+            g, tuple(said.lines(h)), all(x.change.general for x in h), sure=not (h[0].change.of_result or h[0].change.compensates)
+        )
         for g, h in ((g, found[g]) for g in goals if g in found)
     ]
     told += [said.otherwise(g[0]) for g in goals if g not in found]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
-import inspect
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from .case import Case
 from .edits import edits
 from .guard import file_of
+from .own import functions
 from .probes import redrawn
 from .repair import Line, Repair
 from .source import lines_of
@@ -63,7 +63,8 @@ class Source:
                 new = list(new) if isinstance(new, tuple) else new
                 setattr(owner, field, new)
                 for node in new if isinstance(new, list) else [new]:
-                    ast.fix_missing_locations(node)
+                    if isinstance(node, ast.AST):
+                        ast.fix_missing_locations(node)
             body: list[ast.stmt] = [self.tree]
             if code.co_freevars:
                 outer = ast.parse(f"def outer({', '.join(code.co_freevars)}): pass").body[0]
@@ -87,31 +88,8 @@ def _named(code: CodeType, name: str) -> Iterator[CodeType]:
 
 
 def sources(candidate: Any) -> list[Source]:
-    """The functions a candidate is made of that can be edited: its own, its class's, and those of its file that it calls."""
-    found: dict[FunctionType, None] = {}
-    waiting = list(_own(candidate))
-    while waiting and len(found) < 12:
-        f = waiting.pop(0)
-        if f not in found:
-            found[f] = None
-            others = (f.__globals__.get(n) for n in f.__code__.co_names)
-            waiting += [g for g in others if isinstance(g, FunctionType) and g.__code__.co_filename == f.__code__.co_filename]
-    return [s for s in map(_source, found) if s is not None]
-
-
-def _own(candidate: Any) -> Iterator[FunctionType]:
-    for _ in range(8):
-        candidate = getattr(candidate, "function", candidate) if not isinstance(candidate, type) else candidate
-        candidate = inspect.unwrap(candidate) if callable(candidate) else candidate
-        candidate = getattr(candidate, "__func__", getattr(candidate, "func", candidate))
-        owner = getattr(candidate, "__self__", None)
-    if isinstance(candidate, FunctionType):
-        yield candidate
-    kind = candidate if isinstance(candidate, type) else type(owner) if owner is not None else None
-    for value in vars(kind).values() if kind is not None else ():
-        value = getattr(value, "__func__", value)
-        if isinstance(value, FunctionType) and not value.__name__.startswith("__"):
-            yield value
+    """The functions a candidate is made of that can be edited."""
+    return [s for s in map(_source, functions(candidate)) if s is not None]
 
 
 def _source(function: FunctionType) -> Source | None:
@@ -138,17 +116,18 @@ def _definition(text: str, name: str, line: int) -> ast.FunctionDef | None:
 # Which edit -----------------------------------------------------------------------------------------------------------
 
 
-def rewritten(trial: Trial, places: Iterator[Case], wrong: Sequence[str]) -> list[Repair]:
+def rewritten(trial: Trial, places: Iterator[Case], wrong: Sequence[str], most: float = np.inf) -> list[Repair]:
     """What makes these gradients right, and none wrong that was right: all of them at once, or each by itself.
 
     places: where it can be asked; at three of them an edit must hold
+    most:   what an edit may cost
     """
     own = sources(trial.call)
     if not own:
         return []
     try:
         search = _Search(trial, own, places, set(wrong))
-        found = search.run(tuple(wrong)) if search.cases else {}
+        found = search.run(tuple(wrong), most) if search.cases else {}
     except _LateError:
         return []
     return [Repair(names, lines, sure=True) for names, lines in found.items()]
@@ -188,12 +167,12 @@ class _Search:
         found = self.trial.judge(case, answer, [], explained=False)
         return {n for n, j in found.items() if j.ok}
 
-    def run(self, goal: tuple[str, ...]) -> dict[tuple[str, ...], tuple[Line, ...]]:
+    def run(self, goal: tuple[str, ...], most: float = np.inf) -> dict[tuple[str, ...], tuple[Line, ...]]:
         every = sorted(((e, s) for s in self.sources for e in edits(s.tree, s.text)), key=lambda pair: pair[0].cost)
         hits: dict[tuple[str, ...], list[tuple[Edit, Source]]] = {}
         for edit, source in every[:BUDGET]:
             best = hits[goal][0][0].cost if hits.get(goal) else np.inf
-            if edit.cost > best + _ALIKE:
+            if edit.cost > min(best + _ALIKE, most):
                 break
             fixed = self._fixed(edit, source, goal)
             for names in [goal] if set(goal) <= fixed else [(n,) for n in goal if n in fixed]:
@@ -223,6 +202,6 @@ class _Search:
         told: dict[tuple[str, int], Line] = {}
         for edit, source in sorted(hits, key=lambda h: h[0].cost):
             file = source.function.__code__.co_filename
-            line = Line(edit.line, edit.text[:100], edit.words, "" if file == self.home else Path(file).name)
+            line = Line(edit.line, edit.text[:100], edit.words, "" if file == self.home else Path(file).name, edit.also)
             told.setdefault((file, edit.line), line)
         yield from list(told.values())[:_TOLD]

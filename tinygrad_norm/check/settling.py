@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice, permutations
 from typing import Any
 
 import numpy as np
 
-from .candidate import Answer
+from .candidate import Answer, Candidate, Renamed
 from .case import Case
 from .probes import Site, case_at, sites
 from .subject import statistics
 from .trial import Trial
+
+_BINDINGS = 60  # tried, at most
+_JUDGED = 6  # of them, as far as to the mistake
 
 
 def unfit(answer: Answer) -> bool:
@@ -21,8 +25,18 @@ def unfit(answer: Answer) -> bool:
     return not late and (answer.raised or next(iter(answer.gradients), "") in answer.misshapen)
 
 
-def without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
-    """The same trial, or one that hands over saved statistics flat, where only with those it is right, or answers at all."""
+def laid_out(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
+    """The same trial, or one that hands over saved statistics flat, or parameters as they stand beside the input, where only with
+    those it is right, or answers at all."""
+    found = _without_axes_of_one(trial, case, answer, dtype)
+    x = next(iter(case.leaves.values()))
+    if found is not trial or not unfit(answer) or x.ndim < 3 or not any(t.ndim == 1 for t in case.leaves.values()):
+        return found
+    standing = replace(trial, stand=True)
+    return trial if unfit(standing.ask(case, dtype, once=True)) else standing
+
+
+def _without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
     if trial.flat or not (trial.keeps(answer) or (answer.raised and not answer.taken)):
         return trial
     bad = unfit(answer)
@@ -34,26 +48,51 @@ def without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) ->
 
 
 def only_binding(trial: Trial, case: Case, answer: Answer, dtype: Any) -> tuple[Trial, Answer]:
-    """Where one parameter was bound by its place alone and the answer is not right: the one thing of its shape with which it is
-    right, or with which a mistake gives its numbers to rounding. Where there are several, or none, it stays a guess."""
-    if len(answer.guessed) != 1 or answer.raised or trial.agrees(case, answer):
+    """Where parameters were bound by their place alone and the answer is not right: the one binding with which it is right, or with
+    which most gradients are, or with which mistakes give its numbers to rounding. Where there are several, or none, it stays a guess."""
+    if not answer.guessed or not _is_plain(trial.call) or trial.agrees(case, answer):
         return trial, answer
-    parameter = answer.guessed[0].split()[2]  # "its parameter h is taken for x, by position"
-    x = next(iter(case.leaves.values()))
-    kept = {id(a): n for n, a in statistics(case, trial.saved).items() if a.shape == x.shape}
-    tried = [(trial, answer)]
-    for name in kept.values():
-        other = replace(trial, also=(parameter, name))
-        tried.append((other, other.ask(case, dtype, once=True)))
-    tried = [(t, a) for t, a in tried if not unfit(a)]
-    found = [(t, a) for t, a in tried if t.agrees(case, a)] or [(t, a) for t, a in tried if _named(t, case, a)]
-    if not found or not all(_are_one(case, found[0][1], a) for _, a in found[1:]):
+    parameters = [g.split()[2] for g in answer.guessed]  # "its parameter h is taken for x, by position"
+    tried: list[tuple[int, Trial, Answer]] = []
+    for names in islice(_bindings(trial, case, answer, len(parameters)), _BINDINGS):
+        try:
+            other = replace(trial, call=Renamed(trial.call, dict(zip(parameters, names))))
+        except ValueError:  # it has a parameter of that name
+            continue
+        found = other.ask(case, dtype, once=True)
+        if not unfit(found) and not found.guessed:
+            tried.append((sum(j.ok for j in other.judge(case, found, [], explained=False).values()), other, found))
+    most = max((n for n, _, _ in tried), default=0)
+    best = [(t, a) for n, t, a in tried if n == most]
+    if not most or not _are_all_one(case, best):
+        best = [(t, a) for t, a in best[:_JUDGED] if _named(t, case, a)]
+    if not best or not _are_all_one(case, best):
         return trial, answer
-    chosen = found[0][0]
-    if chosen.also is not None:
-        answer = chosen.ask(case, dtype)
-        answer = replace(answer, told=answer.told.replace("{0} = {0}".format(chosen.also[0]), " = ".join(chosen.also)))
-    return chosen, replace(answer, guessed=())
+    chosen = best[0][0]
+    answer = chosen.ask(case, dtype)
+    old = chosen.call.names
+    told = answer.told or ", ".join(f"{n} = {trial.subject.symbol(n)}" for n in old)
+    pairs = (pair.partition(" = ") for pair in told.split(", "))
+    return chosen, replace(answer, told=", ".join(f"{old.get(p, p)} = {what}" for p, _, what in pairs))
+
+
+def _is_plain(call: Any) -> bool:
+    """Whether it is called as it is, with what its parameters ask for."""
+    return isinstance(call, Candidate) and call.paired is None and call.gradients is None
+
+
+def _bindings(trial: Trial, case: Case, answer: Answer, count: int) -> Iterator[tuple[str, ...]]:
+    """What so many parameters can stand for: dy and the inputs that no name tells, and what was saved of the input's size."""
+    by_place = {g.split(" is taken for ")[1].removesuffix(", by position") for g in answer.guessed}
+    known = {n for n in answer.taken if trial.subject.symbol(n) not in by_place and n not in by_place}
+    shape = next(iter(case.leaves.values())).shape
+    kept = {id(a): n for n, a in statistics(case, trial.saved).items() if a.shape == shape}
+    free = [n for n in ("dy", *case.inputs, *kept.values()) if n not in known]
+    yield from (names for names in permutations(free, count) if "dy" in known or "dy" in names)
+
+
+def _are_all_one(case: Case, tried: Sequence[tuple[Trial, Answer]]) -> bool:
+    return all(_are_one(case, tried[0][1], a) for _, a in tried[1:])
 
 
 def _are_one(case: Case, a: Answer, b: Answer) -> bool:
@@ -80,8 +119,8 @@ def other_axes(
             continue
         for trial in trials:
             answer = trial.ask(case, dtype, once=True)
-            found = without_axes_of_one(trial, case, answer, dtype) if unfit(answer) else trial
-            if found.flat != trial.flat or not unfit(answer):
+            found = laid_out(trial, case, answer, dtype) if unfit(answer) else trial
+            if found is not trial or not unfit(answer):
                 return found, place.shape
     return None
 

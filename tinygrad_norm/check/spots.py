@@ -19,6 +19,7 @@ class Edit:
     words:        what is wrong
     line, text:   where, and the expression or statement on it
     places:       what is put where
+    also:         other lines that have to do with it
     """
 
     cost: float
@@ -26,6 +27,7 @@ class Edit:
     line: int
     text: str
     places: tuple[Place, ...]
+    also: tuple[int, ...] = ()
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Spot:
     loops: tuple[ast.For, ...]
     whole: Any
     asked: bool
+    statement: Any = None
 
     def put(self, new: Any) -> Place:
         if self.at is None:
@@ -60,6 +63,7 @@ class Function:
         self.tree, self.lines = tree, [line.encode() for line in text.splitlines()]
         self.spots = [s for k, b in enumerate(tree.body) for s in _spots(b, tree, "body", k, (), b, False)]
         arguments = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)]
+        self.around = {id(s.node): s for s in self.spots}
         self.stored: dict[str, int] = dict.fromkeys(arguments, tree.lineno)
         for s in self.spots:
             if isinstance(s.node, ast.Name) and isinstance(s.node.ctx, ast.Store):
@@ -106,9 +110,10 @@ class Function:
 
 
 def _spots(
-    node: Any, owner: Any, field: str, at: int | None, loops: tuple[ast.For, ...], whole: Any, asked: bool
+    node: Any, owner: Any, field: str, at: int | None, loops: tuple[ast.For, ...], whole: Any, asked: bool, statement: Any = None
 ) -> Iterator[Spot]:
-    yield Spot(node, owner, field, at, loops, whole, asked)
+    statement = node if isinstance(node, ast.stmt) else statement
+    yield Spot(node, owner, field, at, loops, whole, asked, statement)
     around = node if isinstance(node, (ast.BinOp, ast.Call, ast.Subscript, ast.Assign, ast.AugAssign, ast.Return)) else whole
     for name, value in ast.iter_fields(node):
         inner = (*loops, node) if isinstance(node, ast.For) and name == "body" else loops
@@ -116,9 +121,9 @@ def _spots(
             for k, v in enumerate(value):
                 if isinstance(v, ast.AST):
                     outer = v if isinstance(v, ast.stmt) else around
-                    yield from _spots(v, node, name, k, inner, outer, asked)
+                    yield from _spots(v, node, name, k, inner, outer, asked, statement)
         elif isinstance(value, ast.AST):
-            yield from _spots(value, node, name, None, inner, around, asked or name == "test")
+            yield from _spots(value, node, name, None, inner, around, asked or name == "test", statement)
 
 
 def _of_a_shape(value: Any) -> bool:

@@ -29,7 +29,11 @@ def cast(a: Any, dtype: Any) -> Any:
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate and what it is held against."""
+    """A candidate and what it is held against.
+
+    flat:   saved statistics are handed over without axes of one
+    stand:  what runs along the channels is handed over as it stands beside the input, (1, C, 1, 1)
+    """
 
     call: Any
     subject: Subject
@@ -37,7 +41,7 @@ class Trial:
     limit: float
     flat: bool = False
     wrt: tuple[str, ...] | None = None
-    also: tuple[str, str] | None = None  # a parameter, and what on the record it stands for
+    stand: bool = False
 
     def ask(self, case: Case, dtype: Any, once: bool = False, layout: Any = None) -> Answer:
         """Its answer in that dtype; unless ``once``, it is called again, and on arrays laid out otherwise.
@@ -48,14 +52,17 @@ class Trial:
         first = of[next(iter(case.leaves))]
         arrays = {n: cast(t.numpy(), of[n]) if t.requires_grad else t.numpy() for n, t in case.inputs.items()}
         kept = {n: cast(a, first) for n, a in statistics(case, self.saved, self.flat).items()}
-        if self.also is not None and self.also[1] in kept:
-            kept[self.also[0]] = kept[self.also[1]]
+        own = {n: a.shape for n, a in arrays.items()}
+        if self.stand:
+            ndim = next(iter(arrays.values())).ndim
+            arrays = {n: a.reshape((1, -1) + (1,) * (ndim - 2)) if a.ndim == 1 else a for n, a in arrays.items()}
         symbols = {n: self.subject.symbol(n) for n in arrays}
         how = sanity if not once else ask
         if layout is not None:
             names = iter([*arrays, "dy", *(n for n, a in kept.items() if isinstance(a, np.ndarray))])
             how = functools.partial(ask, layout=lambda a: layout(a, next(names)))
-        return how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
+        answer = how(self.call, cast(case.dy, first), arrays, self.subject.options, kept, self.wanted(case), self.limit, symbols)
+        return _laid(answer, own) if self.stand else answer
 
     def wanted(self, case: Case) -> list[str]:
         """The inputs whose gradients are asked for."""
@@ -120,6 +127,18 @@ def _in_their_light(
             lines = ("two mistakes at once:", f"  it is of {said}, as the others are", *(f"  {line}" for line in j.lines))
             found[n] = replace(found[n], lines=lines, mistakes=j.mistakes, sure=True, instead=instead)
     return found
+
+
+def _laid(answer: Answer, shapes: Mapping[str, tuple[int, ...]]) -> Answer:
+    """With gradients in their inputs' shapes, where only axes of one are others."""
+
+    def laid(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: a.reshape(shapes[n]) if a is not None and a.size == np.prod(shapes[n]) else a for n, a in found.items()}
+
+    gradients, again = laid(answer.gradients), laid(answer.again)
+    rest = {n: a for n, a in answer.misshapen.items() if gradients.get(n) is None}
+    error = None if answer.misshapen and not rest else answer.error
+    return replace(answer, gradients=gradients, again=again, misshapen=rest, error=error)
 
 
 def elsewhere(
@@ -230,8 +249,22 @@ def next_batch(trial: Trial, judgements: dict[str, Judgement], case: Case, dtype
     drawn = redrawn(case)  # another batch for the same parameters
     other = trial.subject.case({n: drawn[n] if n in (first, "target") else t.numpy() for n, t in case.inputs.items()}, case.dy)
     found = trial.judge(other, trial.ask(other, dtype, once=True), [], explained=False)
+    if all(j.ok for j in found.values()):
+        found = _going_back_twice(trial, trial.call, case, dtype)
+        said = "right the first time; going back twice from one forward gives other numbers: it writes over what the forward kept"
+        return judgements | {n: replace(j, lines=(said,)) for n, j in found.items() if n in judgements and not j.ok}
     said = "right for the first batch, wrong for the next one of that shape: it goes on with what it kept of the first"
     return judgements | {n: replace(j, lines=(said,)) for n, j in found.items() if n in judgements and not j.ok}
+
+
+def _going_back_twice(trial: Trial, candidate: Candidate, case: Case, dtype: Any) -> dict[str, Judgement]:
+    """What it gives then; nothing where it does not go back twice, as one that lets go of what it kept."""
+    candidate.twice = True
+    try:
+        answer = trial.ask(case, dtype, once=True)
+    finally:
+        candidate.twice = False
+    return {} if answer.raised else trial.judge(case, answer, [], explained=False)
 
 
 def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -> bool:

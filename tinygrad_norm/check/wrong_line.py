@@ -21,6 +21,7 @@ from .world import World
 _LONG = 400  # calls; with more, a smaller place is searched
 _LARGE = 400  # entries; where there are more, none is searched
 _TRIED = 5  # places
+_NEAR = 1.16  # an edit that costs no more is nearer than what only makes up for a mistake
 
 
 def wrong_lines(
@@ -46,7 +47,8 @@ def _with_edits(trial: Trial, wrong: Sequence[str], found: list[Repair], places:
     sure = {n for r in found if r.sure for n in r.gradients}
     if sure >= set(wrong) and any(set(r.gradients) >= set(wrong) for r in found):
         return found
-    edited = rewritten(trial, places, wrong)
+    whole = any(set(r.gradients) >= set(wrong) and not r.general for r in found)
+    edited = rewritten(trial, places, wrong, _NEAR if whole else np.inf)
     if any(set(r.gradients) >= set(wrong) for r in edited):
         return edited
     named = {n for r in edited for n in r.gradients} - sure
