@@ -103,7 +103,7 @@ class Op:
         if self._count and len(inputs) != self._count:  # NumPy would write into the next one
             raise DTypeError(f"{self.name}: {len(inputs)} operands; it takes {self._count}.")
         for value in inputs:
-            if type(value) is not np.ndarray and hasattr(value, "apply_op") and not isinstance(value, type):
+            if type(value) is not np.ndarray and hasattr(type(value), "apply_op"):
                 return value.apply_op(self, inputs, params or NONE)
         try:
             return self.forward(*inputs, **params)

@@ -158,7 +158,7 @@ class ArrayReading(Reading):
         shares = []
         for i, share in zip(positions, found):
             x = operands[i]
-            shares.append(share if share.shape == x.shape and share.dtype == x.dtype else self.fit(share, x))
+            shares.append(share if share.dtype is x.dtype and share.shape == x.shape else self.fit(share, x))
         return shares
 
     def fit(self, g: Any, x: Any) -> Any:
