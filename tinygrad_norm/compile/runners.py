@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from .program import Array, Program
 from .ranges import ENDS
 from .words import STEPS
 
+Shape = tuple[int, ...]
 Sizes = tuple[tuple[str, int], ...]
 """Of each axis."""
 
@@ -110,17 +111,17 @@ class _Way:
     ) -> None:
         self.function, self.dtype = function, dtype
 
-        def flat(a: Array) -> tuple[int, ...]:
+        def flat(a: Array) -> Shape:
             return tuple([size[x] for x in a.axes]) or (1,)
 
-        def own(a: Array) -> tuple[int, ...]:
+        def own(a: Array) -> Shape:
             return tuple([math.prod([size[x] for x in dim]) for dim in a.layout])
 
         added = {t.array.name for t in s.added}
         outer = s.rows[0] if s.rows else s.lane
         places = {letter: k for k, letter in enumerate(given)}
         self.reads = [(places[a.letter], flat(a)) for a in s.reads]
-        self.plain = all(own(a) == flat(a) for a in s.reads)
+        self.plain = True
         self.made = [(flat(a), a.name in added) for a in s.writes]
         self.numbers = [(letter, value) for letter, _, value in s.numbers]
         self.usual = [value for _, value in self.numbers]
@@ -130,22 +131,24 @@ class _Way:
         self.pieces = threads.cut(stop, entries if more < entries else 0, 1 if s.rows else STEPS["LANES"])
         run = function if len(self.pieces) == 1 else self._in_pieces
         names = {"run": run, "empty": empty, "zeros": zeros, "dtype": dtype}
-        exec(self._written(len(given), stop, [own(a) for a in s.writes], result), names)
+        exec(self._written(s, own, len(given), stop, result), names)
         self.call: Any = names["call"]
 
-    def _written(self, given: int, stop: int, own: Sequence[tuple[int, ...]], result: str) -> str:
-        makes = [
-            f"w{k} = zeros({shape})" if added else f"w{k} = empty({shape}, dtype)" for k, (shape, added) in enumerate(self.made)
-        ]
-        arrays = [*(f"g{place}" for place, _ in self.reads), *(f"w{k}" for k in range(len(own)))]
-        first, *others = [
-            f"w{k}" if shape == now else f"w{k}.reshape({now})" for k, ((shape, _), now) in enumerate(zip(self.made, own))
-        ]
+    def _written(self, s: Schedule, shape: Callable[[Array], Shape], given: int, stop: int, result: str) -> str:
+        """Loops see arrays, and write them, with as few axes as there can be; what is saved stays so."""
+
+        def seen(name: str, now: Shape, then: Shape, a: Array) -> str:
+            return name if now == then or a.role == "saved" else f"{name}.reshape({then})"
+
+        reads = [seen(f"g{place}", shape(a), flat, a) for a, (place, flat) in zip(s.reads, self.reads)]
+        made = [f"zeros({flat})" if added else f"empty({flat}, dtype)" for flat, added in self.made]
+        written = [f"w{k}" for k in range(len(made))]
+        first, *others = [seen(w, flat, shape(a), a) for w, a, (flat, _) in zip(written, s.writes, self.made)]
         return "\n    ".join([
             "def call(given, numbers):",
             f"{''.join(f'g{k}, ' for k in range(given))}= given",
-            *makes,
-            f"odd = run(0, {stop}, {', '.join(arrays)}{', *numbers' if self.numbers else ''})",
+            *(f"{w} = {made}" for w, made in zip(written, made)),
+            f"odd = run(0, {stop}, {', '.join([*reads, *written])}{', *numbers' if self.numbers else ''})",
             f"return {result.format(first, ''.join(f'{w}, ' for w in others))}",
         ])  # fmt: skip
 

@@ -67,7 +67,19 @@ class Op:
     rules that cannot be called.
     """
 
-    __slots__ = ("_count", "constant", "elementwise", "everywhere", "forward", "kernel", "name", "pullbacks", "smooth", "text")
+    __slots__ = (
+        "_count",
+        "constant",
+        "elementwise",
+        "everywhere",
+        "faster",
+        "forward",
+        "kernel",
+        "name",
+        "pullbacks",
+        "smooth",
+        "text",
+    )
 
     def __init__(
         self,
@@ -95,6 +107,7 @@ class Op:
                 raise DTypeError(f"Op: forward, kernel and pullbacks of {name} are functions of arrays, not {describe(f)}.")
         self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks
         self.elementwise, self.smooth, self.kernel = elementwise, smooth, kernel
+        self.faster = kernel is not None or type(pullbacks) is Together  # over arrays something else than its rules one by one
         self._count = forward.nin if isinstance(forward, np.ufunc) else 0
         self.constant = bool(rules) and all(rule is None for rule in rules)  # nothing flows back at all
         self.everywhere = bool(rules) and all(rule is not None for rule in rules)  # something flows to every input

@@ -173,8 +173,8 @@ def grad(
     found = pull_back(start, xs, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=False)) if start else {}
     gradients: list[Any] = []
     for x in xs:
-        if x in found:
-            gradients.append(_finish(found[x], x, start, create_graph))
+        if (g := found.get(x)) is not None:
+            gradients.append(_finish(g, x, start, create_graph))
         elif materialize_grads or allow_unused:
             gradients.append(Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads else None)
         else:
@@ -253,7 +253,8 @@ def _seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
             f"{name}: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
             f"Cast it: dy.astype('{output.dtype}')."
         )
-    data = data.astype(like.dtype, copy=False)
+    if data.dtype is not like.dtype:
+        data = data.astype(like.dtype, copy=False)
     if not record:
         return data
     made = gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
