@@ -54,7 +54,7 @@ class Bound:
         letters = [a.letter for a in p.inputs]
         of = [inputs[letters.index(p.gradients[n].array.letter[1:])] for n in kernel.wanted]
         self.like = [(a.shape, a.dtype) for a in of]
-        self.turned: list[int] | None = None  # which gradients come in another shape or dtype than they are wanted in
+        self.turned: list[Any] | None = None  # the gradients that come in another shape or dtype than they are wanted in
         self.ways: dict[Any, Bound | None] = {}
 
     @cached_property
@@ -66,7 +66,7 @@ class Bound:
         kernel = self.kernel
         if self.dtype is None:
             return kernel.ask(inputs, numbers), None
-        settings = kernel.numbers(numbers) if numbers else kernel.usual
+        settings = kernel.numbers(numbers) if numbers else None
         try:
             found = self.run.forward(inputs, settings)
         except KernelError as error:
@@ -75,7 +75,7 @@ class Bound:
         if found is None:
             return kernel.ask(inputs, numbers), None
         y = found[0]
-        return y if y.dtype is self.result else y.astype(self.result), found[1]
+        return found if y.dtype is self.result else (y.astype(self.result), found[1])
 
     def backward(
         self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float] = NONE
@@ -84,7 +84,7 @@ class Bound:
         kernel = self.kernel
         if saved is None or dy.dtype.char not in "efd":
             return kernel.ask(inputs, numbers, dy)  # type: ignore[no-any-return]
-        settings = kernel.numbers(numbers) if numbers else kernel.usual
+        settings = kernel.numbers(numbers) if numbers else None
         try:
             found = self.run.backward(dy, inputs, y, saved, settings)
         except KernelError as error:
@@ -94,10 +94,11 @@ class Bound:
                 return kernel.ask(inputs, numbers, dy)  # type: ignore[no-any-return]
             found = self.run.backward(dy, inputs, y, again[1], settings)
         if self.turned is None:
-            self.turned = [k for k, (g, how) in enumerate(zip(found, self.like)) if (g.shape, g.dtype) != how]
-        for k in self.turned:
-            shape, dtype = self.like[k]
-            found[k] = (found[k] if found[k].shape == shape else found[k].reshape(shape)).astype(dtype, copy=False)
+            ways = [(k, g.shape != shape, shape, dtype) for k, (g, (shape, dtype)) in enumerate(zip(found, self.like))]
+            self.turned = [way for way in ways if way[1] or found[way[0]].dtype != way[3]]
+        for k, reshaped, shape, dtype in self.turned:
+            g = found[k].reshape(shape) if reshaped else found[k]
+            found[k] = g if g.dtype is dtype else g.astype(dtype)
         return found
 
 
@@ -117,7 +118,6 @@ class Kernel:
     def __init__(self, program: Program, reference: Reference | None = None, wanted: Any = None) -> None:
         self.program, self.reference = program, reference
         self.wanted = tuple(n for n in program.gradients if wanted is None or n in wanted)
-        self.usual = {letter: value for letter, _, value in program.numbers}
         self._runners: dict[Any, Runner] = {}
         self._bound: dict[Any, Bound] = {}
 

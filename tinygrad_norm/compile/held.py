@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from ..derive.swapped import swapped
 from ..engine import Op, Tensor
 from .program import HELD as NAME
 
 HELD = Op(NAME, "{0}", lambda x: x, (lambda g, out, x: g * 0.0,))
-_depth = [0]
-_detach = Tensor.detach
 
 
 def _held(t: Tensor) -> Tensor:
@@ -18,14 +16,6 @@ def _held(t: Tensor) -> Tensor:
     return found.named(t.name) if t.name is not None else found
 
 
-@contextmanager
-def holding() -> Iterator[None]:
+def holding() -> AbstractContextManager[None]:
     """While a forward is recorded, ``detach`` is an operation that nothing flows through."""
-    _depth[0] += 1
-    setattr(Tensor, "detach", _held)  # noqa: B010
-    try:
-        yield
-    finally:
-        _depth[0] -= 1
-        if not _depth[0]:
-            setattr(Tensor, "detach", _detach)  # noqa: B010
+    return swapped(Tensor, {"detach": _held})

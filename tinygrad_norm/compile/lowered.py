@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace as changed
 from typing import Any
 
 import numpy as np
 
+from ..derive.swapped import swapped
 from ..derive.tree import Indicator, Letter, Node, Number, replace, varies
 from ..engine import Op, Tensor
 from ..engine.primitives import matmul, reshape, sum, windows
@@ -23,21 +24,12 @@ from .indexed import place
 from .program import Definition, Program, Reduction, Step, Target
 
 _AT = "1 at "
-_depth = [0]
 _apply = Tensor.apply_op
 
 
-@contextmanager
-def lowering() -> Iterator[None]:
+def lowering() -> AbstractContextManager[None]:
     """While a forward is recorded, its matrix products and single entries are sums of products."""
-    _depth[0] += 1
-    setattr(Tensor, "apply_op", _lowered)  # noqa: B010
-    try:
-        yield
-    finally:
-        _depth[0] -= 1
-        if not _depth[0]:
-            setattr(Tensor, "apply_op", _apply)  # noqa: B010
+    return swapped(Tensor, {"apply_op": _lowered})
 
 
 def _lowered(self: Tensor, op: Op, inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from .program import Array, Program
 from .ranges import ENDS
 from .words import STEPS
 
+Shape = tuple[int, ...]
 Sizes = tuple[tuple[str, int], ...]
 """Of each axis."""
 
@@ -27,14 +28,14 @@ Sizes = tuple[tuple[str, int], ...]
 class Running(Protocol):
     """Both functions for arrays of known sizes.
 
-    inputs:   in the program's order; numbers: by letter
+    inputs:   in the program's order; numbers: by letter, None: the usual ones
     saved:    what ``forward`` gave beside y
     """
 
-    def forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> tuple[Numbers, Any] | None: ...
+    def forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float] | None = None) -> tuple[Numbers, Any] | None: ...
 
     def backward(
-        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float]
+        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float] | None = None
     ) -> list[Numbers]: ...
 
 
@@ -75,76 +76,90 @@ class _Compiled:
         self.runner, self.sizes = runner, sizes
 
     @cached_property
-    def ahead(self) -> _Way:
-        s = self.runner.f
-        places = {a.letter: k for k, a in enumerate(s.program.inputs)}
-        return _Way(self.runner.compiled(s), s, self.sizes, self.runner.dtype, places)
+    def forward(self) -> _Way:
+        return self._way(self.runner.f, self.runner.f.program.inputs, "None if odd else ({}, ({}))")
 
     @cached_property
     def back(self) -> _Way:
         s = self.runner.b
         assert s is not None
-        p, saved = s.program, self.runner.f.saved
-        places = {a.letter: k for k, a in enumerate((p.dy, *p.inputs, p.y.array, *saved))}
-        return _Way(self.runner.compiled(s), s, self.sizes, self.runner.dtype, places)
+        p = s.program
+        return self._way(s, (p.dy, *p.inputs, p.y.array, *self.runner.f.saved), "[{}, {}]")
 
-    def forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> tuple[Numbers, Any] | None:
-        odd, written = self.ahead(inputs, numbers)
-        return None if odd else (written[0], written[1:])
+    def _way(self, s: Schedule, given: Sequence[Array], result: str) -> _Way:
+        return _Way(self.runner.compiled(s), s, self.sizes, self.runner.dtype, [a.letter for a in given], result)
 
     def backward(
-        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float]
+        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float] | None = None
     ) -> list[Numbers]:
-        return self.back((dy, *inputs, y, *saved), numbers)[1]
+        return self.back((dy, *inputs, y, *saved), numbers)  # type: ignore[no-any-return]
 
 
 class _Way:
     """A compiled function and the arrays it is called with.
 
+    given:   the letters of what it is handed
+    result:  what is made of the first array that is written, and of the others
+
     reads:   by its place among what is given, what is read, and the shape in which loops see it
     made:    shapes of what is written, and whether it is added to
-    shaped:  by its place, the shape that a result has in the end
+    call:    the call for arrays that are as loops see them, written out, with nothing left to ask
     """
 
     def __init__(
-        self, function: Any, s: Schedule, size: Mapping[str, int], dtype: np.dtype[Any], places: Mapping[str, int]
+        self, function: Any, s: Schedule, size: Mapping[str, int], dtype: np.dtype[Any], given: Sequence[str], result: str
     ) -> None:
         self.function, self.dtype = function, dtype
 
-        def flat(a: Array) -> tuple[int, ...]:
+        def flat(a: Array) -> Shape:
             return tuple([size[x] for x in a.axes]) or (1,)
 
-        def own(a: Array) -> tuple[int, ...]:
+        def own(a: Array) -> Shape:
             return tuple([math.prod([size[x] for x in dim]) for dim in a.layout])
 
         added = {t.array.name for t in s.added}
         outer = s.rows[0] if s.rows else s.lane
+        places = {letter: k for k, letter in enumerate(given)}
         self.reads = [(places[a.letter], flat(a)) for a in s.reads]
-        self.plain = all(own(a) == flat(a) for a in s.reads)
-        self.places = [place for place, _ in self.reads]
+        self.plain = True
         self.made = [(flat(a), a.name in added) for a in s.writes]
-        self.shaped = [(k, own(a)) for k, a in enumerate(s.writes) if own(a) != flat(a)]
-        self.letters = [letter for letter, _, _ in s.numbers]
-        self.stop = size[outer] if outer else 1
+        self.numbers = [(letter, value) for letter, _, value in s.numbers]
+        self.usual = [value for _, value in self.numbers]
+        stop = size[outer] if outer else 1
         entries = max(math.prod(flat(a)) for a in (*s.reads, *s.writes))
         more = sum(math.prod(shape) for shape, added in self.made if added) * threads.PIECES  # each piece adds up on its own
-        step = 1 if s.rows else STEPS["LANES"]
-        self.pieces = threads.cut(self.stop, entries if more < entries else 0, step)
+        self.pieces = threads.cut(stop, entries if more < entries else 0, 1 if s.rows else STEPS["LANES"])
+        run = function if len(self.pieces) == 1 else self._in_pieces
+        names = {"run": run, "empty": empty, "zeros": zeros, "dtype": dtype}
+        exec(self._written(s, own, len(given), stop, result), names)
+        self.call: Any = names["call"]
 
-    def __call__(self, given: Sequence[Numbers], numbers: Mapping[str, float]) -> tuple[Any, list[Numbers]]:
-        dtype = self.dtype
-        writes = [zeros(shape) if added else empty(shape, dtype) for shape, added in self.made]
-        settings = [numbers[letter] for letter in self.letters]
-        reads = [given[place] for place in self.places] if self.plain else self._read(given)
-        run = self.function if len(self.pieces) == 1 else self._in_pieces
-        try:
-            odd = run(0, self.stop, *reads, *writes, *settings)
-        except TypeError:  # of another dtype, or entries that do not lie side by side
-            self.plain = False
-            odd = run(0, self.stop, *self._read(given), *writes, *settings)
-        for k, own in self.shaped:
-            writes[k] = writes[k].reshape(own)
-        return odd, writes
+    def _written(self, s: Schedule, shape: Callable[[Array], Shape], given: int, stop: int, result: str) -> str:
+        """Loops see arrays, and write them, with as few axes as there can be; what is saved stays so."""
+
+        def seen(name: str, now: Shape, then: Shape, a: Array) -> str:
+            return name if now == then or a.role == "saved" else f"{name}.reshape({then})"
+
+        reads = [seen(f"g{place}", shape(a), flat, a) for a, (place, flat) in zip(s.reads, self.reads)]
+        made = [f"zeros({flat})" if added else f"empty({flat}, dtype)" for flat, added in self.made]
+        written = [f"w{k}" for k in range(len(made))]
+        first, *others = [seen(w, flat, shape(a), a) for w, a, (flat, _) in zip(written, s.writes, self.made)]
+        return "\n    ".join([
+            "def call(given, numbers):",
+            f"{''.join(f'g{k}, ' for k in range(given))}= given",
+            *(f"{w} = {made}" for w, made in zip(written, made)),
+            f"odd = run(0, {stop}, {', '.join([*reads, *written])}{', *numbers' if self.numbers else ''})",
+            f"return {result.format(first, ''.join(f'{w}, ' for w in others))}",
+        ])  # fmt: skip
+
+    def __call__(self, given: Sequence[Numbers], numbers: Mapping[str, float] | None = None) -> Any:
+        settings = self.usual if numbers is None else [numbers[letter] for letter, _ in self.numbers]
+        if self.plain:
+            try:
+                return self.call(given, settings)
+            except TypeError:  # of another dtype, or entries that do not lie side by side
+                self.plain = False
+        return self.call(self._read(given), settings)
 
     def _in_pieces(self, start: int, stop: int, *arguments: Any) -> bool:
         first = len(self.reads)
@@ -165,13 +180,12 @@ class _Way:
         return any(odd)
 
     def _read(self, given: Sequence[Numbers]) -> list[Numbers]:
-        reads = []
+        found = list(given)
         for place, shape in self.reads:
             value = given[place]
             if value.dtype is not self.dtype or value.shape != shape or not value.flags.c_contiguous:
-                value = np.ascontiguousarray(value, self.dtype).reshape(shape)
-            reads.append(value)
-        return reads
+                found[place] = np.ascontiguousarray(value, self.dtype).reshape(shape)
+        return found
 
 
 class NumPyRunner:
@@ -195,10 +209,10 @@ class NumPyRunner:
     def _read(self, inputs: Sequence[Numbers]) -> list[Numbers]:
         return [a.astype(self.dtype, copy=False) for a in inputs]
 
-    def _settings(self, numbers: Mapping[str, float]) -> dict[str, float]:
-        return {name: numbers[letter] for letter, name, _ in self.p.numbers}
+    def _settings(self, numbers: Mapping[str, float] | None) -> dict[str, float]:
+        return {name: value if numbers is None else numbers[letter] for letter, name, value in self.p.numbers}
 
-    def forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float]) -> tuple[Numbers, Any] | None:
+    def forward(self, inputs: Sequence[Numbers], numbers: Mapping[str, float] | None = None) -> tuple[Numbers, Any] | None:
         values, settings = self._read(inputs), self._settings(numbers)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             if self.p.conditions and not self.holds(*values, **settings):
@@ -212,7 +226,7 @@ class NumPyRunner:
         return y, saved
 
     def backward(
-        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float]
+        self, dy: Numbers, inputs: Sequence[Numbers], y: Numbers, saved: Any, numbers: Mapping[str, float] | None = None
     ) -> list[Numbers]:
         dy, y, *values = self._read([dy, y, *inputs])
         with np.errstate(all="ignore"):

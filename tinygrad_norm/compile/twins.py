@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice, product
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ _reasons: dict[Any, str] = {}
 _kernels: dict[Any, Kernel] = {}
 _seen: dict[Any, Bound | None] = {}
 _NEW: Any = object()
+_KIND = attrgetter("__class__", "shape", "dtype")
 
 
 def twin(op: Op) -> Op:
@@ -64,19 +66,22 @@ def _forward(op: Op, *inputs: Any, **params: Any) -> Any:
     if saved is not None:
         held = _Value(y, _forget)
         held.key = key = id(y)
-        _saved[key] = (held, bound, saved)
+        _saved[key] = held, bound, saved
     return y
 
 
 def _backward(op: Op, wanted: Sequence[int], g: Any, out: Any, *inputs: Any, **params: Any) -> Sequence[Any]:
-    known = _saved.get(id(out))
-    if known is None or known[0]() is not out:  # its value was computed elsewhere
-        ahead = kernel_of(op, inputs, params)
-        known = None if ahead is None else (None, ahead, ahead.forward(inputs)[1])
-    if known is not None and known[2] is not None and type(g) is np.ndarray:
-        back = _way_back(op, known[1], inputs, params, tuple(wanted))
+    held, bound, saved = _saved.get(id(out), _NOTHING)
+    if held() is not out:  # its value was computed elsewhere
+        bound = kernel_of(op, inputs, params)
+        saved = None if bound is None else bound.forward(inputs)[1]
+    if saved is not None and type(g) is np.ndarray:
+        which = tuple(wanted)
+        back = bound.ways.get(which, _NEW)
+        if back is _NEW:
+            back = bound.ways[which] = kernel_of(op, inputs, params, which)
         if back is not None:
-            return back.backward(g, inputs, out, known[2])
+            return back.backward(g, inputs, out, saved)  # type: ignore[no-any-return]
     if op.kernel is not None:
         return list(op.kernel(wanted, g, out, *inputs, **params))
     return [op.pullbacks[k](g, out, *inputs, **params) for k in wanted]  # type: ignore[misc]
@@ -93,14 +98,9 @@ def _forget(gone: Any) -> None:
     _saved.pop(gone.key, None)
 
 
-_saved: dict[int, tuple[Any, Bound, Any]] = {}
-"""What the forward saved, for as long as its value lives. Recorded data never changes, so it stays true."""
-
-
-def _way_back(op: Op, ahead: Bound, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...]) -> Bound | None:
-    if wanted not in ahead.ways:
-        ahead.ways[wanted] = kernel_of(op, inputs, params, wanted)
-    return ahead.ways[wanted]
+_saved: dict[int, tuple[Any, Any, Any]] = {}
+"""What the forward saved, and which kernel, for as long as its value lives. Recorded data never changes, so it stays true."""
+_NOTHING: tuple[Any, Any, Any] = (lambda: None, None, None)
 
 
 # Which kernel -----------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def _way_back(op: Op, ahead: Bound, inputs: Sequence[Any], params: dict[str, Any
 def kernel_of(op: Op, inputs: Sequence[Any], params: dict[str, Any], wanted: tuple[int, ...] | None = None) -> Bound | None:
     """The kernel for arrays of these shapes; None where the node's own numbers are to come."""
     try:
-        seen = (op, wanted, *params.values(), *[(x.__class__, x.shape, x.dtype) for x in inputs])
+        seen = (op, wanted, *params.values(), *map(_KIND, inputs))
         found: Bound | None = _seen.get(seen, _NEW)
     except AttributeError:
         return None  # numbers or symbols among the inputs

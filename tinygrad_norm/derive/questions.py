@@ -20,7 +20,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType, ModuleType
 from typing import Any
@@ -31,6 +31,7 @@ from ..engine import Op, Tensor, tensor
 from .assumption import asked
 from .following import ROUGHLY, Number, Tree, bare, size, told_by
 from .makings import Making
+from .swapped import swapped
 from .watching import asked_of
 
 
@@ -269,20 +270,6 @@ _SLOTS = ("op", "inputs", "params", "birth", "scope", "written", "_data", "_name
 
 
 @contextmanager
-def _changed(of: Any, changes: Mapping[str, Any]) -> Iterator[None]:
-    """Attributes of a class or a module are others inside."""
-    missing = object()
-    before = {n: vars(of).get(n, missing) for n in changes}
-    for n, what in changes.items():
-        setattr(of, n, what)
-    try:
-        yield
-    finally:
-        for n, plain in before.items():
-            setattr(of, n, plain) if plain is not missing else delattr(of, n)
-
-
-@contextmanager
 def hearing() -> Iterator[Heard]:
     """What the functions that run inside ask."""
     heard = Heard()
@@ -303,7 +290,7 @@ def hearing() -> Iterator[Heard]:
     silent = previous is not None and not callable(previous)  # a profiler in C, which cannot be put back
     if silent:
         heard.said.append(asked("whatever it asks, which is not heard while a profiler runs", ""))
-    with _changed(Tensor, changes), _changed(math, {"sqrt": square_root}), _changed(builtins, {"len": length_of}):
+    with swapped(Tensor, changes), swapped(math, {"sqrt": square_root}), swapped(builtins, {"len": length_of}):
         if not silent:
             sys.setprofile(_hears(previous))
         try:

@@ -67,7 +67,19 @@ class Op:
     rules that cannot be called.
     """
 
-    __slots__ = ("_count", "constant", "elementwise", "everywhere", "forward", "kernel", "name", "pullbacks", "smooth", "text")
+    __slots__ = (
+        "_count",
+        "constant",
+        "elementwise",
+        "everywhere",
+        "faster",
+        "forward",
+        "kernel",
+        "name",
+        "pullbacks",
+        "smooth",
+        "text",
+    )
 
     def __init__(
         self,
@@ -95,6 +107,7 @@ class Op:
                 raise DTypeError(f"Op: forward, kernel and pullbacks of {name} are functions of arrays, not {describe(f)}.")
         self.name, self.text, self.forward, self.pullbacks = name, text, forward, pullbacks
         self.elementwise, self.smooth, self.kernel = elementwise, smooth, kernel
+        self.faster = kernel is not None or type(pullbacks) is Together  # over arrays something else than its rules one by one
         self._count = forward.nin if isinstance(forward, np.ufunc) else 0
         self.constant = bool(rules) and all(rule is None for rule in rules)  # nothing flows back at all
         self.everywhere = bool(rules) and all(rule is not None for rule in rules)  # something flows to every input
@@ -103,7 +116,7 @@ class Op:
         if self._count and len(inputs) != self._count:  # NumPy would write into the next one
             raise DTypeError(f"{self.name}: {len(inputs)} operands; it takes {self._count}.")
         for value in inputs:
-            if type(value) is not np.ndarray and hasattr(value, "apply_op") and not isinstance(value, type):
+            if type(value) is not np.ndarray and hasattr(type(value), "apply_op"):
                 return value.apply_op(self, inputs, params or NONE)
         try:
             return self.forward(*inputs, **params)

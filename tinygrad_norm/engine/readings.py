@@ -22,6 +22,7 @@ from .values import Placed, is_basic
 
 _NOTHING = nullcontext()
 FEW = 1 << 10  # entries; below this, zeros around a slice cost nothing, nor does a new array
+op.getitem.faster = True  # what goes back through an index is added where it lies
 
 
 class Reading:
@@ -116,7 +117,7 @@ class ArrayReading(Reading):
         if type(g) is Placed:
             g = g.whole()
         full, elementwise, rules = out.shape, operation.elementwise, operation.pullbacks  # type: ignore[union-attr]
-        if not elementwise or out.size > SMALL or len(positions) > 2:  # a node with so many shares gives them at once
+        if (operation.faster and (not elementwise or out.size > SMALL or len(positions) > 2)) or out.size > SLAB:  # type: ignore[union-attr]
             found = self.shortcut(node, positions, g, out, operands)
             if found is not None:
                 return found
@@ -158,7 +159,7 @@ class ArrayReading(Reading):
         shares = []
         for i, share in zip(positions, found):
             x = operands[i]
-            shares.append(share if share.shape == x.shape and share.dtype == x.dtype else self.fit(share, x))
+            shares.append(share if share.dtype is x.dtype and share.shape == x.shape else self.fit(share, x))
         return shares
 
     def fit(self, g: Any, x: Any) -> Any:

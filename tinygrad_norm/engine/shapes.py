@@ -68,6 +68,8 @@ def canonical_axes(axis: Any, ndim: int, name: str, ordered: bool = False, twice
     """``None``, an int or several, negative or not, as a tuple of axes; sorted unless ``ordered``, each once unless ``twice``."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     found = []
     for a in axes:

@@ -8,7 +8,6 @@ from contextlib import ContextDecorator
 from functools import wraps
 from inspect import isgeneratorfunction
 from typing import Any, ParamSpec, TypeVar
-from weakref import ref
 
 from .errors import DTypeError, describe
 from .shapes import flag
@@ -137,12 +136,12 @@ class Function(Entered):
     """The scope of one call of a function, which says its name.
 
     function:  the one that was called
-    given:     the leaves among its arguments, each with its place, or its name
+    given:     the births of the leaves among its arguments, each by its place, or its name
     """
 
     __slots__ = ("function", "given")
     function: Callable[..., Any]
-    given: tuple[tuple[int | str, ref[Any]], ...]
+    given: dict[int | str, int]
 
 
 nodes: set[type] = set()  # the one kind of node there is: the tensor, which is made of what stands here
@@ -182,15 +181,16 @@ class going_back:
         state.scope = found
 
 
-def leaves_in(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[int | str, ref[Any]], ...]:
-    """The leaves among the arguments of a call, held weakly: what is recorded must not hold what came later."""
-    found: list[tuple[int | str, ref[Any]]] = []
+def leaves_in(args: tuple[Any, ...], named: dict[str, Any]) -> dict[int | str, int]:
+    """The births of the leaves among the arguments of a call: what is recorded must not hold what came later."""
+    found: dict[int | str, int] = {}
     for k, a in enumerate(args):
         if type(a) in nodes and a.op is None:
-            found.append((k, ref(a)))
-    if named:
-        found += [(k, ref(a)) for k, a in named.items() if type(a) in nodes and a.op is None]
-    return tuple(found)
+            found[k] = a.birth
+    for name in named:
+        if type(a := named[name]) in nodes and a.op is None:
+            found[name] = a.birth
+    return found
 
 
 class scope:

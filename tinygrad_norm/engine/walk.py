@@ -32,7 +32,7 @@ from .tensor import Tensor, renewed
 
 _BIRTH = operator.attrgetter("birth")
 _cotangents: WeakValueDictionary[int, Tensor] = WeakValueDictionary()  # that a recorded pass started from
-_FIRST, _PLACES = (0,), range(1 << 30)
+_PLACES = range(1 << 30)
 
 # The record ---------------------------------------------------------------------------------------------
 
@@ -43,13 +43,14 @@ def history(*outputs: Tensor) -> list[Tensor]:
     Sorting by birth is enough: inputs are older than outputs, so birth order is a topological order.
     """
     seen = set(outputs)
-    stack = list(outputs)
-    while stack:
-        for x in stack.pop().inputs:
+    found = [*seen]
+    for node in found:
+        for x in node.inputs:
             if type(x) is Tensor and x not in seen:
                 seen.add(x)
-                stack.append(x)
-    return sorted(seen, key=_BIRTH)
+                found.append(x)
+    found.sort(key=_BIRTH)
+    return found
 
 
 def between(outputs: Collection[Tensor], targets: Collection[Tensor] | None) -> dict[Tensor, Sequence[int]]:
@@ -60,13 +61,11 @@ def between(outputs: Collection[Tensor], targets: Collection[Tensor] | None) -> 
     been given new data since, and ``MissingPullbackError`` where a node's op has no rule.
     """
     needed: dict[Tensor, Sequence[int]] = {}
-    nothing_from, known, newest = needed.keys().isdisjoint, needed.__contains__, renewed[0]
+    known, newest = needed.__contains__, renewed[0]
     for node in history(*outputs):
-        inputs = node.inputs
-        if not nothing_from(inputs):
+        if node.inputs and (positions := list(compress(_PLACES, map(known, node.inputs)))):
             if node.birth < newest:
                 _check_data(node)
-            positions = _FIRST if len(inputs) == 1 else list(compress(_PLACES, map(known, inputs)))
             needed[node] = positions if node.op.everywhere else _with_rules(node, positions)  # type: ignore[union-attr]
         elif node in targets if targets is not None else node.op is None and node._requires_grad:
             needed[node] = ()
@@ -174,8 +173,8 @@ def grad(
     found = pull_back(start, xs, TENSORS if create_graph else ARRAYS, visit=hooks.visit(keep=False)) if start else {}
     gradients: list[Any] = []
     for x in xs:
-        if x in found:
-            gradients.append(_finish(found[x], x, start, create_graph))
+        if (g := found.get(x)) is not None:
+            gradients.append(_finish(g, x, start, create_graph))
         elif materialize_grads or allow_unused:
             gradients.append(Tensor(np.zeros(x.shape, x.dtype)) if materialize_grads else None)
         else:
@@ -254,7 +253,8 @@ def _seed(name: str, output: Tensor, gradient: Any, record: bool) -> Any:
             f"{name}: cotangent of dtype {data.dtype} for {describe(output)}; the dtypes must be equal. "
             f"Cast it: dy.astype('{output.dtype}')."
         )
-    data = data.astype(like.dtype, copy=False)
+    if data.dtype is not like.dtype:
+        data = data.astype(like.dtype, copy=False)
     if not record:
         return data
     made = gradient if isinstance(gradient, Tensor) and gradient.dtype == output.dtype else Tensor(np.array(data))
@@ -280,7 +280,7 @@ def _finish(g: Any, x: Tensor, seeds: Mapping[Tensor, Any], record: bool) -> Ten
     """A cotangent as the user gets it: of the input's full shape, and not the user's own array."""
     if record:
         return g if g.shape == x.shape else op.broadcast_to(g, shape=x.shape)  # type: ignore[no-any-return]
-    if g.shape != x.shape or type(g) is not np.ndarray:
+    if g.shape != x._data.shape or type(g) is not np.ndarray:
         return Tensor(np.array(np.broadcast_to(g, x.shape)))
     for seed in seeds.values():
         if g is seed or (g.base is not None and np.may_share_memory(g, seed)):

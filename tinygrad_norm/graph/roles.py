@@ -20,6 +20,7 @@ LEARNED = (
     "gamma",
     "beta",
 )  # how arguments that are learned end
+_NOTHING: dict[int | str, int] = {}
 
 
 def said_roles(tensors: Sequence[Tensor], inputs: Iterable[Tensor] = ()) -> dict[Tensor, str]:
@@ -29,8 +30,8 @@ def said_roles(tensors: Sequence[Tensor], inputs: Iterable[Tensor] = ()) -> dict
     module uses and was not called with is its parameter. The outermost call counts. ``inputs`` are what the user says.
     """
     found: dict[Tensor, str] = dict.fromkeys(inputs, "input")
-    leaves = {t for t in tensors if t.op is None}
-    for x in leaves:
+    leaves = {t.birth: t for t in tensors if t.op is None}
+    for x in leaves.values():
         if is_cotangent(x):
             found.setdefault(x, "cotangent")
     seen: set[int] = set()
@@ -39,10 +40,10 @@ def said_roles(tensors: Sequence[Tensor], inputs: Iterable[Tensor] = ()) -> dict
             if id(scope) in seen:
                 continue
             seen.add(id(scope))
-            for place, given in getattr(scope, "given", ()):
-                x, role = given(), _role(scope, place)
-                if x in leaves and role and (x.requires_grad or (role == "input" and (x.name or not depth))):
-                    found.setdefault(x, role)
+            for place, birth in getattr(scope, "given", _NOTHING).items():
+                leaf, role = leaves.get(birth), _role(scope, place)
+                if leaf is not None and role and (leaf.requires_grad or (role == "input" and (leaf.name or not depth))):
+                    found.setdefault(leaf, role)
     for t in tensors:
         if t.op is not None and any(getattr(s, "kind", "") for s in t.scope):
             mine = (x for x in t.inputs if isinstance(x, Tensor) and x.op is None and x.requires_grad)

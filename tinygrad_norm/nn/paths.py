@@ -22,7 +22,7 @@ class Called(Entered):
 
     __slots__ = ("given", "kind")
     kind: str
-    given: tuple[tuple[int | str, Any], ...]  # of the outermost, the leaves that it was called with
+    given: dict[int | str, int]  # of the outermost, the births of the leaves that it was called with
 
 
 class _Calls(threading.local):

@@ -184,9 +184,12 @@ def named_axes(name: str, x: Tensor, dim: Any) -> None:
 # dtypes ----------------------------------------------------------------------------------------------------
 
 
+_HALF = np.dtype(np.float16)
+
+
 def wide_dtype(x: Any) -> np.dtype[Any]:
     """The dtype that is computed in: float32 for float16, else that of x."""
-    return np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+    return np.dtype(np.float32) if x.dtype == _HALF else x.dtype
 
 
 def widen(x: Any) -> Any:
@@ -194,9 +197,9 @@ def widen(x: Any) -> Any:
 
     An analytic rule widens its cotangent first: half times half is half, and overflows where the record does not.
     """
-    return astype(x, dtype=np.dtype(np.float32)) if x.dtype == np.float16 else x
+    return astype(x, dtype=np.dtype(np.float32)) if x.dtype == _HALF else x
 
 
 def narrow(y: Any, x: Any) -> Any:
     """Back to float16 where x was: half in, half out."""
-    return astype(y, dtype=np.dtype(np.float16)) if x.dtype == np.float16 else y
+    return astype(y, dtype=_HALF) if x.dtype == _HALF else y

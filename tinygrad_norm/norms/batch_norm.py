@@ -95,7 +95,10 @@ def batch_norm(
     w, b = affine_pair("batch_norm", x, weight, bias, (c,), of, spread)
     if (running_mean is None) != (running_var is None):
         raise ShapeError("batch_norm: running_mean and running_var go together; one of them is None.")
-    m, v = (parameter("batch_norm", n, p, (c,), of) for n, p in (("running_mean", running_mean), ("running_var", running_var)))
+    m, v = (
+        parameter("batch_norm", "running_mean", running_mean, (c,), of),
+        parameter("batch_norm", "running_var", running_var, (c,), of),
+    )
     if not training and m is not None and v is not None:
         m, v = (per_channel(as_it_is_now(t, x), spread) for t in (m, v))
         return _with_fixed_statistics(x, m, v, w, b, eps, backward)

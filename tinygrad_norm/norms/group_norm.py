@@ -35,6 +35,7 @@ from .moments import normalization, normalize
 from .registry import Norm, by_name, register
 
 ANALYTIC = normalization("group_norm", "GroupNorm({0})")
+_GROUP, _UNGROUP = scope("group"), scope("ungroup")
 
 
 @scope("GroupNorm")
@@ -68,11 +69,11 @@ def group_norm(
             f"group_norm: input {describe(x)} with num_groups={num_groups}: Expected more than 1 value per channel when training. "
             "One value is its own mean, so y would be β whatever x is. Take fewer groups."
         )
-    with scope("group"):
+    with _GROUP:
         in_groups = reshape(x, shape=grouped)
         w, b = (p if p is None else reshape(p, shape=split) for p in (w, b))
     y = normalize(ANALYTIC, in_groups, w, b, tuple(range(2, len(grouped))), eps, backward)
-    with scope("ungroup"):
+    with _UNGROUP:
         return reshape(y, shape=x.shape)  # type: ignore[no-any-return]
 
 

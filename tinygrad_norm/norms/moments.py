@@ -174,10 +174,11 @@ def normalize(
 ) -> Tensor:
     """γ·x̂ + β, recorded or as the ``node``. float16 computes its statistics in float32 and gives float16."""
     analytic = is_analytic(node.name, backward)
-    if not x.size:
+    if not x._data.size:
         return of_nothing(x, weight, bias)
     if analytic:
-        return node_for(node, backward)(x, *affine_inputs(weight, bias), axis=axis, eps=eps, center=center)  # type: ignore[no-any-return]
+        params = {"axis": axis, "eps": eps, "center": center}
+        return x.apply_op(node_for(node, backward), (x, *affine_inputs(weight, bias)), params)
     y: Tensor = narrow(affine(record(widen(x), axis, eps, center), weight, bias), x)
     return y
 
