@@ -213,7 +213,7 @@ def _simplest(causes: list[str]) -> list[str]:
 def right_formula(found: Fused, given: Given) -> list[str]:
     """The derived formula itself."""
     text = f"right: {given.symbol} = {found.hand(found.formula.result)}"
-    read = {a for n in (found.formula.result, *(x.expression for x in found.formula.lines)) for a in letters(n)}
+    read = set(letters(found.formula.result))
     named = [
         f"{x.letter.name} = {found.hand(x.expression)}"
         for x in found.formula.lines
