@@ -156,6 +156,11 @@ def elsewhere(
             if unknown and not all(j.ok for j in found.values()):
                 limits.append(f"not {place.words} (it takes no {place.option})")
                 continue
+            y = judgements.get("output")
+            of_another = y is not None and y.ok and not right_here and not found["output"].ok
+            if place.ndim != len(first) and of_another:  # it is of another number of axes from its forward on
+                refused.add(place.ndim)
+                continue
             if place.ndim != len(first) and right_here and not any(wrong.values()) and not all(j.ok for j in found.values()):
                 told = trial.judge(case, answer, [])
                 silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if not j.ok)
