@@ -155,7 +155,7 @@ def in_a_loop(dy, x, weight, eps):
     return dx, (dy * h).sum(0), dy.sum(0)
 
 
-@planted("layer_norm", "here it departs: all that is read here is right, and it does not give dx")
+@planted("layer_norm", "the first thing on the way to dx that the right backward does not compute")
 def two_on_one_line(dy, x, weight, eps):
     r = 1 / np.sqrt(x.var(-1, keepdims=True) + eps)
     h = (x - x.mean(-1, keepdims=True)) * r

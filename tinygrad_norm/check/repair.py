@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .departing import departure
+from .recorded import Step
 from .search import Hit, Search, behind
 from .source import definition, line_of, text_of, the_return
 from .together import Key
@@ -53,6 +55,7 @@ class Repair:
     lines:      where, and what; more than one where no number tells them apart
     general:    what was taken for what is not known
     both:       the lines are two that are wrong at once
+    first:      it is said only where what is computed is first another
     sure:       it is said what was written, not only what should come out
     """
 
@@ -61,6 +64,7 @@ class Repair:
     general: bool = False
     both: bool = False
     sure: bool = False
+    first: bool = False
 
     def sentences(self) -> list[str]:
         more = "and " if self.both else "or, with the same result, "
@@ -106,20 +110,17 @@ class _Words:
         if pair is not None:
             lines = [line for k, a in enumerate(pair) for line in self.lines([Hit(0, k, a)])]
             return Repair((name,), tuple(lines), both=True)
-        return Repair((name,), tuple(self.departs(name)), general=True)
+        return Repair((name,), tuple(self.departs(name)), general=True, first=True)
 
     def departs(self, name: str) -> Iterator[Line]:
-        """The one line on which anything is computed for a gradient that the right record does not have."""
+        """Where it first computes for a gradient what the right record does not have, from what is right so far."""
         base = self.search.base
         if np.shape(base.trace.outputs[name].of(base.values)) != base.case.truth[name].shape:
             return  # that is said already
-        wanted = behind(base.trace.steps, [base.trace.outputs[name].step])
-        own = [s for s in base.trace.steps if s in wanted and s.place and s.function is not None and not base.knows(s.value)]
-        places = {(s.place[0][0].co_filename, line_of(*s.place[0])) for s in own if np.size(s.value) > 1}
-        if len(places) == 1:
-            code, instruction = own[-1].place[0]
-            label = f"d{base.symbols.get(name, name)}"
-            words = f"here it departs: all that is read here is right, and it does not give {label}"
+        first = departure(base, name)
+        if first is not None:
+            code, instruction = first.place[0]
+            words = f"the first thing on the way to d{base.symbols.get(name, name)} that the right backward does not compute"
             yield Line(
                 line_of(code, instruction), _short(text_of(code, instruction)), words, _elsewhere(code.co_filename, self.home)
             )
@@ -132,6 +133,10 @@ class _Words:
             if code is None:
                 continue
             number, text = h.change.at or (number, text)
+            before = self._before(h) if h.change.of_result and not h.change.general else None
+            if before is not None:
+                yield before
+                return
             others = (
                 {self._place(key)[1] for key in h.attempt.keys if self._place(key)[0] is code} if h.change.at is None else set()
             )
@@ -142,6 +147,26 @@ class _Words:
             if key not in told or h.cost < told[key][0]:
                 told[key] = h.cost, line
         yield from (line for _, line in list(told.values())[:_TOLD])
+
+    def _before(self, hit: Hit) -> Line | None:
+        """Where a call gives another thing than it should: the line before, on which that begins to be another."""
+        base = self.search.base
+        step = self.search.calls[0][hit.attempt.keys[0]][0]
+        first = self._first
+        if first is None or first.index >= step.index or first not in behind(base.trace.steps, [step]) or not step.place:
+            return None
+        (code, instruction), there = first.place[0], line_of(*step.place[0])
+        number = line_of(code, instruction)
+        if code is not step.place[0][0] or number == there:
+            return None
+        letter = hit.change.words.removesuffix(" belongs here")
+        words = f"from here on it is another: {letter} should come out on line {there}"
+        return Line(number, _short(text_of(code, instruction)), words, _elsewhere(code.co_filename, self.home), (there,))
+
+    @cached_property
+    def _first(self) -> Step | None:
+        found = [departure(self.search.base, n) for n in self.search.base.wrong]
+        return min((s for s in found if s is not None), key=lambda s: s.index, default=None)
 
     def _place(self, key: Key) -> tuple[Any, int, str]:
         """Function, line and expression; of the caller, where a function is called from several."""

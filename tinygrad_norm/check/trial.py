@@ -183,6 +183,11 @@ def elsewhere(
             if unknown and not all(j.ok for j in found.values()):
                 limits.append(f"not {place.words} (it takes no {place.option})")
                 continue
+            y = judgements.get("output")
+            of_another = y is not None and y.ok and not right_here and not found["output"].ok
+            if place.ndim != len(first) and of_another:  # it is of another number of axes from its forward on
+                refused.add(place.ndim)
+                continue
             off = [j for j in found.values() if not (j.ok or _of_more_terms(trial, case, j, dtype))]
             if place.ndim != len(first) and right_here and not any(wrong.values()) and off:
                 told = trial.judge(case, answer, [])

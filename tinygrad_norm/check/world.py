@@ -171,6 +171,17 @@ class World:
         back += [a for n, a in self.letters.items() if n not in self.named]
         return _by_size(forth), _by_size(back)
 
+    @cached_property
+    def _besides(self) -> dict[int, Array]:
+        """What may be computed on the way: what flows back, times what the forward computes, added up as a statistic is; the
+        steps of a softmax."""
+        x = self.case.inputs[next(iter(self.case.inputs))].numpy()
+        full = {n: a for n, a in self.named.items() if a.shape == x.shape}
+        stat = {tuple(k for k, n in enumerate(a.shape) if n == 1 < x.shape[k]) for a in self.named.values() if a.ndim == x.ndim}
+        flows = [a for n, a in full.items() if n.startswith("dy")]
+        sums = [(g * a).sum(axes, keepdims=True) for axes in stat if axes for g in flows for a in [*full.values(), np.ones(())]]
+        return _by_size([*sums, *_on_the_way(self.case)])
+
     def knows(self, value: Any, back: bool | None = None, sign: float = 0.0) -> bool:
         """Whether a value is one of the right record's, or minus one.
 
@@ -186,6 +197,19 @@ class World:
         tables = [t.get(value.size) for k, t in enumerate(self._known) if back is None or k == back]
         signs = (sign,) if sign else (1.0, -1.0)
         return any(_is_among(s * flat, t, scale) for t in tables if t is not None for s in signs)
+
+    def is_proportional(self, value: Any) -> bool:
+        """Whether a value is a number times one of the right record's."""
+        size = float(np.max(np.abs(value)))
+        return bool(size) and np.isfinite(size) and any(_is_among(value.ravel() / size, t, 1.0) for t in self._to_one(value.size))
+
+    def _to_one(self, size: int) -> list[Array]:
+        """All that it computes of so many entries, the largest of them 1 or −1."""
+        found = [t[size] for t in (*self._known, self._besides) if size in t]
+        ends = np.concatenate(found) if found else np.zeros((0, size))
+        largest = np.max(np.abs(ends), axis=1, keepdims=True, initial=0)
+        kept = ends[largest[:, 0] > 0] / largest[largest[:, 0] > 0]
+        return [kept, -kept]
 
     def owns(self, step: Step) -> bool:
         """Whether it is the candidate's own, not on the right record, and read at one place only."""
@@ -295,6 +319,19 @@ def _soft(case: Case) -> dict[str, Array]:
         found |= {f"{n} of the rows that count": a * counted for n, a in list(found.items())}
         found["which rows count"] = counted * np.ones(())
     return found
+
+
+def _on_the_way(case: Case) -> list[Array]:
+    """What a softmax is computed by, with the largest taken off or not."""
+    if case.norm is None or case.norm.name not in ("softmax", "log_softmax", "cross_entropy"):
+        return []
+    x = case.inputs["input"].numpy()
+    axis = int(case.options.get("dim", 1 if x.ndim > 1 else 0))
+    found = []
+    for z in (x, x - x.max(axis, keepdims=True)):
+        total = np.exp(z).sum(axis, keepdims=True)
+        found += [z, np.exp(z), total, np.log(total), z - np.log(total), np.log(total) + x.max(axis, keepdims=True)]
+    return [x.max(axis, keepdims=True), found[7] / found[8], *found]
 
 
 def _is_among(flat: Array, table: Array, scale: float) -> bool:

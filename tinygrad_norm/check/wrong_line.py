@@ -59,7 +59,7 @@ def _with(judgement: Judgement, found: Sequence[Repair]) -> Judgement:
     """With the line, in place of the sentence that there is no name for it."""
     named = [line for line in judgement.lines if not line.startswith(("no known mistake", "gave up"))]
     if judgement.mistakes:  # it has its name: to say only that something is wrong on a line adds nothing
-        found = [r for r in found if not r.general]
+        found = [r for r in found if not r.general or r.first]
     if not found:
         return judgement
     kept = judgement.lines if all(r.general for r in found) else tuple(named)
