@@ -143,7 +143,9 @@ class _Way:
         reads = [seen(f"g{place}", shape(a), flat, a) for a, (place, flat) in zip(s.reads, self.reads)]
         made = [f"zeros({flat})" if added else f"empty({flat}, dtype)" for flat, added in self.made]
         written = [f"w{k}" for k in range(len(made))]
-        first, *others = [seen(w, flat, shape(a), a) for w, a, (flat, _) in zip(written, s.writes, self.made)]
+        wide = self.dtype != np.float64  # what is added up is
+        cast = [f"{w}.astype(dtype)" if added and wide else w for w, (_, added) in zip(written, self.made)]
+        first, *others = [seen(w, flat, shape(a), a) for w, a, (flat, _) in zip(cast, s.writes, self.made)]
         return "\n    ".join([
             "def call(given, numbers):",
             f"{''.join(f'g{k}, ' for k in range(given))}= given",

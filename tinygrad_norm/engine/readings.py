@@ -117,7 +117,7 @@ class ArrayReading(Reading):
         if type(g) is Placed:
             g = g.whole()
         full, elementwise, rules = out.shape, operation.elementwise, operation.pullbacks  # type: ignore[union-attr]
-        if (operation.faster and (not elementwise or out.size > SMALL or len(positions) > 2)) or out.size > SLAB:  # type: ignore[union-attr]
+        if (out.size > SMALL or len(positions) > 2) if elementwise else operation.faster:  # type: ignore[union-attr]
             found = self.shortcut(node, positions, g, out, operands)
             if found is not None:
                 return found

@@ -45,6 +45,11 @@ def node_for(node: Op, backward: str) -> Op:
     return _compiler[0](node)
 
 
+def by_node(node: Op, backward: str, x: Tensor, *others: Tensor, **params: Any) -> Tensor:
+    """The node that was asked for, of tensors."""
+    return x.apply_op(node_for(node, backward), (x, *others), params)
+
+
 # Parameters ------------------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.arguments import floating
-from .arguments import is_analytic, named_axes, narrow, node_for, widen
+from .arguments import by_node, is_analytic, named_axes, narrow, widen
 from .moments import of_nothing
 from .registry import Norm, by_name, register
 from .softmax import shifted
@@ -54,7 +54,7 @@ def log_softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     if not x.size:
         return of_nothing(x)
     if analytic:
-        return narrow(node_for(op.log_softmax, backward)(widen(x), axis=axis), x)  # type: ignore[no-any-return]
+        return narrow(by_node(op.log_softmax, backward, widen(x), axis=axis), x)  # type: ignore[no-any-return]
     z = shifted(widen(x), axis)
     with scope("exponentials"):
         total = op.sum(op.exp(z).named("e"), axis=axis).named("Σe")

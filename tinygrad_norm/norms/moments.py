@@ -18,7 +18,7 @@ from ..engine import Op, Tensor, scope
 from ..engine.arrays import Array, sums
 from ..engine.primitives import mean, rsqrt, sqrt, where
 from ..engine.state import state, sure
-from .arguments import affine_inputs, is_analytic, narrow, node_for, widen
+from .arguments import affine_inputs, by_node, is_analytic, narrow, widen
 from .kernels import affine_standardize, affine_standardize_pullbacks, pieces
 from .ranges import power_of_two, shrunk
 
@@ -177,8 +177,7 @@ def normalize(
     if not x._data.size:
         return of_nothing(x, weight, bias)
     if analytic:
-        params = {"axis": axis, "eps": eps, "center": center}
-        return x.apply_op(node_for(node, backward), (x, *affine_inputs(weight, bias)), params)
+        return by_node(node, backward, x, *affine_inputs(weight, bias), axis=axis, eps=eps, center=center)
     y: Tensor = narrow(affine(record(widen(x), axis, eps, center), weight, bias), x)
     return y
 

@@ -33,7 +33,7 @@ import numpy as np
 from ..engine import Tensor, canonical_axes, scope
 from ..engine import primitives as op
 from ..engine.arguments import floating
-from .arguments import is_analytic, named_axes, narrow, node_for, widen
+from .arguments import by_node, is_analytic, named_axes, narrow, widen
 from .registry import Norm, by_name, register
 
 
@@ -52,7 +52,7 @@ def softmax(input: Tensor, dim: Any, backward: str = "recorded") -> Tensor:
     named_axes("softmax", x, dim)
     axis = canonical_axes(dim, x.ndim, "softmax")
     if is_analytic("softmax", backward):
-        return narrow(node_for(op.softmax, backward)(widen(x), axis=axis), x).named("p")  # type: ignore[no-any-return]
+        return narrow(by_node(op.softmax, backward, widen(x), axis=axis), x).named("p")  # type: ignore[no-any-return]
     z = shifted(widen(x), axis)
     with scope("exponentials"):
         e = op.exp(z).named("e")
