@@ -105,7 +105,6 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
     for record, again in others:
         expected, floor = gradient_on(record, d.of)
         numbers.append(off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf"))
-    extremes = _Extremes(d, theirs, found)
     allowed = tolerance(d.record.output.dtype)
     largest = max((n for n in numbers if np.isfinite(n)), default=float("nan"))
     records = [d.record, *(r for r, _ in others)]
@@ -114,6 +113,7 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
         return Equality("not equal", numbers[0], residual=residual, records=1)
     if not (np.isfinite(numbers[0]) and np.all(np.isfinite(d.record.output.data))):
         return Equality("not proved", numbers[0], reason="the record holds a number that is not finite")
+    extremes = _Extremes(d, theirs, found)
     proof = Proof(d, theirs, records, moved)
     if any(n > allowed for n in [*numbers[1:], extremes.worst]):
         worst = max(n for n in [*numbers[1:], extremes.worst] if n > allowed)

@@ -1,0 +1,50 @@
+"""Errors and warnings that a function catches: whether there is one is a question, even where there is none on the record."""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import os
+import warnings
+from itertools import pairwise
+from types import CodeType, FrameType
+
+import numpy as np
+
+from .calls import NUMPY, OWN
+
+ERRORS, WARNINGS = "whether an error is raised", "whether there is a warning"
+_MATCHES = ("CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH")
+_WARNINGS, _CONTEXTS = os.path.abspath(warnings.__file__), os.path.abspath(contextlib.__file__)
+_HARMLESS = (contextlib.nullcontext, contextlib.closing, contextlib.redirect_stdout, contextlib.redirect_stderr)
+_known: dict[CodeType, bool] = {}
+
+
+def catches(code: CodeType) -> bool:
+    """Whether it has an ``except``."""
+    if code not in _known:
+        ops = [i.opname for i in dis.get_instructions(code)]
+        bare = any(a == "PUSH_EXC_INFO" and b == "POP_TOP" for a, b in pairwise(ops))
+        old = any(ops[k : k + 3] == ["POP_TOP"] * 3 and "POP_EXCEPT" in ops[k:] for k in range(len(ops)))  # Python 3.10
+        _known[code] = bare or (old and "PUSH_EXC_INFO" not in ops) or any(name in ops for name in _MATCHES)
+    return _known[code]
+
+
+def asked_by(frame: FrameType) -> str | None:
+    """What a function that is no one's in particular asks for its caller as it ends: a context in which errors or warnings end."""
+    code = frame.f_code
+    path = code.co_filename
+    if path == _WARNINGS:
+        return WARNINGS
+    if path.startswith(NUMPY):
+        handled = "err" in code.co_name or code.co_name == "__enter__"
+        return WARNINGS if handled and not set(np.geterr().values()) <= {"ignore", "warn"} else None
+    if code.co_name != "__exit__" or path.startswith(OWN):
+        return None
+    context = frame.f_locals.get("self")
+    if path == _CONTEXTS:
+        within = getattr(getattr(context, "gen", None), "gi_code", None)
+        if within is not None:
+            return ERRORS if catches(within) and not within.co_filename.startswith((OWN, NUMPY)) else None
+        return None if isinstance(context, _HARMLESS) else ERRORS
+    return ERRORS
