@@ -16,6 +16,8 @@ import pytest
 
 import tinygrad_norm as tn
 from tinygrad_norm.derive import derive
+from tinygrad_norm.derive.catching import catches
+from tinygrad_norm.derive.errors import DerivationError
 from tinygrad_norm.derive.questions import hearing
 
 F, T = tn.functional, tn.tensor
@@ -256,6 +258,40 @@ def test_errors(plain, name):
     is_refused(plain.equals(lambda dy, x: dy * (2 if ask(x) else 1)))
 
 
+def test_who_catches():
+    def one(f):
+        with f():
+            try:
+                f()
+            except ValueError:
+                return 0
+
+    def two(f):
+        try:
+            f()
+        except:  # noqa: E722
+            return 1
+
+    def three(f):
+        try:
+            f()
+        finally:
+            return 2  # noqa: B012
+
+    def none(f):
+        with f(), f():
+            try:
+                return [f(x) for x in range(3)]
+            finally:
+                f()
+
+    def generator(f):
+        with f():
+            yield from f()
+
+    assert [catches(f.__code__) for f in (one, two, three, none, generator)] == [True, True, True, False, False]
+
+
 def test_contexts_that_end_no_error_ask_nothing():
     with hearing() as heard:
         _quiet(T(SMALL))
@@ -310,6 +346,7 @@ COPIES = {
     "place": lambda x: x.detach()[:, x.argmax(-1)[:1]],
     "whole": lambda x: x.int(),
     "clone": lambda x: x.detach().clone(),
+    "deep copy": lambda x: copy.deepcopy(x.detach()),
 }
 
 
@@ -411,3 +448,10 @@ def test_who_takes_the_profiler_is_not_heard(plain):
         return dy * (2 if (x > 1e9).any() else 1)
 
     is_refused(plain.equals(deaf))
+
+
+def test_each_has_one_partner():
+    both = {"x": ("B", "N"), "w": ("B", "N")}
+    one, other = derive(lambda x, w: x * w.exp(), inputs=both), derive(lambda x, w: x * w.exp(), inputs=both)
+    with pytest.raises(DerivationError, match="x and w would both be 'w'; each has one partner"):
+        one.equals(other, {"x": "w"})

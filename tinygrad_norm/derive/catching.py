@@ -21,13 +21,19 @@ _known: dict[CodeType, bool] = {}
 
 
 def catches(code: CodeType) -> bool:
-    """Whether it has an ``except``."""
+    """Whether it has an ``except``, or a ``finally`` that it leaves by ``return``."""
     if code not in _known:
         ops = [i.opname for i in dis.get_instructions(code)]
-        bare = any(a == "PUSH_EXC_INFO" and b == "POP_TOP" for a, b in pairwise(ops))
-        old = any(ops[k : k + 3] == ["POP_TOP"] * 3 and "POP_EXCEPT" in ops[k:] for k in range(len(ops)))  # Python 3.10
-        _known[code] = bare or (old and "PUSH_EXC_INFO" not in ops) or any(name in ops for name in _MATCHES)
+        handlers = [k for k, name in enumerate(ops) if name == "PUSH_EXC_INFO"]
+        blocks = [ops[k:end] for k, end in zip(handlers, [*handlers[1:], len(ops)])]
+        ends = any(_ends(block) for block in blocks if block[1:2] != ["WITH_EXCEPT_START"])
+        old = not handlers and ops.count("POP_EXCEPT") > ops.count("WITH_EXCEPT_START")  # Python 3.10
+        _known[code] = ends or old or any(name in ops for name in _MATCHES)
     return _known[code]
+
+
+def _ends(handler: list[str]) -> bool:
+    return any(name == "POP_EXCEPT" and before != "COPY" for before, name in pairwise(handler))
 
 
 def asked_by(frame: FrameType) -> str | None:
