@@ -398,11 +398,11 @@ def are_refused(seed, many=False):
 
 @pytest.fixture
 def nor_by_their_forms(monkeypatch):
-    """Where numbers differ, no formula of the difference is looked for; that the normal forms differ, too, is seen of every sixth."""
+    """Where numbers differ, no formula of the difference is looked for; that the normal forms differ, too, is seen of every twelfth."""
     turn = itertools.count()
 
     def proof(*given):
-        made = Proof(*given) if given[-1] is not False or next(turn) % 6 == 0 else None
+        made = Proof(*given) if given[-1] is not False or next(turn) % 12 == 0 else None
         if made is None or given[-1] is not False:
             return made or SimpleNamespace(residual=None)
         assert made._left is None or not made.normal.is_zero(made._left[0], made.d.letters)

@@ -5,9 +5,9 @@ record: at other sizes, on numbers of other signs, and where a forward is most l
 caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another
 one if every entry is, on every record; what a function made of its inputs is the same where it was made in the same way.
 
-What "proved" covers: real arithmetic, for all inputs of these axes on which both are numbers (not their rounding, nor where exp
-overflows), of functions whose answer depends on their tensors alone. What such a function asks of them in Python is an assumption;
-the clock, chance, or how often it was called is not seen.
+Whatever a function gets out of a record but by recorded operations is a question, and that it is answered as on the record an
+assumption: values, sizes that are compared, errors that are caught, files, hooks. What enters a record is data only where a line of
+the function's own hands it in. What a proof takes for granted: ``Derivation.equals``.
 """
 
 from __future__ import annotations
