@@ -159,6 +159,13 @@ class Derivation:
         Proved, which alone is true as a bool, is what has the same normal form under the same assumptions and the same numbers
         on records of other sizes, signs and values. Else it is equal under an assumption, not proved, or not equal; ``residual``
         is then the difference as a formula, where that is short.
+
+        What a proof takes for granted, besides its ``assumptions``: real arithmetic, of inputs that are numbers (not rounding, not
+        where exp overflows, not NaN), in which a written number is the decimal it prints as; that an answer's dtype is of no
+        matter; and that the function's answer depends on its tensors alone. The clock, chance, the stack, addresses, what is kept
+        from call to call, other threads, and who takes Python's own functions apart are not heard.
+
+        Raises ``DerivationError`` where it cannot be told which input each is.
         """
         return compare_formulas(self, other, pairing)
 

@@ -5,9 +5,9 @@ record: at other sizes, on numbers of other signs, and where a forward is most l
 caller: the parameters of a function by the names of the inputs, or as ``pairing`` says. A constant is data, the same as another
 one if every entry is, on every record; what a function made of its inputs is the same where it was made in the same way.
 
-What "proved" covers: real arithmetic, for all inputs of these axes on which both are numbers (not their rounding, nor where exp
-overflows), of functions whose answer depends on their tensors alone. What such a function asks of them in Python is an assumption;
-the clock, chance, or how often it was called is not seen.
+Whatever a function gets out of a record but by recorded operations is a question, and that it is answered as on the record an
+assumption: values, sizes that are compared, errors that are caught, files, hooks. What enters a record is data only where a line of
+the function's own hands it in. What a proof takes for granted: ``Derivation.equals``.
 """
 
 from __future__ import annotations
@@ -105,7 +105,6 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
     for record, again in others:
         expected, floor = gradient_on(record, d.of)
         numbers.append(off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf"))
-    extremes = _Extremes(d, theirs, found)
     allowed = tolerance(d.record.output.dtype)
     largest = max((n for n in numbers if np.isfinite(n)), default=float("nan"))
     records = [d.record, *(r for r, _ in others)]
@@ -114,6 +113,7 @@ def compare_formulas(d: Derivation, other: Any, pairing: Mapping[str, str] | Non
         return Equality("not equal", numbers[0], residual=residual, records=1)
     if not (np.isfinite(numbers[0]) and np.all(np.isfinite(d.record.output.data))):
         return Equality("not proved", numbers[0], reason="the record holds a number that is not finite")
+    extremes = _Extremes(d, theirs, found)
     proof = Proof(d, theirs, records, moved)
     if any(n > allowed for n in [*numbers[1:], extremes.worst]):
         worst = max(n for n in [*numbers[1:], extremes.worst] if n > allowed)

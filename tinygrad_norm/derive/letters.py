@@ -239,6 +239,8 @@ class Letters(Home):
             params["shape"] = Symbol(0, self.axes.dims[t]).shape
         if not any(isinstance(x, Symbol) for x in operands):
             raise NotSymbolicError(f"{t.op.name}: none of its inputs is on the record.")
+        if TABLE.get(t.op.name, t.op) is not t.op:
+            raise NotSymbolicError(f"{t.op.name}: an operation of one's own with a name of the table's. Give it another.")
         if t.op.name in TABLE:
             return t.op(*operands, **params).expr
         try:  # a node with rules of its own; its value may be written in ops, too

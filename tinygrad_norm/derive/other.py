@@ -109,6 +109,9 @@ class Other:
                 if name in known and known[name] is not record.dy:
                     on[n], pairs[n] = known[name].data, base[name]
                     break
+        twice = [n for n in pairs if sum(own is pairs[n] for own in pairs.values()) > 1]
+        if twice:
+            raise DerivationError(f"equals: {' and '.join(twice)} would both be {pairs[twice[0]].name!r}; each has one partner.")
         self._have_the_same_axes({n: own for n, own in pairs.items() if own.dtype.kind == "f"})
         assert other.record.make is not None
         made = other.record.make(on=on, numbers={n: v for n, v in record.numbers.items() if n in other.record.numbers})

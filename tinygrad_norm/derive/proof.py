@@ -203,7 +203,7 @@ class Proof:
                     d.dy if own is None else mine.of[own].expr if own in mine.of else Letter(f"{a.name} of the other", a.axes)
                 )
             elif a in letters.opaque:
-                change[a] = Letter(f"{a.name} of the other", a.axes)
+                change[a] = Letter(f"t{self._way(t, leaves)} of the other", a.axes)
             else:
                 change[a] = self._data(t, symbol, leaves)
         self.conditions.append(self._conditions(letters, change))
@@ -228,11 +228,15 @@ class Proof:
             read.setdefault(rational(v), set()).add(v)
         return [" and ".join(f"{v!r}" for v in sorted(vs)) + " are the same number" for vs in read.values() if len(vs) > 1]
 
+    def _way(self, t: Tensor, leaves: Leaves) -> int:
+        """In which way a tensor of theirs was made."""
+        return self.makings.of(t, {leaf: "dy" if own is None else own.name for leaf, own in leaves.items()}, *self._made)
+
     def _data(self, t: Tensor, symbol: Any, leaves: Leaves) -> Any:
         """A constant of theirs: a number where all entries are one, else the letter of mine that has the same entries.
 
         One that is made of the inputs is none of these: it is the letter of mine that was made in the same way."""
-        d, (made, known) = self.d, self._made
+        d, (made, _) = self.d, self._made
         value, inputs = t.data, {*d.record.inputs.values(), d.record.dy}
         if (
             t not in made
@@ -242,7 +246,7 @@ class Proof:
             and np.isfinite(value.flat[0])
         ):
             return rational(float(value.flat[0]))
-        way = self.makings.of(t, {leaf: "dy" if own is None else own.name for leaf, own in leaves.items()}, made, known)
+        way = self._way(t, leaves)
         for own, s in d.letters.of.items():
             if own.op is not None or own in inputs or s.expr not in d.letters.leaves or d.letters.axes.dims[own] != symbol.dims:
                 continue

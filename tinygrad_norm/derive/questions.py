@@ -28,21 +28,15 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, Tensor, tensor
+from ..engine.tensor import renew
 from .assumption import asked
+from .calls import arguments, is_own, is_passing, parts
+from .catching import ERRORS, asked_by, catches
 from .following import ROUGHLY, Number, Tree, bare, size, told_by
-from .makings import Making
+from .makings import Entering, Making
 from .swapped import swapped
 from .watching import asked_of
 
-
-def _folder(module: Any) -> str:
-    return os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep
-
-
-_OWN = _folder(sys.modules[__package__.rpartition(".")[0]])
-"""Whose lines are nobody's function."""
-_PASSING = (_folder(np), os.path.abspath(contextlib.__file__))
-"""Who asks for whoever calls."""
 _asking_for: set[CodeType] = set()
 _heard: list[Heard] = []
 
@@ -56,27 +50,39 @@ def asks_for_its_caller(function: Callable[..., Any]) -> Callable[..., Any]:
 class Heard:
     """What was asked while a function ran.
 
-    said:   sentences, each once
-    trees:  of the numbers on the record, by tensor and place: by which formula of sizes each was computed
-    makings: of the constants that this package made of the inputs: by which function, of what
+    said:      sentences, each once
+    trees:     of the numbers on the record, by tensor and place: by which formula of sizes each was computed
+    entering:  of what the constants were made
+    picked:    tensors of as many entries as a mask picks
     """
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.trees: dict[Tensor, dict[int | str, Tree]] = {}
-        self.makings: dict[Tensor, Making] = {}
+        self.entering = Entering(self.follows)
+        self.picked: set[Tensor] = set()
         self.thread = threading.get_ident()
         self.first = tensor(0.0).birth
         self.plain = False  # sizes are plain numbers
+        self.outer: set[int] = set()  # the calls that were under way
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if not is_passing(frame):  # which end before this does
+                self.outer.add(id(frame))
+            frame = frame.f_back
+
+    @property
+    def makings(self) -> dict[Tensor, Making]:
+        return self.entering.makings
 
     def follows(self, t: Tensor) -> bool:
         """Whether a tensor may be another one when the inputs are: not one that was there before."""
-        return t._requires_grad or t.birth > self.first
+        return t._requires_grad or t.birth > self.first or t in self.entering.makings
 
 
 def _asker(frame: FrameType | None, passing: bool = False) -> FrameType | None:
     """Who asks: this frame, or who is asked for."""
-    while frame is not None and (frame.f_code.co_filename.startswith(_PASSING) or (passing and frame.f_code in _asking_for)):
+    while frame is not None and (is_passing(frame) or (passing and frame.f_code in _asking_for)):
         frame = frame.f_back
     return frame
 
@@ -86,12 +92,12 @@ def _listens(frame: FrameType, passing: bool = False) -> bool:
     if not _heard or threading.get_ident() != _heard[-1].thread:
         return False
     asker = _asker(frame, passing)
-    return asker is not None and not asker.f_code.co_filename.startswith(_OWN)
+    return asker is not None and not is_own(asker)
 
 
 def _line(frame: FrameType | None) -> str:
     """The first line from here upwards that is not this package's."""
-    while frame is not None and frame.f_code.co_filename.startswith((_OWN, *_PASSING)):
+    while frame is not None and (is_own(frame) or is_passing(frame)):
         frame = frame.f_back
     if frame is None:
         return ""
@@ -119,9 +125,11 @@ _WORDS = {
 }
 _AS_MANY = ("split", "chunk", "unbind")  # as many tensors as sizes say
 _NOTHING = ("ndim", "dim", "__init__", "__hash__")  # tell nothing that is not known
-_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of))
-_INIT = Tensor.__init__.__code__
+_NO_ANSWER = ("backward", "data", "grad", "requires_grad", "name", "__exit__")  # what becomes of it is heard
+_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of, arguments, Entering.born, catches))
+_INIT, _RENEW = Tensor.__init__.__code__, renew.__code__
 _OP = inspect.getattr_static(Tensor, "op")
+_DATA = inspect.getattr_static(Tensor, "_data")
 _RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RETURN", "YIELD")))
 
 
@@ -131,45 +139,63 @@ def _hears(previous: Any) -> Callable[[FrameType, str, Any], None]:
     def hear(frame: FrameType, event: str, answer: Any) -> None:
         if previous is not None:
             previous(frame, event, answer)
-        path = frame.f_code.co_filename
-        if event != "return" or not path.startswith(_OWN) or path in _LISTENERS:
+        if event not in ("call", "return") or frame.f_code.co_filename in _LISTENERS:
             return
-        if type(answer) is Tensor and _OP.__get__(answer) is None and _heard and threading.get_ident() == _heard[-1].thread:
-            _made(answer, frame)
-        elif frame.f_code is _INIT and frame.f_back is not None and frame.f_back.f_code.co_filename.startswith(_OWN):
-            _made(frame.f_locals["self"], frame.f_back)
-        if frame.f_back is None or not _listens(frame.f_back):
+        if not _heard or threading.get_ident() != _heard[-1].thread:
             return
-        code = frame.f_code
-        if code.co_code[frame.f_lasti] not in _RETURNS:
-            _ask(f"whether {code.co_name} is an error", frame.f_back)
-        elif not _is_silent(answer, frame):
-            _ask(_WORDS.get(code.co_name, f"what {code.co_name} answers"), frame.f_back)
+        if event == "call":
+            _called(frame)
+        elif not is_own(frame):
+            if (what := asked_by(frame)) is not None and frame.f_back is not None:
+                _ask(what, frame.f_back)
+        else:
+            _returned(frame, answer)
 
     return hear
 
 
-def _made(constant: Tensor, frame: FrameType) -> None:
-    """Remember of what a constant was made, where a tensor was among it."""
-    given = _arguments(frame)
+def _called(frame: FrameType) -> None:
+    """What a function's own line is handed, and what is about to be written over."""
+    if frame.f_code is _RENEW:
+        leaf = frame.f_locals["leaf"]
+        _heard[-1].entering.written(leaf, _DATA.__get__(leaf), frame.f_back)
+        if leaf._requires_grad:
+            _ask("values of what it was given, which it changes", frame, always=True)
+    elif frame.f_back is not None and is_own(frame.f_back) and _listens(frame) and any(map(_is_values, parts(arguments(frame)))):
+        _ask("the values that it is called with", frame)
+
+
+def _is_values(x: Any) -> bool:
+    return isinstance(x, (np.ndarray, np.generic))
+
+
+def _returned(frame: FrameType, answer: Any) -> None:
+    heard, back = _heard[-1], frame.f_back
+    if type(answer) is Tensor and _OP.__get__(answer) is None:
+        _enters(answer, frame)
+    elif frame.f_code is _INIT:
+        heard.entering.born(frame.f_locals["self"], back)
+    if back is None or not _listens(back):
+        return
+    code = frame.f_code
+    if code.co_code[frame.f_lasti] not in _RETURNS:
+        _ask(f"whether {code.co_name} is an error", back)
+    elif not _is_silent(answer, frame):
+        _ask(_WORDS.get(code.co_name, f"what {code.co_name} answers"), back)
+    caller = _asker(back)
+    while caller is not None and not is_own(caller) and id(caller) not in heard.outer:
+        if catches(caller.f_code):
+            _ask(ERRORS, caller)
+        caller = caller.f_back
+
+
+def _enters(constant: Tensor, frame: FrameType) -> None:
+    given = arguments(frame)
     if given and type(given[0]) is Number:
         _heard[-1].trees.setdefault(constant, {"value": given[0].tree})
-    new = constant.birth > _heard[-1].first and constant not in _heard[-1].makings
-    if new and any(map(_has_tensors, given)) and not any(x is constant for x in given):
-        _heard[-1].makings[constant] = frame.f_code.co_name, given
-
-
-def _arguments(frame: FrameType) -> tuple[Any, ...]:
-    """But for ``backward=``, which says by which rule one goes back, and never a value."""
-    code = frame.f_code
-    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
-    return tuple(frame.f_locals.get(n) for n in code.co_varnames[:count] if n != "backward")
-
-
-def _has_tensors(given: Any) -> bool:
-    if isinstance(given, Tensor):
-        return _heard[-1].follows(given)
-    return isinstance(given, (tuple, list)) and any(map(_has_tensors, given))
+    if any(isinstance(x, Tensor) and x in _heard[-1].picked for x in given):
+        _heard[-1].picked.add(constant)
+    _heard[-1].entering.returned(constant, frame)
 
 
 def _is_silent(answer: Any, frame: FrameType) -> bool:
@@ -179,15 +205,17 @@ def _is_silent(answer: Any, frame: FrameType) -> bool:
         return True
     if code.co_flags & inspect.CO_GENERATOR:
         return answer is None or hasattr(type(answer), "__enter__")
-    if answer is None or answer is NotImplemented or isinstance(answer, (Tensor, ModuleType)) or type(answer) is Number:
+    if answer is NotImplemented or isinstance(answer, (Tensor, ModuleType)) or type(answer) is Number:
         return True
-    if isinstance(answer, (tuple, list)) and code.co_name not in _AS_MANY:
+    if answer is None and (code.co_name in _NO_ANSWER or not _heard[-1].entering.has_tensors(arguments(frame))):
+        return True
+    if isinstance(answer, tuple) and code.co_name not in _AS_MANY:
         return all(x is None or isinstance(x, Tensor) or type(x) is Number for x in answer)
     if not isinstance(answer, (np.ndarray, np.generic)) and (
         callable(answer) or hasattr(type(answer), "__enter__") or hasattr(type(answer), "__array_ufunc__")
     ):
         return True
-    return not any(map(_tells, _arguments(frame)))
+    return not any(map(_tells, arguments(frame)))
 
 
 def _tells(given: Any) -> bool:
@@ -210,27 +238,30 @@ _size: Callable[[int], Any] = size
 def _shape(plain: Any) -> Any:
     def shape(self: Tensor) -> tuple[int, ...]:
         sizes = plain.fget(self)
-        return tuple(map(_size, sizes)) if _follows(sys._getframe(1)) else sizes
+        return tuple(map(_size, sizes)) if _follows(self, sys._getframe(1)) else sizes
 
     return property(shape)
 
 
 def _count(plain: Any) -> Any:
     def count(self: Tensor) -> Any:
-        return _size(plain.fget(self)) if _follows(sys._getframe(1)) else plain.fget(self)
+        return _size(plain.fget(self)) if _follows(self, sys._getframe(1)) else plain.fget(self)
 
     return property(count)
 
 
 def _numel(plain: Any) -> Any:
     def numel(self: Tensor) -> Any:
-        return _size(plain(self)) if _follows(sys._getframe(1)) else plain(self)
+        return _size(plain(self)) if _follows(self, sys._getframe(1)) else plain(self)
 
     return numel
 
 
-def _follows(frame: FrameType) -> bool:
+def _follows(t: Tensor, frame: FrameType) -> bool:
     if not _listens(frame, passing=True):
+        return False
+    if t in _heard[-1].picked:
+        _ask("how many entries a mask picks", frame)
         return False
     if _heard[-1].plain:
         _ask("its sizes, which could not be followed", frame)
@@ -261,6 +292,9 @@ def _applying(plain: Any) -> Any:
         out: Tensor = plain(self, op, tuple(map(bare, inputs)), {k: bare(v) for k, v in params.items()})
         if numbers:
             _heard[-1].trees[out] = {place: x.tree for place, x in numbers.items()}
+        masks = any(isinstance(x, (Tensor, np.ndarray)) and x.dtype.kind == "b" for x in parts(params))
+        if masks or any(isinstance(x, Tensor) and x in _heard[-1].picked for x in inputs):
+            _heard[-1].picked.add(out)
         return out
 
     return apply_op
@@ -282,7 +316,7 @@ def hearing() -> Iterator[Heard]:
         return x.__pow__(0.5) if type(x) is Number else root(x)
 
     def length_of(x: Any) -> Any:
-        return _size(length(x)) if type(x) is Tensor and _follows(sys._getframe(1)) else length(x)
+        return _size(length(x)) if type(x) is Tensor and _follows(x, sys._getframe(1)) else length(x)
 
     previous = sys.getprofile()
     _heard.append(heard)
@@ -291,12 +325,15 @@ def hearing() -> Iterator[Heard]:
     if silent:
         heard.said.append(asked("whatever it asks, which is not heard while a profiler runs", ""))
     with swapped(Tensor, changes), swapped(math, {"sqrt": square_root}), swapped(builtins, {"len": length_of}):
+        listener = _hears(previous)
         if not silent:
-            sys.setprofile(_hears(previous))
+            sys.setprofile(listener)
         try:
             yield heard
         finally:
             if not silent:
+                if sys.getprofile() is not listener:
+                    heard.said.append(asked("whatever it asks, which is not heard once it has set a profiler", ""))
                 sys.setprofile(previous)
             told_by(None)
             _heard.remove(heard)
