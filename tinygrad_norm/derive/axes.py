@@ -13,6 +13,7 @@ from typing import Any
 from ..engine import TABLE, Tensor, enable_grad, history, tensor
 from ..graph import Record, axis_names
 from .errors import NotSymbolicError
+from .views import places
 
 Dims = tuple[tuple[Any, ...], ...]
 """For each axis of an array, the named axes it is made of, outermost first: () where it has one entry."""
@@ -79,6 +80,9 @@ class Axes:
         self._known = {label: _Axis(n, True) for label, n in (known or {}).items()}
         for node in graph.nodes:
             t = node.tensor
+            if not t.size:
+                name = t.op.name if t.op else "a constant"
+                raise NotSymbolicError(f"{name}: a tensor without entries, {t.shape}, has no formula.", self._ids.get(t))
             self._of[t] = self._leaf(t) if t.op is None else self._computed(t)
         self._meet(graph, names or {})
         self._against_itself(graph)
@@ -123,6 +127,8 @@ class Axes:
             return [[] if a in t.params["axis"] else dim for a, dim in enumerate(first)]
         if name == "transpose":
             return [first[a] for a in t.params["axes"]]
+        if name in ("getitem", "scatter") and (spread := self._viewed(t, first, own := self._leaf(t))) is not None:
+            return spread
         if name == "reshape":
             own = self._leaf(t)
             _unify(
@@ -135,6 +141,19 @@ class Axes:
             lead = len(first) - t.ndim
             return [dim if n > 1 else [] for dim, n in zip(first[lead:], t.shape)]
         return self._unknown(t, inputs)
+
+    def _viewed(self, t: Tensor, given: list[list[_Axis]], own: list[list[_Axis]]) -> list[list[_Axis]] | None:
+        """Of an index that picks nothing, and of its adjoint."""
+        assert t.op is not None
+        found = places(t.params["index"], given if t.op.name == "getitem" else own)
+        if found is None:
+            return None
+        if t.op.name == "getitem":
+            return [[] if k is None else given[k] for k in found]
+        for k, dim in zip(found, given):
+            if k is not None:
+                own[k] = dim
+        return own
 
     def _meet(self, graph: Record, names: Mapping[str, Sequence[str]]) -> None:
         """Axes that were given one name are one, even where they never meet."""

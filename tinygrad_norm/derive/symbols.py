@@ -17,6 +17,7 @@ import sympy as sp
 from ..engine.bell import GELU_TANH
 from .axes import Dims
 from .errors import NotSymbolicError
+from .views import places
 
 ONE = sp.Integer(1)
 
@@ -282,6 +283,20 @@ def _unbroadcast(x: Symbol, shape: tuple[Any, ...]) -> Symbol:
     return Symbol(_sum(x, spread).expr, tuple(() if n == 1 else dim for dim, n in zip(x.dims[lead:], shape)), x.home)
 
 
+def _getitem(x: Symbol, index: Any) -> Symbol:
+    found = places(index, x.dims)
+    if found is None:
+        raise NotSymbolicError("getitem: this op has no formula over named axes.")
+    return Symbol(x.expr, tuple(() if k is None else x.dims[k] for k in found), x.home)
+
+
+def _scatter(x: Symbol, index: Any, shape: tuple[Any, ...]) -> Symbol:
+    dims = _dims(shape)
+    if places(index, dims) is None:
+        raise NotSymbolicError("scatter: this op has no formula over named axes.")
+    return Symbol(x.expr, dims, x.home)
+
+
 def _where(c: Symbol, a: Symbol, b: Symbol) -> Symbol:
     no = c.home.complement(c.expr)
     return elementwise(lambda c, a, b: a if c == 1 else b if c == 0 else c * a + no * b, c, a, b)
@@ -334,6 +349,8 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "transpose": lambda x, axes: Symbol(x.expr, tuple(x.dims[a] for a in axes), x.home),
     "broadcast_to": lambda x, shape: Symbol(x.expr, _dims(shape), x.home),
     "unbroadcast": _unbroadcast,
+    "getitem": _getitem,
+    "scatter": _scatter,
     "astype": lambda x, dtype: x,
     "maximum": lambda a, b: _where(a >= b, a, b),
     "minimum": lambda a, b: _where(a <= b, a, b),
