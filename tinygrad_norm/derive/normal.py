@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import sympy as sp
 
+from .cases import TooMany, by_cases, points
 from .conditions import Positive, Zero
 from .functions import Functions
 from .letters import Letters
@@ -112,6 +114,22 @@ class Normal(Functions):
             finally:
                 self._mode, self._most = "", 0
         return False
+
+    def is_zero_but(self, expr: Any, letters: Letters) -> list[Any] | None:
+        """Whether it is zero in each of its cases: what may not be zero for that, nothing where it is zero in all of them; None
+        where that could not be shown."""
+        try:
+            ends = points(expr)
+            if not ends or not self.is_zero(by_cases(expr, lambda point: True), letters):
+                return None
+            needed = list(ends)
+            for point in ends:
+                rest = [p for p in needed if p != point]
+                with suppress(TooMany):
+                    needed = rest if self.is_zero(by_cases(expr, rest.__contains__), letters) else needed
+            return needed
+        except TooMany:
+            return None
 
     def short_form(self, expr: Any, letters: Letters) -> Any | None:
         """The normal form; None where it is very long."""

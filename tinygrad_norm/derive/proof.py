@@ -97,6 +97,9 @@ class Proof:
                 self.holds = True
                 used = [a for a in signs if not Normal(known, frozenset(signs) - {a}).is_zero(difference, d.letters)]
                 assumed += [f"{self.write(a)} > 0" for a in used or signs]
+        if not self.holds and (ends := Normal(known).is_zero_but(difference, d.letters)) is not None:
+            self.holds = True
+            assumed += [f"{self.write(e)} ≠ 0" for e in ends]
         if not self.holds and normal.left < 0:
             self.why = f"gave up after {BUDGET:,} terms"
         once = [note for note in d.letters.notes if "occurs once" in note]  # which the formula takes for granted, its record not
