@@ -145,7 +145,7 @@ def test_what_cannot_be_compared_is_told_why(other, pairing, words):
         ((3, 4), "names of its axes, .* or an array: np.ones\\(\\(3, 4\\)\\)"),
         (("B", 4), "given by its name, not by its size"),
         ("B", "of one axis: \\('B',\\)"),
-        (("B N",), "each once, such as"),
+        (("B", " "), "each once, such as"),
         (np.ones(3, complex), "an array of real numbers"),
         ([[1], [1, 2]], "an array of real numbers"),
         (None, "an array of real numbers"),

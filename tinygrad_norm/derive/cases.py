@@ -8,6 +8,7 @@ indices of its own: it is taken apart inside, and what is known outside of it is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -43,7 +44,9 @@ def by_cases(expr: Any, left_out: Callable[[Any], bool] = lambda point: False) -
 
     def apart(e: Any) -> Any:
         e = within(e)
-        return sp.Add(*(value * sp.Mul(*(_indicator(line, fact) for line, fact in facts.items())) for facts, value in cases(e, {})))
+        return sp.Add(
+            *(value * sp.Mul(*(_indicator(line, fact) for line, fact in facts.items())) for facts, value in cases(e, {}))
+        )
 
     def cases(e: Any, facts: dict[Any, Fact]) -> list[tuple[dict[Any, Fact], Any]]:
         lines: dict[Any, set[Any]] = {}
@@ -62,7 +65,7 @@ def by_cases(expr: Any, left_out: Callable[[Any], bool] = lambda point: False) -
             count[0] -= 1
             if count[0] < 0:
                 raise TooMany
-            known = outside(e, lambda a, fact=fact: _answer(a, line, fact))
+            known = outside(e, partial(_answer, line=line, fact=fact))
             if fact[0] is not None and fact[0] == fact[1]:
                 known = outside(known, _solved(line - fact[0]))
             found += cases(known, {**facts, line: fact})

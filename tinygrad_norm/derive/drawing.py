@@ -147,13 +147,16 @@ def _axes_or_numbers(name: Any, given: Any) -> Any:
     if isinstance(given, str):
         raise DerivationError(f"{said} expected the names of its axes, each once, or an array; of one axis: ({given!r},).")
     if isinstance(given, (tuple, list)) and any(isinstance(a, str) for a in given):
-        if not all(isinstance(a, str) for a in given):
-            raise DerivationError(f"{said} an axis is given by its name, not by its size.")
-        if len(set(given)) < len(given) or not all(a.isidentifier() for a in given):
+        own = [a for a in given if not _is_one(a)]
+        if not all(isinstance(a, str) for a in own):
+            raise DerivationError(f"{said} an axis is given by its name, not by its size; only one of one entry is 1.")
+        if len(set(own)) < len(own) or not all(a.strip().isprintable() and a.strip() for a in own):
             raise DerivationError(f'{said} expected the names of its axes, each once, such as ("B", "N"), or an array.')
-        return tuple(given)
+        return tuple("" if _is_one(a) else a for a in given)
     if isinstance(given, (tuple, list)) and not given:
         return ()
+    if isinstance(given, tuple) and all(map(_is_one, given)):
+        return ("",) * len(given)
     if isinstance(given, tuple) and all(isinstance(n, int) for n in given):
         raise DerivationError(
             f'{said} expected the names of its axes, such as ("B", "N"), whose sizes do not matter, or an array: np.ones({given!r}).'
@@ -174,6 +177,10 @@ def _axes_or_numbers(name: Any, given: Any) -> Any:
             f"{said} an axis has no entry, {value.shape}; a record needs numbers. Name its axes, or give an entry at least."
         )
     return value
+
+
+def _is_one(a: Any) -> bool:
+    return type(a) is int and a == 1
 
 
 _APART = 7919  # seeds of other records
@@ -198,16 +205,17 @@ def _run(
     drawn: Sequence[int] = _PRIMES,
 ) -> Record:
     rng = np.random.default_rng(seed + _APART * again)
-    sizes = {a: k for n, own in named.items() if n in arrays for a, k in zip(own, arrays[n].shape)}
-    drawn = _told_apart({a for own in named.values() for a in own}, drawn)
+    sizes = {a: k for n, own in named.items() if n in arrays for a, k in zip(own, arrays[n].shape) if a}
+    drawn = _told_apart({a for own in named.values() for a in own if a}, drawn)
     leaves = {}
     for n in inputs:
         if n in arrays:
             value = np.abs(arrays[n]) + 0.1 if positive and again and n not in named else arrays[n]
         else:
             for a in named[n]:
-                sizes.setdefault(a, drawn[(len(sizes) + again) % len(drawn)])
-            shape = [sizes[a] for a in named[n]]
+                if a:
+                    sizes.setdefault(a, drawn[(len(sizes) + again) % len(drawn)])
+            shape = [sizes[a] if a else 1 for a in named[n]]
             if prod(shape) > _MOST:
                 raise DerivationError(
                     f"derive: {n} has {len(shape)} axes: at sizes that can be told apart these are {prod(shape):,} numbers, more than the "
@@ -277,6 +285,6 @@ def imposed(a: Array, name: str, axes: Sequence[str], lemmas: Sequence[str]) -> 
     """What is known of an input is made true of its numbers."""
     for over, letter, value in map(read_lemma, lemmas):
         if letter == name and a.ndim:
-            where = tuple(k for k, axis in enumerate(axes) if axis in (over or axes[-1]))
+            where = tuple(k for k, axis in enumerate(axes) if axis and axis in (over or axes[-1]))
             a = a * value / a.sum(axis=where, keepdims=True)
     return a

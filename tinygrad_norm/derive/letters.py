@@ -76,6 +76,7 @@ class Letters(Home):
             raise NotSymbolicError(f"the record has {len(self.order)} axes to tell apart; {_MOST} at most have names.")
         self.values: dict[Any, Any] = {}
         self.of: dict[Tensor, Symbol] = {}
+        self._products = beside is not None  # of what is only compared
         self._beside = {t: Symbol(expr, dims, self) for t, (expr, dims) in (beside or {}).items()}
         self.definitions: dict[Letter, Any] = {}
         self.leaves: list[Letter] = []
@@ -239,6 +240,8 @@ class Letters(Home):
             params["shape"] = Symbol(0, self.axes.dims[t]).shape
         if not any(isinstance(x, Symbol) for x in operands):
             raise NotSymbolicError(f"{t.op.name}: none of its inputs is on the record.")
+        if t.op.name in ("einsum", "matmul") and not self._products:
+            raise NotSymbolicError(f"{t.op.name}: this op has no formula over named axes.")
         if t.op.name in TABLE:
             return t.op(*operands, **params).expr
         try:  # a node with rules of its own; its value may be written in ops, too

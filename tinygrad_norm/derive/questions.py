@@ -30,6 +30,7 @@ import numpy as np
 from ..engine import Op, Tensor, tensor
 from .assumption import asked
 from .following import ROUGHLY, Number, Tree, bare, size, told_by
+from .habits import IN_NUMPY, Modules, modules, root
 from .makings import Making
 from .watching import asked_of
 
@@ -40,7 +41,7 @@ def _folder(module: Any) -> str:
 
 _OWN = _folder(sys.modules[__package__.rpartition(".")[0]])
 """Whose lines are nobody's function."""
-_PASSING = (_folder(np), os.path.abspath(contextlib.__file__))
+_PASSING = (_folder(np), os.path.abspath(contextlib.__file__), root.__code__.co_filename)
 """Who asks for whoever calls."""
 _asking_for: set[CodeType] = set()
 _heard: list[Heard] = []
@@ -118,19 +119,21 @@ _WORDS = {
 }
 _AS_MANY = ("split", "chunk", "unbind")  # as many tensors as sizes say
 _NOTHING = ("ndim", "dim", "__init__", "__hash__")  # tell nothing that is not known
-_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of))
+_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of, root))
 _INIT = Tensor.__init__.__code__
 _OP = inspect.getattr_static(Tensor, "op")
 _RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RETURN", "YIELD")))
 
 
-def _hears(previous: Any) -> Callable[[FrameType, str, Any], None]:
+def _hears(previous: Any, home: Modules) -> Callable[[FrameType, str, Any], None]:
     """What listens to each return of a function of this package to a line that is not its."""
 
     def hear(frame: FrameType, event: str, answer: Any) -> None:
         if previous is not None:
             previous(frame, event, answer)
         path = frame.f_code.co_filename
+        if event == "call" and not path.startswith((_OWN, *_PASSING)):
+            home.enter(frame)
         if event != "return" or not path.startswith(_OWN) or path in _LISTENERS:
             return
         if type(answer) is Tensor and _OP.__get__(answer) is None and _heard and threading.get_ident() == _heard[-1].thread:
@@ -289,10 +292,7 @@ def hearing() -> Iterator[Heard]:
     special = {"shape": _shape, "size": _count, "numel": _numel, "apply_op": _applying}
     changes = {n: make(inspect.getattr_static(Tensor, n)) for n, make in special.items()}
     changes |= {n: _slot(inspect.getattr_static(Tensor, n)) for n in _SLOTS}
-    root, length = math.sqrt, len  # which take the value of what they are given; a root of a size is one, a length is a size
-
-    def square_root(x: Any) -> Any:
-        return x.__pow__(0.5) if type(x) is Number else root(x)
+    length = len  # of a tensor it is a size
 
     def length_of(x: Any) -> Any:
         return _size(length(x)) if type(x) is Tensor and _follows(sys._getframe(1)) else length(x)
@@ -303,9 +303,12 @@ def hearing() -> Iterator[Heard]:
     silent = previous is not None and not callable(previous)  # a profiler in C, which cannot be put back
     if silent:
         heard.said.append(asked("whatever it asks, which is not heard while a profiler runs", ""))
-    with _changed(Tensor, changes), _changed(math, {"sqrt": square_root}), _changed(builtins, {"len": length_of}):
+    with (
+        _changed(Tensor, changes), _changed(math, {"sqrt": root}), _changed(np, IN_NUMPY), _changed(builtins, {"len": length_of}),
+        modules() as home,
+    ):  # fmt: skip
         if not silent:
-            sys.setprofile(_hears(previous))
+            sys.setprofile(_hears(previous, home))
         try:
             yield heard
         finally:

@@ -1,8 +1,8 @@
-"""An index that picks nothing, ``x[:, None]`` or ``x[..., 0]`` of what has one entry there: the same axes in other places."""
+"""Ops that are read by their places: an index that picks nothing, ``x[:, None]``, and products over named indices."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,3 +32,13 @@ def places(index: tuple[Any, ...], dims: Sequence[Any]) -> list[int | None] | No
             return None
         axis += 1
     return found
+
+
+def indices(name: str, params: Mapping[str, Any], ndims: Sequence[int]) -> list[str]:
+    """Of an einsum or a matmul, the indices of each operand and of the result, a letter each."""
+    if name == "einsum":
+        left, result = params["equation"].split("->")
+        return [*left.split(","), result]
+    batch = "".join(map(chr, range(ord("A"), ord("A") + max(ndims) - 2)))
+    a, b = (batch[len(batch) - n + 2 :] for n in ndims)
+    return [f"{a}ik", f"{b}kj", f"{batch}ij"]
