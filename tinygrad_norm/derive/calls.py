@@ -68,7 +68,7 @@ def _unfit(wanted: Parameters, given: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"got an unexpected keyword argument {describe(n)}" for n in given if n not in own)
     missing = [n for n in wanted if n in own and n not in given and wanted[n].default is inspect.Parameter.empty]
     if missing and not (_takes(wanted, _PLACED) and any(n not in own for n in given)):
-        yield f"is missing the argument {', '.join(map(repr, missing))}"
+        yield f"is missing {len(missing)} required positional argument{'s'[: len(missing) > 1]}: {', '.join(map(repr, missing))}"
 
 
 def own_parameters(f: Any, there: Sequence[str]) -> Parameters:

@@ -135,25 +135,6 @@ def one_name(name: str, axis: Any, dim: Any) -> Any:
     return axis if dim is None else dim
 
 
-def deviation(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """``x.var`` and ``x.std``: where a word is NumPy's (``axis``, ``keepdims``, ``ddof``), so is what is divided by: N − 0."""
-    name = function.__name__
-
-    def method(
-        self: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False, unbiased: Any = None,
-        axis: Any = None, keepdims: Any = None, ddof: Any = None,
-    ) -> Tensor:  # fmt: skip
-        if ddof is not None and not (correction is None and unbiased is None):
-            raise OptionError(f"{name}: ddof={describe(ddof)} and correction are two names of one argument; give one of them.")
-        kept = kept_axes(name, False if keepdims is None else keepdims, keepdim)
-        if correction is None and unbiased is None and not (axis is None and keepdims is None and ddof is None):
-            correction = 0 if ddof is None else ddof
-        return function(self, one_name(name, axis, dim), correction=correction, keepdim=kept, unbiased=unbiased)
-
-    method.__name__, method.__doc__ = name, f"{function.__doc__}\n\n    {deviation.__doc__}"
-    return method
-
-
 def asked(question: Callable[..., Any], name: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     axes = canonical_axes(axis, x.ndim, name)  # no axis at all leaves every entry to itself, as PyTorch and NumPy have it here
     return Tensor(np.asarray(question(x.data, axes, keepdims=flag(name, "keepdim", keepdims))))

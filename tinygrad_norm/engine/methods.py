@@ -18,7 +18,6 @@ from .as_methods import (
     bits,
     cast,
     copied,
-    deviation,
     equality,
     extreme,
     kept_axes,
@@ -100,8 +99,14 @@ class Methods:
     pow, square, maximum, minimum = pow, functions.square, functions.maximum, functions.minimum
     clamp, clip, masked_fill = functions.clamp, functions.clip, functions.masked_fill
     softmax, log_softmax, logsumexp = functions.softmax, functions.log_softmax, functions.logsumexp
-    prod, cumsum, cumprod, norm = functions.prod, functions.cumsum, functions.cumprod, functions.norm
-    var, std = deviation(functions.var), deviation(functions.std)
+    prod, cumsum, cumprod, var, std, norm = (
+        functions.prod,
+        functions.cumsum,
+        functions.cumprod,
+        functions.var,
+        functions.std,
+        functions.norm,
+    )
     amax, amin, argmax, argmin = functions.amax, functions.amin, functions.argmax, functions.argmin
     sort, topk, gather, take_along_dim = functions.sort, functions.topk, functions.gather, functions.take_along_dim
     split, chunk, unbind, flip, roll = functions.split, functions.chunk, functions.unbind, functions.flip, functions.roll

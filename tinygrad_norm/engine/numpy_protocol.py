@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import creation, functions
+from . import functions
 from . import primitives as op
 from .arrays import Array
 from .errors import HistoryLostError, InPlaceError, ShapeError, describe
@@ -76,8 +76,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.broadcast_to: lambda array, shape: array.broadcast_to(shape),
     np.concatenate: lambda arrays, axis=0: concatenate(arrays, axis),
     np.where: lambda condition, x, y: op.where(*(lift(v, op.where) for v in (condition, x, y))),
-    np.zeros_like: lambda a: creation.zeros_like(a),
-    np.ones_like: lambda a: creation.ones_like(a),
     np.shape: lambda a: a.shape,
     np.ndim: lambda a: a.ndim,
     np.size: lambda a: a.size,
