@@ -72,7 +72,10 @@ def test_a_wrong_kind_of_anything_is_an_error_of_ours(argument):
     [
         (int, "int is a class; expected a function of tensors"),
         (tn.nn.LayerNorm, "LayerNorm is a class.*LayerNorm\\(…\\)"),
-        (tn.nn.LayerNorm(11), "unexpected keyword argument 'x'; is missing 1 required positional argument: 'input'; inputs= names x"),
+        (
+            tn.nn.LayerNorm(11),
+            "unexpected keyword argument 'x'; is missing 1 required positional argument: 'input'; inputs= names x",
+        ),
         (lambda x, w: x * w, "is missing 1 required positional argument: 'w'"),
         (lambda: tn.tensor(1.0), "unexpected keyword argument 'x'"),
         (lambda x: (x * 2.0, x), "this one gives a tuple of 2: return one of them"),
