@@ -110,7 +110,8 @@ def test_an_input_without_a_partner_is_asked_about():
 
 def test_an_axis_has_a_name():
     with pytest.raises(DerivationError, match="an axis is given by its name, not by its size"):
-        derive(lambda x: x * 2.0, inputs={"x": ("B", 1)})
+        derive(lambda x: x * 2.0, inputs={"x": ("B", 3)})
+    assert derive(lambda x, g: x * g, "g", inputs={**BN, "g": ("B", 1)}).equals(lambda dy, x: s(dy * x)).assumptions == ()
 
 
 @pytest.mark.parametrize(

@@ -405,3 +405,14 @@ def test_probabilities_are_not_complex():
 def test_what_is_not_finite_is_no_whole_number(value):
     with pytest.raises(tn.DTypeError, match=rf"int: \(\) float64 is {value}"):
         int(tn.tensor(value))
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_in_numpys_words_a_deviation_is_numpys(name):
+    mine, theirs = getattr(leaf(), name), getattr(X, name)
+    for how in ({"axis": -1, "keepdims": True}, {"axis": 0}, {"keepdims": True}, {"axis": -1, "ddof": 1}, {"axis": (0, 1)}):
+        np.testing.assert_allclose(mine(**how).data, theirs(**how), rtol=1e-13)
+    np.testing.assert_allclose(mine(-1, keepdims=True).data, theirs(-1, keepdims=True), rtol=1e-13)
+    np.testing.assert_allclose(mine(-1).data, theirs(-1, ddof=1), rtol=1e-13)
+    with pytest.raises(tn.OptionError, match=f"{name}: dim=0 and axis=1 are two names of one argument"):
+        mine(dim=0, axis=1)

@@ -13,6 +13,7 @@ from typing import Any
 from ..engine import TABLE, Tensor, enable_grad, history, tensor
 from ..graph import Record, axis_names
 from .errors import NotSymbolicError
+from .views import indices, places
 
 Dims = tuple[tuple[Any, ...], ...]
 """For each axis of an array, the named axes it is made of, outermost first: () where it has one entry."""
@@ -63,6 +64,7 @@ class Axes:
     dims:   by tensor
     sizes:  of each named axis, as recorded
 
+    like:   those of the output, where it has as many entries
     fixed:  axes of leaves that are known already, by those of another record. Raises ``NotSymbolicError`` where this record
             takes apart what is one there, or makes one of two, and where an axis meets itself.
     """
@@ -73,14 +75,23 @@ class Axes:
         names: Mapping[str, Sequence[str]] | None = None,
         fixed: Mapping[Tensor, Dims] | None = None,
         known: Mapping[Any, int] | None = None,
+        like: Dims | None = None,
     ) -> None:
         self._of: dict[Tensor, list[list[_Axis]]] = {}
         self._ids, self._fixed = graph.ids, fixed or {}
+        self._products = fixed is not None  # of what is compared; of what is derived, no formula would say them well
+        self._joint: dict[Tensor, list[list[_Axis]]] = {}
         self._known = {label: _Axis(n, True) for label, n in (known or {}).items()}
         for node in graph.nodes:
             t = node.tensor
+            if not t.size:
+                name = t.op.name if t.op else "a constant"
+                raise NotSymbolicError(f"{name}: a tensor without entries, {t.shape}, has no formula.", self._ids.get(t))
             self._of[t] = self._leaf(t) if t.op is None else self._computed(t)
         self._meet(graph, names or {})
+        for dim, wanted in zip(reversed(self._of[graph.output]), reversed(like or ())):
+            if dim and wanted:
+                _unify(dim, [self._known[a] for a in wanted], "the result")
         self._against_itself(graph)
         if any(a.parts is not None for a in self._known.values()):
             raise NotSymbolicError("its axes cannot be matched with those of the other record.")
@@ -99,7 +110,7 @@ class Axes:
     def _against_itself(self, graph: Record) -> None:
         """x·xᵀ of a square: one name for two running indices cannot say which is which."""
         for t in graph.tensors:
-            self._once(t, self._of[t])
+            self._once(t, self._joint.get(t, self._of[t]))
 
     def _once(self, t: Tensor, dims: Sequence[Sequence[_Axis]]) -> None:
         flat = [a for dim in dims for a in _flat(dim)]
@@ -123,6 +134,10 @@ class Axes:
             return [[] if a in t.params["axis"] else dim for a, dim in enumerate(first)]
         if name == "transpose":
             return [first[a] for a in t.params["axes"]]
+        if name in ("getitem", "scatter") and (spread := self._viewed(t, first, own := self._leaf(t))) is not None:
+            return spread
+        if name in ("einsum", "matmul") and self._products:
+            return self._product(t, [self._of[x] for x in inputs], indices(t.op.name, t.params, [x.ndim for x in inputs]))
         if name == "reshape":
             own = self._leaf(t)
             _unify(
@@ -135,6 +150,31 @@ class Axes:
             lead = len(first) - t.ndim
             return [dim if n > 1 else [] for dim, n in zip(first[lead:], t.shape)]
         return self._unknown(t, inputs)
+
+    def _product(self, t: Tensor, operands: list[list[list[_Axis]]], terms: Sequence[str]) -> list[list[_Axis]]:
+        """Each index is an axis, which no other may be."""
+        known: dict[str, list[_Axis]] = {}
+        for dims, term in zip(operands, terms):
+            for dim, c in zip(dims, term):
+                if dim and known.get(c):
+                    _unify(known[c], dim, t.op.name if t.op else "")
+                known[c] = known.get(c) or dim
+        self._joint[t] = list(known.values())
+        self._once(t, self._joint[t])
+        return [known[c] for c in terms[-1]]
+
+    def _viewed(self, t: Tensor, given: list[list[_Axis]], own: list[list[_Axis]]) -> list[list[_Axis]] | None:
+        """Of an index that picks nothing, and of its adjoint."""
+        assert t.op is not None
+        found = places(t.params["index"], given if t.op.name == "getitem" else own)
+        if found is None:
+            return None
+        if t.op.name == "getitem":
+            return [[] if k is None else given[k] for k in found]
+        for k, dim in zip(found, given):
+            if k is not None:
+                own[k] = dim
+        return own
 
     def _meet(self, graph: Record, names: Mapping[str, Sequence[str]]) -> None:
         """Axes that were given one name are one, even where they never meet."""

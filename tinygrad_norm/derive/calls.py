@@ -1,71 +1,95 @@
-"""Calls on their way: whose lines they are, and what they were given."""
+"""A user's function, called with tensors by the names of its parameters, whatever kind of callable it is."""
 
 from __future__ import annotations
 
 import inspect
-import os
-import sys
-from collections.abc import Iterator
-from functools import cache
-from types import FrameType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MethodType
 from typing import Any
 
-import numpy as np
+from ..engine import Tensor, describe
+from .errors import DerivationError
+
+Parameters = Mapping[str, inspect.Parameter]
+_PLACED, _NAMED = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
-def _folder(module: Any) -> str:
-    return os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep
+def called(f: Any) -> str:
+    """What a function is called in a message."""
+    name = getattr(f, "__name__", None)
+    return name if isinstance(name, str) else called(f.func) if hasattr(f, "func") else type(f).__name__
 
 
-OWN = _folder(sys.modules[__package__.rpartition(".")[0]])
-"""Whose lines are nobody's function."""
-NUMPY, _STANDARD = _folder(np), _folder(os)
+def parameters_of(f: Any) -> Parameters | None:
+    """By name; None where it does not say what it takes, as some functions in C."""
+    try:
+        return inspect.signature(f.forward if isinstance(getattr(f, "forward", None), MethodType) else f).parameters
+    except (ValueError, TypeError):
+        return None
 
 
-def is_own(frame: FrameType) -> bool:
-    path = frame.f_code.co_filename
-    return path.startswith(OWN) or (path == "<string>" and str(frame.f_globals.get("__name__")).startswith(_GENERATED))
+def call(f: Callable[..., Any], given: Mapping[str, Any], wanted: Parameters | None) -> Any:
+    """f of what is given by name. What it takes only by its place goes there, as all does where it knows no such names."""
+    if wanted is None or (_takes(wanted, _PLACED) and any(n not in wanted for n in given) and not _takes(wanted, _NAMED)):
+        return f(*given.values())
+    own = [p for p in wanted.values() if p.kind is p.POSITIONAL_ONLY]
+    while own and own[-1].name not in given:
+        own.pop()
+    placed = [p.name for p in own]
+    return f(*(given.get(p.name, p.default) for p in own), **{n: v for n, v in given.items() if n not in placed})
 
 
-_GENERATED = (__package__.rpartition(".")[0] + ".", "namedtuple_")  # the methods of a dataclass, and of a named tuple
+def call_forward(f: Callable[..., Any], leaves: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """A forward of its inputs and options. Raises ``DerivationError`` where these are not what it takes."""
+    wanted, given = parameters_of(f), {**leaves, **options}
+    if isinstance(f, type):
+        raise DerivationError(
+            f"derive: {called(f)} is a class; expected a function of tensors, or a module that is made: {called(f)}(…)."
+        )
+    if wanted is None and options:
+        raise DerivationError(
+            f"derive: {called(f)} says no names of its arguments, so that it cannot be given {', '.join(options)}; write "
+            f"lambda {', '.join(leaves)}: {called(f)}(…)."
+        )
+    wrong = "; ".join(_unfit(wanted, given)) if wanted is not None else ""
+    if wrong:
+        raise DerivationError(f"derive: {called(f)}() {wrong}; inputs= names {', '.join(leaves)}.")
+    return call(f, given, wanted)
 
 
-@cache
-def _is_a_librarys(path: str) -> bool:
-    return path.startswith((NUMPY, "<frozen ")) or (path.startswith(_STANDARD) and "-packages" not in path)
+def _takes(wanted: Parameters, kind: Any) -> bool:
+    return any(p.kind is kind for p in wanted.values())
 
 
-def is_passing(frame: FrameType) -> bool:
-    """Whether it asks for whoever calls: a line of NumPy, of Python's own library, of a module that is opened."""
-    return frame.f_code.co_name == "<module>" or _is_a_librarys(frame.f_code.co_filename)
+def _unfit(wanted: Parameters, given: Mapping[str, Any]) -> Iterator[str]:
+    """What is given and not wanted, or the other way round."""
+    own = {n for n, p in wanted.items() if p.kind not in (_PLACED, _NAMED)}
+    if not (_takes(wanted, _NAMED) or _takes(wanted, _PLACED)):
+        yield from (f"got an unexpected keyword argument {describe(n)}" for n in given if n not in own)
+    missing = [n for n in wanted if n in own and n not in given and wanted[n].default is inspect.Parameter.empty]
+    if missing and not (_takes(wanted, _PLACED) and any(n not in own for n in given)):
+        yield f"is missing {len(missing)} required positional argument{'s'[: len(missing) > 1]}: {', '.join(map(repr, missing))}"
 
 
-def own_calls(frame: FrameType | None) -> Iterator[FrameType]:
-    """This package's calls from here up to the line that called it, a forward's or a derivation's."""
-    while frame is not None and (is_own(frame) or is_passing(frame)) and not frame.f_code.co_filename.startswith(_HERE):
-        if is_own(frame):
-            yield frame
-        frame = frame.f_back
+def own_parameters(f: Any, there: Sequence[str]) -> Parameters:
+    """Those of the other side of ``equals``, by whose names it is seen which input each is."""
+    wanted = parameters_of(f)
+    if isinstance(f, type) or wanted is None:
+        what = "is a class" if isinstance(f, type) else "does not say the names of its arguments"
+        raise DerivationError(
+            f"equals: {called(f)} {what}; expected a function of tensors with the names that are here: lambda {', '.join(there)}: …."
+        )
+    if _takes(wanted, _PLACED):
+        raise DerivationError("equals: the function takes *arguments; name them, so that it can be seen which input each is.")
+    return wanted
 
 
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-
-
-def arguments(frame: FrameType) -> tuple[Any, ...]:
-    """But for ``backward=``, which says by which rule one goes back, and never a value."""
-    code = frame.f_code
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    return tuple(frame.f_locals.get(n) for n in code.co_varnames[:count] if n != "backward")
-
-
-def parts(given: Any) -> Iterator[Any]:
-    """What it is, or holds: of a tuple, a list, a dictionary, and of an object of this package."""
-    if isinstance(given, (tuple, list, set)):
-        for x in given:
-            yield from parts(x)
-    elif isinstance(given, dict):
-        for x in given.values():
-            yield from parts(x)
-    else:
-        yield given
+def gives(found: Any) -> str:
+    """What a function gave in place of a recorded tensor, and what to do about it."""
+    if isinstance(found, Tensor):
+        return f"a tensor that nothing was recorded of, {describe(found)}"
+    if isinstance(found, (tuple, list, dict)) and any(
+        isinstance(x, Tensor) for x in (found.values() if isinstance(found, dict) else found)
+    ):
+        return f"a {type(found).__name__} of {len(found)}: return one of them"
+    return f"{describe(found)}"

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 
 import numpy as np
 
-from .calls import NUMPY, OWN
+from .frames import NUMPY, OWN
 
 ERRORS, WARNINGS = "whether an error is raised", "whether there is a warning"
 _MATCHES = ("CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH")

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import TABLE, Tensor, TinygradNormError, describe, grad, history, pull_back, tensor
+from ..engine import TABLE, Tensor, TinygradNormError, grad, history, pull_back, tensor
 from ..engine.arrays import Array
 from ..graph import Graph, along
 from ..graph.table import number
 from ..norms import Norm, get
 from .algebra import with_means
+from .arguments import check_arguments
 from .assumption import Assumption
 from .derivation import Derivation, Step
 from .drawing import read_lemma
@@ -53,14 +54,7 @@ def derive_now(
     form: str = "auto",
 ) -> Derivation:
     """``tn.derive``, with the algebra at hand."""
-    if order not in (1, 2):
-        raise DerivationError(f"derive: order={order!r}; it is 1 or 2.")
-    if form not in ("auto", "closed", "staged"):
-        raise DerivationError(f"derive: form={describe(form)}; it is 'auto', 'closed' or 'staged'.")
-    if not isinstance(lemmas, (tuple, list)) or not all(isinstance(text, str) for text in lemmas):
-        raise DerivationError(f'derive: lemmas={describe(lemmas)}; it is a list of texts, such as ["Σ_N(q) = 1"].')
-    if inputs is not None and not isinstance(inputs, Mapping):
-        raise DerivationError(f'derive: inputs={describe(inputs)}; name the axes of each, such as {{"x": ("B", "N")}}.')
+    check_arguments(wrt, inputs, shape, order, lemmas, seed, form)
     if isinstance(norm, (str, Norm)):
         usual = dict(get(norm).derived_with)
         lemmas = [*lemmas, *usual.pop("lemmas", ())]

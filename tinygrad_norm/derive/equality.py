@@ -26,6 +26,7 @@ from .assumption import branches, of_kind
 from .extremes import elsewhere
 from .other import Incomparable, Other, gradient_on, off, tolerance
 from .proof import Proof
+from .record import Record, second_of
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -172,7 +173,8 @@ class _Extremes:
             dtype = min((record.output.dtype, record.inputs[d.of].dtype), key=lambda t: t.itemsize)
             if dtype.itemsize == 2:  # nothing is said where the gradient is next to nothing: it is rounding there
                 floor = 0.0
-                if off(expected, gradient_on(d.record, d.of)[0]) > _GROSS / 2:
+                exact = _in_double(record, d.of)
+                if exact is None or not off(expected, gradient_on(exact, d.of)[0]) <= _GROSS / 2:
                     continue
             floor = max(floor, _rounding(again)) if dtype.itemsize > 2 else floor
             gap = off(again.data, expected, floor) if _fits(again.shape, expected.shape) else float("inf")
@@ -188,6 +190,17 @@ class _Extremes:
             if held is not None and not np.array_equal(held, found.data, equal_nan=True):
                 needed.append("its tensors are recorded (under no_grad, on tensors without names, it is something else)")
         self.needed = tuple(dict.fromkeys(needed))
+
+
+def _in_double(record: Record, of: str) -> Record | None:
+    """The same forward on the same numbers in float64."""
+    assert record.make is not None
+    on = {n: t.data.astype(np.float64) for n, t in record.inputs.items() if t.dtype.kind == "f"}
+    try:
+        made = record.make(on=on, numbers=record.numbers)
+        return second_of(made, of) if record.order == 2 else made
+    except _FAILS:
+        return None
 
 
 def _rounding(found: Tensor) -> float:

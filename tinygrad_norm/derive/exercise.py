@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import TinygradNormError
+from ..engine import TinygradNormError, describe
 from ..graph.table import number, to_json
 from .blackboard import Board, same
 from .errors import DerivationError
@@ -81,7 +81,7 @@ class Exercise:
             or not isinstance(step, (int, np.integer, type(None)))
             or not 0 <= (last if step is None else step) <= last
         ):
-            raise DerivationError(f"ask: step={step!r}; {d.gradient} of {d.title} has the steps 0 to {last}.")
+            raise DerivationError(f"ask: step={describe(step)}; {d.gradient} of {d.title} has the steps 0 to {last}.")
         self.d, self.step, self.last = d, last if step is None else int(step), last
         at, self._next = lines[self.step]
         earlier = [s for s in d.steps[:at] if s.left == self._next.left and s.kind in ("rewrite", "chain")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,7 @@ _SIZES: tuple[Callable[[int, int], int], ...] = (
     lambda k, last: 4098 if k == last else 2,  # more than a byte holds, and no number of float16's
     lambda k, last: 4098 if k == 0 else 3,
 )
+_MOST = 2**19  # numbers at such a place
 _SCALES = (2.0**-44, 2.0**-10, 2.0**6, 2.0**10, -(2.0**10))
 
 
@@ -55,7 +57,7 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
     places: list[tuple[str, bool, dict[str, Any], Any]] = []
     as_recorded = [t.shape for t in floats.values()]
     for size in _SIZES:
-        sizes = {a: size(k, len(axes.order) - 1) for k, a in enumerate(axes.order)}
+        sizes = _few({a: size(k, len(axes.order) - 1) for k, a in enumerate(axes.order)})
         sizes |= {a: axes.sizes[a] for dims in axes.dims.values() for dim in dims for a in dim[:-1]}  # groups stay
         if any(t not in axes.dims for t in floats.values()):
             break
@@ -67,6 +69,8 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
         places.append((words, 1 in sizes.values(), on, out))
     for least in (0, 1):  # twice as large, with what is spread along an axis or without
         doubled = {n: [k * (2 if k > least else 1) for k in t.shape] for n, t in floats.items()}
+        if any(prod(k) > _MOST for k in doubled.values()):
+            continue
         places.append(
             ("at twice the sizes", False, {n: rng.normal(size=k).astype(floats[n].dtype) for n, k in doubled.items()}, None)
         )
@@ -88,6 +92,12 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
             kept = all(made.inputs[n].shape == a.shape for n, a in on.items()) and out in (None, made.output.shape)
             if kept and np.all(np.isfinite(made.output.data)):
                 yield Extreme(words, single, replace(made, axes=record.axes))
+
+
+def _few(sizes: dict[Any, int]) -> dict[Any, int]:
+    """These sizes; where all together are very many numbers, 2 for all but the first and the last two axes."""
+    axes = list(sizes)
+    return sizes if prod(sizes.values()) <= _MOST else {**sizes, **dict.fromkeys(axes[1:-2], 2)}
 
 
 def elsewhere(output: Tensor, others: Iterable[tuple[Extreme, Tensor]]) -> list[str]:

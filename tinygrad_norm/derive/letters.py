@@ -76,6 +76,7 @@ class Letters(Home):
             raise NotSymbolicError(f"the record has {len(self.order)} axes to tell apart; {_MOST} at most have names.")
         self.values: dict[Any, Any] = {}
         self.of: dict[Tensor, Symbol] = {}
+        self._products = beside is not None  # of what is only compared
         self._beside = {t: Symbol(expr, dims, self) for t, (expr, dims) in (beside or {}).items()}
         self.definitions: dict[Letter, Any] = {}
         self.leaves: list[Letter] = []
@@ -241,6 +242,8 @@ class Letters(Home):
             raise NotSymbolicError(f"{t.op.name}: none of its inputs is on the record.")
         if TABLE.get(t.op.name, t.op) is not t.op:
             raise NotSymbolicError(f"{t.op.name}: an operation of one's own with a name of the table's. Give it another.")
+        if t.op.name in ("einsum", "matmul") and not self._products:
+            raise NotSymbolicError(f"{t.op.name}: this op has no formula over named axes.")
         if t.op.name in TABLE:
             return t.op(*operands, **params).expr
         try:  # a node with rules of its own; its value may be written in ops, too

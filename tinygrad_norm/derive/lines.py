@@ -55,6 +55,6 @@ def recorded_at(make: Callable[[], Any], message: str, place: int | None = None)
 
                 path, line = earlier[-1]
                 linecache.checkcache(path)
-                code = linecache.getline(path, line).strip()
+                code = linecache.getline(path, line).strip()[:100]
                 return f" Recorded at {os.path.basename(path)}:{line}" + (f": {code}" if code else ".")
     return ""

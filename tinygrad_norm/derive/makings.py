@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..engine import Op, Tensor
-from .calls import arguments, own_calls, parts
 from .following import Number
+from .frames import arguments, own_calls, parts
 
 Making = tuple[str, tuple[Any, ...]]
 """A function's name, and what it was given."""

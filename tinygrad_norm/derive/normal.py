@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import sympy as sp
 
+from .cases import TooMany, by_cases, points
 from .conditions import Positive, Zero
 from .functions import Functions
 from .letters import Letters
@@ -53,6 +55,7 @@ class Normal(Functions):
         self._roots: dict[Any, Letter] = {}  # by the sum S
         self._under: dict[Letter, Any] = {}
         self._q: dict[Letter, int] = {}
+        self._faced: set[Any] = set()  # of a sum and its negative, that of which a root was asked
         self._free: set[Letter] = set()  # roots by which a Σ was put away
         self._rules: dict[Any, Any] = dict(self.known)  # a Σ, in terms of a root, or as it is known
         self._changed, self._most = False, 0
@@ -112,6 +115,22 @@ class Normal(Functions):
             finally:
                 self._mode, self._most = "", 0
         return False
+
+    def is_zero_but(self, expr: Any, letters: Letters) -> list[Any] | None:
+        """Whether it is zero in each of its cases: what may not be zero for that, nothing where it is zero in all of them; None
+        where that could not be shown."""
+        try:
+            ends = points(expr)
+            if not ends or not self.is_zero(by_cases(expr, lambda point: True), letters):
+                return None
+            needed = list(ends)
+            for point in ends:
+                rest = [p for p in needed if p != point]
+                with suppress(TooMany):
+                    needed = rest if self.is_zero(by_cases(expr, rest.__contains__), letters) else needed
+            return needed
+        except TooMany:
+            return None
 
     def short_form(self, expr: Any, letters: Letters) -> Any | None:
         """The normal form; None where it is very long."""
@@ -255,8 +274,23 @@ class Normal(Functions):
         unsure = [k for k, f in enumerate(factors) if not (self._is_positive(f) or f.is_number or is_even(f))]
         if number < 0 and len(unsure) == 1 and factors[unsure[0]].is_Add:
             factors[unsure[0]], number = sp.expand_mul(-factors[unsure[0]]), -number
+        if number < 0 and len(unsure) == 1:
+            inner, k = factors[unsure[0]].as_base_exp()
+            if inner in self._under and self._q[inner] == 1 and k.is_Integer and k % 2 == 1:  # 1/S, and it is −S that is positive
+                rest = sp.Mul(*(f for i, f in enumerate(factors) if i != unsure[0]))
+                turned = self._facing(sp.expand_mul(-self._under[inner]))
+                return self._power(-number * rest, n) * self._power_of_one(turned, -k * n)
         alone = number > 0 and len(unsure) < 2
         return abs(number) ** n * sp.Mul(*(self._power_of_factor(f, n, alone) for f in factors))
+
+    def _facing(self, base: Any) -> Any:
+        """The sum, from now on as it stands and not its negative: a root was asked of it."""
+        other = sp.expand_mul(-base)
+        if other in self._roots and other not in self._faced:
+            del self._roots[other]
+            self._changed = True
+        self._faced.add(base)
+        return base
 
     def _power_of_factor(self, factor: Any, n: Any, alone: bool) -> Any:
         """(bᵏ)ⁿ; where it is a root and has no other factor that may be negative, it is a number where b is not negative."""
@@ -289,7 +323,7 @@ class Normal(Functions):
         turned = sp.Integer(1)
         if n.is_Integer and base not in self._roots:
             other = sp.expand_mul(-base)
-            if other in self._roots or largest(base, True).as_coeff_Mul()[0] < 0:
+            if other in self._roots or (base not in self._faced and largest(base, True).as_coeff_Mul()[0] < 0):
                 base, turned = other, sp.Integer(-1) ** n
         root = self._root(base, int(n.q))
         return turned * outside * root ** (-self._q[root] * n)

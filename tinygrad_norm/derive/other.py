@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine import Tensor, TinygradNormError, grad, history, no_grad, pull_back, tensor
+from ..engine import Tensor, TinygradNormError, describe, grad, history, no_grad, pull_back, tensor
 from ..engine.arrays import Array
+from .arguments import pairing_of
 from .assumption import not_of_kind
+from .calls import call, gives, own_parameters
 from .errors import DerivationError
 from .record import Record, cotangent_of, second_of
 
@@ -33,7 +35,7 @@ class Other:
     """
 
     def __init__(self, d: Derivation, other: Any, pairing: Mapping[str, str] | None) -> None:
-        self.d, self.pairing = d, dict(pairing or {})
+        self.d, self.pairing = d, pairing_of(pairing)
         self.is_function = not isinstance(other, type(d))
         if self.is_function and not callable(other):
             raise DerivationError(f"equals: expected a derivation or a function of tensors, got {type(other).__name__}.")
@@ -53,9 +55,16 @@ class Other:
                 f"equals: pairing={self.pairing!r}: {twice[0]!r} is paired with two of theirs; each has one partner."
             )
         for theirs, mine in self.pairing.items():
+            if not self.is_function and theirs not in _known(other.record):
+                told = ", ".join(dict.fromkeys(n for n in _known(other.record) if n))
+                raise DerivationError(
+                    f"equals: pairing={{{describe(theirs)}: {describe(mine)}}}: the other derivation has no input {describe(theirs)}; it has {told}."
+                )
             if mine not in known:
                 told = ", ".join(dict.fromkeys(n for n in known if n))
-                raise DerivationError(f"equals: pairing={{{theirs!r}: {mine!r}}}: there is no input {mine!r}; there are {told}.")
+                raise DerivationError(
+                    f"equals: pairing={{{describe(theirs)}: {describe(mine)}}}: there is no input {describe(mine)}; there are {told}."
+                )
 
     def on(self, record: Record) -> tuple[Tensor, Leaves]:
         with np.errstate(all="ignore"):
@@ -72,37 +81,48 @@ class Other:
         """A function of tensors named as the inputs are (by name or by symbol; the main one also x), and dy."""
         function: Callable[..., Any] = self._other
         known = _known(record)
-        wanted = inspect.signature(function).parameters
-        if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in wanted.values()):
-            raise DerivationError("equals: the function takes *arguments; name them, so that it can be seen which input each is.")
+        if "dy" in record.inputs:
+            raise DerivationError("equals: an input is called dy, as the cotangent is; call it otherwise.")
+        there = [n for n in dict.fromkeys(known) if n and n.isidentifier()]
+        wanted = own_parameters(function, there)
         names = {n: self.pairing.get(n, n) for n in wanted}
+        beyond = [n for n in self.pairing if n not in wanted and not any(p.kind is p.VAR_KEYWORD for p in wanted.values())]
+        if beyond:
+            raise DerivationError(
+                f"equals: pairing= names {', '.join(map(describe, beyond))}, which the function does not take; it takes {', '.join(wanted)}."
+            )
         taken = [n for n in wanted if list(names.values()).count(names[n]) > 1]
         if taken:
             raise DerivationError(f"equals: {' and '.join(taken)} would both be {names[taken[0]]!r}; each has one partner.")
         unknown = [n for n in wanted if names[n] not in known and wanted[n].default is inspect.Parameter.empty]
         unknown = [n for n in unknown if wanted[n].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)]
         if unknown:
-            there = dict.fromkeys(n for n in known if n and n.isidentifier())
             raise DerivationError(f"equals: the function asks for {', '.join(unknown)}; there are {', '.join(there)}.")
         leaves, mine = {}, {}
         base = _known(self.d.record)
-        for n in wanted:
+        if any(p.kind is p.VAR_KEYWORD for p in wanted.values()):  # which takes whatever else there is
+            named = [known[names[n]] for n in wanted if names[n] in known]
+            names |= {n: n for n in [*record.inputs, "dy"] if all(known[n] is not t for t in named)}
+        for n in names:
             if names[n] in known:
                 given = known[names[n]]
                 leaves[n] = tensor(given.data, requires_grad=recorded, name=given.name if recorded else None)
                 own = base[names[n]]
                 mine[leaves[n]] = None if _is_cotangent(names[n], self.d.record) else own
-        found = function(**leaves)
+        found = call(function, leaves, wanted)
         if isinstance(found, Tensor) and any(found is leaf for leaf in leaves.values()):
             found = found * 1.0
         if not isinstance(found, Tensor) or (recorded and found.op is None):
-            raise DerivationError("equals: the function must compute one tensor from its inputs, in recorded operations.")
+            raise DerivationError(
+                "equals: the function must compute one tensor from its inputs, in recorded operations; "
+                f"this one gives {gives(found)}."
+            )
         return found, mine
 
     def _derive(self, record: Record) -> tuple[Tensor, Leaves]:
         """The other derivation's gradient, recorded on my numbers: its formula is that of this record."""
         other: Derivation = self._other
-        known, base = _known(record), _known(self.d.record)
+        known, base = ({**_known(r), **r.inputs} for r in (record, self.d.record))
         on, pairs = {}, {}
         for n, t in other.record.inputs.items():
             for name in (self.pairing.get(n), self.pairing.get(t.name or ""), n, t.name):

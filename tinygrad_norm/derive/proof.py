@@ -97,6 +97,9 @@ class Proof:
                 self.holds = True
                 used = [a for a in signs if not Normal(known, frozenset(signs) - {a}).is_zero(difference, d.letters)]
                 assumed += [f"{self.write(a)} > 0" for a in used or signs]
+        if not self.holds and (ends := Normal(known).is_zero_but(difference, d.letters)) is not None:
+            self.holds = True
+            assumed += [f"{self.write(e)} ≠ 0" for e in ends]
         if not self.holds and normal.left < 0:
             self.why = f"gave up after {BUDGET:,} terms"
         once = [note for note in d.letters.notes if "occurs once" in note]  # which the formula takes for granted, its record not
@@ -152,7 +155,8 @@ class Proof:
         self.asked += heard.said
         self._made = heard.makings, made
         with joined(made):
-            expr = self._formula(found, leaves, [gradient for gradient, _ in others], heard.trees)
+            like = self.d.letters.axes.dims[self.d.record.inputs[self.d.of]]
+            expr = self._formula(found, leaves, [gradient for gradient, _ in others], heard.trees, like)
         conditions = self.conditions[-1]
         if forward is not None:  # what was asked on the way there
             with joined(made), suppress(NotSymbolicError):
@@ -162,7 +166,12 @@ class Proof:
         return expr
 
     def _formula(
-        self, found: Tensor, leaves: Leaves, others: list[Tensor], trees: Mapping[Tensor, Mapping[int | str, Tree]] = NOTHING
+        self,
+        found: Tensor,
+        leaves: Leaves,
+        others: list[Tensor],
+        trees: Mapping[Tensor, Mapping[int | str, Tree]] = NOTHING,
+        like: Any = None,
     ) -> Any:
         d, mine = self.d, self.d.letters
         if found.op is None:
@@ -170,7 +179,7 @@ class Proof:
         fixed = {leaf: mine.axes.dims[t] for leaf, t in leaves.items() if isinstance(t, Tensor) and t in mine.axes.dims}
         fixed |= {leaf: mine.of[d.record.output].dims for leaf, t in leaves.items() if t is None}
         graph = GraphRecord(found)
-        axes = Axes(graph, fixed=fixed, known=mine.sizes)
+        axes = Axes(graph, fixed=fixed, known=mine.sizes, like=like)
         if len(axes.sizes) > len(mine.sizes):
             raise NotSymbolicError("its axes cannot be matched with the derivation's")
         marked: dict[Place, Size] = {}
@@ -239,7 +248,7 @@ class Proof:
         d, (made, _) = self.d, self._made
         value, inputs = t.data, {*d.record.inputs.values(), d.record.dy}
         if (
-            t not in made
+            (t not in made or made[t][0] in _OF_SHAPES)
             and t.dtype.kind in "iuf"
             and value.size
             and np.all(value == value.flat[0])
@@ -337,6 +346,10 @@ class Proof:
                 key = sign
             found[form, key] = f"{self.write(a)} {sign} {self.write(b)}"
         return found | {n: n for n in letters.notes if "everywhere" in n}
+
+
+_OF_SHAPES = ("zeros_like", "ones_like")
+"""Constants that are made of a tensor's shape, and of nothing else of it."""
 
 
 def _implied(condition: tuple[Any, str], positive: frozenset[Any]) -> bool:

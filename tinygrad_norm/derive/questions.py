@@ -30,9 +30,10 @@ import numpy as np
 from ..engine import Op, Tensor, tensor
 from ..engine.tensor import renew
 from .assumption import asked
-from .calls import arguments, is_own, is_passing, parts
 from .catching import ERRORS, asked_by, catches
 from .following import ROUGHLY, Number, Tree, bare, size, told_by
+from .frames import arguments, is_own, is_passing, parts
+from .habits import IN_NUMPY, Modules, modules, root
 from .makings import Entering, Making
 from .swapped import swapped
 from .watching import asked_of
@@ -126,14 +127,14 @@ _WORDS = {
 _AS_MANY = ("split", "chunk", "unbind")  # as many tensors as sizes say
 _NOTHING = ("ndim", "dim", "__init__", "__hash__")  # tell nothing that is not known
 _NO_ANSWER = ("backward", "data", "grad", "requires_grad", "name", "__exit__")  # what becomes of it is heard
-_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of, arguments, Entering.born, catches))
+_LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of, arguments, Entering.born, catches, root))
 _INIT, _RENEW = Tensor.__init__.__code__, renew.__code__
 _OP = inspect.getattr_static(Tensor, "op")
 _DATA = inspect.getattr_static(Tensor, "_data")
 _RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RETURN", "YIELD")))
 
 
-def _hears(previous: Any) -> Callable[[FrameType, str, Any], None]:
+def _hears(previous: Any, home: Modules) -> Callable[[FrameType, str, Any], None]:
     """What listens to each return of a function of this package to a line that is not its."""
 
     def hear(frame: FrameType, event: str, answer: Any) -> None:
@@ -144,6 +145,8 @@ def _hears(previous: Any) -> Callable[[FrameType, str, Any], None]:
         if not _heard or threading.get_ident() != _heard[-1].thread:
             return
         if event == "call":
+            if not (is_own(frame) or is_passing(frame)):
+                home.enter(frame)
             _called(frame)
         elif not is_own(frame):
             if (what := asked_by(frame)) is not None and frame.f_back is not None:
@@ -310,10 +313,7 @@ def hearing() -> Iterator[Heard]:
     special = {"shape": _shape, "size": _count, "numel": _numel, "apply_op": _applying}
     changes = {n: make(inspect.getattr_static(Tensor, n)) for n, make in special.items()}
     changes |= {n: _slot(inspect.getattr_static(Tensor, n)) for n in _SLOTS}
-    root, length = math.sqrt, len  # which take the value of what they are given; a root of a size is one, a length is a size
-
-    def square_root(x: Any) -> Any:
-        return x.__pow__(0.5) if type(x) is Number else root(x)
+    length = len  # of a tensor it is a size
 
     def length_of(x: Any) -> Any:
         return _size(length(x)) if type(x) is Tensor and _follows(x, sys._getframe(1)) else length(x)
@@ -324,8 +324,11 @@ def hearing() -> Iterator[Heard]:
     silent = previous is not None and not callable(previous)  # a profiler in C, which cannot be put back
     if silent:
         heard.said.append(asked("whatever it asks, which is not heard while a profiler runs", ""))
-    with swapped(Tensor, changes), swapped(math, {"sqrt": square_root}), swapped(builtins, {"len": length_of}):
-        listener = _hears(previous)
+    with (
+        swapped(Tensor, changes), swapped(math, {"sqrt": root}), swapped(np, IN_NUMPY), swapped(builtins, {"len": length_of}),
+        modules() as home,
+    ):  # fmt: skip
+        listener = _hears(previous, home)
         if not silent:
             sys.setprofile(listener)
         try:

@@ -69,7 +69,7 @@ def unlike(
             try:
                 taken = rational(float(value)) if marked is None else expression(marked, symbols)
                 same = _are_same(_formula(tree, sizes, symbols), taken)
-            except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+            except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
                 same = False
             if not same:
                 yield float(value)
@@ -79,7 +79,7 @@ def divisors(tree: Tree, sizes: Mapping[str, float], symbols: Mapping[str, Any])
     """The formulas of sizes by which a number was divided, though they may have left it: (N − 1)/(N − 1) is no number where N = 1."""
     if isinstance(tree, tuple) and tree[0] != "size":
         if tree[0] == "truediv" and isinstance(tree[2], tuple):
-            with suppress(KeyError, TypeError, ValueError, OverflowError):
+            with suppress(AttributeError, KeyError, TypeError, ValueError, OverflowError):
                 yield _formula(tree[2], sizes, symbols)
         for part in tree[1:]:
             yield from divisors(part, sizes, symbols)

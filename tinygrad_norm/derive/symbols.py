@@ -17,6 +17,7 @@ import sympy as sp
 from ..engine.bell import GELU_TANH
 from .axes import Dims
 from .errors import NotSymbolicError
+from .views import indices, places
 
 ONE = sp.Integer(1)
 
@@ -141,6 +142,8 @@ def _constants() -> dict[float, Any]:
         two / sp.pi,
         sp.log(2),
         1 / sp.log(2),
+        sp.log(10),
+        1 / sp.log(10),
         sp.sqrt(3),
     ]
     return {float(c): c for c in many}
@@ -282,6 +285,29 @@ def _unbroadcast(x: Symbol, shape: tuple[Any, ...]) -> Symbol:
     return Symbol(_sum(x, spread).expr, tuple(() if n == 1 else dim for dim, n in zip(x.dims[lead:], shape)), x.home)
 
 
+def _getitem(x: Symbol, index: Any) -> Symbol:
+    found = places(index, x.dims)
+    if found is None:
+        raise NotSymbolicError("getitem: this op has no formula over named axes.")
+    return Symbol(x.expr, tuple(() if k is None else x.dims[k] for k in found), x.home)
+
+
+def _scatter(x: Symbol, index: Any, shape: tuple[Any, ...]) -> Symbol:
+    dims = _dims(shape)
+    if places(index, dims) is None:
+        raise NotSymbolicError("scatter: this op has no formula over named axes.")
+    return Symbol(x.expr, dims, x.home)
+
+
+def _product(xs: tuple[Symbol, ...], terms: list[str]) -> Symbol:
+    dims: dict[str, Any] = {}
+    for x, term in zip(xs, terms):
+        for dim, c in zip(x.dims, term):
+            dims[c] = dims.get(c) or dim
+    over = [a for c, dim in dims.items() if c not in terms[-1] for a in dim]
+    return Symbol(sigma(sp.Mul(*(x.expr for x in xs)), over), tuple(dims[c] for c in terms[-1]), xs[0].home)
+
+
 def _where(c: Symbol, a: Symbol, b: Symbol) -> Symbol:
     no = c.home.complement(c.expr)
     return elementwise(lambda c, a, b: a if c == 1 else b if c == 0 else c * a + no * b, c, a, b)
@@ -334,6 +360,10 @@ MEANINGS: dict[str, Callable[..., Symbol]] = {
     "transpose": lambda x, axes: Symbol(x.expr, tuple(x.dims[a] for a in axes), x.home),
     "broadcast_to": lambda x, shape: Symbol(x.expr, _dims(shape), x.home),
     "unbroadcast": _unbroadcast,
+    "getitem": _getitem,
+    "einsum": lambda *xs, equation: _product(xs, indices("einsum", {"equation": equation}, [])),
+    "matmul": lambda a, b: _product((a, b), indices("matmul", {}, [a.ndim, b.ndim])),
+    "scatter": _scatter,
     "astype": lambda x, dtype: x,
     "maximum": lambda a, b: _where(a >= b, a, b),
     "minimum": lambda a, b: _where(a <= b, a, b),

@@ -87,17 +87,40 @@ def cumprod(input: Any, dim: int) -> Tensor:
 @scope("variance")
 @in_float32
 def var(
-    input: Any, dim: Any = None, *, correction: float | None = None, keepdim: bool = False, unbiased: bool | None = None
+    input: Any,
+    dim: Any = None,
+    *,
+    correction: float | None = None,
+    keepdim: bool = False,
+    unbiased: bool | None = None,
+    axis: Any = None,
+    keepdims: bool | None = None,
+    ddof: float | None = None,
 ) -> Tensor:
     """Σ(x − mean)²/(N − ``correction``) over ``dim``, in two passes. ``correction=0``, or ``unbiased=False``, is the biased one of
     normalizations; without either it is 1. Where the mean is so large that its own rounding would show, what is left of it in
-    x − mean is taken out, too, so that the result keeps its digits.
+    x − mean is taken out, too, so that the result keeps its digits. Where a word is NumPy's, ``axis``, ``keepdims`` or ``ddof``, so is
+    what N is lessened by: ``ddof``, which is 0 if it is not given.
 
     Source: Chan, Golub, LeVeque 1983, "Algorithms for Computing the Sample Variance", eq. 1.7.
 
     Raises ``ShapeError`` where N ≤ ``correction``: nothing is left to divide by.
     """
+    dim, correction, keepdim = _worded("var", (dim, correction, keepdim), (axis, ddof, keepdims), unbiased)
     return _var("var", input, dim, _less("var", correction, unbiased), keepdim)
+
+
+def _worded(name: str, torchs: tuple[Any, Any, Any], numpys: tuple[Any, Any, Any], unbiased: Any) -> tuple[Any, Any, Any]:
+    """dim, correction and keepdim, by whichever name they were given."""
+    if all(v is None for v in numpys):
+        return torchs
+    for mine, its, (word, theirs) in zip(("dim", "correction", "keepdim"), torchs, zip(("axis", "ddof", "keepdims"), numpys)):
+        if its is not None and its is not False and theirs is not None:
+            raise OptionError(
+                f"{name}: {mine}={describe(its)} and {word}={describe(theirs)} are two names of one argument; give one of them."
+            )
+    dim, less, kept = (its if theirs is None else theirs for its, theirs in zip(torchs, numpys))
+    return dim, 0 if less is None and unbiased is None else less, kept
 
 
 def _less(name: str, correction: Any, unbiased: Any) -> Any:
@@ -129,9 +152,18 @@ def _var(name: str, input: Tensor, dim: Any, correction: Any, keepdim: Any) -> T
 @scope("standard deviation")
 @in_float32
 def std(
-    input: Any, dim: Any = None, *, correction: float | None = None, keepdim: bool = False, unbiased: bool | None = None
+    input: Any,
+    dim: Any = None,
+    *,
+    correction: float | None = None,
+    keepdim: bool = False,
+    unbiased: bool | None = None,
+    axis: Any = None,
+    keepdims: bool | None = None,
+    ddof: float | None = None,
 ) -> Tensor:
     """√var; the gradient is 0 where the deviation is 0. See ``var``; of large or small numbers it is right where var overflows."""
+    dim, correction, keepdim = _worded("std", (dim, correction, keepdim), (axis, ddof, keepdims), unbiased)
     axes, correction = over(dim, input, "std"), _less("std", correction, unbiased)
     return in_range(lambda x: root(_var("std", x, dim, correction, keepdim)), input, axes)
 

@@ -50,6 +50,8 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.square: lambda x: x**2,
     np.reciprocal: lambda x: 1 / x,
     np.power: functions.pow,
+    np.cosh: lambda x: (op.exp(x) + op.exp(-x)) / 2,
+    np.sinh: lambda x: (op.exp(x) - op.exp(-x)) / 2,
 }
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,13 @@ def is_a_choice(norm: Norm, name: str, value: Array) -> bool:
     return name in norm.draw and value.dtype.kind in "iub"
 
 
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except (OverflowError, TypeError):  # a whole number beyond every float; complex
+        return False
+
+
 def check_settings(norm: Norm, options: Mapping[str, Any], caller: str = "compare") -> dict[str, Any]:
     """The norm's options with those given; ``InputError`` for one it has not, or a value that it cannot have."""
     if unknown := set(options) - set(norm.options):
@@ -37,7 +45,7 @@ def check_settings(norm: Norm, options: Mapping[str, Any], caller: str = "compar
         if isinstance(usual, (bool, str)) or value is None:
             if type(value) is not type(usual) and usual is not None:
                 raise InputError(f"{caller}: {name}={describe(value)}; it is {type(usual).__name__}, such as {usual!r}.")
-        elif not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or (name == "eps" and value < 0):
+        elif not isinstance(value, (int, float, np.number)) or not _is_finite(value) or (name == "eps" and value < 0):
             raise InputError(
                 f"{caller}: {name}={describe(value)}; it must be a finite number{', from 0 on' if name == 'eps' else ''}."
             )
