@@ -65,7 +65,7 @@ def _within_blocks(found: Fused, node: Total, inside: Array, axis: str, n: float
         ends = np.cumsum(sizes)
         parts = [np.take(inside, range(end - k, end), axis=at) for k, end in zip(sizes, ends)]
         sums = [p.sum(along, keepdims=True) for p in parts]
-        words = f"has the {node.function} within {len(sizes)} blocks of {found.over((axis,))}, each by itself"
+        words = f"has the {node.function} within blocks of {' and '.join(map(str, dict.fromkeys(sizes)))} of {found.over((axis,))}, each by itself"
         yield (
             f"{words}{', divided by the size of the whole' if n > 1 else ''}",
             np.concatenate([np.repeat(s / n, k, axis=at) for s, k in zip(sums, sizes)], axis=at),
