@@ -151,7 +151,7 @@ def some_routes(case: Case, given: Given) -> Explanation | None:
 
 def by_index(case: Case, given: Given) -> Explanation | None:
     """The same, with coefficients of their own in each index of an axis."""
-    lines = per_index(case, given.name, given.array, given.dtype)
+    lines = per_index(case, given.name, given.symbol, given.array, given.dtype)
     return Explanation(tuple(lines), sure=False) if lines else None
 
 

@@ -100,7 +100,7 @@ def fit_routes(case: Case, name: str, symbol: str, answer: Array, dtype: Any) ->
     return Fit(symbol, titles, tuple(float(v) for v in c), uncertain, unexplained, exact, named_numbers(case), *divisors(case))
 
 
-def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
+def per_index(case: Case, name: str, symbol: str, answer: Array, dtype: Any) -> list[str]:
     """The same, one index of an axis at a time: coefficients that are statistics of their row."""
     routes = [r for r in case.routes(name) if r.norm > 1e-9 * np.linalg.norm(case.truth[name])]
     for axis in range(answer.ndim if routes else 0):
@@ -125,13 +125,14 @@ def per_index(case: Case, name: str, answer: Array, dtype: Any) -> list[str]:
         for r, c in zip(routes, coefficients.T):
             if np.max(np.abs(c - 1)) > 1e-4:
                 title, known = r.title.removeprefix("through "), _known_factor(case, c, dtype)
+                what = f"the {title} term" if len(routes) > 1 else f"your {symbol}"
                 if alone and known is None:
                     return []
                 if np.max(np.abs(c)) <= 1e-6:
-                    lines.append(f"the {title} term is missing")
+                    lines.append(f"{what} is missing")
                     continue
                 lines.append(
-                    f"in each index of axis {axis}, the {title} term is {known or f'between {number(c.min())} and {number(c.max())}'} times "
+                    f"in each index of axis {axis}, {what} is {known or f'between {number(c.min())} and {number(c.max())}'} times "
                     "what it should be"
                 )
         return lines

@@ -10,6 +10,7 @@ from ..engine import Tensor
 from .alterations import Mistake, instead
 from .case import Case
 from .judgement import Explanation, Given
+from .mistakes import EVERYTHING
 
 PAIRS = 2_000  # of mistakes tried at once, at most,
 _ENTRIES = 4_000_000  # and entries of gradients computed for them
@@ -25,7 +26,10 @@ def rule(case: Case, given: Given) -> Explanation | None:
     if not fitting:
         return None
     _, nearest = min(fitting, key=lambda pair: pair[0])
-    mistake, *others = [m for _, m in fitting if case.are_one(given.name, m, nearest)]
+    mistake, *others = sorted(
+        (m for _, m in fitting if case.are_one(given.name, m, nearest)),
+        key=lambda m: len(given.fit(case).titles) < 2 and m.name not in EVERYTHING,  # of one route, the part is the whole
+    )
     aliases = tuple(m.name for m in others)
     lines = [mistake.sentence] + ([f"numerically the same mistake as: {'; '.join(aliases)}"] if aliases else [])
     return Explanation((*lines, *look(case, given.name, mistake)), (mistake.name,), aliases)

@@ -28,6 +28,8 @@ def legend(graph: Graph | None, lines: Sequence[str]) -> list[str]:
     if named:
         letters, places = zip(*named)
         said.append(f"{', '.join(letters)}: ax{'i' if len(named) == 1 else 'e'}s {', '.join(map(str, places))}")
+    if re.search(r"[ (_·]K[HWN,) ·]", text):
+        said.append("K: the channels of a group")
     return [f"where {'; '.join(said)}"] if said else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace as changed
 from itertools import chain, islice
 
@@ -207,6 +208,9 @@ def _simplest(causes: list[str]) -> list[str]:
         for c in causes
         if not (lacks and (" divides by " in c or " is divided by " in c)) and not (extra and "where it does not belong" in c)
     ]
+    kept = list({re.sub(r",? (?:in|inside) [^ ]*$", "", c): c for c in reversed(kept)}.values())[
+        ::-1
+    ]  # by γ in the sum or before it
     return kept[:1] if kept[0].endswith(" is missing") else kept
 
 

@@ -152,6 +152,9 @@ def _after_instead_of_before(
     )  # fmt: skip
 
 
+EVERYTHING = ("sign of everything", "everything twice", "everything halved")
+
+
 def _about_everything(leaves: Mapping[str, Tensor]) -> Iterator[Mistake]:
     for name, factor, sentence in (
         ("sign of everything", -1.0, "every term has the wrong sign"),

@@ -98,8 +98,10 @@ def _other_options(case: Case, norm: Norm) -> Iterator[Neighbour]:
     for n, found in values.items():
         if n == "eps":
             continue
+        seen = [_along(case, n, case.options.get(n))]
         for v in _distinct(found):
-            if v != case.options.get(n):
+            if _along(case, n, v) not in seen:
+                seen.append(_along(case, n, v))
                 options = {**case.options, n: v}
                 groups, channels = case.options.get(n), case.inputs["input"].shape[1] if case.inputs["input"].ndim > 1 else 0
                 if n == "num_groups" and isinstance(groups, int) and v * groups == channels:
@@ -111,6 +113,11 @@ def _other_options(case: Case, norm: Norm) -> Iterator[Neighbour]:
 
 def _distinct(values: Sequence[Any]) -> list[Any]:
     return list({repr(v): v for v in values}.values())
+
+
+def _along(case: Case, option: str, value: Any) -> Any:
+    """An axis counted from the end, so that two names of one are one."""
+    return value % -case.leaves[next(iter(case.leaves))].ndim if option in ("dim", "axis") and type(value) is int else value
 
 
 def _other_norms(case: Case, norm: Norm) -> Iterator[Neighbour]:
