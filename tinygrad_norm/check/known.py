@@ -26,9 +26,10 @@ def rule(case: Case, given: Given) -> Explanation | None:
     if not fitting:
         return None
     _, nearest = min(fitting, key=lambda pair: pair[0])
+    whole = given.has_shape(case) and len(given.fit(case).titles) < 2
     mistake, *others = sorted(
         (m for _, m in fitting if case.are_one(given.name, m, nearest)),
-        key=lambda m: len(given.fit(case).titles) < 2 and m.name not in EVERYTHING,  # of one route, the part is the whole
+        key=lambda m: whole and m.name not in EVERYTHING,  # of one route, the part is the whole
     )
     aliases = tuple(m.name for m in others)
     lines = [mistake.sentence] + ([f"numerically the same mistake as: {'; '.join(aliases)}"] if aliases else [])

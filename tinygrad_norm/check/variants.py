@@ -33,6 +33,7 @@ def of_letter(case: Case, found: Fused, letter: Letter) -> Iterator[Variant]:
     yield from _along_another_axis(found, letter, value)
     yield from _rebuilt(case, found, letter, value)
     yield from of_targets(case, found, letter, value)
+    yield from _of_repeated_rows(found, letter, value) if letter.kind == "parameter" else ()
 
 
 def placed(found: Fused, value: Any) -> Array:
@@ -286,8 +287,6 @@ def _other_parameters(case: Case, found: Fused, letter: Letter, value: Array) ->
             step = np.reshape(case.truth[n], value.shape)
             for rate in (1.0, 0.1, 0.01, 0.001, 0.5, 0.05):
                 yield f"{letter.name} − {rate:g}·d{letter.name}, as it is after a step of training,", value - rate * step
-    if letter.kind == "parameter":
-        yield from _of_repeated_rows(found, letter, value)
     for name, b in case.besides.items():
         if np.size(b) == value.size and letter.kind != "parameter":
             yield name, np.reshape(np.asarray(b, np.float64), value.shape)
