@@ -180,6 +180,11 @@ def _factors(case: Case, size: int) -> Iterator[tuple[str, Array, Sequence[tuple
                     yield words, (inner * n / (n - 1) + (eps or 0.0)) ** -0.5 / t.numpy(), _RATIOS
                 if eps:
                     yield f"{node.label} without ε over {node.label}", inner**-0.5 / t.numpy(), _RATIOS
+    main = next(iter(case.leaves.values()))
+    for name, a in {"dy": case.dy, main.name or "x": main.numpy(), "y": case.graph.output.numpy()}.items():
+        for axis in (k for k, n in enumerate(a.shape) if n == size and a.ndim > 1):
+            along = tuple(k for k in range(a.ndim) if k != axis)
+            yield f"‖{name}‖", np.sqrt(np.sum(a.astype(np.float64) ** 2, axis=along)), _POWERS
     for name, value in case.besides.items():
         if np.size(value) == size == max(np.shape(value), default=1):
             yield name, np.asarray(value, np.float64), _POWERS

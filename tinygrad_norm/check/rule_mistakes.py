@@ -191,7 +191,9 @@ def _quotient(graph: Graph, node: Node) -> Iterator[Mistake]:
 def _function(slope: str) -> Callable[[Graph, Node], Iterator[Mistake]]:
     def about(graph: Graph, node: Node) -> Iterator[Mistake]:
         t = node.tensor
-        yield Mistake(f"{node.label}: its slope forgotten", f"the slope of {node.text}, {slope}, is missing", f"the slope is {slope}",
+        (x,) = t.inputs
+        own = slope.replace("u", called(graph, x)) if isinstance(x, Tensor) else slope
+        yield Mistake(f"{node.label}: its slope forgotten", f"the slope of {node.text}, {own}, is missing", f"the slope is {own}",
                       {(t, 0): instead(lambda g, out, x: g)}, node=t)  # fmt: skip
 
     return about
