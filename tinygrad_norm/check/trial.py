@@ -104,11 +104,11 @@ class Trial:
                 case, n, symbol, gradients.get(n), explained, others=gradients, by_design=self.subject.by_design.get(n, ""),
                 published=published.get(n), again=answer.again.get(n), changed=answer.changed,
             )  # fmt: skip
-        return _in_their_light(self.subject, case, found, gradients) if explained else found
+        return _in_their_light(self.subject, case, found, gradients, answer.changed) if explained else found
 
 
 def _in_their_light(
-    subject: Subject, case: Case, found: dict[str, Judgement], gradients: Mapping[str, Any]
+    subject: Subject, case: Case, found: dict[str, Judgement], gradients: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> dict[str, Judgement]:
     """What could not be told of one gradient, once another has said of which options it is: two mistakes at once."""
     instead = next((j.instead for j in found.values() if j.instead), None)
@@ -122,7 +122,7 @@ def _in_their_light(
         f"{'ε' if n == 'eps' else n} = {v:g}" if isinstance(v, float) else f"{n} = {v!r}" for n, v in instead.items()
     )
     for n in unsure:
-        j = judge(other, n, found[n].symbol, gradients.get(n), others=gradients)
+        j = judge(other, n, found[n].symbol, gradients.get(n), others=gradients, changed=changed)
         if j.status == "wrong" and j.sure and j.max_abs < np.inf:
             lines = ("two mistakes at once:", f"  it is of {said}, as the others are", *(f"  {line}" for line in j.lines))
             found[n] = replace(found[n], lines=lines, mistakes=j.mistakes, sure=True, instead=instead)
@@ -269,7 +269,23 @@ def _going_back_twice(trial: Trial, candidate: Candidate, case: Case, dtype: Any
         answer = trial.ask(case, dtype, once=True)
     finally:
         candidate.twice = False
-    return {} if answer.raised else trial.judge(case, answer, [], explained=False)
+    return {} if answer.raised else trial.judge(case, _once(case, answer), [], explained=False)
+
+
+def _once(case: Case, answer: Answer) -> Answer:
+    """With parameters' gradients that add up from one way back to the next halved: each forward may well start them anew."""
+
+    def halved(n: str, g: Any) -> Any:
+        twice = (
+            g is not None
+            and g.dtype.kind == "f"
+            and n in case.truth
+            and n != next(iter(case.leaves))
+            and g.shape == case.truth[n].shape
+        )
+        return g / 2 if twice and np.max(np.abs(g / 2 - case.truth[n]), initial=0) <= case.gate(n, g.dtype) else g
+
+    return replace(answer, gradients={n: halved(n, g) for n, g in answer.gradients.items()})
 
 
 def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -> bool:

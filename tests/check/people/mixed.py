@@ -225,13 +225,13 @@ right("layer_norm")(Adding)
 # Two at once ----------------------------------------------------------------------------------------------------------
 
 
-@wrong("rms_norm", "two mistakes at once", "ε = 1e-05", "the ms term is 2 times too big")
+@wrong("rms_norm", "two mistakes at once", "ε = 1e-05", "the ms term is 2 times too big", eps=1e-6)
 def rms_another_eps_and_a_factor(dy, x, gamma):
     r = 1 / np.sqrt(mean(x * x) + 1e-5)
     return r * (dy * gamma - 2 * x * r * mean(dy * gamma * x * r)), total(dy * x * r, 0)[0]
 
 
-@wrong("rms_norm", "two mistakes at once", "ε = 1e-05", "rstd along axis 1 (N), not axis 0 (B)", shape=(6, 6))
+@wrong("rms_norm", "two mistakes at once", "ε = 1e-05", "rstd along axis 1 (N), not axis 0 (B)", shape=(6, 6), eps=1e-6)
 def rms_another_eps_and_no_keepdims(dy, x, gamma):
     r = 1 / np.sqrt((x * x).mean(-1) + 1e-5)
     xhat = x * r[:, None]
