@@ -33,7 +33,8 @@ def laid_out(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
     if found is not trial or not unfit(answer) or x.ndim < 3 or not any(t.ndim == 1 for t in case.leaves.values()):
         return found
     standing = replace(trial, stand=True)
-    return trial if unfit(standing.ask(case, dtype, once=True)) else standing
+    other = standing.ask(case, dtype, once=True)
+    return trial if unfit(other) or other.misshapen else standing  # its gradients stand so, too: else it only forgot to lay γ out
 
 
 def _without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:

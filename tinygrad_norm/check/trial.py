@@ -134,15 +134,12 @@ def _in_their_light(
 
 
 def _laid(answer: Answer, shapes: Mapping[str, tuple[int, ...]]) -> Answer:
-    """With gradients in their inputs' shapes, where only axes of one are others."""
+    """With gradients in their inputs' own shapes."""
 
     def laid(found: Mapping[str, Any]) -> dict[str, Any]:
         return {n: a.reshape(shapes[n]) if a is not None and a.size == np.prod(shapes[n]) else a for n, a in found.items()}
 
-    gradients, again = laid(answer.gradients), laid(answer.again)
-    rest = {n: a for n, a in answer.misshapen.items() if gradients.get(n) is None}
-    error = None if answer.misshapen and not rest else answer.error
-    return replace(answer, gradients=gradients, again=again, misshapen=rest, error=error)
+    return replace(answer, gradients=laid(answer.gradients), again=laid(answer.again))
 
 
 def elsewhere(
