@@ -196,3 +196,74 @@ def test_a_root_is_never_negative():
     said = "\n".join(tn.check(backward, "layer_norm").judgements["input"].lines)
     assert "has another rstd" not in said
     assert "has another σ" not in said
+
+
+def edited(function, *of, **options):
+    """The words of the first line that the verdict names."""
+    verdict = tn.check(function, *of, **options)
+    assert not verdict.ok
+    (line,) = dict.fromkeys(r.lines[0] for r in verdict.repairs)
+    lines, first = inspect.getsourcelines(function)
+    assert "# wrong" in lines[line.number - first] or any("# wrong" in lines[k - first] for k in line.also)
+    return line.words
+
+
+def back_in_another_order(dy, x, weight, eps):
+    h, r = statistics(x.transpose(0, 2, 3, 1), (0, 1, 2), eps)
+    d = dy.transpose(0, 2, 3, 1)
+    g = d * weight
+    dx = r * (g - g.mean((0, 1, 2), keepdims=True) - h * (g * h).mean((0, 1, 2), keepdims=True))
+    return dx.transpose(0, 3, 2, 1), (d * h).sum((0, 1, 2)), d.sum((0, 1, 2))  # wrong
+
+
+def letters_of_an_einsum(dy, x):
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    jacobian = np.eye(x.shape[1])[None] - p[:, None, :]
+    return np.einsum("bij,bj->bi", jacobian, dy)  # wrong
+
+
+def rest_of_a_division(dw, v, g):
+    n = np.sqrt((v * v).sum(1, keepdims=True))
+    dot = (dw * v).sum(1, keepdims=True)
+    covered = v.shape[1] // 4 * 4  # wrong
+    live = (np.arange(v.shape[1]) < covered) * 1.0
+    return g / n * (dw - live * v * dot / (n * n)), dot / n
+
+
+def zeros_that_fill_up(dy, x):
+    pad = -x.shape[1] % 4
+    wide = np.concatenate([x, np.full((len(x), pad), 0.0)], axis=1)  # wrong
+    e = np.exp(wide - x.max(1, keepdims=True))
+    p = (e / e.sum(1, keepdims=True))[:, : x.shape[1]]
+    return p * (dy - (p * dy).sum(1, keepdims=True))
+
+
+def never_set_back(dy, x, weight, eps):
+    columns, dws, total = [], [], 0.0  # wrong
+    for k in range(x.shape[1]):
+        h, r = statistics(x[:, k], 0, eps)
+        total = total + (dy[:, k] * h).sum()  # wrong
+        columns.append(weight[k] * r * (dy[:, k] - dy[:, k].mean() - h * (dy[:, k] * h).mean()))
+        dws.append(total)
+    return np.stack(columns, 1), np.stack(dws), dy.sum(0)
+
+
+def of_all_pairs(dy, p):
+    inner = dy @ p.T  # wrong
+    return dy * p - inner @ p
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("function", "norm", "options", "words"),
+    [
+        (back_in_another_order, "batch_norm", {"shape": (2, 3, 4, 4)}, "the axes in the order (0, 3, 2, 1) where (0, 3, 1, 2)"),
+        (letters_of_an_einsum, "log_softmax", {}, "where 'bji,bj->bi' belongs"),
+        (rest_of_a_division, "weight_norm", {}, "leaves out the rest of the division"),
+        (zeros_that_fill_up, "softmax", {"shape": (4, 7)}, "0 where −inf belongs"),
+        (never_set_back, "batch_norm", {"shape": (4, 8)}, "not set back to zero"),
+        (of_all_pairs, "softmax", {}, "the first thing on the way to dx that the right backward does not compute"),
+    ],
+)
+def test_more_that_people_write(function, norm, options, words):
+    assert words in edited(function, norm, **options)

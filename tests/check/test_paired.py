@@ -323,7 +323,7 @@ FILE = textwrap.dedent("""
             return self.rstd * (g - g.mean(-1, keepdims=True) - self.xhat * (g * self.xhat).mean(-1, keepdims=True))
 
     def guess_layer_norm_backward(a, b, dy):
-        return dy
+        return np.tanh(a * b) * dy
     """)
 
 

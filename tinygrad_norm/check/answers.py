@@ -90,8 +90,10 @@ class Reader:
         self.gradients: dict[str, Array | None] = dict.fromkeys(self.names.wanted)
         self.misshapen: dict[str, Array] = {}
         self.raw: dict[str, Any] = {}
+        self.alone = False
 
     def read(self, returned: Any) -> None:
+        self.alone = not isinstance(returned, (tuple, list, Mapping, Iterator))
         if isinstance(returned, Iterator) and not hasattr(returned, "shape"):
             self._yielded(returned)
             return

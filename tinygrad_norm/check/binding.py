@@ -51,7 +51,37 @@ _OF_THE_OUTPUT = re.compile(  # grad_y, dL_dy, y_grad, out_bar, …
     r"|(?:y|z|out|outputs?)_?(?:g|grads?|gradients?|bar|ct|cotangent)|delta|dydx)"
 )
 _INPUTS = (
-    ("input", "x", "xs", "inp", "inputs", "x_in", "logits", "logit", "scores", "bottom_data", "bottom", "weight_v"),
+    (
+        *(
+            "input",
+            "x",
+            "xs",
+            "inp",
+            "inputs",
+            "x_in",
+            "logits",
+            "logit",
+            "scores",
+            "bottom_data",
+            "bottom",
+            "weight_v",
+            "embeddings",
+        ),
+        *(
+            "embedding",
+            "features",
+            "feats",
+            "hidden",
+            "hidden_states",
+            "activations",
+            "tokens",
+            "data",
+            "batch",
+            "images",
+            "img",
+            "pixels",
+        ),
+    ),
     ("weight", "w", "gamma", "gain", "γ", "scale", "weights", "a_2", "g", "weight_g"),
     ("bias", "b", "beta", "β", "offset", "shift", "b_2"),
     ("running_mean", "moving_mean", "run_mean", "rm", "mean", "mu", "μ", "m"),
@@ -98,7 +128,7 @@ _SAVED = (
     ("y", "out", "output", "p", "s"),
 )
 _EVERY_OPTION = ("opts", "options", "opt", "config", "cfg", "conf", "params", "settings", "attrs", "hparams")
-EXACTLY = {"G": "num_groups"}  # where case counts
+EXACTLY = {"G": "num_groups", "S": "input"}  # where case counts
 _CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
 
 
@@ -187,7 +217,7 @@ def bind_backward(
     parameters = _parameters(function)
     cotangent = dict.fromkeys((*COTANGENT, *(same(p.name) for p in parameters or () if is_cotangent(p.name))), "dy")
     claims: list[Mapping[str, str]] = [
-        {word: n for word, n in EXACTLY.items() if n in options},
+        {word: n for word, n in EXACTLY.items() if n in options or (n in inputs and "probs" in saved)},
         *(exact, shown, cotangent, usual, dict.fromkeys(_CACHE, "cache"), dict.fromkeys(_EVERY_OPTION, "every option")),
         {"w": "output"} if symbols.get("input") == "v" and "output" in saved else {},
     ]

@@ -85,6 +85,7 @@ class Answer:
     taken:      what of ours it was given, where that is known; ``told``: to which parameter, in words
     guessed:    what was bound by its place alone, a line each
     output:     what its own forward gave, where it has one
+    alone:      it returned one array, not several
     raw:        the gradients as they came, and "output", what its own forward gave
     """
 
@@ -100,6 +101,7 @@ class Answer:
     guessed: Sequence[str] = ()
     output: Any = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
 
     @property
     def raised(self) -> bool:
@@ -274,6 +276,7 @@ def _ask(
     return Answer(
         dict(got.gradients), tuple(got.steps), told, error, dict(got.misshapen), written, taken=got.taken,
         told="" if bound is None else bound.told, guessed=() if bound is None else bound.guessed, output=next(iter(outputs), None), raw=got.raw,
+        alone=got.alone,
     )  # fmt: skip
 
 

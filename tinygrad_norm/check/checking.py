@@ -130,10 +130,16 @@ def check(
         strength = Strength(subject, main, seed, ("input",))
         case, probe = strength.case, strength.probe
         answer = trial.ask(case, np.float64)
+    only = _others(trial, case, answer) if wrt is None and not answer.raised else []
+    if only:
+        trial, asked = replace(trial, wrt=("input",)), ("input",)
+        strength = Strength(subject, main, seed, asked)
+        case, probe = strength.case, strength.probe
+        answer = trial.ask(case, np.float64)
     settled = laid_out(trial, case, answer, np.float64)
     if settled is not trial:
         trial, answer = settled, settled.ask(case, np.float64)
-    elif unfit(answer) and inputs is None and shape is None and subject.registered:
+    elif (unfit(answer) or answer.misshapen) and inputs is None and shape is None and subject.registered:
         found = other_axes(trials if trial in trials else [trial], main, np.float64, seed)
         if found is not None:
             here = case.inputs["input"].shape
@@ -154,8 +160,8 @@ def check(
         default = subject.options["eps"]
         if not there.ok or is_unsaid(default):
             said = f"holds ε = {holds:g} of its own and takes no eps: judged with that, not with {subject.title}'s {default:g}"
-            only = f"with the ε = {holds:g} that it holds"
-            return replace(there, notes=(said, *there.notes), limits=(only, *there.limits), asked=asked_for)
+            with_it = f"with the ε = {holds:g} that it holds"
+            return replace(there, notes=(said, *there.notes), limits=(with_it, *there.limits), asked=asked_for)
         answer = replace(answer, notes=(*answer.notes, f"holds ε = {holds:g} of its own: with eps={holds:g} all of it is right"))
     if trial.flat:
         answer = replace(answer, notes=(*answer.notes, "takes saved statistics without axes of one"))
@@ -211,6 +217,7 @@ def check(
         ]
         if any(n.startswith("gives another answer for") for n in notes):
             limits = [*limits, "for contiguous arrays only: copy first what is not"]
+        limits = [f"{judgements['input'].symbol} only: it gives no {' and no '.join(only)}", *limits] if only else limits
         limits = [f"without {' and '.join(map(subject.symbol, subject.plain))}", *limits] if subject.plain else limits
         notes += told if all(j.ok for j in judgements.values()) else []
         judgements |= judge_steps(case, answer, notes)
@@ -239,6 +246,15 @@ def check(
         prover=None if error is not None else partial(proofs_of, trial, judgements, case.inputs[next(iter(case.inputs))].shape),
     )  # fmt: skip
     return verdict.prove() if prove else verdict
+
+
+def _others(trial: Trial, case: Case, answer: Answer) -> list[str]:
+    """The gradients that it does not give, where it returns the input's alone."""
+    given = [n for n, g in answer.gradients.items() if g is not None or n in answer.misshapen]
+    wanted = trial.wanted(case)
+    if not trial.subject.registered or not answer.alone or given != ["input"] or len(wanted) < 2:
+        return []
+    return [f"d{trial.subject.symbol(n)}" for n in wanted if n != "input" and not n.startswith("running_")]
 
 
 def _known_to(answer: Answer, places: Sequence[Site]) -> list[Site]:

@@ -46,13 +46,20 @@ def of_object(thing: Any) -> Candidate:
     """An object, or a class that makes one, with ``forward(x)`` and ``backward(dy)``; it keeps its parameters and their gradients."""
     forth, back = ends(thing) or ("forward", "backward")
     made: dict[tuple[int, ...], tuple[Any, list[_Slot]]] = {}
+    given: dict[tuple[int, ...], dict[str, Array]] = {}
 
     def paired(
         dy: Array, inputs: Mapping[str, Array], options: Mapping[str, Any], saved: Mapping[str, Any], names: Names
     ) -> Pairing:
         first = next(iter(inputs))
         shape = inputs[first].shape
+        learned = {n: a for n, a in inputs.items() if n not in (first, "target")}
+        if shape in made and isinstance(thing, type) and _differ(given[shape], learned):
+            held = {slot.name for slot in made[shape][1]}
+            if not set(learned) <= held:  # only its constructor has them
+                del made[shape]
         if shape not in made:
+            given[shape] = {n: np.array(a) for n, a in learned.items()}
             new = _new(thing, inputs, options) if isinstance(thing, type) else copy.deepcopy(thing)
             made[shape] = new, _slots(new, inputs, options)  # before its first forward: that may keep what it is given
         layer, slots = made[shape]
@@ -254,6 +261,10 @@ def _slots(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) 
 
 def _called(key: str, name: str, words: Collection[str]) -> bool:
     return EXACTLY[key] == name if key in EXACTLY else same(key) in words
+
+
+def _differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return any(n not in a or not np.array_equal(a[n], v) for n, v in b.items())
 
 
 def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:

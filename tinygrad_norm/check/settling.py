@@ -33,7 +33,8 @@ def laid_out(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
     if found is not trial or not unfit(answer) or x.ndim < 3 or not any(t.ndim == 1 for t in case.leaves.values()):
         return found
     standing = replace(trial, stand=True)
-    return trial if unfit(standing.ask(case, dtype, once=True)) else standing
+    other = standing.ask(case, dtype, once=True)
+    return trial if unfit(other) or other.misshapen else standing  # its gradients stand so, too: else it only forgot to lay γ out
 
 
 def _without_axes_of_one(trial: Trial, case: Case, answer: Answer, dtype: Any) -> Trial:
@@ -112,7 +113,9 @@ def _named(trial: Trial, case: Case, answer: Answer) -> bool:
 def other_axes(
     trials: Sequence[Trial], main: tuple[int, ...] | None, dtype: Any, seed: int
 ) -> tuple[Trial, tuple[int, ...]] | None:
-    """The first shape with another number of axes at which one of them answers, the most axes first, and how it is asked there."""
+    """The shape with another number of axes at which one of them answers with most gradients right, the most axes first, and how it
+    is asked there."""
+    best: tuple[int, Trial, tuple[int, ...]] | None = None
     for place in _ranks(trials[0], main):
         case = case_at(trials[0].subject, place, seed)
         if case is None:
@@ -121,8 +124,12 @@ def other_axes(
             answer = trial.ask(case, dtype, once=True)
             found = laid_out(trial, case, answer, dtype) if unfit(answer) else trial
             if found is not trial or not unfit(answer):
-                return found, place.shape
-    return None
+                answer = answer if found is trial else found.ask(case, dtype, once=True)
+                count = sum(j.ok for j in found.judge(case, answer, [], explained=False).values())
+                if not answer.misshapen and (best is None or count > best[0]):
+                    best = count, found, place.shape
+                break
+    return None if best is None else best[1:]
 
 
 def _ranks(trial: Trial, main: tuple[int, ...] | None) -> Iterator[Site]:

@@ -89,6 +89,10 @@ class Trial:
         found = self.judge(case, answer, [], explained=False)
         return bool(found) and all(j.ok for j in found.values())
 
+    def rounds(self, case: Case, judgement: Judgement, dtype: Any) -> bool:
+        """Whether what is off, where elsewhere nothing is, may be no more than rounding."""
+        return _divides_by_gamma(self, case, judgement, dtype) or _of_more_terms(self, case, judgement, dtype)
+
     def judge(self, case: Case, answer: Answer, notes: list[str], explained: bool = True) -> dict[str, Judgement]:
         """Each gradient that is wanted."""
         published, found = self.subject.published(case), dict[str, Judgement]()
@@ -130,15 +134,12 @@ def _in_their_light(
 
 
 def _laid(answer: Answer, shapes: Mapping[str, tuple[int, ...]]) -> Answer:
-    """With gradients in their inputs' shapes, where only axes of one are others."""
+    """With gradients in their inputs' own shapes."""
 
     def laid(found: Mapping[str, Any]) -> dict[str, Any]:
         return {n: a.reshape(shapes[n]) if a is not None and a.size == np.prod(shapes[n]) else a for n, a in found.items()}
 
-    gradients, again = laid(answer.gradients), laid(answer.again)
-    rest = {n: a for n, a in answer.misshapen.items() if gradients.get(n) is None}
-    error = None if answer.misshapen and not rest else answer.error
-    return replace(answer, gradients=gradients, again=again, misshapen=rest, error=error)
+    return replace(answer, gradients=laid(answer.gradients), again=laid(answer.again))
 
 
 def elsewhere(
@@ -188,10 +189,10 @@ def elsewhere(
             if place.ndim != len(first) and of_another:  # it is of another number of axes from its forward on
                 refused.add(place.ndim)
                 continue
-            off = [j for j in found.values() if not (j.ok or _of_more_terms(trial, case, j, dtype))]
-            if place.ndim != len(first) and right_here and not any(wrong.values()) and off:
+            bad = [n for n, j in found.items() if not j.ok and not (right[n] and trial.rounds(case, j, dtype))]
+            if place.ndim != len(first) and right_here and not any(wrong.values()) and bad:
                 told = trial.judge(case, answer, [])
-                silent[place.ndim] = place.words, next(told[n] for n, j in found.items() if j in off)
+                silent[place.ndim] = place.words, told[bad[0]]
                 refused.add(place.ndim)
                 continue
             looked.append(place.words)
@@ -325,7 +326,7 @@ def _with_gamma_far_from_zero(trial: Trial, case: Case, dtype: Any) -> dict[str,
 def _said(answer: Answer) -> str:
     if answer.misshapen:
         return f"gives another shape: {answer.error}"
-    return answer.error or "counts its axes from the front"
+    return answer.error or "goes over another axis than it does with fewer"
 
 
 def _with_places(judgement: Judgement, right: Sequence[str], wrong: Sequence[tuple[str, Judgement]]) -> Judgement:
