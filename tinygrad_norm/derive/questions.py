@@ -218,7 +218,7 @@ def _is_silent(answer: Any, frame: FrameType) -> bool:
     if code.co_name in _NOTHING:
         return True
     if code.co_flags & inspect.CO_GENERATOR:
-        return answer is None or hasattr(type(answer), "__enter__")
+        return answer is None or _is_a_context(answer)
     if answer is NotImplemented or isinstance(answer, (Tensor, ModuleType)) or type(answer) is Number:
         return True
     if answer is None and (code.co_name in _NO_ANSWER or not _heard[-1].entering.has_tensors(arguments(frame))):
@@ -226,10 +226,19 @@ def _is_silent(answer: Any, frame: FrameType) -> bool:
     if isinstance(answer, tuple) and code.co_name not in _AS_MANY:
         return all(x is None or isinstance(x, Tensor) or type(x) is Number for x in answer)
     if not isinstance(answer, (np.ndarray, np.generic)) and (
-        callable(answer) or hasattr(type(answer), "__enter__") or hasattr(type(answer), "__array_ufunc__")
+        callable(answer) or _is_a_context(answer) or hasattr(type(answer), "__array_ufunc__")
     ):
         return True
     return not any(map(_tells, arguments(frame)))
+
+
+def _is_a_context(answer: Any) -> bool:
+    """One of this package's; a path, which has been written to, may be entered, too."""
+    kind = type(answer)
+    return hasattr(kind, "__enter__") and kind.__module__.startswith((*_CONTEXTS, "contextlib"))
+
+
+_CONTEXTS = (__package__.rpartition(".")[0] + ".",)
 
 
 def _tells(given: Any) -> bool:
