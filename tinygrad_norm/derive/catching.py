@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 
 import numpy as np
 
-from .frames import NUMPY, OWN
+from .frames import NUMPY, OWN, is_passing
 
 ERRORS, WARNINGS = "whether an error is raised", "whether there is a warning"
 _MATCHES = ("CHECK_EXC_MATCH", "CHECK_EG_MATCH", "JUMP_IF_NOT_EXC_MATCH")
@@ -38,8 +38,11 @@ def _ends(handler: list[str]) -> bool:
 
 def asked_by(frame: FrameType) -> str | None:
     """What a function that is no one's in particular asks for its caller as it ends: a context in which errors or warnings end."""
-    code = frame.f_code
+    code, back = frame.f_code, frame.f_back
     path = code.co_filename
+    decorates = back is not None and back.f_code.co_filename == _CONTEXTS
+    if back is None or (is_passing(back) and not decorates):
+        return None
     if path == _WARNINGS:
         return WARNINGS
     if path.startswith(NUMPY):

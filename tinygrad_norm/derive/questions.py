@@ -54,7 +54,7 @@ class Heard:
     said:      sentences, each once
     trees:     of the numbers on the record, by tensor and place: by which formula of sizes each was computed
     entering:  of what the constants were made
-    picked:    tensors of as many entries as a mask picks
+    picked:    tensors of as many entries as a mask, a slice or their values say
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ _AS_MANY = ("split", "chunk", "unbind")  # as many tensors as sizes say
 _NOTHING = ("ndim", "dim", "__init__", "__hash__")  # tell nothing that is not known
 _NO_ANSWER = ("backward", "data", "grad", "requires_grad", "name", "__exit__")  # what becomes of it is heard
 _LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, asked_of, arguments, Entering.born, catches, root))
-_INIT, _RENEW = Tensor.__init__.__code__, renew.__code__
+_INIT, _RENEW, _APPLY = Tensor.__init__.__code__, renew.__code__, Tensor.apply_op.__code__
 _OP = inspect.getattr_static(Tensor, "op")
 _DATA = inspect.getattr_static(Tensor, "_data")
 _RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RETURN", "YIELD")))
@@ -149,7 +149,7 @@ def _hears(previous: Any, home: Modules) -> Callable[[FrameType, str, Any], None
                 home.enter(frame)
             _called(frame)
         elif not is_own(frame):
-            if (what := asked_by(frame)) is not None and frame.f_back is not None:
+            if frame.f_back is not None and (what := asked_by(frame)) is not None:
                 _ask(what, frame.f_back)
         else:
             _returned(frame, answer)
@@ -193,12 +193,23 @@ def _returned(frame: FrameType, answer: Any) -> None:
 
 
 def _enters(constant: Tensor, frame: FrameType) -> None:
-    given = arguments(frame)
-    if given and type(given[0]) is Number:
-        _heard[-1].trees.setdefault(constant, {"value": given[0].tree})
-    if any(isinstance(x, Tensor) and x in _heard[-1].picked for x in given):
-        _heard[-1].picked.add(constant)
-    _heard[-1].entering.returned(constant, frame)
+    heard, given = _heard[-1], arguments(frame)
+    if given and type(given[0]) is Number and _DATA.__get__(constant).size == 1:
+        heard.trees.setdefault(constant, {"value": given[0].tree})
+    if any(isinstance(x, Tensor) and x in heard.picked for x in given):
+        heard.picked.add(constant)
+    heard.entering.returned(constant, frame)
+    made = heard.makings.get(constant)
+    here = made is not None and made[0] == frame.f_code.co_name and frame.f_code is not _APPLY
+    if here and not constant._requires_grad and not _has_their_sizes(constant, given):
+        heard.picked.add(constant)
+
+
+def _has_their_sizes(constant: Tensor, given: tuple[Any, ...]) -> bool:
+    """Whether each size of it is one of what it was made of."""
+    sizes = {n for x in parts(given) if isinstance(x, Tensor) for n in _DATA.__get__(x).shape}
+    sizes |= {bare(x) for x in parts(given) if type(x) in (int, Number)}
+    return sizes.issuperset(_DATA.__get__(constant).shape)
 
 
 def _is_silent(answer: Any, frame: FrameType) -> bool:
@@ -207,7 +218,7 @@ def _is_silent(answer: Any, frame: FrameType) -> bool:
     if code.co_name in _NOTHING:
         return True
     if code.co_flags & inspect.CO_GENERATOR:
-        return answer is None or hasattr(type(answer), "__enter__")
+        return answer is None or _is_a_context(answer)
     if answer is NotImplemented or isinstance(answer, (Tensor, ModuleType)) or type(answer) is Number:
         return True
     if answer is None and (code.co_name in _NO_ANSWER or not _heard[-1].entering.has_tensors(arguments(frame))):
@@ -215,10 +226,19 @@ def _is_silent(answer: Any, frame: FrameType) -> bool:
     if isinstance(answer, tuple) and code.co_name not in _AS_MANY:
         return all(x is None or isinstance(x, Tensor) or type(x) is Number for x in answer)
     if not isinstance(answer, (np.ndarray, np.generic)) and (
-        callable(answer) or hasattr(type(answer), "__enter__") or hasattr(type(answer), "__array_ufunc__")
+        callable(answer) or _is_a_context(answer) or hasattr(type(answer), "__array_ufunc__")
     ):
         return True
     return not any(map(_tells, arguments(frame)))
+
+
+def _is_a_context(answer: Any) -> bool:
+    """One of this package's; a path, which has been written to, may be entered, too."""
+    kind = type(answer)
+    return hasattr(kind, "__enter__") and kind.__module__.startswith((*_CONTEXTS, "contextlib"))
+
+
+_CONTEXTS = (__package__.rpartition(".")[0] + ".",)
 
 
 def _tells(given: Any) -> bool:
@@ -264,7 +284,7 @@ def _follows(t: Tensor, frame: FrameType) -> bool:
     if not _listens(frame, passing=True):
         return False
     if t in _heard[-1].picked:
-        _ask("how many entries a mask picks", frame)
+        _ask("how many entries are picked", frame)
         return False
     if _heard[-1].plain:
         _ask("its sizes, which could not be followed", frame)
@@ -295,12 +315,18 @@ def _applying(plain: Any) -> Any:
         out: Tensor = plain(self, op, tuple(map(bare, inputs)), {k: bare(v) for k, v in params.items()})
         if numbers:
             _heard[-1].trees[out] = {place: x.tree for place, x in numbers.items()}
-        masks = any(isinstance(x, (Tensor, np.ndarray)) and x.dtype.kind == "b" for x in parts(params))
-        if masks or any(isinstance(x, Tensor) and x in _heard[-1].picked for x in inputs):
+        if any(map(_picks, parts(params))) or any(isinstance(x, Tensor) and x in _heard[-1].picked for x in inputs):
             _heard[-1].picked.add(out)
         return out
 
     return apply_op
+
+
+def _picks(x: Any) -> bool:
+    """Whether of an index: a mask, or a slice from somewhere or to somewhere."""
+    if isinstance(x, slice):
+        return x.start is not None or x.stop is not None
+    return isinstance(x, (Tensor, np.ndarray)) and x.dtype.kind == "b"
 
 
 _SLOTS = ("op", "inputs", "params", "birth", "scope", "written", "_data", "_name", "_requires_grad", "_grad")
