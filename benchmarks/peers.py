@@ -101,7 +101,6 @@ def turns(runs: Mapping[str, Contender], seconds: float, most: int = 2000) -> di
     """
     shuffled, order = random.Random(0), list(runs)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    gc.collect()
     gc.freeze()
     end, done = time.perf_counter() + seconds, 0
     while done < (7 if seconds else 3) or (time.perf_counter() < end and done < most):
