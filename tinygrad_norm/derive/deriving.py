@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from .letters import Letters, SymbolReading
 from .marks import marks
 from .other import gradient_on, off, tolerance
 from .plain import Plain, Writing
+from .precisions import said_of
 from .questions import listen
 from .record import Record, cotangent_of, second_of, sizes_of, target_of
 from .recording import recorder, sized
@@ -62,7 +64,8 @@ def derive_now(
     make = recorder(norm, inputs, shape, backward, seed, options, lemmas)
     with listening():
         record, heard = listen(make)
-    record = replace(record, notes=(*record.notes, *heard.said), trees=heard.trees, makings=heard.makings)
+    said = said_of(heard, record.inputs, partial(_in_dtypes, make, record)) if callable(norm) else heard.said
+    record = replace(record, notes=(*record.notes, *said), trees=heard.trees, makings=heard.makings)
     with listening():
         name = target_of(record, wrt)
         record = second_of(record, name) if order == 2 else record
@@ -74,6 +77,11 @@ def derive_now(
         from .lines import recorded_at
 
         raise NotSymbolicError(f"derive: {error}{recorded_at(make, str(error), error.place)}") from None
+
+
+def _in_dtypes(make: Callable[..., Record], record: Record, dtypes: Mapping[str, Any]) -> tuple[Tensor, list[Tensor]]:
+    made = make(on={n: t.data.astype(dtypes.get(n, t.dtype)) for n, t in record.inputs.items()})
+    return made.output, list(made.inputs.values())
 
 
 def _followed(record: Record) -> Record:

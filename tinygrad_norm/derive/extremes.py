@@ -55,6 +55,7 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
     rng = np.random.default_rng(record.output.size)
     # words, whether single, inputs, the shape that comes out where it is the same forward
     places: list[tuple[str, bool, dict[str, Any], Any]] = []
+    ones = {n: [not a for a in record.axes.get(t.name or "", ())] or [False] * t.ndim for n, t in floats.items()}  # by name
     as_recorded = [t.shape for t in floats.values()]
     for size in _SIZES:
         sizes = _few({a: size(k, len(axes.order) - 1) for k, a in enumerate(axes.order)})
@@ -68,7 +69,7 @@ def extremes_of(record: Record, second: Callable[[Record], Record]) -> Iterator[
         on = {n: draw(rng.normal(size=shape)).astype(floats[n].dtype) for n, shape in shapes.items()}
         places.append((words, 1 in sizes.values(), on, out))
     for least in (0, 1):  # twice as large, with what is spread along an axis or without
-        doubled = {n: [k * (2 if k > least else 1) for k in t.shape] for n, t in floats.items()}
+        doubled = {n: [k * (2 if k > least and not one else 1) for k, one in zip(t.shape, ones[n])] for n, t in floats.items()}
         if any(prod(k) > _MOST for k in doubled.values()):
             continue
         places.append(

@@ -86,7 +86,8 @@ class Number:
     __repr__ = __str__
 
     def __getattr__(self, name: str) -> Any:
-        _lent(self, sys._getframe(1))
+        if hasattr(type(self.value), name):
+            _lent(self, sys._getframe(1))
         return getattr(self.value, name)
 
     def __hash__(self) -> int:

@@ -20,7 +20,7 @@ Place = tuple[int, "int | str"]
 
 _CLOSE = 4e-15  # relative; a number on the tape is a few roundings from its formula
 _SHIFTS = (0, -1, 1, -2, -3)
-_POWERS = (1.0, -1.0, 0.5, -0.5)
+_POWERS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0)
 _MANY = 6  # named axes; of more, only each alone and all together are tried
 
 

@@ -106,7 +106,9 @@ class Other:
         for n in names:
             if names[n] in known:
                 given = known[names[n]]
-                leaves[n] = tensor(given.data, requires_grad=recorded, name=given.name if recorded else None)
+                leaves[n] = tensor(
+                    given.data, requires_grad=recorded and given.dtype.kind == "f", name=given.name if recorded else None
+                )
                 own = base[names[n]]
                 mine[leaves[n]] = None if _is_cotangent(names[n], self.d.record) else own
         found = call(function, leaves, wanted)

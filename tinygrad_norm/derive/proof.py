@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
 
-from ..engine import Tensor, history
+from ..engine import Tensor, history, tensor
 from ..graph import Record as GraphRecord
 from .algebra import with_means
 from .assumption import Assumption, not_of_kind, of_kind
@@ -23,7 +24,8 @@ from .makings import Making, Makings
 from .marks import Place, Size, marks, numbers_on
 from .normal import BUDGET, Normal, TooLong
 from .other import Leaves, Other
-from .questions import listen
+from .precisions import said_of
+from .questions import Heard, listen
 from .record import Record, sizes_of
 from .residual import LONGEST, is_plain, shortest
 from .rules import Rewriting
@@ -67,8 +69,8 @@ class Proof:
         try:
             own = self._read(Other(d, d, None), moved)
             self.asked = of_kind(d.record.notes, "asked")
-            self.domains[0] |= self._domain(d.letters.graph, d.letters, {})
-            self.domains[0] |= self._divisors(d.letters.graph.output, d.record.marks, {})
+            own_domain = self._domain(d.letters.graph, d.letters, {}) | self._divisors(d.letters.graph.output, d.record.marks, {})
+            self.domains[0] |= own_domain
             expr = self._read(theirs, moved)
             held = self._held(moved)
         except NotSymbolicError as error:
@@ -85,7 +87,12 @@ class Proof:
         zero, their_zero = ({k: text for k, text in found.items() if k not in self._safe} for found in self.domains[:2])
         ours = frozenset(form for form, sign in zero if sign != "≠ 0" and isinstance(form, Letter))
         more = {
-            k: text for k, text in their_zero.items() if k not in zero and (k[0], "> 0") not in zero and not _implied(k, ours)
+            k: text
+            for k, text in their_zero.items()
+            if k not in zero
+            and (k[0], "> 0") not in zero
+            and not _implied(k, ours)
+            and not {(k[0], "≥ 0"), (k[0], "≠ 0")} <= {*zero}
         }
         self.holds = self._is_own(expr, own, held) or normal.is_zero(difference, d.letters)
         if not self.holds and ours:
@@ -151,8 +158,8 @@ class Proof:
         with watching() as made, listening():
             (found, leaves), heard = listen(lambda: other.on(self.d.record))
             forward = other.forward
-            others = [(other.on(r)[0], other.forward) for r in self.records[1:]] if moved else []
-        self.asked += heard.said
+            others = [(listen(partial(other.on, r))[0][0], other.forward) for r in self.records[1:]] if moved else []
+        self.asked += self._said(other, heard, leaves)
         self._made = heard.makings, made
         with joined(made):
             like = self.d.letters.axes.dims[self.d.record.inputs[self.d.of]]
@@ -164,6 +171,21 @@ class Proof:
                 conditions |= self.conditions.pop()
                 self.domains.pop()
         return expr
+
+    def _said(self, other: Other, heard: Heard, leaves: Leaves) -> list[str]:
+        record = self.d.record
+        if not other.is_function or record.order != 1:
+            return heard.said
+        names = {id(t): n for n, t in record.inputs.items()}
+        given = {"dy" if own is None else names[id(own)]: leaf for leaf, own in leaves.items()}
+
+        def run(dtypes: Mapping[str, Any]) -> tuple[Tensor, list[Tensor]]:
+            inputs = {n: tensor(t.data.astype(dtypes.get(n, t.dtype)), name=t.name) for n, t in record.inputs.items()}
+            dy = tensor(record.dy.data.astype(dtypes.get("dy", record.dy.dtype)), name="dy")
+            found, mine = other.on(replace(record, inputs=inputs, dy=dy))
+            return found, list(mine)
+
+        return said_of(heard, given, run)
 
     def _formula(
         self,

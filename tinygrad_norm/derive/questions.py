@@ -55,6 +55,7 @@ class Heard:
     trees:     of the numbers on the record, by tensor and place: by which formula of sizes each was computed
     entering:  of what the constants were made
     picked:    tensors of as many entries as a mask, a slice or their values say
+    dtypes:    the tensors whose dtype was asked
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Heard:
         self.thread = threading.get_ident()
         self.first = tensor(0.0).birth
         self.plain = False  # sizes are plain numbers
+        self.dtypes: list[Tensor] = []
         self.outer: set[int] = set()  # the calls that were under way
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
@@ -137,6 +139,17 @@ _RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RET
 def _hears(previous: Any, home: Modules) -> Callable[[FrameType, str, Any], None]:
     """What listens to each return of a function of this package to a line that is not its."""
 
+    begun: list[tuple[FrameType, int]] = []  # the functions that this package calls, and how much was said before
+
+    def attempt(frame: FrameType, event: str) -> None:
+        """What a function asked that then fails is no part of what it computes elsewhere."""
+        if event == "call" and frame.f_back is not None and is_own(frame.f_back):
+            begun.append((frame, len(_heard[-1].said)))
+        elif event == "return" and begun and begun[-1][0] is frame:
+            said = begun.pop()[1]
+            if frame.f_code.co_code[frame.f_lasti] not in _RETURNS:
+                del _heard[-1].said[said:]
+
     def hear(frame: FrameType, event: str, answer: Any) -> None:
         if previous is not None:
             previous(frame, event, answer)
@@ -147,8 +160,10 @@ def _hears(previous: Any, home: Modules) -> Callable[[FrameType, str, Any], None
         if event == "call":
             if not (is_own(frame) or is_passing(frame)):
                 home.enter(frame)
+                attempt(frame, event)
             _called(frame)
         elif not is_own(frame):
+            attempt(frame, event)
             if frame.f_back is not None and (what := asked_by(frame)) is not None:
                 _ask(what, frame.f_back)
         else:
@@ -176,7 +191,7 @@ def _returned(frame: FrameType, answer: Any) -> None:
     heard, back = _heard[-1], frame.f_back
     if type(answer) is Tensor and _OP.__get__(answer) is None:
         _enters(answer, frame)
-    elif frame.f_code is _INIT:
+    elif frame.f_code is _INIT and _INIT.co_code[frame.f_lasti] in _RETURNS:
         heard.entering.born(frame.f_locals["self"], back)
     if back is None or not _listens(back):
         return
@@ -184,6 +199,8 @@ def _returned(frame: FrameType, answer: Any) -> None:
     if code.co_code[frame.f_lasti] not in _RETURNS:
         _ask(f"whether {code.co_name} is an error", back)
     elif not _is_silent(answer, frame):
+        if code.co_name == "dtype":
+            heard.dtypes.append(frame.f_locals["self"])
         _ask(_WORDS.get(code.co_name, f"what {code.co_name} answers"), back)
     caller = _asker(back)
     while caller is not None and not is_own(caller) and id(caller) not in heard.outer:

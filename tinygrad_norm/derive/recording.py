@@ -16,6 +16,7 @@ from .drawing import of_function, of_norm
 from .errors import DerivationError
 from .extremes import elsewhere, extremes_of
 from .marks import Place, Size, marks, numbers_on
+from .questions import listen
 from .record import Record, second_of, sizes_of
 
 
@@ -79,7 +80,7 @@ def sized(record: Record, name: str) -> Record:
     assert record.make is not None
 
     def again(k: int, scaled: bool) -> Record:
-        made = record.make(k, scaled)  # type: ignore[misc]
+        made = listen(partial(record.make, k, scaled))[0]  # type: ignore[arg-type, misc]
         return second_of(made, name) if record.order == 2 else made
 
     others: list[Record] = []
