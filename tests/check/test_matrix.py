@@ -288,7 +288,7 @@ def margins_backward(dy, logits, targets):
     return p * dy / len(rows)
 
 
-@pytest.mark.parametrize("backward, norm", [(sequential_backward, "layer_norm"), (margins_backward, "cross_entropy")])
+@pytest.mark.parametrize(("backward", "norm"), [(sequential_backward, "layer_norm"), (margins_backward, "cross_entropy")])
 def test_whoever_adds_one_after_the_other_rounds_more_and_is_right(backward, norm):
     verdict = tn.check(backward, norm)
     assert verdict.ok, str(verdict)
