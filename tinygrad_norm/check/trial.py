@@ -295,7 +295,7 @@ def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -
 
     A division by γ is none of these: with γ far from zero nothing is off.
     """
-    if dtype != np.float64 or judgement.max_abs > max(case.dy.shape, default=1) * judgement.allowed:
+    if dtype != np.float64 or not judgement.max_abs <= max(case.dy.shape, default=1) * judgement.allowed:  # nan is no rounding
         return False
     if "weight" not in case.leaves:
         return True
