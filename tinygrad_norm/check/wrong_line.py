@@ -21,6 +21,8 @@ from .world import World
 _LONG = 400  # calls; with more, a smaller place is searched
 _LARGE = 400  # entries; where there are more, none is searched
 _TRIED = 5  # places
+_TOLD = (("order",), ("shape",))  # what needs no search
+_RETURNED = 1.045  # what edits of a return cost
 _NEAR = 1.16  # an edit that costs no more is nearer than what only makes up for a mistake
 
 
@@ -38,7 +40,11 @@ def wrong_lines(
             found = repairs(worlds, file_of(trial.call)) if worlds else []
         except Exception:  # somebody's code may do to its arrays what no record is prepared for; the verdict stands without
             pass
-        found = _with_edits(trial, wrong, found, _cases(trial, main, places, seed))
+        cases = _cases(trial, main, places, seed)
+        if not all(judgements[n].mistakes in _TOLD for n in wrong):
+            found = _with_edits(trial, wrong, found, cases)
+        elif not found:  # it is said already; where it stands, one edit of what is returned shows at once, or nothing does
+            found = [r for r in rewritten(trial, cases, wrong, _RETURNED) if set(r.gradients) >= set(wrong)]
     return {n: _with(j, [r for r in found if n in r.gradients]) for n, j in judgements.items()}, found
 
 
