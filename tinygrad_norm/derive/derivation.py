@@ -162,7 +162,7 @@ class Derivation:
 
         What a proof takes for granted, besides its ``assumptions``: real arithmetic, of inputs that are numbers (not rounding, not
         where exp overflows, not NaN), in which a written number is the decimal it prints as; that an answer's dtype is of no
-        matter; and that the function's answer depends on its tensors alone. The clock, chance, the stack, addresses, what is kept
+        matter, nor whether it is yet to be spread to the input's shape; and that the function's answer depends on its tensors alone. The clock, chance, the stack, addresses, what is kept
         from call to call, other threads, and who takes Python's own functions apart are not heard.
 
         Raises ``DerivationError`` where it cannot be told which input each is.
