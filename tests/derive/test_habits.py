@@ -132,6 +132,7 @@ def test_a_sums_gradient_has_the_inputs_axes(name):
 
 
 BRANCHES = {  # (a forward, its gradient, what it takes)
+    "relu": (lambda x: x.relu(), lambda dy, x: dy * tn.where(x > 0, 1.0, 0.0), ()),
     "elu": (lambda x: F.elu(x, 1.5), lambda dy, x: dy * tn.where(x > 0, 1.0, 1.5 * x.exp()), ()),
     "celu": (lambda x: F.celu(x, 2.0), lambda dy, x: dy * tn.where(x > 0, 1.0, (x / 2).exp()), ()),
     "huber": (lambda x: F.huber_loss(x, 0 * x.detach(), reduction="none"), lambda dy, x: dy * x.clamp(-1.0, 1.0), ()),

@@ -48,7 +48,7 @@ class Entering:
         if not self._is_new(constant):
             return
         calls = list(own_calls(frame))
-        handed = {id(x) for x in arguments(calls[-1]) if isinstance(x, (np.ndarray, list, tuple))} if calls else set()
+        handed = {id(x) for x in arguments(calls[-1]) if isinstance(x, (np.ndarray, list, tuple, float))} if calls else set()
         handed |= {id(x) for x in parts(arguments(calls[-1])) if isinstance(x, np.ndarray)} if calls else set()
         for call in calls:
             given = arguments(call)
