@@ -59,7 +59,7 @@ def of_object(thing: Any) -> Candidate:
             if not set(learned) <= held:  # only its constructor has them
                 del made[shape]
         if shape not in made:
-            given[shape] = {n: np.array(a) for n, a in learned.items()}
+            given[shape] = {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in learned.items()}
             new = _new(thing, inputs, options) if isinstance(thing, type) else copy.deepcopy(thing)
             made[shape] = new, _slots(new, inputs, options)  # before its first forward: that may keep what it is given
         layer, slots = made[shape]
@@ -264,7 +264,9 @@ def _called(key: str, name: str, words: Collection[str]) -> bool:
 
 
 def _differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    return any(n not in a or not np.array_equal(a[n], v) for n, v in b.items())
+    """Of arrays their numbers count; what is recorded is the same only as itself."""
+    arrays = {n for n, v in b.items() if isinstance(v, np.ndarray) and isinstance(a.get(n), np.ndarray)}
+    return any(n not in a or not (np.array_equal(a[n], v) if n in arrays else a[n] is v) for n, v in b.items())
 
 
 def _put(layer: Any, slots: Sequence[_Slot], values: Mapping[str, Any]) -> None:
