@@ -13,8 +13,7 @@ from ..graph import Graph
 
 
 def rounding_of(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: float) -> dict[str, float]:
-    """What 50 roundings may do to each gradient, per unit roundoff: 50·(1 + |μ|/σ)·(its largest summand). Where more than 50
-    numbers are added up, as many as these: whoever adds one after the other rounds as often.
+    """What 50 roundings may do to each gradient, per unit roundoff: 50·(1 + |μ|/σ)·(its largest summand).
 
     The summands count, not the result: where routes cancel, or the terms of one sum, their rounding stays. What the terms of
     a sum come to without cancelling is seen by changing signs in the cotangent.
@@ -33,8 +32,7 @@ def rounding_of(graph: Graph, inputs: Mapping[str, Tensor], dy: Array, eps: floa
         n: max(float(np.max(np.abs(r.share), initial=0)) for g in cotangents for r in graph.routes(t, g, limit=1024))
         for n, t in inputs.items()
     }
-    roundings = max([50, *(x.size // t.size for t in graph.tensors if t.size for x in t.inputs if isinstance(x, Tensor))])
-    return {n: roundings * condition * size for n, size in sizes.items()}
+    return {n: 50 * condition * size for n, size in sizes.items()}
 
 
 def is_centring(t: Tensor) -> bool:

@@ -291,11 +291,13 @@ def _once(case: Case, answer: Answer) -> Answer:
 
 def _of_more_terms(trial: Trial, case: Case, judgement: Judgement, dtype: Any) -> bool:
     """Whether what is off, where elsewhere nothing is, may be rounding of a formula that sums n² terms where n do, as Σ over
-    all pairs for a variance does. Asked in double precision: n times that is still less than any mistake makes.
+    all pairs for a variance does, or that adds one after the other. Asked in double precision: n times that is still less than
+    any mistake makes.
 
     A division by γ is none of these: with γ far from zero nothing is off.
     """
-    if dtype != np.float64 or not judgement.max_abs <= max(case.dy.shape, default=1) * judgement.allowed:  # nan is no rounding
+    n = max(k for t in case.leaves.values() for k in t.shape)
+    if dtype != np.float64 or not judgement.max_abs <= n * judgement.allowed:  # nan is no rounding
         return False
     if "weight" not in case.leaves:
         return True
