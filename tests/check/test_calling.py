@@ -193,3 +193,15 @@ class NotGivenYet:
 def test_an_attribute_that_is_none_is_held_by_nobody():
     verdict = tn.check(NotGivenYet(), "layer_norm", shape=(4, 8))
     assert verdict.ok, verdict.text()
+
+
+def test_a_default_of_its_own_that_is_not_used_is_said():
+    def backward(dy, x, weight, bias, *, variance_epsilon=1e-3):
+        rstd = 1 / np.sqrt(x.var(-1, keepdims=True) + variance_epsilon)
+        xhat, g = (x - x.mean(-1, keepdims=True)) * rstd, dy * weight
+        dx = rstd * (g - g.mean(-1, keepdims=True) - xhat * (g * xhat).mean(-1, keepdims=True))
+        axes = tuple(range(x.ndim - 1))
+        return dx, (dy * xhat).sum(axes), dy.sum(axes)
+
+    assert "its own variance_epsilon = 0.001 is not used: it is given 1e-05" in str(tn.check(backward, "layer_norm"))
+    assert "its own" not in str(tn.check(backward, "layer_norm", eps=1e-3))

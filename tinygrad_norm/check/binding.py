@@ -323,6 +323,10 @@ def _bind(
     if found.get(first) == "dy" and _COTANGENT.match(first):
         guessed = [g for g in guessed if not g.startswith(f"its parameter {first} ")]
     told = "" if plain else ", ".join(shown)
+    for p in named:  # a default of its own is nothing that a call shows
+        value = values[found[p.name]] if p.name in found and type(p.default) in (int, float) else None
+        if isinstance(value, (int, float)) and value != p.default:
+            sure.append(f"its own {p.name} = {p.default} is not used: it is given {value}")
     return Bound(tuple(args), kwargs, frozenset(found.values()), (*sure, *guessed) if by_name else (), tuple(guessed), told)
 
 
