@@ -154,6 +154,10 @@ def per_index(case: Case, name: str, symbol: str, answer: Array, dtype: Any) -> 
                     f"in each index of axis {axis}, {what} is {known or f'between {number(c.min())} and {number(c.max())}'} times "
                     "what it should be"
                 )
+        if any(" is between " in text for text in lines):
+            lines.append(
+                f"this says how much it is, not why: {len(routes)} numbers for each index of axis {axis} may fit by chance"
+            )
         return lines
     return []
 
@@ -163,7 +167,7 @@ def tail(hit: Array, n: int) -> str:
     r = len(hit)
     if not np.array_equal(hit, np.arange(n - r, n)):
         return ""
-    blocks = [b for b in BLOCKS if r < b < n and n % b == r]
+    blocks = [b for b in BLOCKS if 1 < r < b < n and n % b == r]  # one that is left may well be so for another reason
     return f" (the last {n} mod {blocks[0]} = {r})" if blocks else " (the last one)" if r == 1 else ""
 
 
@@ -176,7 +180,17 @@ def _known_factor(case: Case, c: Array, dtype: Any) -> str | None:
                 off = float(np.max(np.abs(c / value.reshape(-1) ** power - 1)))
             if off < 0.1 * best[0]:  # of equals, the first
                 best = (off, text.format(name))
-    return best[1]
+    return best[1] or _own_count(c)
+
+
+def _own_count(c: Array) -> str | None:
+    """What it is where each part of the axis is divided by how many are in it, and not in all."""
+    ends = [0, *(np.flatnonzero(np.abs(np.diff(c)) > 1e-6) + 1), len(c)]
+    sizes = np.diff(ends)
+    if len(sizes) < 2 or not np.allclose(c * np.repeat(sizes, sizes), len(c), rtol=1e-6, atol=0):
+        return None
+    shares = " and ".join(dict.fromkeys(f"{len(c)}/{n}" for n in sizes))
+    return f"{shares} (divided by the number in its own part of the axis, {', '.join(map(str, sizes))}, where the whole {len(c)} belongs)"
 
 
 _POWERS = ((1, "{}"), (-1, "1/{}"), (2, "{}²"), (-2, "1/{}²"))
