@@ -131,3 +131,36 @@ def test_a_loss_of_probabilities_and_one_of_the_next_row():
     assert "the softmax is applied twice" in said
     said = "\n".join(tn.check(shifted, "cross_entropy").judgements["input"].lines)
     assert "the target of the next one, the last row against none, and the mean is over B − 1 = 3" in said
+
+
+def by_groups(dy, x, gamma, num_groups, eps, ddof=0, last=False):
+    there, back = ((0, 2, 3, 1), (0, 3, 1, 2)) if last else ((0, 1, 2, 3), (0, 1, 2, 3))
+    laid = [a.transpose(there).reshape(len(x), num_groups, -1) for a in (x, dy * gamma.reshape(-1, 1, 1))]
+    z, g = laid
+    n = z.shape[-1]
+    c = z - z.mean(-1, keepdims=True)
+    rstd = 1 / np.sqrt((c * c).sum(-1, keepdims=True) / (n - ddof) + eps)
+    h = c * rstd
+    dx = rstd * (g - g.mean(-1, keepdims=True) - h * (g * h).sum(-1, keepdims=True) / (n - ddof))
+
+    def laid_back(a):
+        return a.reshape([x.shape[k] for k in there]).transpose(back)
+
+    return laid_back(dx), (dy * laid_back(h)).sum(AXES), dy.sum(AXES)
+
+
+def unbiased(dy, x, gamma, beta, num_groups, eps):
+    return by_groups(dy, x, gamma, num_groups, eps, ddof=1)
+
+
+def of_pixels(dy, x, gamma, beta, num_groups, eps):
+    return by_groups(dy, x, gamma, num_groups, eps, last=True)
+
+
+def test_neighbours_of_groups():
+    how = {"num_groups": 2, "shape": (3, 4, 2, 5)}  # as many groups as rows of pixels
+    said = "\n".join(tn.check(unbiased, "group_norm", **how).judgements["input"].lines)
+    assert "this is the exact gradient of GroupNorm with N − 1 in the variance" in said
+    said = "\n".join(tn.check(of_pixels, "group_norm", **how).judgements["input"].lines)
+    assert "the groups cut out of the pixels" in said
+    assert "statistics over axes" not in said
