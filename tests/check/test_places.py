@@ -77,7 +77,7 @@ def test_the_last_chunk_of_rows():
         return rows[-(len(rows) % 32 or 32) :].sum(0)
 
     text = said(layer_norm(dgamma=last_chunk), name="weight")
-    assert "your dγ has only the last 1027 mod 16 = 3 entries of axis 0 (B) in every sum" in text
+    assert "your dγ has only the last 1027 mod 16 = 3 entries of axis 0 (B) in Σ_B(x̂·dy)" in text
 
 
 @pytest.mark.thorough

@@ -53,7 +53,8 @@ def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator
     subsets = dict.fromkeys(n.axes for line in found.formula.lines for n in _totals(line.expression))
     for own in subsets:
         for axes in chain.from_iterable(combinations(found.axes, k) for k in range(1, len(found.axes) + 1)):
-            for function in ("mean", "sum", ""):
+            told = set[tuple[Node, ...]]()
+            for function in ("", "mean", "sum"):
 
                 def over(
                     n: Node, own: tuple[str, ...] = own, axes: tuple[str, ...] = axes, function: str = function
@@ -65,6 +66,10 @@ def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator
                     return Total(n.inside, axes, function or n.function)
 
                 lines = [Line(line.letter, replace(line.expression, over), line.kind) for line in found.formula.lines]
+                made = tuple(line.expression for line in lines)
+                if made in told:  # (a sum that is one already)
+                    continue
+                told.add(made)
                 with np.errstate(all="ignore"):
                     other = found.with_lines(lines)
                 where, belongs = found.over(axes), found.over(own)
@@ -72,7 +77,10 @@ def _statistics(case: Case, given: Given, found: Fused, mine: Array) -> Iterator
                 which = [a.letter.name for a, b in zip(found.formula.lines, lines) if a.expression != b.expression]
                 are = f"{', '.join(which)} {'is' if len(which) == 1 else 'are'}"
                 if which and is_it(case, given, found, mine, total(other, found.terms)):
-                    yield f"{are} taken {kind}over {where} where {belongs} belongs"
+                    if axes == own:
+                        yield f"{are} taken as a {function} over {where} where a {'mean' if function == 'sum' else 'sum'} belongs"
+                    else:
+                        yield f"{are} taken {kind}over {where} where {'the ' + ('sum' if function == 'mean' else 'mean') + ' over ' if kind else ''}{belongs} belongs"
                 elif not function and is_it(case, given, found, mine, total(other, [replace(t, over) for t in found.terms])):
                     yield f"{', '.join(which)} and all sums are taken over {where} where {belongs} belongs"
 

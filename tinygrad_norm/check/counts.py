@@ -31,6 +31,9 @@ def named_numbers(case: Case) -> dict[str, float]:
     named |= {
         f"1/({w})" if "·" in w or "/" in w else f"1/{w}": 1 / n for w, n in found.items() if f"1/{w}" not in named and n > 2
     }
+    groups = case.options.get("num_groups")
+    if isinstance(groups, int) and groups > 1:
+        named |= {"G": float(groups), "1/G": 1 / groups}
     alone = {w: n for w, n in found.items() if len(w) == 1}
     named |= {f"{a}/{b}": m / n for a, m in alone.items() for b, n in alone.items() if a != b and m != n}
     for s, x in _means(case):
@@ -62,6 +65,14 @@ def divisors(case: Case) -> tuple[str, dict[str, float]]:
     else:
         own = next((w for w, m in found.items() if m == n), "")
     others = {**found, **{f"{w}²": m * m for w, m in found.items() if len(w) == 1}}
+    alone = {w: m for w, m in found.items() if len(w) == 1}
+    letters = own.split("·")
+    for k, w in enumerate(letters if len(letters) > 1 else ()):  # one letter twice, for another: B·H·H for B·H·W
+        others |= {
+            "·".join(sorted([*letters[:k], *letters[k + 1 :], a])): n / found[w] * alone[a]
+            for a in letters
+            if a in alone and a != w
+        }
     return own, {w: n / m for w, m in others.items() if m not in (n, 1)} if own and n > 2 else {}
 
 

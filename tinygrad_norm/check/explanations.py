@@ -152,7 +152,7 @@ def some_routes(case: Case, given: Given) -> Explanation | None:
 def by_index(case: Case, given: Given) -> Explanation | None:
     """The same, with coefficients of their own in each index of an axis."""
     lines = per_index(case, given.name, given.symbol, given.array, given.dtype)
-    return Explanation(tuple(lines), sure=False) if lines else None
+    return Explanation(tuple(lines), sure=all("its own part" in text for text in lines)) if lines else None
 
 
 def coarse(case: Case, given: Given) -> Explanation | None:

@@ -20,6 +20,7 @@ class Fit:
 
     uncertain:   how far rounding may take each coefficient
     unexplained: the share of it that is none
+    other:       the same where no two sizes are alike: what a number is there, too, it is by no coincidence
     """
 
     symbol: str
@@ -31,6 +32,24 @@ class Fit:
     names: Mapping[str, float]
     own: str = ""
     divisors: Mapping[str, float] = field(default_factory=dict)
+    other: Fit | None = None
+
+    @property
+    def reads_sizes(self) -> bool:
+        """Whether a coefficient is anything but right, or not there."""
+        return any(min(abs(c), abs(c - 1)) > d for c, d in zip(self.coefficients, self.uncertain))
+
+    def _read(self, k: int, known: str) -> list[str]:
+        """The names that this coefficient has: there as well, where they are known there."""
+        here, there = self._named(k, getattr(self, known)), None
+        if self.other is not None and self.other.exact and self.other.titles == self.titles:
+            there = self.other._named(k, getattr(self.other, known))
+            here = [n for n in here if n in there] or [n for n in here if n not in getattr(self.other, known)]
+        return here[:3]
+
+    def _named(self, k: int, values: Mapping[str, float]) -> list[str]:
+        c, d = self.coefficients[k], self.uncertain[k]
+        return [n for n, v in values.items() if abs(c - v) <= d * max(1, abs(v))]
 
     def lines(self) -> list[str]:
         if not self.exact or len(self.titles) < 2:
@@ -42,11 +61,11 @@ class Fit:
     def _terms(self) -> list[tuple[float, float, str]]:
         return list(zip(self.coefficients, self.uncertain, self.titles))
 
-    def _divided(self, c: float, d: float, title: str) -> str:
+    def _divided(self, k: int, title: str) -> str:
         """What a mean may have been divided by, to be that."""
-        by = [w for w, v in self.divisors.items() if abs(c - v) <= d * max(1, abs(v))]
+        by = self._read(k, "divisors")
         return (
-            f": divided by {' or '.join(by[:3])} where {self.own} belongs"
+            f": divided by {' or '.join(by)} where {self.own} belongs"
             if by and title != "direct" and len(self.titles) > 1
             else ""
         )
@@ -56,13 +75,13 @@ class Fit:
         found = []
         whole = [c for c, _, _ in self._terms()]
         if len(whole) > 1 and np.ptp(whole) <= max(self.uncertain) and abs(whole[0] - 1) > max(self.uncertain):
-            names = [n for n, v in self.names.items() if abs(whole[0] - v) <= max(self.uncertain) * max(1, abs(v))][:3]
+            names = self._read(int(np.argmax(self.uncertain)), "names")
             said = f" = {' or '.join(names)}" if names and names[0] != number(whole[0]) else ""
             return [
                 f"all of {self.symbol} is {number(whole[0])}{said} times what it should be{meaning(names[0]) if names else ''}"
             ]
-        for c, d, t in self._terms():
-            name = " or ".join([n for n, v in self.names.items() if abs(c - v) <= d * max(1, abs(v))][:3])
+        for k, (c, d, t) in enumerate(self._terms()):
+            name = " or ".join(self._read(k, "names"))
             what = f"the {t} term" if len(self.titles) > 1 else f"your {self.symbol}"  # the one route there is has no name of use
             if name == "0":
                 found.append(f"{what} is missing")
@@ -70,7 +89,7 @@ class Fit:
                 found.append(f"{what} is too {'big' if c > 1 else 'small'} by {number(abs(c - 1))} of it: more than rounding")
             elif abs(c - 1) > d:
                 found.append(
-                    f"{what} is {number(c)}{f' = {name}' if name not in ('', number(c)) else ''} times what it should be{meaning(name) or self._divided(c, d, t)}"
+                    f"{what} is {number(c)}{f' = {name}' if name not in ('', number(c)) else ''} times what it should be{meaning(name) or self._divided(k, t)}"
                 )
         return found
 
@@ -135,6 +154,10 @@ def per_index(case: Case, name: str, symbol: str, answer: Array, dtype: Any) -> 
                     f"in each index of axis {axis}, {what} is {known or f'between {number(c.min())} and {number(c.max())}'} times "
                     "what it should be"
                 )
+        if any(" is between " in text for text in lines):
+            lines.append(
+                f"this says how much it is, not why: {len(routes)} numbers for each index of axis {axis} may fit by chance"
+            )
         return lines
     return []
 
@@ -144,7 +167,7 @@ def tail(hit: Array, n: int) -> str:
     r = len(hit)
     if not np.array_equal(hit, np.arange(n - r, n)):
         return ""
-    blocks = [b for b in BLOCKS if r < b < n and n % b == r]
+    blocks = [b for b in BLOCKS if 1 < r < b < n and n % b == r]  # one that is left may well be so for another reason
     return f" (the last {n} mod {blocks[0]} = {r})" if blocks else " (the last one)" if r == 1 else ""
 
 
@@ -157,7 +180,17 @@ def _known_factor(case: Case, c: Array, dtype: Any) -> str | None:
                 off = float(np.max(np.abs(c / value.reshape(-1) ** power - 1)))
             if off < 0.1 * best[0]:  # of equals, the first
                 best = (off, text.format(name))
-    return best[1]
+    return best[1] or _own_count(c)
+
+
+def _own_count(c: Array) -> str | None:
+    """What it is where each part of the axis is divided by how many are in it, and not in all."""
+    ends = [0, *(np.flatnonzero(np.abs(np.diff(c)) > 1e-6) + 1), len(c)]
+    sizes = np.diff(ends)
+    if len(sizes) < 2 or not np.allclose(c * np.repeat(sizes, sizes), len(c), rtol=1e-6, atol=0):
+        return None
+    shares = " and ".join(dict.fromkeys(f"{len(c)}/{n}" for n in sizes))
+    return f"{shares} (divided by the number in its own part of the axis, {', '.join(map(str, sizes))}, where the whole {len(c)} belongs)"
 
 
 _POWERS = ((1, "{}"), (-1, "1/{}"), (2, "{}²"), (-2, "1/{}²"))

@@ -101,7 +101,11 @@ class Fused:
         layout = dict(self.formula.layouts)[self.formula.main]
         at = [k for k, dim in enumerate(layout) if set(dim) & set(axes)]
         places = f"ax{'i' if len(at) == 1 else 'e'}s {', '.join(map(str, at))} " if at else ""
-        return f"{places}({', '.join(axes)})"
+        parts = [dim for dim in layout if len(dim) > 1 and 0 < len(set(dim) & set(axes)) < len(dim)]
+        within = (
+            " of the groups" if any(set(dim) & set(axes) == {dim[0]} for dim in parts) else " within a group" if parts else ""
+        )
+        return f"{places}({', '.join(axes)}){within}"
 
     def add(self, name: str, value: Any, axes: tuple[str, ...], kind: str = "statistic") -> Letter:
         """One more letter, to stand where another belongs."""
@@ -304,6 +308,11 @@ def _not_centred(found: Fused, line: Line) -> None:
     twice = found.add(named.replace(" + ", " − 2·"), parts[x] + 2 * parts[less[0]], c.axes)
     for other in found.formula.lines:
         if isinstance(other.expression, Product) and c in other.expression.factors:
+            rest = product_of(*(f for f in other.expression.factors if f != c))
+            for whole, part in ((x, less[0]), (less[0], x)):  # a pair of parentheses forgotten: x − μ·rstd, or x·rstd − μ
+                a, b = (found.hand(product_of(t, rest) if t == part else t) for t in (x, less[0]))
+                value = parts[whole] + parts[part] * np.asarray(found.at(rest))
+                found.add(f"{a} {'− ' + b.removeprefix('−') if b.startswith('−') else '+ ' + b}", value, other.letter.axes)
             for instead in (plus, x, twice):
                 name = f"{other.letter.name} with {instead.name if isinstance(instead, Letter) else named} for {c.name}"
                 found.add(name, found.at(replace(other.expression, {c: instead})), other.letter.axes)

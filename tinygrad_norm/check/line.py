@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from ..derive.formula import Node, letters
+from ..derive.formula import Node, Total, letters, places
 from .added import foreign, once_more
 from .case import Case
 from .computed import is_it, otherwise, quietly, total
@@ -129,7 +129,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                 if (best is None or i + j < best[0]) and is_it(case, given, found, mine, total(found, made)):
                     best = int(i + j), [_said(found, given, k, words), _said(found, given, shifts[j][0], shifts[j][2])]
         if best is not None:
-            return _both(given, best[1])
+            return _both(found, given, best[1])
     budget += tried
     aims = [mine - (sum(values) - v) for v in values]
     for k, term in enumerate(found.terms):  # both in one term
@@ -139,7 +139,9 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                 tried += 1
                 if value is not None and is_it(case, given, found, aims[k], value):
                     return _both(
-                        given, [_said(found, given, k, slip.words), f"and then, as {found.hand(slip.node)}, it {second.words}"]
+                        found,
+                        given,
+                        [_said(found, given, k, slip.words), f"and then, as {found.hand(slip.node)}, it {second.words}"],
                     )
             if tried > budget:
                 break
@@ -158,7 +160,7 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
                 value = quietly(found, slip.node)
                 tried += 1
                 if value is not None and is_it(case, given, found, needed, value):
-                    return _both(given, [f"your {given.symbol} {words}", _said(found, given, k, slip.words)])
+                    return _both(found, given, [f"your {given.symbol} {words}", _said(found, given, k, slip.words)])
             if tried > budget:
                 break
     if tried > budget:
@@ -166,7 +168,16 @@ def two_in_the_line(case: Case, given: Given) -> Explanation | None:
     return None
 
 
-def _both(given: Given, causes: list[str]) -> Explanation:
+def _both(found: Fused, given: Given, causes: list[str]) -> Explanation:
+    alike = set()
+    for cause in causes:
+        for term in found.terms:
+            cause = cause.removeprefix(f"the term {found.hand(term)} of {given.symbol} ")
+            for _, node in places(term):
+                cause = cause.replace(found.hand(node), "Σ") if isinstance(node, Total) else cause
+        alike.add(cause)
+    if len(alike) == 1:
+        return Explanation(("the same mistake in two terms:", *(f"  {c}" for c in causes)), tuple(causes))
     return Explanation(("two mistakes at once:", *(f"  {c}" for c in causes)), tuple(causes))
 
 
@@ -211,6 +222,7 @@ def _simplest(causes: list[str]) -> list[str]:
     kept = list({re.sub(r",? (?:in|inside) [^ ]*$", "", c): c for c in reversed(kept)}.values())[
         ::-1
     ]  # by γ in the sum or before it
+    kept = list({re.sub(r"in the order \(.*?\)", "", c): c for c in reversed(kept)}.values())[::-1]
     return kept[:1] if kept[0].endswith(" is missing") else kept
 
 

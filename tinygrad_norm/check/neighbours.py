@@ -18,6 +18,7 @@ from .judgement import Explanation, Given
 
 USUAL = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 2.0**-52, 1e-7, 2.0**-23, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 _STEPS = 30  # of the fit of ε
+_AXES_SAID = " with its statistics over axes "
 _AXES = 4  # axes, of whose subsets all are tried
 
 Neighbour = tuple[str, Callable[[], Mapping[str, Array]]]
@@ -30,6 +31,7 @@ def neighbour(case: Case, given: Given) -> Explanation | None:
         return None
     told = [words for words, gradient in _neighbours(case) if _is(case, given, _tried(gradient, given.name))]
     instead: dict[str, Any] = {}
+    told = _no_coincidence(told, given)
     if not told:
         told = [*_another_eps(case, given, instead), *_with_a_residual(case, given), *_once_more(case, given)]
     if not told:
@@ -37,6 +39,15 @@ def neighbour(case: Case, given: Given) -> Explanation | None:
     told = list({words.split("; check")[-1]: words for words in reversed(told)}.values())[::-1]
     first = f"this is the exact gradient of {told[0]}"
     return Explanation((first, *(f"and of {other}" for other in told[1:3])), (told[0],), tuple(told[1:3]), instead=instead)
+
+
+def _no_coincidence(told: list[str], given: Given) -> list[str]:
+    """Without axes that only happen to be as long as those that were meant."""
+    other = given.told_apart() if any(_AXES_SAID in words for words in told) else None
+    if other is None or given.is_it(other[0], other[0].truth[given.name]):
+        return told
+    there = {words for words, gradient in _neighbours(other[0]) if _is(*other, _tried(gradient, given.name))}
+    return [words for words in told if _AXES_SAID not in words or words in there]
 
 
 def _is(case: Case, given: Given, other: Array | None) -> bool:
@@ -158,29 +169,37 @@ def _other_axes(case: Case, norm: Norm) -> Iterator[Neighbour]:
     def made(axes: tuple[int, ...], **how: Any) -> Callable[[], Mapping[str, Array]]:
         return lambda: _normalized(case, axes, **{"centred": centred, "eps": eps, **how})
 
+    def owns(**how: Any) -> Callable[[], Mapping[str, Array]]:
+        return made(own, **({"grouped": groups} if grouped else {}), **how)
+
+    groups = case.options.get("num_groups")
+    grouped = isinstance(groups, int) and x.ndim > 1 and x.shape[1] % groups == 0
+    said = f"a group's part of axis 1 and axes {own}" if grouped else f"{own}"
     for axes in every:
-        if axes != own:
-            yield f"{norm.title} with its statistics over axes {axes}, not {own}", made(axes)
+        if axes != own or grouped:
+            yield f"{norm.title}{_AXES_SAID}{axes}, not {said}", made(axes)
     last = (1,) * (x.ndim - 1) + (x.shape[-1],)
     for axes in every:
         if x.ndim > 2 and x.ndim - 1 not in axes and case.inputs.get("weight", x).shape == (x.shape[-1],):
-            words = f"{norm.title} with its statistics over axes {axes}, not {own}, and γ and β along the last axis"
+            words = f"{norm.title}{_AXES_SAID}{axes}, not {said}, and γ and β along the last axis"
             yield f"{words}: channels last", made(axes, along=last)
     told = {"correction": "N − 1 in the variance", "std": "ε outside the root: σ + ε", "gain": "1 + γ for γ", "centred": ""}
-    yield f"{norm.title} with {told['correction']}" + _option(norm, "correction", 1), made(own, correction=1)
-    yield f"{norm.title} with {told['std']}" + _option(norm, "eps_mode", "std" if centred else "rms"), made(own, std=True)
-    yield f"{norm.title} with σ + ε and N − 1", made(own, std=True, correction=1)
-    yield f"{norm.title} with {told['gain']}", made(own, gain=True)
-    yield f"{norm.title} {'without' if centred else 'with'} the mean subtracted", made(own, centred=not centred)
-    yield f"{norm.title} with the unbiased variance, as torch.var has it, and ε under the root twice", made(own, twice=True)
+    yield f"{norm.title} with {told['correction']}" + _option(norm, "correction", 1), owns(correction=1)
+    yield f"{norm.title} with {told['std']}" + _option(norm, "eps_mode", "std" if centred else "rms"), owns(std=True)
+    yield f"{norm.title} with σ + ε and N − 1", owns(std=True, correction=1)
+    yield f"{norm.title} with {told['gain']}", owns(gain=True)
+    yield f"{norm.title} {'without' if centred else 'with'} the mean subtracted", owns(centred=not centred)
+    yield f"{norm.title} with the unbiased variance, as torch.var has it, and ε under the root twice", owns(twice=True)
     for power, words in ((-1.0, "1/(σ² + ε)"), (-2.0, "1/(σ² + ε)²")):
-        yield f"{norm.title} with {words} where 1/√(σ² + ε) belongs", made(own, power=power)
-    yield f"{norm.title} with ε in the count: Σ/(N + ε)", made(own, counted=True)
+        yield f"{norm.title} with {words} where 1/√(σ² + ε) belongs", owns(power=power)
+    yield f"{norm.title} with ε in the count: Σ/(N + ε)", owns(counted=True)
     if "weight" in case.inputs:
-        yield f"{norm.title} of x·γ: γ is multiplied in before, not after", made(own, before=True)
-    groups = case.options.get("num_groups")
-    if isinstance(groups, int) and groups > 1 and x.shape[1] % groups == 0:
+        yield f"{norm.title} of x·γ: γ is multiplied in before, not after", owns(before=True)
+    if isinstance(groups, int) and groups > 1 and grouped:
         yield f"{norm.title} with channel c in group c % G, where c // (C/G) belongs", made(own, interleaved=groups)
+        if x.ndim > 2 and x[0].size % groups == 0:
+            words = "the groups cut out of the pixels, as of (B, H, W, C) read as (B, G, −1), where they are of channels"
+            yield f"{norm.title} with {words}", made(own, pixels=groups)
 
 
 def _option(norm: Norm, name: str, value: Any) -> str:
@@ -212,6 +231,8 @@ def _normalized(
     counted: bool = False,
     before: bool = False,
     along: tuple[int, ...] = (),
+    grouped: int = 0,
+    pixels: int = 0,
 ) -> dict[str, Array]:
     leaves = {n: tensor(t.numpy(), requires_grad=True, name=n) for n, t in case.inputs.items()}
     x = leaves["input"]
@@ -221,12 +242,22 @@ def _normalized(
     if interleaved:
         x = x.reshape(shape[0], shape[1] // interleaved, interleaved, *shape[2:])
         axes = (1, *range(3, x.ndim))
+    if grouped:
+        x = x.reshape(shape[0], grouped, shape[1] // grouped, *shape[2:])
+        axes = tuple(range(2, x.ndim))
+    if pixels:
+        last = (0, *range(2, len(shape)), 1)
+        x, axes = x.transpose(last).reshape(shape[0], pixels, -1), (2,)
     n = int(np.prod([x.shape[a] for a in axes]))
     c = x - x.mean(axes, keepdims=True) if centred else x
     v = (c * c).sum(axes, keepdims=True) / (n - correction + (eps if counted else 0))
     v = v if std or counted else v + (2 * eps if twice else eps)
     r = 1 / (v.sqrt() + eps) if std else v.rsqrt() if power == -0.5 else v**power
-    y = (c * r).reshape(shape)
+    y = (
+        (c * r).reshape(tuple(shape[k] for k in last)).transpose((0, len(shape) - 1, *range(1, len(shape) - 1)))
+        if pixels
+        else (c * r).reshape(shape)
+    )
     for name in ("weight", "bias"):
         if name in leaves and not (before and name == "weight"):
             p = leaves[name]

@@ -20,7 +20,7 @@ def other_sums(found: Fused, node: Total) -> Iterator[tuple[str, Array]]:
     right = placed(found, found.at(node))
     n = inside.size / right.size if node.function == "mean" else 1.0
     for one in (-1.0, 1.0):
-        yield f"has {'−' if one < 0 else ''}1 in the place of {found.hand(node)}", np.full(right.shape, one)
+        yield f"has {'−' if one < 0 else ''}1 in its place", np.full(right.shape, one)
     for words, value in in_less("", right):
         yield f"has the sum{words}", value
     for kind in (np.float16, np.float32):
@@ -42,7 +42,7 @@ def other_sums(found: Fused, node: Total) -> Iterator[tuple[str, Array]]:
                 cut / np.broadcast_to(mask, inside.shape).sum(along, keepdims=True),
             )
     if right.size > 1 and inside.size <= SMALL and inside.shape == tuple(found.sizes[a] for a in found.axes):
-        for words, value in misread(found, "what is summed,", inside):
+        for words, value in misread(found, "its summands", inside):
             yield f"has {words}", value.sum(along, keepdims=True) / n
     if len(node.axes) == 1:
         for words, turn in (("up to the entry itself", 1), ("from the entry itself on", -1)):

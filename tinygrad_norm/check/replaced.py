@@ -246,7 +246,8 @@ class _Tried:
             for words, value in made[node].items():
                 if self._fits_there(k, form, [path], value):
                     where = f"the term {found.hand(found.terms[k])} of {symbol}" if len(found.terms) > 1 else f"your {symbol}"
-                    yield f"{where} {words}, in {found.hand(node)}"
+                    there = found.hand(node)
+                    yield f"{where} {words.replace('in its place', f'in the place of {there}')}{'' if 'in its place' in words else f', in {there}'}"
         for forms in (found.terms, tuple(self.terms)):
             own = list(dict.fromkeys(n for t in forms for _, n in places(t) if n in made))
             if len(own) < 2:

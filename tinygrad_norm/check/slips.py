@@ -227,7 +227,7 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
             new = tuple(replace(t, over) for t in form)
             if new != form:
                 where = fused.over(axes)
-                yield new, f"has every Σ and mean as the {function} over {where}"
+                yield new, f"has {_sums(form, fused)} as the {function} over {where}"
         yield tuple(replace(t, lambda n, axes=axes: _counted(n, axes)) for t in terms), f"has every mean over {fused.over(axes)}, divided by the size of its own axes only"  # type: ignore[misc]  # fmt: skip
     yield from _cut(fused)
     yield from _blockwise(fused)
@@ -249,6 +249,13 @@ def everywhere(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
             for c in whole:
                 if b != c:
                     yield (product_of(a, b), product_of(Number(-1), a, c)), f"is {a.name}·({b.name} − {c.name}), a formula of something else"  # fmt: skip
+
+
+def _sums(terms: tuple[Node, ...], fused: Fused, axis: str | None = None) -> str:
+    """Every sum of the formula that runs along the axis; by itself where it is one."""
+    own = dict.fromkeys(n for t in terms for _, n in places(t) if isinstance(n, Total) and n.function in ("sum", "mean"))
+    found = [n for n in own if axis is None or axis in n.axes]
+    return fused.hand(found[0]) if len(found) == 1 else "every Σ and mean"
 
 
 def _one(fused: Fused, node: Node, axis: str, k: int) -> Node | None:
@@ -286,7 +293,7 @@ def _blockwise(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
                 left = tuple(a for a in fused.axes if a == axis or a not in node.axes)
                 return Letter(name, left, "statistic")
 
-            words = f"has every Σ and mean within blocks of {block} of {fused.over((axis,))}, each by itself"
+            words = f"has {_sums(fused.terms, fused, axis)} within blocks of {block} of {fused.over((axis,))}, each by itself"
             yield tuple(replace(t, within) for t in fused.terms), words
 
 
@@ -316,7 +323,7 @@ def _regrouped(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
                 return Letter(name, tuple(x for x in fused.axes if x in (a, b) or x not in node.axes), "statistic")
 
             exchanged = f": {a} and {b} are exchanged" if m == g else ""
-            words = f"has every Σ and mean over groups of {m} channels, where groups of {k}, C/G, belong{exchanged}"
+            words = f"has {_sums(fused.terms, fused, b)} over groups of {m} channels, where groups of {k}, C/G, belong{exchanged}"
             yield tuple(replace(t, over) for t in fused.terms), words
 
 
@@ -343,7 +350,10 @@ def _cut(fused: Fused) -> Iterator[tuple[tuple[Node, ...], str]]:
                     has = isinstance(node, Total) and axis in node.axes
                     return Total(product_of(node.inside, mask), node.axes, node.function) if has else None  # type: ignore[union-attr]
 
-                yield tuple(replace(t, cut) for t in fused.terms), f"{words} entries of {fused.over((axis,))} in every sum"
+                yield (
+                    tuple(replace(t, cut) for t in fused.terms),
+                    f"{words} entries of {fused.over((axis,))} in {_sums(fused.terms, fused, axis).replace('every Σ and mean', 'every sum')}",
+                )
 
 
 def _of_one_row(fused: Fused, used: list[Letter]) -> Iterator[tuple[tuple[Node, ...], str]]:

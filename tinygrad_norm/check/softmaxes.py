@@ -36,6 +36,9 @@ def of_call(found: Fused, call: Call) -> Iterator[Variant]:
         yield words, e / e.sum(along, keepdims=True)
     e = np.exp(z - z.max(along, keepdims=True))
     yield f"exp({name})/max", e
+    total, top = e.sum(along, keepdims=True), z.max(along, keepdims=True)
+    yield f"exp({name})/Σexp({name} − max), the max subtracted in the sum only,", e / total * np.exp(top)
+    yield f"exp({name} − max)/Σexp({name}), the max subtracted in the numerator only,", e / total * np.exp(-top)
     for words, divisor in _divisors(e, z, along):
         yield f"exp({name} − max) divided by {words}", e / divisor
     p = e / e.sum(along, keepdims=True)
@@ -59,8 +62,6 @@ def _divisors(e: Array, z: Array, along: tuple[int, ...]) -> Iterator[Variant]:
         return
     (at,) = along
     n, total, top = z.shape[at], e.sum(at, keepdims=True), z.max(at, keepdims=True)
-    yield "Σe as it is with the max subtracted, where the numerator has it not", total * np.exp(-top)
-    yield "Σe as it is without the max subtracted, where the numerator has it", total * np.exp(top)
     for other in (k for k, size in enumerate(z.shape) if k != at and size == n):
         yield (
             "the Σe of row j in column j, which is broadcast along the other axis (keepdims is missing)",

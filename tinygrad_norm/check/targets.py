@@ -20,7 +20,7 @@ def of_a_loss(case: Case, given: Given) -> Explanation | None:
     if told is None:
         return None
     p, q, counted, scale = told
-    for attempt in (_divisor, _chunks, _weights, _before_softmax, _smoothed, _target):
+    for attempt in (_divisor, _chunks, _weights, _before_softmax, _twice, _shifted, _smoothed, _target):
         words = attempt(case, given, p, q, counted, scale)
         if words:
             return Explanation((words,), (words,))
@@ -128,6 +128,30 @@ def _before_softmax(case: Case, given: Given, p: Array, q: Array, counted: Array
                 return f"this is the gradient of {words} not of the logits: the way back through the softmax is missing{more}".replace(
                     "p not", "p, not"
                 )
+    return ""
+
+
+def _twice(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """The loss of probabilities, as if they were logits."""
+    e = np.exp(p)
+    g = scale * (e / e.sum(1, keepdims=True) - q) * counted[:, None]
+    if given.is_it(case, p * (g - np.sum(p * g, axis=1, keepdims=True))):
+        return "the softmax is applied twice: the loss takes logits, and was given their softmax"
+    return ""
+
+
+def _shifted(case: Case, given: Given, p: Array, q: Array, counted: Array, scale: float) -> str:
+    """Each row held against another row's target, as a language model's is against the next one's."""
+    rows = len(counted)
+    for words, end, own, other in (
+        ("next", "last", slice(None, -1), slice(1, None)),
+        ("previous", "first", slice(1, None), slice(None, -1)),
+    ):
+        wrong = np.zeros_like(p)
+        wrong[own] = (p[own] - q[other]) * counted[other, None]
+        for count, more in ((rows, ""), (rows - 1, f", and the mean is over B − 1 = {rows - 1}")):
+            if rows > 1 and given.is_it(case, scale * rows / count * wrong):
+                return f"each row is held against the target of the {words} one, the {end} row against none{more}: a shift that belongs to a language model"
     return ""
 
 

@@ -16,7 +16,7 @@ from .case import BFLOAT16, Case
 from .explanations import judge
 from .forward import judge_output
 from .judgement import Judgement
-from .probes import Site, case_at, redrawn
+from .probes import Site, case_at, redrawn, told_apart
 from .subject import SAVED, Subject, statistics
 
 _BY_GAMMA = "not for a γ near 0: it divides by γ"
@@ -99,6 +99,7 @@ class Trial:
         gradients = {**answer.gradients, **answer.misshapen}
         if answer.output is not None:
             found["output"] = judge_output(case, answer.output, explained)
+        apart = functools.cache(functools.partial(self._told_apart, case))
         for n in self.wanted(case):
             symbol = f"d{self.subject.symbol(n)}"
             if gradients.get(n) is None and n.startswith("running_"):
@@ -107,8 +108,21 @@ class Trial:
             found[n] = judge(
                 case, n, symbol, gradients.get(n), explained, others=gradients, by_design=self.subject.by_design.get(n, ""),
                 published=published.get(n), again=answer.again.get(n), changed=answer.changed,
+                elsewhere=lambda n=n: _one_of(apart(), n),
             )  # fmt: skip
         return _in_their_light(self.subject, case, found, gradients, answer.changed) if explained else found
+
+    def _told_apart(self, case: Case) -> tuple[Case, Answer] | None:
+        """The same asked where no two sizes are alike, if it answers there."""
+        other = told_apart(self.subject, case)
+        answer = None if other is None else self.ask(other, case.dy.dtype, once=True)
+        return None if other is None or answer is None or answer.raised else (other, answer)
+
+
+def _one_of(asked: tuple[Case, Answer] | None, name: str) -> tuple[Case, Any] | None:
+    """One gradient of it."""
+    g = None if asked is None else asked[1].gradients.get(name)
+    return None if asked is None or g is None else (asked[0], g.astype(np.float64))
 
 
 def _in_their_light(

@@ -91,8 +91,11 @@ class Verdict:
     def summary(self) -> str:
         if not self.judged:
             return f"not judged: {self.error}"
-        wrong = [j.symbol for j in self.judgements.values() if not j.ok]
-        told = [f"{', '.join(wrong)} ({len(wrong)} of {len(self.judgements)})"] if wrong else []
+        wrong = [j.symbol for j in self.judgements.values() if not j.ok and j.status != "missing"]
+        missing = [j.symbol for j in self.judgements.values() if j.status == "missing"]
+        more = f"{', '.join(missing)} not given" if missing else ""
+        share = f"{len(wrong)} of {len(self.judgements) - len(missing)}" + (f"; {more}" if more else "")
+        told = [f"{', '.join(wrong)} ({share})"] if wrong else [more] if more else []
         told += [self.error] if self.error is not None else []
         if told:
             return f"not right: {'; '.join(told)}"

@@ -262,7 +262,7 @@ def gamma_at_the_end(dy, x, weight, bias, num_groups, eps):
     return grouped(dy, x, weight, num_groups, eps, late=True)
 
 
-@wrong("group_norm", "the σ² term is 3 = H or W or C/G times", "the μ term is 3 = H or W or C/G times", **GROUPS)
+@wrong("group_norm", "the σ² term is 3 = C/G times", "the μ term is 3 = C/G times", **GROUPS)
 def channels_of_the_group_forgotten(dy, x, weight, bias, num_groups, eps):
     return grouped(dy, x, weight, num_groups, eps, factor=x.shape[1] / num_groups)
 
