@@ -219,10 +219,15 @@ def _simplest(causes: list[str]) -> list[str]:
         for c in causes
         if not (lacks and (" divides by " in c or " is divided by " in c)) and not (extra and "where it does not belong" in c)
     ]
-    kept = list({re.sub(r",? (?:in|inside) [^ ]*$", "", c): c for c in reversed(kept)}.values())[
+    kept = list({re.sub(r",? (?:in|inside) [^ ]*(?:, with [^ ]+ before it)?$", "", c): c for c in reversed(kept)}.values())[
         ::-1
     ]  # by γ in the sum or before it
-    kept = list({re.sub(r"in the order \(.*?\)", "", c): c for c in reversed(kept)}.values())[::-1]
+    kept = list(
+        {
+            re.sub(r"in the order \(.*?\)|(?<= has )[^ ]+(?:, [^ ]+)* (?=of the (?:first|second|last) half)", "", c): c
+            for c in reversed(kept)
+        }.values()
+    )[::-1]
     return kept[:1] if kept[0].endswith(" is missing") else kept
 
 
