@@ -164,3 +164,31 @@ def test_neighbours_of_groups():
     said = "\n".join(tn.check(of_pixels, "group_norm", **how).judgements["input"].lines)
     assert "the groups cut out of the pixels" in said
     assert "statistics over axes" not in said
+
+
+def in_strips(dy, x, gamma, beta, eps):
+    rstd = 1 / np.sqrt(x.var((2, 3), keepdims=True) + eps)
+    xhat = (x - x.mean((2, 3), keepdims=True)) * rstd
+    g = dy * gamma.reshape(-1, 1, 1)
+    rows = x.shape[2] // 3 * 3  # none at two
+    mean, gain = ((a[:, :, :rows].sum((2, 3), keepdims=True) / x[0, 0].size) for a in (g, g * xhat))
+    return rstd * (g - mean - xhat * gain), (dy * xhat).sum(AXES), dy.sum(AXES)
+
+
+def test_a_loop_that_ends_before_its_first_turn_is_not_a_term_left_out():
+    said = "\n".join(tn.check(in_strips, "instance_norm", shape=(3, 4, 2, 5)).judgements["input"].lines)
+    assert "treated as constants" not in said
+    assert "your dx leaves out the last 5 mod 3 = 2 entries of axis 2 (H) in every sum" in said
+
+
+def to_a_power_of_two(dy, x, dim, eps):
+    s = np.sqrt((x * x).sum(dim, keepdims=True))
+    y = x / np.maximum(s, eps)
+    block = 2 ** (x.shape[dim].bit_length() - 1)
+    return (dy - y * (y * dy)[..., :block].sum(-1, keepdims=True)) / s
+
+
+def test_the_rest_of_a_division_is_one_at_another_length_too():
+    said = "\n".join(tn.check(to_a_power_of_two, "normalize").judgements["input"].lines)
+    assert "your dx leaves out the last 3 of 7 entries of axis 1 (N) in Σ(y·dy)" in said
+    assert " mod " not in said

@@ -130,6 +130,31 @@ def with_routes(attempt: Explain) -> Explain:
     return explanation
 
 
+def whatever_the_size(attempt: Explain) -> Explain:
+    """The same, unless a route that is missing here is there where no two sizes are alike, and what is wrong with it can be said there:
+    a loop that only happens to end before its first turn leaves all of it out."""
+
+    def explanation(case: Case, given: Given) -> Explanation | None:
+        found = attempt(case, given)
+        if (
+            found is None
+            or not given.has_shape(case)
+            or all(abs(c) > d for c, d in zip(given.fit(case).coefficients, given.fit(case).uncertain))
+        ):
+            return found
+        other = given.told_apart()
+        if other is None or not other[1].has_shape(other[0]) or other[1].is_it(other[0], other[0].truth[given.name]):
+            return found
+        if any(abs(c) <= d for c, d in zip(other[1].fit(other[0]).coefficients, other[1].fit(other[0]).uncertain)):
+            return found
+        there = explain(other[0], other[1], EXPLANATIONS)
+        if not there.sure:
+            return found
+        return changed(there, lines=(f"at {other[1].array.shape}, where no two sizes are alike:", *there.lines))
+
+    return explanation
+
+
 def combination(case: Case, given: Given) -> Explanation | None:
     """A combination of the routes, with wrong coefficients."""
     fit = given.fit(case)
@@ -220,8 +245,8 @@ EXPLANATIONS: tuple[Explain, ...] = (
     none_there,
     along_the_way,
     of_a_loss,
-    with_routes(in_the_line(rule)),
-    with_routes(some_routes),
+    whatever_the_size(with_routes(in_the_line(rule))),
+    whatever_the_size(with_routes(some_routes)),
     neighbour,
     reshaped,
     moved,

@@ -24,6 +24,7 @@ def legend(graph: Graph | None, lines: Sequence[str]) -> list[str]:
         and n.label not in KNOWN
         and n.label != n.text
         and n.label != "y"
+        and f"channel {n.label} " not in text
         and not re.search(r"(?<![A-Za-z])t\d+\b", n.text)
     ]
     for node in reversed(nodes):  # what is said of one may name another, which is older

@@ -27,7 +27,22 @@ KNOWN = {"μ", "σ²", "rstd", "x̂", "σ"}  # letters that are written without 
 def line(case: Case, given: Given) -> Explanation | None:
     """The derived formula with one mistake in it."""
     causes, _ = _causes(case, given)
+    causes = _no_chance_rest(causes, given)
     return explained(case.formulas[given.name], given, causes) if causes else None
+
+
+_REST = re.compile(r"(\d+) mod (\d+) = (\d+)")
+
+
+def _no_chance_rest(causes: list[str], given: Given) -> list[str]:
+    """What is left over of a block's length, only where it is so at another length, too."""
+    other = given.told_apart() if any(_REST.search(c) for c in causes) else None
+    there = [found for c in _causes(*other)[0] if (found := _REST.search(c))] if other is not None else []
+    rests = {(int(found[1]), int(found[3])) for found in there}
+    if not rests:
+        return causes
+    kept = [c for c in causes if (found := _REST.search(c)) is None or any(n % int(found[2]) == r for n, r in rests)]
+    return kept or list(dict.fromkeys(_REST.sub(r"\3 of \1", c) for c in causes))
 
 
 def explained(found: Fused, given: Given, causes: list[str]) -> Explanation:
@@ -219,10 +234,15 @@ def _simplest(causes: list[str]) -> list[str]:
         for c in causes
         if not (lacks and (" divides by " in c or " is divided by " in c)) and not (extra and "where it does not belong" in c)
     ]
-    kept = list({re.sub(r",? (?:in|inside) [^ ]*$", "", c): c for c in reversed(kept)}.values())[
+    kept = list({re.sub(r",? (?:in|inside) [^ ]*(?:, with [^ ]+ before it)?$", "", c): c for c in reversed(kept)}.values())[
         ::-1
     ]  # by γ in the sum or before it
-    kept = list({re.sub(r"in the order \(.*?\)", "", c): c for c in reversed(kept)}.values())[::-1]
+    kept = list(
+        {
+            re.sub(r"in the order \(.*?\)|(?<= has )[^ ]+(?:, [^ ]+)* (?=of the (?:first|second|last) half)", "", c): c
+            for c in reversed(kept)
+        }.values()
+    )[::-1]
     return kept[:1] if kept[0].endswith(" is missing") else kept
 
 

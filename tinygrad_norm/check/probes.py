@@ -72,8 +72,8 @@ def told_apart(subject: Subject, case: Case) -> Case | None:
     if not subject.registered:
         return None
     ndim, groups = case.inputs[next(iter(case.inputs))].ndim, int(subject.options.get("num_groups") or 1)
-    rest = [n for n in (3, 5, 11, 13, 17) if n % groups or groups == 1]
-    channels = 4 * groups if groups > 1 else 7  # (no power of two: to that a block may be filled)
+    rest = [n for n in (3, 5, 11, 7, 17) if n % groups or groups == 1]
+    channels = 4 * groups if groups > 1 else 13  # (no power of two: to that a block may be filled)
     shape = (rest[0], channels, *rest[1 : max(1, ndim - 1)])[:ndim]
     return case_at(subject, Site(shape, str(shape), ndim), 1) if len(shape) == ndim > 1 else None
 

@@ -101,7 +101,9 @@ def _pattern(basis: Array, needed: Array, gate: float) -> str | None:
     said = []
     for w in groups:
         hit = np.flatnonzero(np.abs(found - w) < 2e-5)
-        said.append(f"index {listed(hit)} {'does not count' if abs(w) < 1e-5 else f'counts {number(w)} times'}")
+        said.append(
+            f"index {listed(hit)} {'does not count' if abs(w) < 1e-5 else 'counts once' if abs(w - 1) < 1e-5 else f'counts {number(w)} times'}"
+        )
     return f"weighs its entries unequally: {'; '.join(said)}"
 
 
