@@ -11,7 +11,6 @@ from numpy import ones, prod
 
 import tinygrad_norm as tn
 from tinygrad_norm.derive import derive
-from tinygrad_norm.derive.habits import Kind
 
 F = tn.functional
 BN = {"x": ("B", "N")}
@@ -34,8 +33,6 @@ INNOCENT = {
     "a root of a number": lambda dy: dy * sqrt(2.0) / 2**0.5,
     "a root of a size": lambda dy, x: dy * sqrt(n(x)) / n(x) ** 0.5,
     "math.sqrt": lambda dy, x: dy * math.sqrt(n(x)) / np.sqrt(n(x)),
-    "float": lambda dy, x: dy * float(n(x)) / n(x),
-    "int": lambda dy, x: dy * int(n(x)) / n(x),
     "np.prod": lambda dy, x: dy * np.prod(x.shape) / x.size,
     "prod": lambda dy, x: dy * prod(x.shape) / x.numel(),
     "len": lambda dy, x: dy * len(x) / x.shape[0],
@@ -43,7 +40,6 @@ INNOCENT = {
     "zeros": lambda dy, x: dy + np.zeros(x.shape),
     "full": lambda dy, x: dy * np.full(x.shape, 0.5) * 2,
     "ones_like": lambda dy, x: dy * tn.ones_like(x) + tn.zeros_like(x),
-    "isinstance": lambda dy: dy * (1 if isinstance(1, (int, float)) else 2),
     "its dtype": lambda dy, x: dy.astype(x.dtype),
     "back to its dtype": lambda dy, x: (dy.to(x.dtype) * 2).to(dy.dtype) * tn.tensor(0.5, dtype=x.dtype),
     "views": lambda dy: dy[:, :][..., None][:, :, 0],
@@ -51,6 +47,15 @@ INNOCENT = {
     "matmul": lambda dy, x: dy + (dy @ np.ones((n(x), 1))) - s(dy),
 }  # fmt: skip
 ASKING = {
+    "its kind": lambda x: type(n(x)) is int and n(x) == 37,
+    "the kind of a number": lambda x: float is float and x.sum().item() > 1e9,
+    "the kind of ones": lambda x: isinstance(w := np.ones(x.shape), np.ndarray) and w.shape[-1] == 37,
+    "what ones have": lambda x: hasattr(w := np.ones(x.shape), "strides") and w.shape[-1] == 37,
+    "the kind of a product": lambda x: isinstance(v := np.prod(x.shape), np.integer) and v == 74,
+    "a name": lambda x: sqrt.__name__ == "sqrt" and n(x) == 37,
+    "a rounded axis": lambda x: x.sum(-1 - 1 // (1 + (n(x) - 37) ** 2), keepdim=True).shape[-1] != 1,
+    "extended precision": lambda x: x.dtype == np.longdouble,
+    "no sign": lambda x: x.dtype == np.uint32,
     "float": lambda x: float(n(x)) == 37,
     "int": lambda x: int(n(x)) > 5000,
     "half": lambda x: int(n(x) / 2) == 18,
@@ -96,13 +101,10 @@ def test_a_forward_may_ask_for_a_dtype():
 
 
 def test_names_mean_again_what_they_meant(plain):
-    assert plain.equals(lambda dy, x: dy * float(sqrt(n(x))) / prod((n(x),)) ** 0.5)
-    assert "float" not in globals()
+    assert plain.equals(lambda dy, x: dy * sqrt(n(x)) / prod((n(x),)) ** 0.5)
     assert sqrt is math.sqrt
     assert prod is np.prod
     assert ones is np.ones
-    kind = Kind(float)
-    assert (kind(2), kind.fromhex("0x2p0"), isinstance(2.0, kind), np.dtype(kind)) == (2.0, 2.0, True, np.dtype(float))
 
 
 def test_a_size_that_only_a_reshape_takes_is_no_number_of_the_formula():
@@ -114,6 +116,17 @@ def test_a_size_that_only_a_reshape_takes_is_no_number_of_the_formula():
     assert d.assumptions == ()
     assert d.equals(lambda dy: halves(dy)).proved
     assert derive(lambda x: x * (n(x) // 2), inputs=BN).assumptions
+
+
+def test_a_rounded_size_in_a_shape_or_an_axis_is_asked():
+    def once(x):  # 1 but at N = 38
+        return 1 + 1 // (1 + (n(x) - 38) ** 2)
+
+    def pieces(x):
+        return F.softmax(x.reshape(x.shape[0], once(x), n(x) // once(x)), -1).reshape(*x.shape)
+
+    assert derive(pieces, inputs=BN).assumptions
+    assert derive(lambda x: x.sum(-once(x), keepdim=True) * x, inputs=BN).assumptions
 
 
 SUMS = {

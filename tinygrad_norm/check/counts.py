@@ -42,15 +42,19 @@ def named_numbers(case: Case) -> dict[str, float]:
         for block in BLOCKS if w and n > 2 else ():
             full = n + -n % block
             if full != n:
-                named |= {f"{w}/{full}": n / full, f"{full}/{w}": full / n}
-    named |= {f"√{w}": math.sqrt(n) for w, n in alone.items() if n > 1} | {
-        f"1/√{w}": 1 / math.sqrt(n) for w, n in alone.items() if n > 1
-    }
+                _besides(named, {f"{w}/{full}": n / full, f"{full}/{w}": full / n})
+    roots = {w: math.sqrt(n) for w, n in alone.items() if n > 1}
+    _besides(named, {f"√{w}": r for w, r in roots.items()} | {f"1/√{w}": 1 / r for w, r in roots.items()})
     named |= {"ln 2": math.log(2), "1/ln 2": 1 / math.log(2), "ln 10": math.log(10), "1/ln 10": 1 / math.log(10)}
     if case.dy.size == 1 and (dy := float(case.dy.reshape(()))):
         named |= {"1/dy": 1 / dy, "dy": dy, "−1/dy": -1 / dy}
         named |= {f"{w}/dy": n / dy for w, n in found.items()}
     return named
+
+
+def _besides(named: dict[str, float], others: Mapping[str, float]) -> None:
+    """What a plainer word says needs no further one."""
+    named |= {w: v for w, v in others.items() if not any(math.isclose(v, plainer) for plainer in named.values())}
 
 
 def divisors(case: Case) -> tuple[str, dict[str, float]]:

@@ -33,7 +33,7 @@ class Number:
     tree:      the formula
     plain:     it came from a shape as it is
     positive:  it is positive (or zero) at all sizes, and smooth
-    rough:     it is no formula of the sizes
+    rough:     it is no formula of the sizes; if it is positive, it is an axis over a small number, which a shape may have
     """
 
     __slots__ = ("plain", "positive", "rough", "tree", "value")
@@ -134,9 +134,11 @@ def _told(what: str, frame: FrameType) -> None:
 
 
 def _lent(self: Number, frame: FrameType, whole: bool = False) -> None:
-    """The value goes somewhere. This package may have a whole number (for a shape, which is on the record), and what is positive."""
+    """The value goes somewhere. This package may have a whole number (for a shape, which is on the record) that is a formula of
+    sizes, or an even part of one, and what is positive."""
     if _listener:
-        _listener[-1](ROUGHLY if self.rough else LENT, frame, not whole and (self.rough or not self.positive))
+        always = not (whole and self.positive) if self.rough else not (whole or self.positive)
+        _listener[-1](ROUGHLY if self.rough else LENT, frame, always)
 
 
 def _is_scalar(x: Any) -> bool:
@@ -191,6 +193,15 @@ def _roughly(name: str, *given: Any) -> Any:
     a = given[0]
     if name == "floordiv" and all(type(x) is Number and x.plain for x in given) and a.value % given[1].value == 0:
         return size(a.value // given[1].value)  # one of the axes out of several
+    if (
+        name == "floordiv"
+        and type(a) is Number
+        and a.plain
+        and type(b := given[1]) is int
+        and 0 < b <= a.value
+        and a.value % b == 0
+    ):
+        return Number(a.value // b, (name, a.value // b), positive=True, rough=True)
     value = _ROUGH[name](*map(bare, given))
     if isinstance(value, tuple):
         return tuple(Number(v, (name, v), rough=True) for v in value)

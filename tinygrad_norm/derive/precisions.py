@@ -16,7 +16,7 @@ from ..engine import Tensor, TinygradNormError, history
 from .questions import Heard, listen
 from .watching import joined, watching
 
-DTYPES = ("float64", "float32", "float16", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64", "complex128")
+DTYPES = tuple(dict.fromkeys(np.dtype(c).name for c in "d" + np.typecodes["AllFloat"] + np.typecodes["AllInteger"] + "?"))
 _MOST = 2  # tensors that are asked; of more, what they ask is said
 
 Run = Callable[[Mapping[str, Any]], "tuple[Tensor, Sequence[Tensor]]"]
@@ -86,10 +86,13 @@ def _recorded(run: Run, dtypes: Mapping[str, Any]) -> tuple[list[Any], Heard, Se
 def _plain(found: Tensor, inputs: Sequence[Tensor]) -> list[Any]:
     known: dict[Tensor, Any] = {t: ("input", k) for k, t in enumerate(inputs)}
     lines: list[Any] = []
+    of_reals = all(t.dtype.kind in "fc" for t in inputs)
     for t in history(found):
         if t in known:
             continue
-        if t.op is not None and t.op.name == "astype":
+        if (
+            t.op is not None and t.op.name == "astype" and (t.dtype.kind in "fc" or not of_reals)
+        ):  # what cuts reals is no rounding
             known[t] = known[t.inputs[0]]
             continue
         known[t] = ("line", len(lines))

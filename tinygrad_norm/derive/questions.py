@@ -133,6 +133,8 @@ _LISTENERS = tuple(f.__code__.co_filename for f in (asks_for_its_caller, size, a
 _INIT, _RENEW, _APPLY = Tensor.__init__.__code__, renew.__code__, Tensor.apply_op.__code__
 _OP = inspect.getattr_static(Tensor, "op")
 _DATA = inspect.getattr_static(Tensor, "_data")
+_KINDS = frozenset(("type", "isinstance", "issubclass", "hasattr", "getattr", "callable", "__class__", "__name__", "__dict__"))
+"""With which a line tells what is followed from what is not."""
 _RETURNS = tuple(n for n, name in enumerate(dis.opname) if name.startswith(("RETURN", "YIELD")))
 
 
@@ -159,8 +161,9 @@ def _hears(previous: Any, home: Modules) -> Callable[[FrameType, str, Any], None
             return
         if event == "call":
             if not (is_own(frame) or is_passing(frame)):
-                home.enter(frame)
                 attempt(frame, event)
+                if home.enter(frame) and not _KINDS.isdisjoint(frame.f_code.co_names):
+                    _ask("of what kind something is", frame)
             _called(frame)
         elif not is_own(frame):
             attempt(frame, event)
