@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 
 import tinygrad_norm as tn
 
@@ -24,6 +25,7 @@ def square(dy, x, gamma, eps):
     return batch(dy, x, gamma, eps, lambda n, c, h, w: n * h * h)
 
 
+@pytest.mark.thorough
 def test_a_size_that_only_happens_to_be_another_is_not_told():
     said = "\n".join(tn.check(square, "batch_norm", shape=(3, 4, 2, 5)).judgements["input"].lines)
     assert "the μ term is 2.5 = W/H times what it should be: divided by B·H·H where B·H·W belongs" in said
@@ -43,11 +45,13 @@ def of_sample(dy, x, gamma, num_groups, eps):
     return dx.reshape(x.shape), (dy * xhat.reshape(x.shape)).sum(rows), dy.sum(rows)
 
 
+@pytest.mark.thorough
 def test_a_part_of_the_groups_is_read_as_such():
     said = "\n".join(tn.check(of_sample, "group_norm", shape=(3, 4, 2, 5), num_groups=2).judgements["input"].lines)
     assert "0.5 = ½ or 1/G times what it should be: divided by C·H·W" in said
 
 
+@pytest.mark.thorough
 def test_letters_are_explained():
     said = str(tn.check(of_sample, "group_norm", shape=(3, 4, 2, 5), num_groups=2))
     (where,) = (line for line in said.splitlines() if line.startswith("where "))
@@ -92,6 +96,7 @@ def by_parts(dy, x, gamma, beta, eps):
     return rstd * gamma * (dy - divided(dy) - xhat * divided(dy * xhat)), (dy * xhat).sum(0), dy.sum(0)
 
 
+@pytest.mark.thorough
 def test_a_part_that_divides_by_its_own_number():
     said = "\n".join(tn.check(by_parts, "batch_norm", shape=(5, 8)).judgements["input"].lines)
     assert "5/3 and 5/2 (divided by the number in its own part of the axis, 3, 2, where the whole 5 belongs)" in said
@@ -105,6 +110,7 @@ def by_block(dy, x):
     return p * (dy - np.concatenate(inner, -1))
 
 
+@pytest.mark.thorough
 def test_one_sum_is_not_called_every_sum():
     said = "\n".join(tn.check(by_block, "softmax").judgements["input"].lines)
     assert "your dx has Σ(p·dy) within blocks of 4 of axis 1 (N), each by itself" in said
@@ -126,6 +132,7 @@ def shifted(dy, z, target):
     return dy * np.concatenate([g, np.zeros((1, z.shape[1]))])
 
 
+@pytest.mark.thorough
 def test_a_loss_of_probabilities_and_one_of_the_next_row():
     said = "\n".join(tn.check(twice, "cross_entropy").judgements["input"].lines)
     assert "the softmax is applied twice" in said
@@ -157,6 +164,7 @@ def of_pixels(dy, x, gamma, beta, num_groups, eps):
     return by_groups(dy, x, gamma, num_groups, eps, last=True)
 
 
+@pytest.mark.thorough
 def test_neighbours_of_groups():
     how = {"num_groups": 2, "shape": (3, 4, 2, 5)}  # as many groups as rows of pixels
     said = "\n".join(tn.check(unbiased, "group_norm", **how).judgements["input"].lines)
@@ -175,6 +183,7 @@ def in_strips(dy, x, gamma, beta, eps):
     return rstd * (g - mean - xhat * gain), (dy * xhat).sum(AXES), dy.sum(AXES)
 
 
+@pytest.mark.thorough
 def test_a_loop_that_ends_before_its_first_turn_is_not_a_term_left_out():
     said = "\n".join(tn.check(in_strips, "instance_norm", shape=(3, 4, 2, 5)).judgements["input"].lines)
     assert "treated as constants" not in said
@@ -188,6 +197,7 @@ def to_a_power_of_two(dy, x, dim, eps):
     return (dy - y * (y * dy)[..., :block].sum(-1, keepdims=True)) / s
 
 
+@pytest.mark.thorough
 def test_the_rest_of_a_division_is_one_at_another_length_too():
     said = "\n".join(tn.check(to_a_power_of_two, "normalize").judgements["input"].lines)
     assert "your dx leaves out the last 3 of 7 entries of axis 1 (N) in Σ(y·dy)" in said
