@@ -199,17 +199,19 @@ def bind_backward(
     saved: Mapping[str, Any] | None,
     symbols: Mapping[str, str],
     spare: Sequence[Any] = (),
+    cache: Any = None,
 ) -> Bound:
     """The arguments of ``candidate(dy, x, weight, bias, eps)``, whatever it calls them and whichever it takes.
 
     spare:  what its own forward saved, in order, for parameters that stand for nothing known
+    cache:  the same as it was returned, for one that is called cache
 
     Raises ``CheckInputError`` in one line when a parameter stands for nothing there is.
     """
     saved = saved or {}
     values = {"dy": dy, **inputs, **{n: v for n, v in (*options.items(), *saved.items()) if n not in inputs}}
     values["every option"] = dict(options)
-    values["cache"] = Cache({**options, **saved, **inputs})
+    values["cache"] = Cache({**options, **saved, **inputs}) if cache is None else cache
     values |= {f"saved {i}": v for i, v in enumerate(spare)}
     exact = {same(n): n for n in (*saved, *options, *inputs)}
     shown = {same(w): n for n in inputs for w in (symbols.get(n, n), ascii_text(symbols.get(n, n)))}

@@ -130,12 +130,10 @@ def check(
         strength = Strength(subject, main, seed, ("input",))
         case, probe = strength.case, strength.probe
         answer = trial.ask(case, np.float64)
-    only = _others(trial, case, answer) if wrt is None and not answer.raised else []
+    only = _others(trial, case, answer) if wrt is None else []
     if only:
-        trial, asked = replace(trial, wrt=("input",)), ("input",)
-        strength = Strength(subject, main, seed, asked)
+        trial, strength, answer = _of_the_input(trial, main, seed)
         case, probe = strength.case, strength.probe
-        answer = trial.ask(case, np.float64)
     settled = laid_out(trial, case, answer, np.float64)
     if settled is not trial:
         trial, answer = settled, settled.ask(case, np.float64)
@@ -149,6 +147,11 @@ def check(
             case, probe = strength.case, strength.probe
             answer = trial.ask(case, np.float64)
             answer = replace(answer, notes=(*answer.notes, f"{why}; it is asked with {len(main)} axes"))
+            only = _others(trial, case, answer) if wrt is None and not only else only
+            if only and trial.wrt is None:
+                notes = answer.notes
+                trial, strength, answer = _of_the_input(trial, main, seed)
+                case, probe, answer = strength.case, strength.probe, replace(answer, notes=notes)
     if answer.guessed:
         trial, answer = only_binding(trial, case, answer, np.float64)
     holds = own_eps(trial, case, answer) if "eps" not in options and own is None else None
@@ -248,8 +251,17 @@ def check(
     return verdict.prove() if prove else verdict
 
 
+def _of_the_input(trial: Trial, main: tuple[int, ...] | None, seed: int) -> tuple[Trial, Strength, Answer]:
+    """Asked for the input's gradient alone."""
+    trial = replace(trial, wrt=("input",))
+    strength = Strength(trial.subject, main, seed, trial.wrt)
+    return trial, strength, trial.ask(strength.case, np.float64)
+
+
 def _others(trial: Trial, case: Case, answer: Answer) -> list[str]:
     """The gradients that it does not give, where it returns the input's alone."""
+    if answer.raised:
+        return []
     given = [n for n, g in answer.gradients.items() if g is not None or n in answer.misshapen]
     wanted = trial.wanted(case)
     if not trial.subject.registered or not answer.alone or given != ["input"] or len(wanted) < 2:

@@ -3,10 +3,11 @@ objects with ``forward``, ``backward`` and ``dgamma``."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,19 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
     ) -> Pairing:
         returned = _call_forward(forward, inputs, options)
         output, rest = _split(returned)
-        bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
-        return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output)
+
+        def call(rest: Any) -> Pairing:
+            bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
+            return Pairing(to_array(output), backward(*bound.args, **bound.kwargs), bound, output)
+
+        if rest is None:
+            return call(rest)
+        try:
+            return call(rest)
+        except Exception:  # what is wrong with it is said as it is first met
+            with contextlib.suppress(Exception):
+                return call(returned)  # some save the output with the rest
+            raise
 
     candidate = Candidate(backward, paired=paired)
     candidate.beside = (forward,)
@@ -45,7 +57,7 @@ def with_forward(backward: Any, forward: Callable[..., Any]) -> Candidate:
 def of_object(thing: Any) -> Candidate:
     """An object, or a class that makes one, with ``forward(x)`` and ``backward(dy)``; it keeps its parameters and their gradients."""
     forth, back = ends(thing) or ("forward", "backward")
-    made: dict[tuple[int, ...], tuple[Any, list[_Slot]]] = {}
+    made: dict[tuple[int, ...], tuple[Any, list[_Slot], tuple[str, ...]]] = {}
     given: dict[tuple[int, ...], dict[str, Array]] = {}
 
     def paired(
@@ -61,14 +73,16 @@ def of_object(thing: Any) -> Candidate:
         if shape not in made:
             given[shape] = {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in learned.items()}
             new = _new(thing, inputs, options) if isinstance(thing, type) else copy.deepcopy(thing)
-            made[shape] = new, _slots(new, inputs, options)  # before its first forward: that may keep what it is given
-        layer, slots = made[shape]
+            slots = _slots(new, inputs, options)  # before its first forward: that may keep what it is given
+            made[shape] = new, slots, tuple(_unused(new, slots, options))
+        layer, slots, unused = made[shape]
         _put(layer, slots, {**options, **inputs})
         held = {slot.name for slot in slots}
         others = {n: a for n, a in inputs.items() if n == first or n not in held}
         output, rest = _split(_call_forward(getattr(layer, forth), others, options))
         backward = getattr(layer, back)
         bound = _bind_to_cache(backward, dy, inputs, options, saved, names.symbols, rest)
+        bound = replace(bound, notes=(*bound.notes, *unused))
         answer = backward(*bound.args, **bound.kwargs)
         if candidate.twice:
             answer = backward(*bound.args, **bound.kwargs)
@@ -80,7 +94,7 @@ def of_object(thing: Any) -> Candidate:
 
     function = thing if isinstance(thing, type) else getattr(thing, back)
     candidate = Candidate(function, paired=paired)
-    candidate.kept = lambda: [vars(layer) for layer, _ in made.values() if hasattr(layer, "__dict__")]
+    candidate.kept = lambda: [vars(layer) for layer, *_ in made.values() if hasattr(layer, "__dict__")]
     return candidate
 
 
@@ -173,7 +187,7 @@ def _bind_to_cache(
         return Bound((rest,), {}, frozenset(inputs), (), told=f"{parameters[0].name} = its forward's cache")  # of a loss: dy is 1
     if len(parameters) == 1:
         return Bound((dy,), {}, frozenset({"dy", *inputs}), (), told="")
-    return bind_backward(backward, dy, inputs, options, {**saved, **_recognised(rest, saved)}, symbols, spare=_flat(rest))
+    return bind_backward(backward, dy, inputs, options, {**saved, **_recognised(rest, saved)}, symbols, _flat(rest), rest)
 
 
 def _flat(rest: Any) -> tuple[Any, ...]:
@@ -257,6 +271,14 @@ def _slots(layer: Any, inputs: Mapping[str, Array], options: Mapping[str, Any]) 
         if isinstance(rows, list) and len(rows) == len(learned):
             found += [_Slot(holder, k, n, np.shape(rows[k])) for k, n in enumerate(learned) if np.ndim(rows[k])]
     return found
+
+
+def _unused(layer: Any, slots: Sequence[_Slot], options: Mapping[str, Any]) -> Iterator[str]:
+    """Settings of its own in whose place the norm's are put."""
+    for slot in slots:
+        value = (vars(layer)[slot.holder] if slot.holder else vars(layer))[slot.key]
+        if slot.name in options and isinstance(value, (bool, int, float)) and value != options[slot.name]:
+            yield f"its own {slot.key} = {value} is not used: it is given {options[slot.name]}"
 
 
 def _called(key: str, name: str, words: Collection[str]) -> bool:
