@@ -205,3 +205,64 @@ def test_a_default_of_its_own_that_is_not_used_is_said():
 
     assert "its own variance_epsilon = 0.001 is not used: it is given 1e-05" in str(tn.check(backward, "layer_norm"))
     assert "its own" not in str(tn.check(backward, "layer_norm", eps=1e-3))
+
+
+class GroupNorm:
+    """As PyTorch's is made, with a setting of its own."""
+
+    def __init__(self, num_groups, num_channels, eps=1e-5):
+        self.groups, self.eps = num_groups, eps
+        self.weight, self.bias = np.ones(num_channels), np.zeros(num_channels)
+
+    def forward(self, x):
+        z = x.reshape(len(x), self.groups, -1)
+        self.rstd = 1 / np.sqrt(z.var(-1, keepdims=True) + self.eps)
+        self.xhat, self.beside = (z - z.mean(-1, keepdims=True)) * self.rstd, (1, -1, *[1] * (x.ndim - 2))
+        return self.xhat.reshape(x.shape) * self.weight.reshape(self.beside) + self.bias.reshape(self.beside)
+
+    def backward(self, dy):
+        g, axes = (dy * self.weight.reshape(self.beside)).reshape(self.xhat.shape), (0, *range(2, dy.ndim))
+        self.grad_weight, self.grad_bias = (dy * self.xhat.reshape(dy.shape)).sum(axes), dy.sum(axes)
+        dx = self.rstd * (g - g.mean(-1, keepdims=True) - self.xhat * (g * self.xhat).mean(-1, keepdims=True))
+        return dx.reshape(dy.shape)
+
+
+@pytest.mark.thorough
+def test_a_class_is_made_with_sizes_and_settings_by_their_names():
+    verdict = tn.check(GroupNorm, "group_norm", num_groups=2)
+    assert verdict.ok, str(verdict)
+
+
+@pytest.mark.thorough
+def test_a_setting_that_an_object_has_of_its_own_is_said():
+    verdict = tn.check(GroupNorm(4, 8, eps=1e-3), "group_norm", num_groups=2)
+    assert "its own eps = 0.001 is not used: it is given 1e-05" in str(verdict)
+
+
+@pytest.mark.thorough
+def test_a_cache_may_hold_the_output():
+    def forward(x, gamma, beta):
+        rstd = 1 / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        return (x - x.mean(-1, keepdims=True)) * rstd * gamma + beta, rstd
+
+    def backward(dy, saved, gamma, beta):
+        y, rstd = saved
+        xhat, g = (y - beta) / gamma, dy * gamma
+        dx = rstd * (g - g.mean(-1, keepdims=True) - xhat * (g * xhat).mean(-1, keepdims=True))
+        return dx, (dy * xhat).sum(0), dy.sum(0)
+
+    verdict = tn.check(backward, "layer_norm", forward=forward)
+    assert verdict.ok, str(verdict)
+
+
+@pytest.mark.thorough
+def test_the_inputs_gradient_alone_of_images():
+    def backward(dy, x, gamma, *, eps):
+        axes = (2, 3)
+        centred, g = x - x.mean(axes, keepdims=True), dy * gamma[:, None, None]
+        rstd = ((centred**2).mean(axes, keepdims=True) + eps) ** -0.5
+        return rstd * (g - g.mean(axes, keepdims=True) - centred * rstd * (g * centred * rstd).mean(axes, keepdims=True))
+
+    verdict = tn.check(backward, "instance_norm")
+    assert verdict.ok, str(verdict)
+    assert "dx only: it gives no dγ and no dβ" in str(verdict)

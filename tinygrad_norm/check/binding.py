@@ -129,6 +129,11 @@ _SAVED = (
 )
 _EVERY_OPTION = ("opts", "options", "opt", "config", "cfg", "conf", "params", "settings", "attrs", "hparams")
 EXACTLY = {"G": "num_groups", "S": "input"}  # where case counts
+_WIDTHS = frozenset(
+    f"{many}{what}"
+    for many in ("", "n_", "num_", "n", "in_")
+    for what in ("channels", "features", "channel", "dim", "dims", "units", "c")
+) | {"d", "n", "d_model", "model_dim", "width", "size", "hidden", "hidden_size", "hidden_dim", "embed_dim", "normalized_shape"}
 _CACHE = ("cache", "saved", "saved_tensors", "stats", "residuals", "res")
 
 
@@ -236,6 +241,21 @@ def bind_backward(
     if "dy" not in bound.taken and np.ndim(dy):  # a loss may go without: then it is 1
         raise CheckInputError("has no parameter for the cotangent; call one dy")
     return bound
+
+
+def bind_sizes(constructor: Callable[..., Any], options: Mapping[str, Any], size: int) -> dict[str, Any] | None:
+    """The arguments of ``GroupNorm(num_groups, num_channels)``: settings, and how many numbers are learned; None where it wants more."""
+    usual = {same(n): n for n in options} | _usual((_OPTIONS, options))
+    found: dict[str, Any] = {}
+    for p in _parameters(constructor) or ():
+        word = same(p.name)
+        if word in usual:
+            found[p.name] = options[usual[word]]
+        elif word in _WIDTHS:
+            found[p.name] = size
+        elif p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            return None
+    return found
 
 
 def bind_forward(function: Callable[..., Any], inputs: Mapping[str, Any], options: Mapping[str, Any], hidden: int = 0) -> Bound:

@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.arrays import Array
 from .answers import Names, to_array
 from .as_array import AsArray
-from .binding import EXACTLY, Bound, CheckInputError, bind_backward, bind_forward, is_cotangent, other_names, same
+from .binding import EXACTLY, Bound, CheckInputError, bind_backward, bind_forward, bind_sizes, is_cotangent, other_names, same
 from .candidate import Candidate, Pairing
 
 _SETTINGS = ("param", "params", "config", "cfg", "conf")  # what assignments call the dict of options
@@ -217,7 +217,7 @@ def _recognised(rest: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _new(thing: type, inputs: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
-    """An object of a class: with nothing, with its parameters by their names, or with a size."""
+    """An object of a class: with its parameters by their names, with nothing, with a size, or with sizes and settings by theirs."""
     shape = inputs[next(iter(inputs))].shape
     sizes = [a.shape for n, a in list(inputs.items())[1:] if a.ndim == 1][:1] or [shape[-1:]]
     learned = {n: a for n, a in inputs.items() if n not in ("input", "target")}
@@ -233,6 +233,9 @@ def _new(thing: type, inputs: Mapping[str, Array], options: Mapping[str, Any]) -
             return thing(*arguments)
         except TypeError:
             continue
+    if named := bind_sizes(thing, options, sizes[0][0]):
+        with contextlib.suppress(TypeError):
+            return thing(**named)
     raise CheckInputError(
         f"{thing.__name__} could not be made: not without arguments, nor with {sizes[0][0]}. Give an object of it"
     )
