@@ -266,3 +266,18 @@ def test_the_inputs_gradient_alone_of_images():
     verdict = tn.check(backward, "instance_norm")
     assert verdict.ok, str(verdict)
     assert "dx only: it gives no dγ and no dβ" in str(verdict)
+
+
+@pytest.mark.thorough
+def test_a_forward_may_give_statistics_and_no_output():
+    def saved(x):
+        return x.mean(-1, keepdims=True), 1 / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+
+    def backward(dout, inp, mean, rstd, weight):
+        xhat, g = (inp - mean) * rstd, dout * weight
+        dx = rstd * (g - g.mean(-1, keepdims=True) - xhat * (g * xhat).mean(-1, keepdims=True))
+        return dx, (dout * xhat).sum(0), dout.sum(0)
+
+    verdict = tn.check(backward, "layer_norm", forward=saved, prove=True)
+    assert verdict.ok, str(verdict)
+    assert "y  " not in str(verdict)

@@ -30,7 +30,6 @@ NOT_PROVED = {  # the answer, and why
     ),
     "rms-torch-size": ("error", "x.size is NumPy's, a number"),
     "mish-aten": ("error", "there is no F.mish"),
-    "snake": ("not proved", "it takes sin 2x = 2·sin x·cos x"),
     "l2-three-times": ("not equal", "F.normalize divides by no less than 1e-12"),
     "softmax-of-log": ("not proved", "the forward has a gradient where log x has none"),
     "pearson": ("not proved", "roots of a product of sums that may each be negative"),

@@ -55,8 +55,14 @@ class Functions:
             return self._positive(a)
         if f is Zero:
             return self._zero(a)
-        if f in (sp.erf, sp.sin, sp.cos) and lead(a).as_coeff_Mul()[0] < 0:  # odd and even functions
-            return (1 if f is sp.cos else -1) * self._name(f(sp.expand_mul(-a)))
+        if f in (sp.erf, sp.sin, sp.cos):
+            of_lead = lead(a).as_coeff_Mul()[0]
+            if of_lead < 0:  # odd and even functions
+                return (1 if f is sp.cos else -1) * self._function(f, sp.expand_mul(-a))
+            if f is not sp.erf and of_lead.is_Integer and of_lead % 2 == 0:  # twice an angle
+                half = sp.expand_mul(a / 2)
+                sine = self._function(sp.sin, half)
+                return 2 * sine * self._function(sp.cos, half) if f is sp.sin else 1 - 2 * self._power(sine, sp.Integer(2))
         return self._name(f(a))
 
     def _positive(self, a: Any) -> Any:

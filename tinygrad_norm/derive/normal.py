@@ -4,7 +4,7 @@ Everything is written out down to the leaves. What is normal is a sum of product
 products, and letters for what is no polynomial of these,
 
     root      r of a sum S, r^q = 1/S with one q for all of S's roots and quotients
-    exp, |x|  exp of one term (of a sum it is a product), the absolute value; tanh and sigmoid are written by exp
+    exp, |x|  exp of one term (of a sum it is a product), the absolute value; tanh and sigmoid are written by exp, twice an angle by it
     sign, log, erf, [a > 0], [a = 0], …  of a normal argument
 
 Σ is linear; factors that do not vary along its axes leave it; sums over different axes part or join. Each letter's relation is
