@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_norm as tn
-from tinygrad_norm.derive import DerivationError, derive
+from tinygrad_norm.derive import DerivationError, NotSymbolicError, derive
 
 BN = {"x": ("B", "N")}
 
@@ -190,3 +190,8 @@ def test_many_axes_are_few_numbers(axes):
 def test_too_many_axes_are_refused():
     with pytest.raises(DerivationError, match=r"x has 9 axes: .* 223,092,870 numbers"):
         derive(square, inputs={"x": tuple("ABCDEFGHI")})
+
+
+def test_a_checkpoint_has_no_formula():
+    with pytest.raises(NotSymbolicError, match="checkpoint: a node with rules of its own"):
+        derive(lambda x: tn.checkpoint(lambda z: z * 2.0)(x), inputs={"x": ("B", "N")})

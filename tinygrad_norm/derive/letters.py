@@ -248,7 +248,7 @@ class Letters(Home):
             return t.op(*operands, **params).expr
         try:  # a node with rules of its own; its value may be written in ops, too
             return t.op.forward(*operands, **params).expr
-        except (AttributeError, TypeError, ValueError, NotSymbolicError):
+        except Exception:  # whatever somebody's node raises where no numbers are
             raise NotSymbolicError(f"{t.op.name}: a node with rules of its own, whose value has no formula.") from None
 
     # Numbers ------------------------------------------------------------------------------------------------
