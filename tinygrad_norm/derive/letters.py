@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from ..engine import TABLE, Reading, Tensor
+from ..engine import TABLE, DTypeError, GradientError, Reading, Tensor
 from ..engine.arrays import Array
 from ..engine.bell import erf
 from ..graph import REDUCTIONS, Record
@@ -377,7 +377,11 @@ class SymbolReading(Reading):
         return super().pull(node, position, g, out, operands)
 
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Any:
-        return super().shares(node, positions, self.named(node, g))
+        try:
+            return super().shares(node, positions, self.named(node, g))
+        except (DTypeError, GradientError):  # a checkpoint's, which differentiates again
+            assert node.op is not None
+            raise NotSymbolicError(f"{node.op.name}: a node with rules of its own, whose gradient has no formula.") from None
 
     def named(self, node: Tensor, g: Any) -> Any:
         out = self.value(node).expr
