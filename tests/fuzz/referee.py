@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -220,6 +220,8 @@ def ask(target: str, kind: str, function: Any, args: list[Any], kwargs: dict[str
             for n, v in enumerate(args)
         ]
         kwargs = {n: _dtype(v) if n == "dtype" and made else v for n, v in kwargs.items() if n not in DROPPED}
+        if target.rsplit(".", 1)[-1] in ("var", "std"):
+            kwargs = _variance(kwargs)
         k = {WORDS.get(n, n): to_torch(v, wide, n in like) for n, v in kwargs.items()}
     try:
         with warnings.catch_warnings():
@@ -227,6 +229,15 @@ def ask(target: str, kind: str, function: Any, args: list[Any], kwargs: dict[str
             return f(*a, **k)
     except Exception as e:
         raise refused(e) from None
+
+
+def _variance(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a word is NumPy's, N is lessened by its ddof, which is 0 if it is not given; None is what is not given."""
+    numpys = {n for n in ("axis", "keepdims", "ddof") if given.get(n) is not None}
+    found = {n: v for n, v in given.items() if n in numpys or n not in ("axis", "keepdims", "ddof")}
+    if not numpys or found.get("correction") is not None or found.get("unbiased") is not None:
+        return found
+    return {n: v for n, v in found.items() if n not in ("ddof", "correction")} | {"correction": found.get("ddof", 0)}
 
 
 #: Where a number or a list is a size, not a tensor, and a dtype goes by its name.
