@@ -67,6 +67,7 @@ def images(dy, x, gamma, eps, half=1.0, mean=None, rstd=None):
     return dx, (dy * hat).sum((0, 2, 3)), dy.sum((0, 2, 3))
 
 
+@pytest.mark.thorough
 def test_code_for_images_is_asked_with_images():
     verdict = tn.check(lambda dy, x, gamma, eps: images(dy, x, gamma, eps), "batch_norm")
     assert verdict.summary == "right"
@@ -157,6 +158,7 @@ def test_code_for_images_of_tensors():
     assert tn.check(backward, "batch_norm").summary == "right"
 
 
+@pytest.mark.thorough
 def test_sums_of_more_terms_round_more():
     def over_all_pairs(dy, x, weight, eps, wrong=0.0):
         n, apart = len(x), x[:, None] - x[None]

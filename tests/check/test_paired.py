@@ -327,6 +327,7 @@ FILE = textwrap.dedent("""
     """)
 
 
+@pytest.mark.thorough
 def test_pairs_and_classes_are_found_in_a_file(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(FILE)

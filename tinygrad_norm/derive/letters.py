@@ -379,6 +379,8 @@ class SymbolReading(Reading):
     def shares(self, node: Tensor, positions: Sequence[int], g: Any) -> Any:
         try:
             return super().shares(node, positions, self.named(node, g))
+        except NotSymbolicError:
+            raise
         except (DTypeError, GradientError):  # a checkpoint's, which differentiates again
             assert node.op is not None
             raise NotSymbolicError(f"{node.op.name}: a node with rules of its own, whose gradient has no formula.") from None
