@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -283,3 +285,23 @@ def test_a_forward_may_give_statistics_and_no_output():
     verdict = tn.check(backward, "layer_norm", forward=saved, prove=True)
     assert verdict.ok, str(verdict)
     assert "y  " not in str(verdict)
+
+
+@pytest.mark.thorough
+def test_nan_is_no_rounding():
+    """Of a row of five and fewer numbers the second piece is empty, and its mean no number."""
+
+    def backward(dy, x, gamma, beta, eps):
+        sizes = np.array([min(5, x.shape[-1]), x.shape[-1] - 5])[:, None]
+        means = np.stack([x[..., :5].mean(-1), x[..., 5:].mean(-1)])
+        mean = (means * sizes.reshape(2, *[1] * (x.ndim - 1))).sum(0)[..., None] / x.shape[-1]
+        rstd = 1 / np.sqrt(((x - mean) ** 2).mean(-1, keepdims=True) + eps)
+        xhat, g, rows = (x - mean) * rstd, dy * gamma, tuple(range(x.ndim - 1))
+        dx = rstd * (g - g.mean(-1, keepdims=True) - xhat * (g * xhat).mean(-1, keepdims=True))
+        return dx, (dy * xhat).sum(rows), dy.sum(rows)
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        verdict = tn.check(backward, "layer_norm")
+    assert not verdict.ok
+    assert "not finite" in str(verdict)

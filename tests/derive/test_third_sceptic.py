@@ -22,6 +22,8 @@ from tinygrad_norm.derive.catching import catches
 from tinygrad_norm.derive.errors import DerivationError
 from tinygrad_norm.derive.questions import hearing
 
+from .test_asked import fails
+
 F, T = tn.functional, tn.tensor
 BN = {"x": ("B", "N")}
 LARGE = np.full((3, 4), 2e9)
@@ -38,14 +40,6 @@ def same(x):
 
 def at_most(x):
     return x.clamp(max=1e9)
-
-
-def fails(f):
-    try:
-        f()
-    except Exception:
-        return True
-    return False
 
 
 # Values, asked for in a roundabout way ---------------------------------------------------------------------------

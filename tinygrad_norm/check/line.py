@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace as changed
 from itertools import chain, islice
 
 import numpy as np
 
 from ..derive.formula import Node, Total, letters, places
+from ..engine.arrays import Array
 from .added import foreign, once_more
 from .case import Case
 from .computed import is_it, otherwise, quietly, total
-from .fused import Fused, fused
+from .fused import Fused, fused, inward
 from .judgement import Explain, Explanation, Given
 from .slips import everywhere, slips
 
@@ -20,6 +22,7 @@ TRIED = 6_000  # altered formulas, at most,
 _TWICE = 2_500  # and pairs of alterations in one term, and in all of them
 _ENTRIES = 4_000_000  # and entries computed for them
 _FIRST, _SECOND = 60, 70  # slips in one term, tried together
+_LARGE = 4_096  # entries; of what is larger, terms are not made otherwise one by one
 _TOLD = 3  # causes that no number tells apart, at most
 KNOWN = {"μ", "σ²", "rstd", "x̂", "σ"}  # letters that are written without being explained
 
@@ -48,6 +51,27 @@ def _no_chance_rest(causes: list[str], given: Given) -> list[str]:
 def explained(found: Fused, given: Given, causes: list[str]) -> Explanation:
     """One of these causes, and the formula as it is right."""
     return Explanation((*_told(causes), *right_formula(found, given)), (causes[0],), tuple(causes[1:_TOLD]))
+
+
+def in_one_term(case: Case, given: Given, ways: Callable[[Fused, Node], Iterable[tuple[str, Array]]]) -> Explanation | None:
+    """One term that is what one of these makes of it, in words and in numbers, where all others are right."""
+    found = formula_of(case, given)
+    if found is None or given.array.size > _LARGE or not found.axes:
+        return None
+    mine, gate = found.spread(given.array), given.gate(case)
+    values = [np.asarray(found.value(t)) for t in found.terms]
+    whole = np.sum(values, axis=0)
+    causes: list[str] = []
+    for k, term in enumerate(found.terms):
+        needed = mine - whole + values[k]
+        for form in dict.fromkeys((term, inward(term))):
+            for words, other in ways(found, form):
+                if np.max(np.abs(other - needed), initial=0) <= gate:
+                    where = f"the term {found.hand(term)} of {given.symbol}" if len(found.terms) > 1 else f"your {given.symbol}"
+                    causes.append(f"{where} {words}")
+                if len(causes) == _TOLD:
+                    break
+    return explained(found, given, list(dict.fromkeys(causes))) if causes else None
 
 
 def in_the_line(attempt: Explain) -> Explain:

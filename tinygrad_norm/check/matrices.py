@@ -10,34 +10,17 @@ import numpy as np
 from ..derive.formula import Letter, Node, Number, Power, Product, Total
 from ..engine.arrays import Array
 from .case import Case
-from .fused import Fused, inward
+from .fused import Fused
 from .judgement import Explanation, Given
-from .line import explained, formula_of
+from .line import in_one_term
 
 _WAYS = 1_100  # to put indices on the factors of one term, at most
 _LARGE = 4_096  # numbers that one of them multiplies, for each factor
-_TOLD = 3
 
 
 def mixed_rows(case: Case, given: Given) -> Explanation | None:
     """One term with its factors multiplied as matrices: indices of other rows, which are summed, too."""
-    found = formula_of(case, given)
-    if found is None or given.array.size > _LARGE:
-        return None
-    mine, gate = found.spread(given.array), given.gate(case)
-    values = [np.asarray(found.value(t)) for t in found.terms]
-    whole = np.sum(values, axis=0)
-    causes: list[str] = []
-    for k, term in enumerate(found.terms):
-        for form in dict.fromkeys((term, inward(term))):
-            needed = mine - whole + values[k]
-            for words, other in _ways(found, form):
-                if np.max(np.abs(other - needed), initial=0) <= gate:
-                    where = f"the term {found.hand(term)} of {given.symbol}" if len(found.terms) > 1 else f"your {given.symbol}"
-                    causes.append(f"{where} {words}")
-                if len(causes) == _TOLD:
-                    break
-    return explained(found, given, list(dict.fromkeys(causes))) if causes else None
+    return in_one_term(case, given, _ways)
 
 
 def _ways(found: Fused, term: Node) -> Iterator[tuple[str, Array]]:

@@ -10,36 +10,18 @@ import numpy as np
 from ..derive.formula import Letter, Node, Number, Product, Total, product_of, varies
 from ..engine.arrays import Array
 from .case import Case
-from .fused import Fused, inward
+from .fused import Fused
 from .judgement import Explanation, Given
-from .line import explained, formula_of
+from .line import in_one_term
 from .matrices import singly
 from .variants import of_another_place, placed
 
-_TOLD = 3
-_LARGE = 4_000  # entries; of what is larger, nothing is tried here
 _PIECES = 24  # products of a term's factors, at most
 
 
 def misplaced(case: Case, given: Given) -> Explanation | None:
     """One term in which what has a number for each row has that of another one, all that it was computed with together."""
-    found = formula_of(case, given)
-    if found is None or given.array.size > _LARGE or not found.axes:
-        return None
-    mine, gate = found.spread(given.array), given.gate(case)
-    values = [np.asarray(found.value(t)) for t in found.terms]
-    whole = np.sum(values, axis=0)
-    causes: list[str] = []
-    for k, term in enumerate(found.terms):
-        needed = mine - whole + values[k]
-        for form in dict.fromkeys((term, inward(term))):
-            for words, other in _moved(found, form):
-                if np.max(np.abs(other - needed), initial=0) <= gate:
-                    where = f"the term {found.hand(term)} of {given.symbol}" if len(found.terms) > 1 else f"your {given.symbol}"
-                    causes.append(f"{where} {words}")
-                if len(causes) == _TOLD:
-                    break
-    return explained(found, given, list(dict.fromkeys(causes))) if causes else None
+    return in_one_term(case, given, _moved)
 
 
 def _moved(found: Fused, term: Node) -> Iterator[tuple[str, Array]]:
